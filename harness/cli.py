@@ -1,0 +1,458 @@
+"""The console command ``dopd``: verbs and flags of docs/cli.md, which a test compares. No torch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness import registry
+from harness.plan import PlannedRun, duration, makespan, missing, overrides_table, plan_table, planned
+from harness.runs import RunFolder, RunState
+from harness.suite import Options, Profile, Suite
+from harness.types import HarnessError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from harness.launch import LaunchReport
+
+INSTALL_SECONDS = "DOPD_INSTALL_SECONDS"
+"""Environment variable in which nox tells how long the installation took."""
+WIDTH = 160
+"""Columns where the output is no terminal."""
+SOURCES = ("runs", "published", "paper")
+EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def _names(text: str) -> tuple[str, ...] | str:
+    if text.strip() == "all":
+        return "all"
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError("give names separated by commas, or all")
+    return names
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        numbers = [int(number) for number in text.split(",") if number.strip()]
+    except ValueError:
+        numbers = []
+    seeds = tuple(numbers) if "," in text else tuple(range(*numbers))
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a count (3 is 0,1,2) or different seeds (0,2,5)")
+    return seeds
+
+
+def _at_least(least: float, kind: type[int] | type[float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = least - 1
+        if not number >= least:
+            raise argparse.ArgumentTypeError(f"{text!r}: give {kind.__name__} >= {least}")
+        return number
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """One flag of the command line and the verbs that take it."""
+
+    name: str
+    metavar: str = ""
+    """Empty for a switch."""
+    verbs: tuple[str, ...]
+    help: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def _jobs() -> int:
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+
+
+ON_SUITES = ("plan", "run", "evaluate", "table", "figure", "publish")
+FLAGS = (
+    Flag(
+        name="--suite",
+        metavar="NAME",
+        verbs=ON_SUITES,
+        help="what to run and show",
+        settings={"required": True},
+    ),
+    Flag(
+        name="--profile",
+        metavar="NAME",
+        verbs=ON_SUITES,
+        help="sizes: models, data, steps (default: embedded)",
+        settings={"default": "embedded"},
+    ),
+    Flag(
+        name="--methods",
+        metavar="NAMES",
+        verbs=ON_SUITES,
+        help="registry names with commas, or all (default: the suite's)",
+        settings={"type": _names},
+    ),
+    Flag(
+        name="--seeds",
+        metavar="SEEDS",
+        verbs=ON_SUITES,
+        help="a count (3 is 0,1,2) or seeds with commas (default: the suite's)",
+        settings={"type": _seeds},
+    ),
+    Flag(
+        name="--steps",
+        metavar="N",
+        verbs=ON_SUITES,
+        help="optimiser steps, instead of the profile's",
+        settings={"type": _at_least(1, int)},
+    ),
+    Flag(
+        name="--train-domains",
+        metavar="NAMES",
+        verbs=ON_SUITES,
+        help="domains with commas, or all (default: the suite's)",
+        settings={"type": _names},
+    ),
+    Flag(
+        name="--results",
+        metavar="DIR",
+        verbs=ON_SUITES,
+        help="folder of runs and reports (default: results)",
+        settings={"type": Path, "default": Path("results")},
+    ),
+    Flag(
+        name="--plugin",
+        metavar="FILE",
+        verbs=(*ON_SUITES, "methods"),
+        help="Python file with methods of your own",
+        settings={"type": Path},
+    ),
+    Flag(
+        name="--jobs",
+        metavar="N",
+        verbs=("plan", "run", "evaluate"),
+        help="worker processes of one thread each (default: the cores, at most 8)",
+        settings={"type": _at_least(1, int), "default": _jobs()},
+    ),
+    Flag(
+        name="--minutes",
+        metavar="N",
+        verbs=("run", "evaluate"),
+        help="start no run after N minutes",
+        settings={"type": _at_least(0, float)},
+    ),
+    Flag(
+        name="--from",
+        metavar="SOURCE",
+        verbs=("run", "table", "figure"),
+        help="runs, published or paper (default: runs); run trains nothing for the last two",
+        settings={"dest": "source", "choices": SOURCES, "default": "runs"},
+    ),
+    Flag(
+        name="--force",
+        verbs=("run",),
+        help="delete the selected runs and train them anew",
+        settings={"action": "store_true"},
+    ),
+    Flag(
+        name="--out",
+        metavar="DIR",
+        verbs=("export",),
+        help="folder to write",
+        settings={"type": Path, "required": True},
+    ),
+    Flag(
+        name="--benchmarks",
+        metavar="NAMES",
+        verbs=("export",),
+        help="benchmarks with commas, or all (default: all)",
+        settings={"type": _names, "default": "all"},
+    ),
+)
+VERBS = {
+    "plan": "list runs, ids, states and an estimate of time; computes nothing",
+    "run": "train and evaluate what is missing, then tables and figures",
+    "evaluate": "evaluate what is missing of trained runs; trains nothing",
+    "table": "print tables and write them as CSV, Markdown and LaTeX",
+    "figure": "write figures as PDF and PNG",
+    "export": "write the benchmarks as lm-eval tasks that run without this package",
+    "publish": "copy rows, tables and figures of done runs to the committed results",
+    "methods": "list the registry of methods",
+    "suites": "list the suites",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one sub-command a verb, each with its flags."""
+    top = argparse.ArgumentParser(prog="dopd", description="Open benchmark of on-policy distillation.")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, meaning in VERBS.items():
+        sub = verbs.add_parser(verb, help=meaning, description=meaning, allow_abbrev=False)
+        for flag in FLAGS:
+            if verb in flag.verbs:
+                shown = {"metavar": flag.metavar} if flag.metavar else {}
+                sub.add_argument(flag.name, help=flag.help, **shown, **flag.settings)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb. Returns 0; 1 if a run failed; 2 after one line on a user's error; 130 after Ctrl-C."""
+    given = parser().parse_args(arguments)
+    try:
+        if getattr(given, "plugin", None):
+            registry.load_plugin(given.plugin)
+        return ACTIONS[given.verb](given)
+    except HarnessError as error:
+        print(f"dopd: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("dopd: interrupted; every finished step is kept, the same command goes on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What the flags of a suite's verb mean."""
+
+    suite: Suite
+    profile: Profile
+    options: Options
+
+    @property
+    def reports(self) -> Path:
+        """Folder of tables and figures; one per source, which are never mixed."""
+        o = self.options
+        name = self.suite.name if o.source == "runs" else f"{self.suite.name}-{o.source}"
+        return o.results / "reports" / self.profile.name / name
+
+    def plan(self) -> list[PlannedRun]:
+        """The suite's runs and their states."""
+        return planned(self.suite, self.profile, self.options, self.options.results)
+
+
+def select(given: argparse.Namespace) -> Selection:
+    """Names looked up, options as a value.
+
+    Raises:
+        HarnessError: an unknown name, near names offered.
+    """
+    suite, profile = registry.suite(given.suite), registry.profile(given.profile)
+    methods = given.methods
+    if isinstance(methods, tuple):
+        methods = tuple(dict.fromkeys(map(registry.method_name, methods)))
+    options = Options(
+        suite=suite.name,
+        profile=profile.name,
+        methods=methods,
+        seeds=given.seeds,
+        steps=given.steps,
+        train_domains=given.train_domains,
+        jobs=getattr(given, "jobs", 1),
+        minutes=getattr(given, "minutes", None),
+        results=given.results,
+        source=getattr(given, "source", "runs"),
+        plugin=given.plugin.resolve() if given.plugin else None,
+        force=getattr(given, "force", False),
+    )
+    return Selection(suite=suite, profile=profile, options=options)
+
+
+def _plan(given: argparse.Namespace) -> int:
+    chosen, console = select(given), _console()
+    plan = chosen.plan()
+    console.print(plan_table(plan, title=f"{chosen.suite.name}: {chosen.suite.title}"))
+    overrides = overrides_table(chosen.profile, (run.spec.method.name for run in plan if run.spec.method))
+    if overrides:
+        console.print(overrides)
+    _say(console, _summary(plan, chosen.options.jobs))
+    return 0
+
+
+def _run(given: argparse.Namespace) -> int:
+    from harness.launch import LaunchReport
+
+    chosen, console, start = select(given), _console(), time.monotonic()
+    done = LaunchReport()
+    if chosen.options.source == "runs":
+        plan = chosen.plan()
+        _say(console, f"{chosen.suite.name}: {_summary(plan, chosen.options.jobs)}")
+        done = _launch(plan, chosen, console)
+    rows, costs = _load(chosen)
+    if rows.empty:
+        _say(console, "no run is done, there is nothing to show yet")
+    else:
+        _show(chosen, rows, costs, console)
+    _say(console, _times(done, time.monotonic() - start))
+    return _outcome(done, console)
+
+
+def _show(chosen: Selection, rows: DataFrame, costs: DataFrame, console: Console) -> None:
+    """Tables and figures, written and printed; then ours beside the published."""
+    from harness import report
+
+    _wrote(console, report.emit(chosen.suite, rows, costs, chosen.options, chosen.reports, console=console))
+    if chosen.options.source == "runs":
+        _compare(chosen, rows, console)
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    chosen, console = select(given), _console()
+    left = missing(chosen.plan())
+    trained = [run for run in left if _is_trained(run, chosen.options)]
+    if len(trained) < len(left):
+        untrained = len(left) - len(trained)
+        _say(console, f"{untrained} runs are not trained: `dopd run` with the same flags trains them")
+    return _outcome(_launch(trained, chosen, console), console)
+
+
+def _is_trained(run: PlannedRun, options: Options) -> bool:
+    return RunFolder(options.results, run.spec).last_step() == run.spec.steps
+
+
+def _table(given: argparse.Namespace) -> int:
+    from harness import report
+
+    chosen, console = select(given), _console()
+    rows, costs = _load(chosen)
+    tables = chosen.suite.tables(rows, costs, chosen.options)
+    _wrote(console, report.write_tables(tables, chosen.reports, console=console))
+    return 0
+
+
+def _figure(given: argparse.Namespace) -> int:
+    from harness import report
+
+    chosen, console = select(given), _console()
+    rows, costs = _load(chosen)
+    figures = chosen.suite.figures(rows, costs, chosen.options)
+    _wrote(console, report.write_figures(figures, chosen.reports))
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    from harness import evaluate
+
+    names = () if given.benchmarks == "all" else (given.benchmarks,)
+    _wrote(_console(), evaluate.export(given.out, *names))
+    return 0
+
+
+def _publish(given: argparse.Namespace) -> int:
+    from harness import publish
+
+    chosen = select(given)
+    _wrote(_console(), publish.publish(chosen.suite, chosen.profile, chosen.options))
+    return 0
+
+
+def _methods(given: argparse.Namespace) -> int:
+    table = Table("name", "label", "paradigm", "settings", "departure", "source")
+    for name, entry in registry.methods().items():
+        settings = ", ".join(f"{key} = {value}" for key, value in entry.settings.items())
+        label = entry.label if entry.ranked else f"{entry.label} (not ranked)"
+        table.add_row(name, label, entry.paradigm, settings, entry.departure, entry.citation)
+    _console().print(table)
+    return 0
+
+
+def _suites(given: argparse.Namespace) -> int:
+    table = Table("name", "what it tests")
+    for name in registry.suites():
+        table.add_row(name, registry.suite(name).title)
+    _console().print(table)
+    return 0
+
+
+ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "plan": _plan,
+    "run": _run,
+    "evaluate": _evaluate,
+    "table": _table,
+    "figure": _figure,
+    "export": _export,
+    "publish": _publish,
+    "methods": _methods,
+    "suites": _suites,
+}
+
+
+def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> LaunchReport:
+    from harness.launch import launch
+
+    if plan:
+        registry.require_profile(chosen.profile)
+    return launch(plan, chosen.options, console=console)
+
+
+def _load(chosen: Selection) -> tuple[DataFrame, DataFrame]:
+    from harness import results
+
+    return results.load(chosen.options.source, chosen.suite, chosen.profile, chosen.options)
+
+
+def _compare(chosen: Selection, rows: DataFrame, console: Console) -> None:
+    """Prints our rows beside the published ones, or why there are none."""
+    from harness import report, results
+
+    try:
+        published, _ = results.load("published", chosen.suite, chosen.profile, chosen.options)
+    except HarnessError as error:
+        _say(console, f"no comparison with published rows: {error}")
+        return
+    console.print(report.compare(rows, published))
+
+
+def _summary(plan: Sequence[PlannedRun], jobs: int) -> str:
+    """``24 runs: 20 done, 4 absent; about 6 min on 2 workers``."""
+    counts = Counter(run.state.value for run in plan)
+    states = ", ".join(f"{counts[state.value]} {state.value}" for state in RunState if counts[state.value])
+    left = missing(plan)
+    work = f"about {duration(makespan(left, jobs))} on {jobs} workers" if left else "nothing to do"
+    return f"{len(plan)} runs: {states or 'none'}; {work}"
+
+
+def _times(report: LaunchReport, wall_seconds: float) -> str:
+    """Minutes of installation (nox tells), training and evaluation of this call."""
+    install = float(os.environ.get(INSTALL_SECONDS, "0"))
+    return (
+        f"installation {install / 60:.1f} min, training {report.train_seconds / 60:.1f} min, evaluation "
+        f"{report.evaluation_seconds / 60:.1f} min (the last two summed over workers), this command "
+        f"{wall_seconds / 60:.1f} min"
+    )
+
+
+def _outcome(report: LaunchReport, console: Console) -> int:
+    """Lists what was not started and what failed; the exit code."""
+    if report.left:
+        _say(console, f"{len(report.left)} runs not started, the minutes were over: the same command goes on")
+    for run, reason in report.failed.items():
+        print(f"dopd: run {run} failed: {reason}", file=sys.stderr)
+    return EXIT_FAILED if report.failed else 0
+
+
+def _wrote(console: Console, paths: Sequence[Path]) -> None:
+    for path in paths:
+        _say(console, f"wrote {path}")
+
+
+def _console() -> Console:
+    """Standard output; wide where it is a file or a pipe, so that ids are not cut."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

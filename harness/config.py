@@ -1,0 +1,180 @@
+"""A run as a value: everything that can change its result, and the identity made of it. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.types import HarnessError, Privilege
+
+SCHEMA = 1
+"""Bumped when the meaning of a field changes; part of the identity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A model by name and by content."""
+
+    name: str
+    """A name of the embedded zoo, a hub name, or a folder."""
+    sha256: str = ""
+    """Of the weights, from the zoo's manifest; empty where the weights are not on this machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSpec:
+    """What is trained on."""
+
+    world: str = "embedded"
+    """Name of the data source."""
+    version: int = 1
+    """The data source's own version."""
+    domains: tuple[str, ...]
+    """Training domains, drawn equally."""
+    difficulty: tuple[int, int] = (3, 5)
+    """Smallest and largest number of steps, inclusive."""
+    size: int = 8192
+    """Distinct training problems per domain."""
+    privilege: Privilege = Privilege.HINTS
+    """The kind of p every privileged view sees."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimSpec:
+    """AdamW with a cosine schedule. The paper gives only optimiser, schedule and 5e-6; the rest is ours."""
+
+    lr: float
+    """Peak learning rate."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """The usual pair for language models."""
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    """Distillation moves little; decay would add a pull of its own."""
+    warmup_steps: int = 5
+    """Linear. Adam's second moment needs a few steps before a full step is safe."""
+    final_lr_share: float = 0.0
+    """Cosine ends at this share of the peak."""
+    clip_norm: float = 1.0
+    """Global gradient norm; logged before the cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodSpec:
+    """A method by name, settings and version."""
+
+    name: str
+    """Registry name."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Every hyper-parameter, defaults included, as plain JSON values."""
+    version: int = 1
+    source_sha256: str = ""
+    """Of a plugin's file; empty for registered methods, whose version is tested instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """Everything that can change a result. Where to log and how many processes are no part of it."""
+
+    profile: str
+    student: ModelSpec
+    teacher: ModelSpec | None
+    """None for a reference row: the student is only evaluated."""
+    data: DataSpec | None
+    method: MethodSpec | None
+    optim: OptimSpec | None
+    steps: int
+    """Optimiser steps; 0 for a reference row."""
+    prompts_per_step: int = 16
+    rollouts_per_prompt: int = 4
+    """The paper's."""
+    max_response_tokens: int = 48
+    temperature: float = 1.0
+    """Of the rollouts. The paper is silent; 1 makes them samples of the policy itself."""
+    top_p: float = 1.0
+    seed: int = 0
+    start: str = ""
+    """Id of the run this one continues (continual learning); empty: the student's own weights."""
+    threads: int = 1
+    """Torch threads: sums depend on them. Parallelism is over runs."""
+    dtype: str = "float32"
+    checkpoints: int = 10
+    """Checkpoints after step 0, evenly spaced; the last is the final step."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.prompts_per_step < 1 or self.rollouts_per_prompt < 1:
+            raise HarnessError(
+                f"steps={self.steps}, prompts_per_step={self.prompts_per_step}, "
+                f"rollouts_per_prompt={self.rollouts_per_prompt}: steps must be >= 0, the others >= 1"
+            )
+
+    @property
+    def is_reference(self) -> bool:
+        """True for a model that is only evaluated."""
+        return self.method is None
+
+    @property
+    def hash(self) -> str:
+        """First 10 hex digits of the sha256 of the canonical JSON."""
+        return hashlib.sha256(canonical_json({"schema": SCHEMA, **to_json(self)}).encode()).hexdigest()[:10]
+
+    @property
+    def id(self) -> str:
+        """Readable, unique, free of suite names: ``dopd-mid-base-coding-seed0-1a2b3c4d5e``."""
+        if self.method is None or self.data is None or self.teacher is None:
+            return f"reference-{_slug(self.student.name)}-{self.hash}"
+        parts = (self.method.name, self.teacher.name, self.student.name, "+".join(self.data.domains))
+        return "-".join(map(_slug, parts)) + f"-seed{self.seed}-{self.hash}"
+
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """Steps at which a checkpoint is kept: 0, every tenth, the last."""
+        k = self.checkpoints
+        return tuple(sorted({round(self.steps * i / k) for i in range(k + 1)}))
+
+
+def to_json(value: Any) -> Any:
+    """Dataclasses, tuples and enums as plain JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(v) for v in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling per value: sorted keys, no spaces, no NaN."""
+    return json.dumps(to_json(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def from_json(record: Mapping[str, Any]) -> RunSpec:
+    """The inverse of ``to_json`` for a ``RunSpec``.
+
+    Raises:
+        HarnessError: a field is missing or unknown (a spec written by another version).
+    """
+    try:
+        r = dict(record)
+        r["student"] = ModelSpec(**r["student"])
+        r["teacher"] = ModelSpec(**r["teacher"]) if r["teacher"] else None
+        r["method"] = MethodSpec(**r["method"]) if r["method"] else None
+        if r["data"]:
+            d = dict(r["data"])
+            d |= {"domains": tuple(d["domains"]), "difficulty": tuple(d["difficulty"])}
+            r["data"] = DataSpec(**(d | {"privilege": Privilege(d["privilege"])}))
+        if r["optim"]:
+            r["optim"] = OptimSpec(**(r["optim"] | {"betas": tuple(r["optim"]["betas"])}))
+        return RunSpec(**r)
+    except (KeyError, TypeError, ValueError) as error:
+        raise HarnessError(
+            f"run spec not readable ({error}): it was written by another version; "
+            "move the run folder away and run again"
+        ) from error
+
+
+def _slug(text: str) -> str:
+    return text.replace("/", ".").replace("_", "-")

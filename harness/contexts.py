@@ -1,0 +1,49 @@
+"""From rollouts to a batch with the prompts of every context a method's views may name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from harness import data, render
+from harness.rollout import RolloutBatch
+from harness.step import Batch, plain_prompts
+from harness.trainer import Trainer
+from harness.types import PLAIN, PRIVILEGED, Message
+from harness.views import Prompts
+from harness.writers import rewards
+
+
+def build_batch(trainer: Trainer, rollouts: RolloutBatch) -> Batch:
+    """Rollouts, rewards where the data can verify, and the contexts: plain, privileged, the method's own."""
+    reward_B = rewards(trainer, rollouts) if data.verifiable(trainer.data) else None
+    ids_PL, mask_PL = trainer.pad(trainer.prompts(rollouts.examples, trainer.data.privilege))
+    contexts = {
+        PLAIN: plain_prompts(rollouts),
+        PRIVILEGED: Prompts(ids_QL=ids_PL, mask_QL=mask_PL, row_of_B=rollouts.prompt_of_B),
+    }
+    examples = [rollouts.examples[p] for p in rollouts.prompt_of_B.tolist()]
+    own = trainer.method.contexts(
+        examples,
+        rollouts.responses(trainer.tokenizer),
+        None if reward_B is None else reward_B.tolist(),
+    )
+    for name, turns in own.items():
+        contexts[name] = per_rollout(trainer, turns, contexts[PLAIN])
+    return Batch(rollouts=rollouts, contexts=contexts, reward_B=reward_B)
+
+
+def per_rollout(trainer: Trainer, turns: Sequence[Sequence[Message] | None], plain: Prompts) -> Prompts:
+    """A prompt of its own for each rollout; where there is none the plain one stands in and is marked absent."""
+    prompts = []
+    for own, row in zip(turns, plain.row_of_B.tolist(), strict=True):
+        stand_in = plain.ids_QL[row][plain.mask_QL[row]].tolist()
+        prompts.append(stand_in if own is None else render.prompt_ids(trainer.tokenizer, own))
+    ids_QL, mask_QL = trainer.pad(prompts)
+    return Prompts(
+        ids_QL=ids_QL,
+        mask_QL=mask_QL,
+        row_of_B=torch.arange(len(prompts), device=ids_QL.device),
+        present_B=torch.tensor([own is not None for own in turns]),
+    )

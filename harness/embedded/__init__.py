@@ -1,0 +1,1 @@
+"""The embedded default: a procedural world and four small models, shipped with the package."""

@@ -1,0 +1,204 @@
+"""Pre-training of the embedded models: what they read, how they are trained. Deterministic on one thread."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+
+from harness import privilege, render
+from harness.embedded import tokenizer as embedded_tokenizer
+from harness.embedded import world
+from harness.types import Privilege
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from harness.embedded.zoo import Recipe
+
+IGNORE = -100
+WORD_IDS = {word: i for i, word in enumerate(embedded_tokenizer.WORDS)}
+PAD_ID, EOS_ID = WORD_IDS[embedded_tokenizer.PAD], WORD_IDS[embedded_tokenizer.EOS]
+Sequence = tuple[list[int], list[str], list[bool]]
+"""Prompt ids, response words, and which of the words carry no loss."""
+FIRST_INDEX = 1_000_000
+"""Problem numbers from here on: the training splits are shared, distillation's own problems are not."""
+PRIVILEGED_CONTEXTS = (
+    *(Privilege.HINTS,) * 2,
+    *(Privilege.FINAL_ANSWER, Privilege.HINTS_WITH_EXECUTION, Privilege.SUMMARY),
+)
+"""Hints 2/5 of the privileged half, the other kinds 1/5 each."""
+
+SLIPS = (world.Slip.CHOICE, world.Slip.STEP)
+ANSWER_SLIPS = (*SLIPS, world.Slip.TAIL)
+"""Only with the answer in p can a trace that stays wrong end right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Sequences with prompts of one length, so that no attention mask is needed."""
+
+    ids: Tensor
+    """int64 [B, L], padded on the right."""
+    targets: Tensor
+    """int64 [B, L - prompt]: the response tokens; IGNORE where no loss is taken."""
+    prompt: int
+    """Tokens in every prompt."""
+
+
+def build_model(recipe: Recipe, vocabulary: int) -> Qwen3ForCausalLM:
+    """Random weights, wider than the library's default: narrow ones learn no lookup in this many steps."""
+    config = Qwen3Config(
+        vocab_size=vocabulary,
+        hidden_size=recipe.hidden,
+        num_hidden_layers=recipe.layers,
+        intermediate_size=recipe.feed_forward,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.kv_heads,
+        head_dim=32,
+        max_position_embeddings=256,
+        rope_parameters={"rope_type": "default", "rope_theta": 500.0},
+        tie_word_embeddings=True,
+        initializer_range=0.07,
+        bos_token_id=None,
+        eos_token_id=EOS_ID,
+        pad_token_id=PAD_ID,
+        use_cache=True,
+    )
+    torch.manual_seed(recipe.seed)
+    model = Qwen3ForCausalLM(config)
+    for name, parameter in model.named_parameters():
+        if name.endswith(("q_norm.weight", "k_norm.weight")):
+            torch.nn.init.constant_(parameter, 1.5)  # sharper attention from the start
+    return model
+
+
+def difficulty_at(step: int, recipe: Recipe) -> tuple[int, int]:
+    """Short problems first."""
+    if step < recipe.short_steps:
+        return (1, 3)
+    return (1, 5) if step < 2 * recipe.short_steps else (3, world.SLOTS)
+
+
+def batches(recipe: Recipe, step: int, tokenizer: PreTrainedTokenizerFast) -> list[Batch]:
+    """The two halves of one step's batch: without p, and with some kind of p."""
+    rng = random.Random(f"pre-training {step}")
+    half = recipe.batch // 2
+    kinds = [Privilege.NONE] * half + [rng.choice(PRIVILEGED_CONTEXTS) for _ in range(half)]
+    rows = []
+    for row, kind in enumerate(kinds):
+        domain = world.DOMAINS[row % len(world.DOMAINS)]
+        index = FIRST_INDEX + step * recipe.batch + row
+        example = world.example(domain, "train", index, difficulty_at(step, recipe))
+        answer_known = kind is Privilege.FINAL_ANSWER
+        trace = example.trace if world.knows_codes(kind) else world.plain_trace(example)
+        assert trace is not None
+        words, wrong = trace.split(), [False] * len(trace.split())
+        if rng.random() < recipe.wrong_share:
+            step, slips = rng.randrange(example.difficulty), ANSWER_SLIPS if answer_known else SLIPS
+            words, wrong = world.slip(example, words, step, rng.choice(slips), rng)
+        silent = list(wrong)
+        if rng.random() >= recipe.rule_share[row % len(world.DOMAINS)] and not world.knows_codes(kind):
+            silent[: world.STRIDE * example.difficulty : world.STRIDE] = [True] * example.difficulty
+        rows.append((render.prompt_ids(tokenizer, privilege.messages(example, kind)), words, silent))
+    return [_collate(rows[:half]), _collate(rows[half:])]
+
+
+def _collate(rows: list[Sequence]) -> Batch:
+    prompt, width = len(rows[0][0]), max(len(words) for _, words, _ in rows) + 1
+    ids = torch.full((len(rows), prompt + width), PAD_ID)
+    targets = torch.full((len(rows), width), IGNORE)
+    for row, (prompt_ids, words, silent) in enumerate(rows):
+        response = [*map(WORD_IDS.__getitem__, words), EOS_ID]
+        ids[row, : prompt + len(response)] = torch.tensor(prompt_ids + response)
+        kept = [IGNORE if skip else token for token, skip in zip(response, [*silent, False], strict=True)]
+        targets[row, : len(response)] = torch.tensor(kept)
+    return Batch(ids=ids, targets=targets, prompt=prompt)
+
+
+def loss_of(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
+    """Mean cross-entropy over the right response tokens of one half."""
+    hidden = model.model(input_ids=batch.ids[:, :-1], use_cache=False).last_hidden_state
+    logits = model.lm_head(hidden[:, batch.prompt - 1 :])
+    return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE)
+
+
+def optimisers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for embeddings and norms."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    return [
+        torch.optim.Muon(matrices, lr=recipe.muon_lr, weight_decay=0.0, momentum=0.95),
+        torch.optim.AdamW(rest, lr=recipe.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def lr_share(step: int, recipe: Recipe) -> float:
+    """Linear warm-up, constant, linear decay to zero over the last ``decay_steps``."""
+    return min(1.0, (step + 1) / 20, (recipe.steps - step) / recipe.decay_steps)
+
+
+def train(recipe: Recipe, trunk: Path | None = None) -> Iterator[tuple[int, float, Qwen3ForCausalLM]]:
+    """Train; yields (step, loss, model) after every step.
+
+    ``trunk`` is a folder of states before the decay, shared by recipes that differ in length only: it is
+    read and extended, and changes no number.
+    """
+    torch.set_num_threads(1)
+    tokenizer = embedded_tokenizer.build()
+    model = build_model(recipe, len(tokenizer))
+    optims = optimisers(model, recipe)
+    rates = [group["lr"] for optim in optims for group in optim.param_groups]
+    start = _resume(trunk, recipe, model, optims)
+    for step in range(start, recipe.steps):
+        if trunk and step % 200 == 0 and step <= recipe.steps - recipe.decay_steps:
+            state = {"model": model.state_dict(), "optims": [optim.state_dict() for optim in optims]}
+            torch.save(state, trunk / f"{step:06d}.pt")
+        share = lr_share(step, recipe)
+        for optim, rate in zip(optims, rates, strict=True):
+            optim.param_groups[0]["lr"] = rate * share
+        total = 0.0
+        for batch in batches(recipe, step, tokenizer):
+            loss = loss_of(model, batch) / 2
+            loss.backward()
+            total += loss.item()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optim in optims:
+            optim.step()
+        model.zero_grad(set_to_none=True)
+        yield step + 1, total, model
+
+
+def _resume(
+    trunk: Path | None, recipe: Recipe, model: Qwen3ForCausalLM, optims: list[torch.optim.Optimizer]
+) -> int:
+    if trunk is None:
+        return 0
+    trunk.mkdir(parents=True, exist_ok=True)
+    steps = [int(p.stem) for p in trunk.glob("*.pt") if int(p.stem) <= recipe.steps - recipe.decay_steps]
+    if not steps:
+        return 0
+    state = torch.load(trunk / f"{max(steps):06d}.pt")
+    model.load_state_dict(state["model"])
+    for optim, saved in zip(optims, state["optims"], strict=True):
+        optim.load_state_dict(saved)
+    return max(steps)
+
+
+def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is."""
+    model.generation_config = GenerationConfig(
+        do_sample=False,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        max_new_tokens=world.MAX_RESPONSE_TOKENS + 1,
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

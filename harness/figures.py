@@ -1,0 +1,291 @@
+"""Figures as values, made from rows by a suite, and as files whose bytes depend on the data only. No torch.
+
+Colours are Okabe and Ito's, distinct to colour-blind readers; hatches and direct labels carry the same
+information, so that a grey print reads.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import storage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "++++", "oooo")
+INK = "#222222"
+BAR_WIDTH = 0.72
+"""Of the distance between two bars."""
+GUTTER = 0.85
+"""Room right of a panel's bars for the names of its lines, in bars."""
+PER_ROW, WIDEST = 3, 13.0
+"""At most so many panels side by side, and so many inches."""
+BAR_INCHES, PANEL_INCHES, LINE_INCHES = 0.95, 2.5, 0.145
+"""Width of a bar's place, height of a panel, height of a line of small text."""
+SMALL = 7.5
+"""Points of small text."""
+CHARACTERS_PER_INCH = 15.5
+"""Of small text."""
+STYLE: dict[Any, dict[str, Any]] = {
+    "pdf": {"fonttype": 42},
+    "font": {"family": "DejaVu Sans"},
+    "hatch": {"linewidth": 0.6},
+}
+"""On top of matplotlib's defaults, so that a reader's own settings do not change our files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One method in one group; unit of the axis."""
+
+    label: str
+    mean: float | None
+    """None if there is no number; ``note`` says why."""
+    half: float | None = None
+    """Half-width of the interval; None for a single run."""
+    points: tuple[float, ...] = ()
+    """One per seed."""
+    note: str = ""
+    """``collapsed 3/3``, ``single run``, ``not run``; written at the bar."""
+    crossed: bool = False
+    """True puts a cross on the bar: a run behind it collapsed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A horizontal line through one group: student, teacher."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Bars that stand together, with the lines they are measured against."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    references: tuple[Reference, ...] = ()
+
+
+def grouped_bars(groups: Sequence[Group], *, title: str, axis: str, caption: str) -> Figure:
+    """One panel per group on a common axis, one bar per method, seeds as dots, intervals as whiskers.
+
+    A method keeps its colour and hatch over all groups. ``caption`` is printed below the panels.
+    """
+    from matplotlib.figure import Figure
+
+    with _style():
+        layout = _layout(groups, caption)
+        figure = Figure(figsize=(layout.width, layout.height))
+        axes = figure.subplots(layout.rows, layout.columns, sharey=True, squeeze=False).ravel()
+        styles = _styles(groups)
+        for ax, group in zip(axes, groups, strict=False):
+            _draw_group(ax, group, styles)
+        for ax in axes[len(groups) :]:
+            ax.remove()
+        for ax in axes[:: layout.columns]:
+            ax.set_ylabel(axis, fontsize=9)
+        axes[0].set_ylim(*_limits(groups))
+        _place(figure, layout, title)
+    return figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Inches, and how the panels stand."""
+
+    columns: int
+    rows: int
+    width: float
+    height: float
+    ticks: float
+    """Height of the labels under a panel."""
+    foot: float
+    """Height of the caption with its margins."""
+    caption: str
+    """Wrapped."""
+
+
+def _layout(groups: Sequence[Group], caption: str) -> Layout:
+    bars = max(len(group.bars) + _gutter(group) for group in groups)
+    columns = max(1, min(PER_ROW, len(groups), int(WIDEST / (BAR_INCHES * bars))))
+    rows = -(-len(groups) // columns)
+    width = max(6.5, columns * BAR_INCHES * bars + 0.8)
+    lines = textwrap.wrap(caption, int(CHARACTERS_PER_INCH * width))
+    tick_lines = max(_tick(bar).count("\n") + 1 for group in groups for bar in group.bars)
+    ticks, foot = 0.15 + LINE_INCHES * tick_lines, 0.25 + LINE_INCHES * len(lines)
+    return Layout(
+        columns=columns,
+        rows=rows,
+        width=width,
+        height=0.45 + rows * (PANEL_INCHES + 0.3 + ticks) + foot,
+        ticks=ticks,
+        foot=foot,
+        caption="\n".join(lines),
+    )
+
+
+def _place(figure: Figure, layout: Layout, title: str) -> None:
+    """Title, panels and caption, in inches from the edges."""
+    w, h = layout.width, layout.height
+    figure.suptitle(title, fontsize=11, y=1 - 0.12 / h, va="top")
+    figure.text(0.6 / w, 0.1 / h, layout.caption, fontsize=SMALL, va="bottom", color=INK, linespacing=1.3)
+    figure.subplots_adjust(
+        left=0.62 / w,
+        right=1 - 0.08 / w,
+        top=1 - 0.72 / h,
+        bottom=(layout.foot + layout.ticks) / h,
+        wspace=0.06,
+        hspace=(layout.ticks + 0.3) / PANEL_INCHES,
+    )
+
+
+def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
+    """``stem``.pdf and ``stem``.png in ``folder``, without date or version: equal figures are equal files."""
+    paths: list[Path] = []
+    with _style():
+        for kind, metadata in (
+            ("pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
+            ("png", {"Software": None}),
+        ):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+            paths.append(folder / f"{stem}.{kind}")
+            _write_bytes(paths[-1], buffer.getvalue())
+    return paths
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        for group, settings in STYLE.items():
+            mpl.rc(group, **settings)
+        yield
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    """Beside ``path``, then renamed: a figure is whole or not there."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage.disk_guard(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        os.replace(part, path)
+
+
+def _styles(groups: Sequence[Group]) -> dict[str, tuple[str, str]]:
+    """Label to colour and hatch, by first appearance; the second eight take the hatches in another order."""
+    labels = dict.fromkeys(bar.label for group in groups for bar in group.bars)
+    size = len(OKABE_ITO)
+    return {label: (OKABE_ITO[i % size], HATCHES[(i + i // size) % size]) for i, label in enumerate(labels)}
+
+
+def _limits(groups: Sequence[Group]) -> tuple[float, float]:
+    """Bars start at 0, so that lengths compare; below it only where a mean lies there."""
+    tops, bottoms = [0.0], [0.0]
+    for group in groups:
+        tops += [reference.value for reference in group.references]
+        for bar in group.bars:
+            if bar.mean is not None:
+                tops += [bar.mean + (bar.half or 0), *bar.points]
+                bottoms += [bar.mean - (bar.half or 0)] if bar.mean < 0 else []
+    low, high = min(bottoms), max(tops)
+    room = 0.08 * (high - low) or 1.0
+    return (low - room if low < 0 else 0.0), high + room
+
+
+def _draw_group(ax: Axes, group: Group, styles: dict[str, tuple[str, str]]) -> None:
+    ax.set_title(group.title, fontsize=9.5)
+    for x, bar in enumerate(group.bars):
+        if bar.mean is None:
+            _draw_reason(ax, x, bar)
+        else:
+            _draw_bar(ax, x, bar, bar.mean, *styles[bar.label])
+    right = len(group.bars) - 0.4 + _gutter(group)
+    for i, reference in enumerate(group.references):
+        _draw_reference(ax, right, reference, dashes=((4, 2), (1, 1.5))[i % 2])
+    ax.set_xlim(-0.6, right)
+    ax.set_xticks(range(len(group.bars)), [_tick(bar) for bar in group.bars], fontsize=SMALL)
+    ax.tick_params(axis="x", length=0)
+    ax.tick_params(axis="y", labelsize=8)
+    ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _gutter(group: Group) -> float:
+    return GUTTER if group.references else 0.0
+
+
+def _draw_reference(ax: Axes, right: float, reference: Reference, dashes: tuple[float, float]) -> None:
+    """A line behind the bars, named in the gutter."""
+    ax.axhline(reference.value, color=INK, linewidth=1.1, dashes=dashes, zorder=1)
+    ax.annotate(
+        f"{reference.label}\n{reference.value:.1f}",
+        (right, reference.value),
+        xytext=(-2, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        fontsize=SMALL,
+        color=INK,
+        bbox={"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"},
+    )
+
+
+def _draw_reason(ax: Axes, x: int, bar: Bar) -> None:
+    """Where a bar is missing, why."""
+    ax.annotate(
+        bar.note,
+        (x, 0),
+        xytext=(0, 6),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        rotation=90,
+        color=INK,
+        style="italic",
+    )
+
+
+def _draw_bar(ax: Axes, x: int, bar: Bar, mean: float, colour: str, hatch: str) -> None:
+    ax.bar(x, mean, BAR_WIDTH, color=colour, hatch=hatch, edgecolor=INK, linewidth=0.7, zorder=2)
+    if bar.half is not None:
+        ax.errorbar(x, mean, bar.half, color=INK, capsize=4, linewidth=1.3, zorder=4)
+    spread = 0.28 * BAR_WIDTH if len(bar.points) > 1 else 0.0
+    places = [x + spread * (2 * i / max(len(bar.points) - 1, 1) - 1) for i in range(len(bar.points))]
+    ax.scatter(places, bar.points, s=15, facecolor="white", edgecolor=INK, linewidth=0.8, zorder=5)
+    if bar.crossed:
+        top = max([mean + (bar.half or 0), *bar.points])
+        ax.annotate(
+            "×",
+            (x, top),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=15,
+            color=INK,
+        )
+
+
+def _tick(bar: Bar) -> str:
+    """The method, its number, and what must be known of it, a line each."""
+    number = "" if bar.mean is None else f"{bar.mean:.1f}" + ("" if bar.half is None else f" ±{bar.half:.1f}")
+    label = "\n".join(textwrap.wrap(bar.label, 14))
+    note = "\n".join(textwrap.wrap(bar.note, 16)) if bar.mean is not None else ""
+    return "\n".join(filter(None, (label, number, note)))

@@ -1,0 +1,106 @@
+"""What a distillation method is: the views it needs, what it decides per token, its loss per token.
+
+A method knows no trainer, process group or file. Importing a method module imports no torch, because a
+run's hash needs the method's defaults; import the mathematics inside the functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from harness.types import (
+    Assignment,
+    Example,
+    Message,
+    Reduction,
+    ScorePool,
+    Source,
+    Term,
+    View,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.views import TokenView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """Base class. Subclasses are frozen dataclasses whose fields are the hyper-parameters, at the source's defaults.
+
+    Class attributes say what the harness must provide; the methods below compute. Only ``terms`` and
+    ``token_loss`` have no default.
+    """
+
+    version: ClassVar[int] = 1
+    """Bumped whenever the method's numbers change; part of a run's identity."""
+    reduction: ClassVar[Reduction] = Reduction.SEQ_MEAN
+    updates: ClassVar[int] = 1
+    """Optimiser steps per rollout batch."""
+    needs_reward: ClassVar[bool] = False
+    """True if the data must be able to verify a response."""
+
+    @property
+    def sampling(self) -> Mapping[Source, float]:
+        """Probability that a batch is written by each source; sums to 1."""
+        return {Source.STUDENT: 1.0}
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The summands of the loss."""
+        raise NotImplementedError
+
+    @property
+    def scored(self) -> tuple[View, ...]:
+        """Views scored without gradient beside the terms' sources, for ``token_stats`` and ``assign``."""
+        return ()
+
+    def check_vocabulary(self, size: int) -> None:
+        """Refuse, before any compute, a vocabulary the settings do not fit; raise HarnessError."""
+
+    def contexts(
+        self, examples: Sequence[Example], responses: Sequence[str], rewards: Sequence[float] | None
+    ) -> Mapping[str, Sequence[Sequence[Message] | None]]:
+        """Prompts built per rollout, by context name (SDPO's siblings); None leaves a rollout without that view."""
+        return {}
+
+    def token_stats(self, views: Mapping[View, TokenView]) -> Mapping[str, Tensor]:
+        """Quantities of several distributions at once, [N] each, no gradient; they reach ``assign`` as ``pool.stats_BT``."""
+        return {}
+
+    def assign(self, pool: ScorePool, *, progress: float) -> Assignment:
+        """Decide masks, weights, advantages and thresholds for the whole rollout batch; no gradient.
+
+        ``progress`` is the share of the training steps already taken, in [0, 1). The default keeps every
+        response token at weight 1.
+        """
+        return Assignment(mask_BT=pool.mask_BT)
+
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
+        """Loss of N response tokens, [N], unmasked, unweighted and unreduced.
+
+        Gradient must flow through ``views[term.trained]`` only; the harness gives every other view detached.
+        ``fields`` are the assignment's, sliced to the same tokens.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A line of the registry: where a method lives and with which settings a name runs it."""
+
+    target: str
+    """``module:Class``, imported on use."""
+    label: str
+    """Name in tables and figures."""
+    paradigm: str
+    """standard | self | adaptive | privilege | dual | classical | reference."""
+    citation: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    ranked: bool = True
+    """False for rows that see what the others may not (the world's own traces)."""
+    departure: str = ""
+    """What differs from the cited source, one phrase; empty if nothing does."""

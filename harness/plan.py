@@ -1,0 +1,164 @@
+"""From a suite to its runs: which exist, which are missing, and how long they will take. No torch."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from rich.table import Table
+
+from harness import runs
+from harness.config import RunSpec
+from harness.runs import RunFolder, RunState
+from harness.suite import Evaluation, Options, Profile, Suite
+from harness.types import Cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """One run of a suite and what is left to do of it."""
+
+    spec: RunSpec
+    state: RunState
+    wanted: tuple[Evaluation, ...]
+    """Every evaluation the suite asks for, done or not."""
+    estimate_seconds: float
+    """Of what is left, on one core; 0 if done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Seconds per optimiser step by method, and per evaluation."""
+
+    step: dict[str, float]
+    evaluation: float
+
+
+def planned(suite: Suite, profile: Profile, options: Options, root: Path) -> list[PlannedRun]:
+    """Every run of the suite once, in its order. ``root`` is the results folder.
+
+    Raises:
+        HarnessError: an unknown name, or a damaged run folder.
+    """
+    rates = _rates(suite, profile, options, root)
+    folders = {spec.id: RunFolder(root, spec) for spec in suite.runs(profile, options)}
+    return [_planned_run(f, suite.evaluations(f.spec), rates, profile) for f in folders.values()]
+
+
+def missing(plan: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """The runs with something left to do."""
+    return [run for run in plan if run.state is not RunState.DONE]
+
+
+def makespan(plan: Sequence[PlannedRun], jobs: int) -> float:
+    """Seconds on ``jobs`` workers: not under the mean load, nor under the longest run."""
+    seconds = [run.estimate_seconds for run in plan]
+    return max([sum(seconds) / max(jobs, 1), *seconds])
+
+
+def plan_table(plan: Sequence[PlannedRun], *, title: str) -> Table:
+    """One line a run."""
+    table = Table(title=title, title_justify="left")
+    for name in ("run", "method", "domains", "seed", "steps", "state"):
+        table.add_column(name, no_wrap=name == "run")
+    table.add_column("estimate", justify="right")
+    for run in plan:
+        spec = run.spec
+        table.add_row(
+            spec.id,
+            spec.method.name if spec.method else "reference",
+            ", ".join(spec.data.domains) if spec.data else "",
+            "" if spec.is_reference else str(spec.seed),
+            "" if spec.is_reference else str(spec.steps),
+            run.state.value,
+            duration(run.estimate_seconds),
+        )
+    return table
+
+
+def overrides_table(profile: Profile, names: Iterable[str]) -> Table | None:
+    """The profile's departures from the methods' published settings; None if the methods named have none."""
+    rows = [name for name in dict.fromkeys(names) if name in profile.method_overrides]
+    if not rows:
+        return None
+    title = f"settings of profile {profile.name}"
+    table = Table("method", "settings", "reason", title=title, title_justify="left")
+    for name in rows:
+        settings = ", ".join(f"{key} = {value}" for key, value in profile.method_overrides[name].items())
+        table.add_row(name, settings, profile.override_reasons[name])
+    return table
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``12 min``, ``3.5 h``; a dash for nothing."""
+    if seconds <= 0:
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _planned_run(
+    folder: RunFolder, wanted: tuple[Evaluation, ...], rates: Rates, profile: Profile
+) -> PlannedRun:
+    spec = folder.spec
+    state = folder.state(wanted)
+    if state is RunState.DONE:
+        return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=0.0)
+    steps_left = spec.steps - (folder.last_step() or 0)
+    method = spec.method.name if spec.method else ""
+    seconds = steps_left * rates.step.get(method, profile.seconds_per_step)
+    seconds += len(folder.missing(wanted)) * rates.evaluation
+    return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=seconds)
+
+
+def _rates(suite: Suite, profile: Profile, options: Options, root: Path) -> Rates:
+    """Measured here if a run of the method is done here, else as published, else the profile's guess."""
+    here = [(f.cost(), f.rows()) for f in runs.folders(root) if f.spec.profile == profile.name]
+    costs = [cost for cost, _ in here if cost]
+    published = read_published_costs(options.published / profile.name / suite.name / "costs.csv")
+    evaluations = [
+        cost.evaluation_seconds / len({(row.step, row.benchmark, row.version, row.decoding) for row in rows})
+        for cost, rows in here
+        if cost and rows
+    ]
+    return Rates(
+        step=_per_step(published) | _per_step(costs),
+        evaluation=fmean(evaluations) if evaluations else profile.seconds_per_evaluation,
+    )
+
+
+def _per_step(costs: Iterable[Cost]) -> dict[str, float]:
+    """Mean training seconds of one optimiser step, by method."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for cost in costs:
+        if cost.steps:
+            seconds[cost.method].append(cost.train_seconds / cost.steps)
+    return {method: fmean(values) for method, values in seconds.items()}
+
+
+def read_published_costs(path: Path) -> list[Cost]:
+    """Costs of a ``costs.csv`` that ``publish`` wrote; none if there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [_cost(record) for record in csv.DictReader(file)]
+
+
+def _cost(record: dict[str, str]) -> Cost:
+    return Cost(
+        run=record["run"],
+        method=record["method"],
+        seed=int(record["seed"]),
+        train_domains=tuple(filter(None, record["train_domains"].split("+"))),
+        steps=int(record["steps"]),
+        tokens=int(record["tokens"]),
+        forwards_per_token=float(record["forwards_per_token"]),
+        train_seconds=float(record["train_seconds"]),
+        evaluation_seconds=float(record["evaluation_seconds"]),
+        peak_memory_mb=float(record["peak_memory_mb"]),
+    )

@@ -1,0 +1,19 @@
+"""The only place where privileged input enters a context. No torch."""
+
+from __future__ import annotations
+
+from harness.types import Example, HarnessError, Message, Privilege
+
+
+def messages(example: Example, kind: Privilege) -> tuple[Message, ...]:
+    """The chat turns of x with p of ``kind`` before it, as a system turn; x alone for ``Privilege.NONE``.
+
+    p stands before x so that the distance from x to the response does not depend on p. Raises HarnessError
+    if the example has no p of this kind.
+    """
+    if kind is Privilege.NONE:
+        return example.messages
+    if kind not in example.privileged:
+        allowed = ", ".join([Privilege.NONE, *example.privileged])
+        raise HarnessError(f"example {example.id} has no privileged input {str(kind)!r}; it has: {allowed}")
+    return ({"role": "system", "content": example.privileged[kind]}, *example.messages)

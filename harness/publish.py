@@ -1,0 +1,156 @@
+"""Copies what is done to the committed results: ``results/<profile>/<suite>/``. No torch.
+
+``rows.jsonl``          every row of every done run, sorted
+``costs.csv``           what each run cost, on the machine named in the README
+``specs.jsonl``         each run as a value; its hash is in the run's id
+``environments.json``   versions, commits and machines, with the number of runs made on each
+tables and figures      made from these rows, as ``dopd table`` and ``dopd figure`` would
+``README.md``           generated: what is here and how to make it again
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import report, results, storage
+from harness.config import RunSpec, to_json
+from harness.runs import RunFolder, RunState
+from harness.suite import Options, Profile, Suite
+from harness.types import Cost, HarnessError, Row
+
+SPECS_FILE = "specs.jsonl"
+ENVIRONMENTS_FILE = "environments.json"
+
+
+def publish(suite: Suite, profile: Profile, options: Options, root: Path | None = None) -> list[Path]:
+    """Writes rows, costs, provenance, tables and figures of a suite's runs; returns the files written.
+
+    Args:
+        root: folder of the committed results; None: ``options.published``.
+
+    Raises:
+        HarnessError: a run of the selection is not done, or published runs would be dropped; before anything
+            is written.
+    """
+    specs = list({spec.id: spec for spec in suite.runs(profile, options)}.values())
+    folders = [RunFolder(options.results, spec) for spec in specs]
+    _check_done(suite, folders)
+    root = root or options.published
+    out = root / profile.name / suite.name
+    _check_keeps(out / results.ROWS_FILE, specs)
+    rows = sorted((row for folder in folders for row in folder.rows()), key=_row_key)
+    results.check(rows, profile.name)
+    written = _write_records(out, rows, folders)
+    chosen = dataclasses.replace(options, source="published", published=root)
+    written += report.emit(suite, *results.load("published", suite, profile, chosen), chosen, out)
+    return [*written, _write_readme(out, suite, options, folders)]
+
+
+def _check_done(suite: Suite, folders: Sequence[RunFolder]) -> None:
+    left = [f.spec.id for f in folders if f.state(suite.evaluations(f.spec)) is not RunState.DONE]
+    if left:
+        raise HarnessError(
+            f"{len(left)} of {len(folders)} runs are not done, first {left[0]}: `dopd run` with the same "
+            "flags makes them; or select less"
+        )
+
+
+def _check_keeps(path: Path, specs: Sequence[RunSpec]) -> None:
+    """A smaller selection must not silently replace a larger one; the same run under new settings may."""
+    if not path.exists():
+        return
+    names = {results.readable(spec.id) for spec in specs}
+    dropped = {row.run for row in results.read_rows(path) if results.readable(row.run) not in names}
+    if dropped:
+        raise HarnessError(
+            f"{path.parent} holds {len(dropped)} published runs that this selection does not, first "
+            f"{min(dropped)}: select them too (--methods, --seeds, --train-domains), or delete the folder"
+        )
+
+
+def _write_records(out: Path, rows: Sequence[Row], folders: Sequence[RunFolder]) -> list[Path]:
+    specs = [{"run": f.spec.id, **to_json(f.spec)} for f in folders]
+    costs = [cost for f in folders if (cost := f.cost())]
+    files = {
+        results.ROWS_FILE: storage.jsonl([dataclasses.asdict(row) for row in rows]),
+        results.COSTS_FILE: _costs_csv(costs),
+        SPECS_FILE: storage.jsonl(specs),
+        ENVIRONMENTS_FILE: json.dumps(_environments(folders), indent=2) + "\n",
+    }
+    for name, text in files.items():
+        storage.write_text_atomic(out / name, text)
+    return [out / name for name in files]
+
+
+def _costs_csv(costs: Sequence[Cost]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [f.name for f in dataclasses.fields(Cost)], lineterminator="\n")
+    writer.writeheader()
+    for cost in sorted(costs, key=lambda cost: cost.run):
+        writer.writerow(dataclasses.asdict(cost) | {"train_domains": "+".join(cost.train_domains)})
+    return out.getvalue()
+
+
+def _environments(folders: Sequence[RunFolder]) -> list[dict[str, Any]]:
+    """Distinct environments, the most used first."""
+    counts = Counter(
+        json.dumps(record, sort_keys=True)
+        for folder in folders
+        if (path := folder.path / "environment.json").exists()
+        for record in storage.read_json(path)
+    )
+    return [
+        {"runs": count, **json.loads(text)}
+        for text, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))
+    ]
+
+
+def _write_readme(out: Path, suite: Suite, options: Options, folders: Sequence[RunFolder]) -> Path:
+    environments = _environments(folders)
+    commits = sorted(
+        {f"{str(e['commit'])[:10]}{' with changes' if e['dirty'] else ''}" for e in environments}
+    )
+    machines = sorted({f"{e['machine']['processor']}, {e['machine']['system']}" for e in environments})
+    trained = [f.spec for f in folders if f.spec.method]
+    methods = sorted({s.method.name for s in trained if s.method})
+    seeds = sorted({s.seed for s in trained})
+    text = f"""# {suite.name}: {suite.title}
+
+Generated by `dopd publish`; do not edit. {len(trained)} runs, {len(folders) - len(trained)} references.
+
+- methods: {", ".join(methods)}
+- seeds: {", ".join(map(str, seeds))}; steps: {", ".join(map(str, sorted({s.steps for s in trained})))}
+- code: {"; ".join(commits) or "unknown"}
+- machine: {"; ".join(machines) or "unknown"}
+- again from the rows, training nothing: `dopd table {_flags(options)} --from published`
+- again from nothing: `dopd run {_flags(options)}`
+
+`rows.jsonl` are the numbers, `specs.jsonl` the runs behind them, `costs.csv` what they cost,
+`environments.json` where they were made; every table and figure here is made of these files.
+"""
+    storage.write_text_atomic(out / "README.md", text)
+    return out / "README.md"
+
+
+def _flags(options: Options) -> str:
+    """The command line that selects the same runs."""
+    flags = {"suite": options.suite, "profile": options.profile}
+    flags |= {"methods": _joined(options.methods), "train-domains": _joined(options.train_domains)}
+    flags |= {"seeds": ",".join(map(str, options.seeds)) + "," if options.seeds else ""}
+    flags |= {"steps": str(options.steps) if options.steps else ""}
+    return " ".join(f"--{name} {value}" for name, value in flags.items() if value)
+
+
+def _joined(names: tuple[str, ...] | str | None) -> str:
+    return names if isinstance(names, str) else ",".join(names or ())
+
+
+def _row_key(row: Row) -> tuple[str, int, str, int, str, str]:
+    return (row.run, row.step, row.benchmark, row.version, row.decoding, row.metric)

@@ -1,0 +1,299 @@
+"""From names to methods, suites and profiles, with near names in every refusal. No torch.
+
+The harness knows no method and no suite: it looks them up in three modules by name, in the entry points of
+installed packages (group ``dopd.methods``, ``name = "module:Class"``) and in the file of ``--plugin``.
+'-' and '_' are equal in names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import importlib
+import inspect
+import re
+import sys
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from harness import storage
+from harness.config import MethodSpec, to_json
+from harness.method import Entry, Method
+from harness.types import HarnessError
+
+if TYPE_CHECKING:
+    from harness.suite import Profile, Suite
+
+METHODS_MODULE = "methods"
+SUITES_MODULE = "suites"
+PROFILES_MODULE = "suites.profiles"
+ENTRY_POINTS = "dopd.methods"
+PLUGIN_MODULE = "dopd_plugin"
+SUITE_ALIASES = {"continual_learning": "continual"}
+
+_plugin: dict[str, Entry] = {}
+"""Methods of the ``--plugin`` file; one per process."""
+
+
+def methods() -> dict[str, Entry]:
+    """Every method by registry name, in table order: ours, then installed packages', then the plugin's.
+
+    Raises:
+        HarnessError: two of them have the same name.
+    """
+    found = dict(_ours())
+    for entries in (_installed(), _plugin):
+        for name, entry in entries.items():
+            if taken := {_plain(other): other for other in found}.get(_plain(name)):
+                raise HarnessError(
+                    f"method {name!r} ({entry.target}) has the name of {found[taken].target}: rename the "
+                    "class or the entry point"
+                )
+            found[name] = entry
+    return found
+
+
+def method_name(name: str) -> str:
+    """The registry's spelling of a method's name.
+
+    Raises:
+        HarnessError: unknown; near names are offered.
+    """
+    return lookup("method", name, methods(), listing="dopd methods")
+
+
+def method_spec(name: str, overrides: Mapping[str, Any] | None = None) -> MethodSpec:
+    """A method with every field spelled out: the class's defaults, the entry's settings, then ``overrides``.
+
+    Raises:
+        HarnessError: unknown method or field (near names are offered), or a value of the wrong type.
+    """
+    name = method_name(name)
+    entry = methods()[name]
+    cls = method_class(name)
+    method = _construct(name, cls, {**entry.settings, **(overrides or {})})
+    return MethodSpec(
+        name=name,
+        settings=to_json(_construct(name, cls, to_json(method))),
+        version=cls.version,
+        source_sha256=_source_sha256(name, cls),
+    )
+
+
+def build_method(spec: MethodSpec) -> Method:
+    """The method a run was planned with.
+
+    Raises:
+        HarnessError: the code on this machine is of another version than the spec.
+    """
+    name = method_name(spec.name)
+    cls = method_class(name)
+    have = (cls.version, _source_sha256(name, cls))
+    if have != (spec.version, spec.source_sha256):
+        raise HarnessError(
+            f"method {spec.name} was planned with version {spec.version} {spec.source_sha256[:10]}, the code "
+            f"here is version {have[0]} {have[1][:10]}: plan the run again"
+        )
+    return _construct(name, cls, spec.settings)
+
+
+def method_class(name: str) -> type[Method]:
+    """The class behind a registry name.
+
+    Raises:
+        HarnessError: the target does not import, or is no frozen dataclass derived from ``Method``.
+    """
+    target = methods()[name].target
+    cls = _resolve(target, f"method {name!r}")
+    frozen = dataclasses.is_dataclass(cls) and cls.__dict__.get("__dataclass_params__") is not None
+    if not (isinstance(cls, type) and issubclass(cls, Method) and frozen):
+        raise HarnessError(
+            f"method {name!r} ({target}) is not a dataclass derived from harness.method.Method: "
+            "decorate it with @dataclass(frozen=True, kw_only=True)"
+        )
+    return cls
+
+
+def load_plugin(path: Path) -> dict[str, Entry]:
+    """Registers the methods of a file: each public ``Method`` subclass in it, ``MyMethod`` as ``my_method``.
+
+    Raises:
+        HarnessError: the file is absent, fails to import, or defines no method.
+    """
+    path = path.resolve()
+    if not path.is_file():
+        raise HarnessError(f"plugin {path} is not a file: give the path of a Python file")
+    module = types.ModuleType(PLUGIN_MODULE)
+    module.__file__ = str(path)
+    sys.modules[PLUGIN_MODULE] = module
+    try:
+        # Not by importlib: its bytecode cache may be of an earlier text of the same size and second.
+        exec(compile(path.read_bytes(), path, "exec"), vars(module))
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise HarnessError(f"plugin {path} does not import ({reason}): mend the file") from error
+    classes = {n: c for n, c in vars(module).items() if _is_own_method(c, module) and not n.startswith("_")}
+    if not classes:
+        raise HarnessError(
+            f"plugin {path} defines no method: derive a class from harness.method.Method, without _ in front"
+        )
+    _plugin.clear()
+    _plugin.update({_snake(n): _foreign_entry(_snake(n), f"{PLUGIN_MODULE}:{n}", path.name) for n in classes})
+    methods()
+    return dict(_plugin)
+
+
+def suites() -> dict[str, str]:
+    """``module:Class`` of every suite by name, in the order of the paper."""
+    return importlib.import_module(SUITES_MODULE).SUITES
+
+
+def suite(name: str) -> Suite:
+    """A suite by name or alias.
+
+    Raises:
+        HarnessError: unknown; near names are offered.
+    """
+    name = lookup("suite", SUITE_ALIASES.get(_plain(name), name), suites(), listing="dopd suites")
+    return _resolve(suites()[name], f"suite {name!r}")()
+
+
+def profiles() -> dict[str, Profile]:
+    """Every profile by name."""
+    return importlib.import_module(PROFILES_MODULE).PROFILES
+
+
+def profile(name: str) -> Profile:
+    """A profile by name.
+
+    Raises:
+        HarnessError: unknown; near names are offered.
+    """
+    known = profiles()
+    return known[lookup("profile", name, known)]
+
+
+def require_profile(profile: Profile) -> None:
+    """To be called before compute; a profile may be planned where it cannot run.
+
+    Raises:
+        HarnessError: its data, benchmarks or models are out of reach.
+    """
+    importlib.import_module(PROFILES_MODULE).require(profile)
+
+
+def lookup(kind: str, name: str, known: Iterable[str], *, listing: str = "") -> str:
+    """The spelling of ``name`` among ``known``, '-' and '_' being equal.
+
+    Raises:
+        HarnessError: not among them; says the near names, else all of them.
+    """
+    spelling = {_plain(each): each for each in known}
+    if _plain(name) in spelling:
+        return spelling[_plain(name)]
+    near = [spelling[each] for each in difflib.get_close_matches(_plain(name), spelling, n=3)]
+    everything = ", ".join(spelling.values()) or "none"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {everything}"
+    more = f" ({listing} lists them all)" if listing else ""
+    raise HarnessError(f"unknown {kind} {name!r}: {hint}{more}")
+
+
+def _ours() -> dict[str, Entry]:
+    return importlib.import_module(METHODS_MODULE).METHODS
+
+
+@functools.cache
+def _installed() -> dict[str, Entry]:
+    points = sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+    return {p.name: _foreign_entry(p.name, p.value, p.dist.name if p.dist else "") for p in points}
+
+
+def _foreign_entry(name: str, target: str, origin: str) -> Entry:
+    return Entry(target=target, label=name, paradigm="third party", citation=origin)
+
+
+def _is_own_method(value: object, module: types.ModuleType) -> bool:
+    return isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
+
+
+def _snake(name: str) -> str:
+    """``MyOPDMethod`` as ``my_opd_method``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _resolve(target: str, what: str) -> Any:
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise HarnessError(f"{what} ({target}) does not import ({error}): mend its registration") from error
+
+
+def _source_sha256(name: str, cls: type[Method]) -> str:
+    """Of a third party's file, which no test of ours watches; empty for our own methods."""
+    source = None if name in _ours() else inspect.getsourcefile(cls)
+    return storage.sha256(Path(source)) if source else ""
+
+
+def _construct(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Method:
+    hints = typing.get_type_hints(cls)
+    fields = [f.name for f in dataclasses.fields(cls)]
+    values = {}
+    for key, value in settings.items():
+        field = lookup(f"field of method {name}:", key, fields)
+        values[field] = _typed(value, hints[field], f"{field} of method {name}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise HarnessError(f"method {name} is not complete ({error}): give every field a default") from error
+
+
+def _typed(value: Any, hint: Any, what: str) -> Any:
+    """A JSON value as the field's type, so that 1 and 1.0 of a float field are one run.
+
+    Raises:
+        HarnessError: the value is not of that type.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _first_typed(value, arguments, what)
+    if origin is typing.Literal and value in arguments:
+        return value
+    if origin is tuple and isinstance(value, (list, tuple)):
+        each = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
+        if len(each) == len(value):
+            return tuple(_typed(v, h, what) for v, h in zip(value, each, strict=True))
+    if isinstance(hint, type):
+        if issubclass(hint, Enum) and value in [member.value for member in hint]:
+            return hint(value)
+        if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        if type(value) is hint:
+            return value
+    raise HarnessError(f"{what} = {value!r}: allowed is {_allowed(hint)}; correct the value")
+
+
+def _first_typed(value: Any, hints: tuple[Any, ...], what: str) -> Any:
+    for hint in hints:
+        try:
+            return _typed(value, hint, what)
+        except HarnessError:
+            continue
+    allowed = " or ".join(map(_allowed, hints))
+    raise HarnessError(f"{what} = {value!r}: allowed is {allowed}; correct the value")
+
+
+def _allowed(hint: Any) -> str:
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return ", ".join(str(member.value) for member in hint)
+    return getattr(hint, "__name__", str(hint))

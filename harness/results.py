@@ -1,0 +1,277 @@
+"""Rows from disk, checked, with what is missing made explicit. Three sources, never merged. No torch.
+
+- ``runs``: ``<results>/runs/``, done runs of this machine that the suite plans;
+- ``published``: ``<published>/<profile>/<suite>/``, committed;
+- ``paper``: ``<published>/paper/``, the paper's own numbers.
+
+Both frames are plain: one line per ``Row`` and one per planned run. ``train_domains`` is joined by ``+``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from harness import storage
+from harness.config import RunSpec
+from harness.plan import read_published_costs
+from harness.runs import RunFolder, RunState
+from harness.types import Cost, HarnessError, Row
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from harness.suite import Options, Profile, Suite
+
+PAPER = "paper"
+ROWS_FILE = "rows.jsonl"
+COSTS_FILE = "costs.csv"
+SCHEMA: int = Row.__dataclass_fields__["schema"].default
+ROW_COLUMNS = tuple(f.name for f in dataclasses.fields(Row))
+COST_COLUMNS = (*(f.name for f in dataclasses.fields(Cost)), "state")
+"""A ``Cost`` and the state of its run: done, stale, absent, partial, unevaluated or failed; numbers are NaN
+unless done or stale. *stale*: published, but under settings that are no longer the planned ones."""
+SHOWN = (RunState.DONE.value, "stale")
+"""States of runs that have rows."""
+
+
+@runtime_checkable
+class HasPaperRows(Protocol):
+    """A suite that can show the paper's own numbers."""
+
+    def paper_rows(self, options: Options) -> DataFrame:
+        """The paper's numbers in the columns of rows; what the paper does not state is absent."""
+        ...
+
+
+def load(
+    source: Literal["runs", "published", "paper"], suite: Suite, profile: Profile, options: Options
+) -> tuple[DataFrame, DataFrame]:
+    """Rows and costs of the runs a suite plans, from one source.
+
+    Raises:
+        HarnessError: a row file is absent, damaged, of an older schema or of another profile, holds a number
+            twice or a value that is no share, or scores of one benchmark over different items.
+    """
+    if source == "paper":
+        if not isinstance(suite, HasPaperRows):
+            raise HarnessError(
+                f"suite {suite.name}: the paper states no numbers for it; use --from runs or published"
+            )
+        return suite.paper_rows(options), cost_frame([])
+    specs = {spec.id: spec for spec in suite.runs(profile, options)}
+    if source == "runs":
+        rows, costs = _from_runs(suite, specs.values(), options.results)
+    else:
+        rows, costs = _from_published(specs, options.published / profile.name / suite.name)
+    check(rows, profile.name)
+    return row_frame(rows), cost_frame(costs)
+
+
+def select(frame: DataFrame, **where: Any) -> DataFrame:
+    """The lines whose columns have these values."""
+    for column, value in where.items():
+        frame = frame.loc[frame[column] == value]
+    return frame
+
+
+def last_step(rows: DataFrame) -> DataFrame:
+    """Rows of each run's final checkpoint, the only one a main table shows."""
+    return rows.loc[rows["step"] == rows["steps"]]
+
+
+def by_seed(lines: DataFrame, column: str) -> dict[int, Any]:
+    """One column of the selected lines, by seed.
+
+    Raises:
+        HarnessError: the selection holds two lines of one seed: it mixes runs that differ in something else.
+    """
+    if lines["seed"].duplicated().any():
+        runs = ", ".join(sorted(set(lines["run"])))
+        raise HarnessError(
+            f"two values for one seed among {runs}: select one setting before averaging over seeds"
+        )
+    return {int(seed): value for seed, value in zip(lines["seed"], lines[column].tolist(), strict=True)}
+
+
+def readable(run: str) -> str:
+    """A run id without its hash: what it is, not which settings."""
+    return run.rpartition("-")[0]
+
+
+def match_runs(runs: Iterable[str], have: Iterable[str]) -> dict[str, str]:
+    """Each id of ``runs`` to the same id of ``have``, else to the only one of the same name, other settings.
+
+    What has no counterpart, or more than one, is left out.
+    """
+    ours, others = set(runs), set(have)
+    exact = {run: run for run in ours & others}
+    mine, theirs = (Counter(map(readable, ids - exact.keys())) for ids in (ours, others))
+    by_name = {readable(run): run for run in others - exact.keys()}
+    names = {run: readable(run) for run in ours - exact.keys()}
+    return exact | {run: by_name[name] for run, name in names.items() if mine[name] == theirs[name] == 1}
+
+
+def row_frame(rows: Iterable[Row]) -> DataFrame:
+    """One line per row, in the order given."""
+    return _frame((dataclasses.asdict(row) for row in rows), ROW_COLUMNS)
+
+
+def cost_frame(costs: Iterable[Mapping[str, Any]]) -> DataFrame:
+    """One line per planned run, in the order given; records have the fields of ``Cost`` and ``state``."""
+    return _frame(costs, COST_COLUMNS)
+
+
+def check(rows: Sequence[Row], profile: str) -> None:
+    """Refuse rows that would make a table lie.
+
+    Raises:
+        HarnessError: schema, profile, value, duplicate or item count is wrong; names the run.
+    """
+    for row in rows:
+        _check_row(row, profile)
+    keys = Counter((r.run, r.step, r.benchmark, r.version, r.decoding, r.metric) for r in rows)
+    if twice := [key for key, count in keys.items() if count > 1]:
+        run, step, benchmark, _, decoding, metric = twice[0]
+        raise HarnessError(
+            f"{len(twice)} rows stand twice, first {benchmark} {decoding} {metric} of {run} at step {step}: "
+            "delete the row file of that run and evaluate again"
+        )
+    items: dict[tuple[str, int, str], Row] = {}
+    for row in rows:
+        first = items.setdefault((row.benchmark, row.version, row.decoding), row)
+        if first.n != row.n:
+            raise HarnessError(
+                f"{row.benchmark}@{row.version} {row.decoding} was scored on {first.n} items in {first.run} "
+                f"and on {row.n} in {row.run}: not comparable, delete the row file of one and evaluate again"
+            )
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a published file.
+
+    Raises:
+        HarnessError: absent, cut off, damaged, or written by another version.
+    """
+    if not path.is_file():
+        raise HarnessError(f"no published rows at {path}: run the suite and publish it, or use --from runs")
+    if not path.read_bytes().endswith(b"\n"):
+        raise HarnessError(f"{path} is cut off in its last line: restore it (git checkout) or publish again")
+    rows: list[Row] = []
+    for number, record in enumerate(storage.read_jsonl(path), start=1):
+        try:
+            values: dict[str, Any] = {**record, "train_domains": tuple(record["train_domains"])}
+            rows.append(Row(**values))
+        except (KeyError, TypeError) as error:
+            raise HarnessError(
+                f"{path} line {number} is of another schema ({error}); this version reads schema {SCHEMA}: "
+                "publish again"
+            ) from error
+    return rows
+
+
+def records(frame: DataFrame) -> list[dict[str, Any]]:
+    """The lines of a frame, one dict each."""
+    return [dict(zip(frame.columns, line, strict=True)) for line in frame.to_numpy(dtype=object).tolist()]
+
+
+def paper_numbers(name: str, published: Path) -> list[dict[str, Any]]:
+    """One of the paper's tables as printed: percent, one record per printed line.
+
+    Raises:
+        HarnessError: no such file.
+    """
+    import pandas as pd
+
+    path = published / PAPER / f"{name}.csv"
+    if not path.is_file():
+        raise HarnessError(f"the paper's numbers {path} are missing: restore the file (git checkout)")
+    return records(pd.read_csv(path))
+
+
+def _from_runs(suite: Suite, specs: Iterable[RunSpec], root: Path) -> tuple[list[Row], list[dict[str, Any]]]:
+    rows: list[Row] = []
+    costs: list[dict[str, Any]] = []
+    for spec in specs:
+        folder = RunFolder(root, spec)
+        state = folder.state(suite.evaluations(spec))
+        if state is RunState.DONE:
+            rows += folder.rows()
+            costs.append(_cost_record(spec, folder.cost(), state.value))
+        else:
+            costs.append(_cost_record(spec, None, "failed" if _ended_in_error(folder.log) else state.value))
+    return rows, costs
+
+
+def _ended_in_error(log: Path) -> bool:
+    """True if the last thing a worker wrote of a run is an exception (``harness.launch`` logs tracebacks)."""
+    if not log.is_file():
+        return False
+    lines = log.read_text(encoding="utf-8", errors="replace").rstrip().rsplit("\n", 1)
+    return re.match(r"[\w.]+(Error|Exception)\b", lines[-1]) is not None
+
+
+def _from_published(specs: Mapping[str, RunSpec], folder: Path) -> tuple[list[Row], list[dict[str, Any]]]:
+    rows = read_rows(folder / ROWS_FILE)
+    paid = {cost.run: cost for cost in _read_costs(folder / COSTS_FILE)}
+    wanted = match_runs(specs, {row.run for row in rows})
+    states = {run: "done" if run == wanted.get(run) else "stale" for run in wanted.values()}
+    costs = [
+        _cost_record(spec, paid.get(wanted.get(planned, "")), states.get(wanted.get(planned, ""), "absent"))
+        | {"run": wanted.get(planned, planned)}
+        for planned, spec in specs.items()
+    ]
+    return [row for row in rows if row.run in states], costs
+
+
+def _read_costs(path: Path) -> list[Cost]:
+    try:
+        return read_published_costs(path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise HarnessError(f"{path} is damaged or of another version ({error}): publish again") from error
+
+
+def _cost_record(spec: RunSpec, cost: Cost | None, state: str) -> dict[str, Any]:
+    if cost:
+        return dataclasses.asdict(cost) | {"state": state}
+    return {
+        "run": spec.id,
+        "method": spec.method.name if spec.method else f"reference/{spec.student.name}",
+        "seed": spec.seed,
+        "train_domains": spec.data.domains if spec.data else (),
+        "steps": spec.steps,
+        "state": state,
+    }
+
+
+def _check_row(row: Row, profile: str) -> None:
+    if row.schema != SCHEMA:
+        raise HarnessError(
+            f"run {row.run}: rows are of schema {row.schema}, this version reads {SCHEMA}: evaluate it again"
+        )
+    if row.profile != profile:
+        raise HarnessError(
+            f"run {row.run} is of profile {row.profile}, asked for is {profile}: rows of two profiles do not "
+            "mix, move them away"
+        )
+    if not _is_share(row.value) or row.n < 1:
+        raise HarnessError(
+            f"run {row.run}: {row.benchmark} {row.decoding} {row.metric} is {row.value} over {row.n} items; "
+            "allowed is a number from 0 to 1 over at least one item: delete its row file and evaluate again"
+        )
+
+
+def _is_share(value: object) -> bool:
+    """JSON may hold anything, NaN included."""
+    return isinstance(value, (int, float)) and 0 <= value <= 1
+
+
+def _frame(records: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> DataFrame:
+    import pandas as pd
+
+    flat = [{**r, "train_domains": "+".join(r["train_domains"])} for r in records]
+    return pd.DataFrame(flat, columns=list(columns))

@@ -1,0 +1,120 @@
+"""One run from its spec to done: train what is missing, evaluate what is wanted, write rows and cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from harness import checkpoint, models, registry, storage
+from harness.config import MethodSpec, RunSpec
+from harness.evaluate import Score, evaluate
+from harness.runs import RunFolder
+from harness.suite import Evaluation
+from harness.train import Report, detect_collapse, peak_memory_mb, train
+from harness.trainer import prepare, untrained_views
+from harness.types import Cost, Row, Source
+
+
+def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) -> str:
+    """Make one run done; returns a line on what a resume passed over, or nothing.
+
+    Every finished step and row is kept if this is stopped at any moment; calling it again goes on.
+
+    Raises:
+        HarnessError: bad input, before compute where it can be; a second process on the run; a full disk.
+    """
+    torch.set_num_threads(folder.spec.threads)
+    with folder.lock():
+        folder.prepare()
+        fault = ""
+        if folder.last_step() != folder.spec.steps:
+            fault = train(folder, prepare(folder.spec), report)
+        start = time.perf_counter()
+        evaluate_missing(folder, evaluations)
+        write_cost(folder, time.perf_counter() - start)
+        folder.mark_done(evaluations)
+    return fault
+
+
+def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:
+    """Score the checkpoints on what has no row yet; rows of one checkpoint are written together."""
+    spec = folder.spec
+    missing = sorted(folder.missing(evaluations), key=lambda e: e.at(spec))
+    if not missing:
+        return
+    metrics = storage.read_jsonl(folder.metrics)
+    tokenizer = models.load_tokenizer(spec.student)
+    for step, group in groupby(missing, key=lambda e: e.at(spec)):
+        wanted = list(group)
+        scores = evaluate(student_at(folder, step), tokenizer, wanted, seed=spec.seed, step=step)
+        for e in wanted:
+            items = next(s.items for s in scores if (s.benchmark, s.decoding) == (e.benchmark, e.decoding))
+            folder.write_samples(e, items)
+        folder.write_rows([row(spec, score, step, metrics) for score in scores])
+
+
+def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
+    """The student at one checkpoint; for a reference row, the model as it came."""
+    model = models.load(folder.spec.student, dtype=folder.spec.dtype)
+    if not folder.spec.is_reference:
+        model.load_state_dict(checkpoint.at_step(folder.checkpoints, step).weights())
+    return model
+
+
+def row(spec: RunSpec, score: Score, step: int, metrics: Sequence[Mapping[str, Any]]) -> Row:
+    """A score with the run it belongs to."""
+    so_far = [m for m in metrics if m["step"] <= step]
+    return Row(
+        run=spec.id,
+        method=spec.method.name if spec.method else f"reference/{spec.student.name}",
+        profile=spec.profile,
+        seed=spec.seed,
+        train_domains=spec.data.domains if spec.data else (),
+        step=step,
+        steps=spec.steps,
+        benchmark=score.benchmark,
+        version=score.version,
+        decoding=score.decoding,
+        metric=score.metric,
+        value=score.value,
+        n=score.n,
+        errors=score.errors,
+        truncations=score.truncations,
+        status=detect_collapse(so_far),
+        tokens=sum(m.get("tokens", 0) for m in so_far),
+    )
+
+
+def write_cost(folder: RunFolder, evaluation_seconds: float) -> None:
+    """What the run cost, over all the processes that worked on it."""
+    spec, before = folder.spec, folder.cost()
+    metrics = storage.read_jsonl(folder.metrics)
+    seconds = [value for m in metrics for name, value in m.items() if name.startswith("seconds/")]
+    cost = Cost(
+        run=spec.id,
+        method=spec.method.name if spec.method else f"reference/{spec.student.name}",
+        seed=spec.seed,
+        train_domains=spec.data.domains if spec.data else (),
+        steps=spec.steps,
+        tokens=sum(m.get("tokens", 0) for m in metrics),
+        forwards_per_token=forwards_per_token(spec.method) if spec.method else 0.0,
+        train_seconds=sum(seconds),
+        evaluation_seconds=evaluation_seconds + (before.evaluation_seconds if before else 0.0),
+        peak_memory_mb=peak_memory_mb(),
+    )
+    folder.write_cost(cost)
+
+
+def forwards_per_token(spec: MethodSpec) -> float:
+    """Forward passes per response token: the sampler's, one per scored view, one per trained view.
+
+    A teacher that must write verified text is asked more than once; its extra draws are not counted.
+    """
+    method = registry.build_method(spec)
+    sampler = sum(share for source, share in method.sampling.items() if source is not Source.DATASET)
+    return sampler + len(dict.fromkeys(untrained_views(method))) + len(method.terms)

@@ -1,0 +1,292 @@
+"""One rollout batch through a method: score pass, assignment over the global batch, gradient pass.
+
+Nothing here knows which method runs; the method says which views it needs and returns a loss per token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from harness.method import Method
+from harness.phases import Phases
+from harness.reduce import coefficients, gather_pool, local_rows, sum_gradients, sum_over_ranks
+from harness.rollout import RolloutBatch
+from harness.types import Assignment, Policy, ScorePool, Term, View, Want
+from harness.views import Prompts, Scores, TokenView, chunks, response_hidden, score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Rollouts with the prompts of every context a method asks for."""
+
+    rollouts: RolloutBatch
+    contexts: Mapping[str, Prompts]
+    reward_B: Tensor | None = None
+    """float32 [B]; None where the data cannot verify."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """What one rollout batch did, for the log."""
+
+    loss: float
+    entropy: float
+    """Of the trained view, nats per response token."""
+    tokens: int
+    """Response tokens of the global batch."""
+    masked_in: int
+    """Tokens that entered the loss."""
+    metrics: Mapping[str, float]
+
+
+def plain_prompts(rollouts: RolloutBatch) -> Prompts:
+    """The context the rollouts were sampled from."""
+    return Prompts(
+        ids_QL=rollouts.prompt_ids_PL, mask_QL=rollouts.prompt_mask_PL, row_of_B=rollouts.prompt_of_B
+    )
+
+
+def score_views(
+    method: Method, models: Mapping[Policy, PreTrainedModel], batch: Batch, *, microbatch: int
+) -> dict[View, Scores]:
+    """Every view the method needs without gradient, each scored once."""
+    wanted = dict.fromkeys([v for term in method.terms for v in term.sources] + list(method.scored))
+    ids_BT, mask_BT = batch.rollouts.response_ids_BT, batch.rollouts.mask_BT
+    return {
+        view: score(
+            models[view.policy],
+            batch.contexts[view.context],
+            ids_BT,
+            mask_BT,
+            wants=view.wants,
+            temperature=view.temperature,
+            microbatch=microbatch,
+        )
+        for view in wanted
+    }
+
+
+def build_pool(
+    method: Method, models: Mapping[Policy, PreTrainedModel], batch: Batch, scores: Mapping[View, Scores]
+) -> ScorePool:
+    """This rank's part of the score pool, on the CPU."""
+    r = batch.rollouts
+    groups, group_B = torch.unique(r.prompt_of_B, return_inverse=True)
+    update_of_group = torch.arange(len(groups)) * method.updates // len(groups)
+    return ScorePool(
+        mask_BT=r.mask_BT.cpu(),
+        logp_BT={v: s.logp_BT.cpu() for v, s in scores.items()},
+        entropy_BT={v: s.entropy_BT.cpu() for v, s in scores.items() if s.entropy_BT is not None},
+        sampler_logp_BT=r.logp_BT.cpu(),
+        group_B=group_B.cpu(),
+        update_B=update_of_group[group_B.cpu()],
+        reward_B=None if batch.reward_B is None else batch.reward_B.cpu(),
+        stats_BT=_token_stats(method, models, batch, scores),
+    )
+
+
+@torch.no_grad()
+def _token_stats(
+    method: Method, models: Mapping[Policy, PreTrainedModel], batch: Batch, scores: Mapping[View, Scores]
+) -> dict[str, Tensor]:
+    if type(method).token_stats is Method.token_stats:
+        return {}
+    mask_BT = batch.rollouts.mask_BT
+    tokens_N = batch.rollouts.response_ids_BT[mask_BT]
+    parts: dict[str, list[Tensor]] = {}
+    for part in chunks(len(tokens_N), _vocabulary(models[Policy.STUDENT])):
+        views = {v: _source_view(models, v, s, mask_BT, tokens_N, part) for v, s in scores.items()}
+        for name, value_N in method.token_stats(views).items():
+            parts.setdefault(name, []).append(value_N)
+    return {
+        name: torch.zeros_like(mask_BT, dtype=values[0].dtype).masked_scatter(mask_BT, torch.cat(values)).cpu()
+        for name, values in parts.items()
+    }
+
+
+def gradient_pass(
+    method: Method,
+    models: Mapping[Policy, PreTrainedModel],
+    batch: Batch,
+    scores: Mapping[View, Scores],
+    assignment: Assignment,
+    coefficient_BT: Tensor,
+    *,
+    microbatch: int,
+) -> tuple[Tensor, Tensor]:
+    """Accumulate the student's gradient of sum(coefficient * token loss).
+
+    Returns this rank's token losses and the entropies of the first term's trained view, [B, T] each.
+    Only rows with a non-zero coefficient are read. Gradients are summed over ranks by the caller.
+    """
+    mask_BT = batch.rollouts.mask_BT
+    dtype = torch.promote_types(models[Policy.STUDENT].dtype, torch.float32)
+    loss_BT = torch.zeros_like(mask_BT, dtype=dtype)
+    entropy_BT = torch.zeros_like(loss_BT)
+    rows = torch.nonzero((coefficient_BT != 0).any(-1)).squeeze(-1).to(mask_BT.device)
+    for start in range(0, len(rows), microbatch):
+        part = rows[start : start + microbatch]
+        for i, term in enumerate(method.terms):
+            loss_N, entropy_N = _term_gradient(
+                method, term, models, batch, scores, assignment, coefficient_BT, part
+            )
+            loss_BT[part] += torch.zeros_like(loss_BT[part]).masked_scatter(mask_BT[part], loss_N.to(dtype))
+            if i == 0:
+                entropy_BT[part] = entropy_BT[part].masked_scatter(mask_BT[part], entropy_N.to(dtype))
+    return loss_BT, entropy_BT
+
+
+def _term_gradient(
+    method: Method,
+    term: Term,
+    models: Mapping[Policy, PreTrainedModel],
+    batch: Batch,
+    scores: Mapping[View, Scores],
+    assignment: Assignment,
+    coefficient_BT: Tensor,
+    rows: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One term on some rollouts: forward, chunked loss, one backward through the network; losses, entropies [N]."""
+    student = models[Policy.STUDENT]
+    ids_BT, mask_BT = batch.rollouts.response_ids_BT[rows], batch.rollouts.mask_BT[rows]
+    hidden_ND = response_hidden(student, batch.contexts[term.trained.context].select(rows), ids_BT)[mask_BT]
+    # The loss reaches this leaf chunk by chunk; the network is walked backward once, at the end.
+    leaf_ND = hidden_ND.detach().requires_grad_()
+    tokens_N = ids_BT[mask_BT]
+    device = tokens_N.device
+    weight_N = coefficient_BT[rows.cpu()][mask_BT.cpu()].to(device=device, dtype=hidden_ND.dtype)
+    fields = {k: v[rows.cpu()][mask_BT.cpu()].to(device) for k, v in assignment.fields.items()}
+    losses, entropies = [], []
+    for part in chunks(len(tokens_N), _vocabulary(student)):
+        views = {
+            v: _source_view(models, v, _select(s, rows), mask_BT, tokens_N, part) for v, s in scores.items()
+        }
+        views[term.trained] = TokenView(
+            tokens_N=tokens_N[part],
+            hidden_ND=leaf_ND[part],
+            head=student.get_output_embeddings(),
+            temperature=term.trained.temperature,
+        )
+        loss_N = method.token_loss(term, views, {k: v[part] for k, v in fields.items()})
+        # A token outside the mask may hold inf or nan (a clipped ratio, say): it must not reach the sum.
+        kept_N = torch.where(weight_N[part] != 0, loss_N, torch.zeros_like(loss_N))
+        (kept_N * weight_N[part]).sum().backward()
+        losses.append(kept_N.detach())
+        with torch.no_grad():
+            entropies.append(views[term.trained].entropy_N)
+    if leaf_ND.grad is not None:
+        hidden_ND.backward(leaf_ND.grad)
+    return torch.cat(losses), torch.cat(entropies)
+
+
+def optimiser_losses(
+    method: Method,
+    models: Mapping[Policy, PreTrainedModel],
+    batch: Batch,
+    *,
+    progress: float,
+    microbatch: int,
+    phases: Phases | None = None,
+) -> Iterator[StepRecord]:
+    """Yield once per optimiser step of this batch, with the student's summed gradient in ``.grad``.
+
+    The caller steps the optimiser and zeroes the gradient between two yields. Scores, thresholds and
+    assignment are fixed over the steps; only the trained view moves.
+    """
+    phases = phases or Phases()
+    with phases("scores"):
+        scores = score_views(method, models, batch, microbatch=microbatch)
+    with phases("assignment"):
+        pool, rows = gather_pool(build_pool(method, models, batch, scores))
+        everywhere = method.assign(pool, progress=progress)
+        width = batch.rollouts.mask_BT.shape[1]
+        here = local_rows(everywhere, rows, width)
+    for update in range(method.updates):
+        with phases("gradient"):
+            local_BT = coefficients(method.reduction, pool, everywhere, update=update)[rows, :width]
+            loss_BT, entropy_BT = gradient_pass(
+                method, models, batch, scores, here, local_BT, microbatch=microbatch
+            )
+            sum_gradients(models[Policy.STUDENT])
+        yield _record(method, pool, everywhere, here, local_BT, loss_BT.cpu(), entropy_BT.cpu(), update)
+
+
+def _record(
+    method: Method,
+    pool: ScorePool,
+    everywhere: Assignment,
+    here: Assignment,
+    coefficient_BT: Tensor,
+    loss_BT: Tensor,
+    entropy_BT: Tensor,
+    update: int,
+) -> StepRecord:
+    now_B = pool.update_B == update
+    kept_BT, label_BT = here.mask_BT & (coefficient_BT != 0), here.labels_BT
+    sums = [(coefficient_BT * loss_BT.double()).sum(), entropy_BT[kept_BT].double().sum(), kept_BT.sum().double()]
+    for label in range(len(here.label_names)):
+        assert label_BT is not None
+        sums.append(loss_BT[kept_BT & (label_BT == label)].double().sum())
+    summed = torch.stack(sums)
+    sum_over_ranks(summed)
+    tokens = int(pool.mask_BT[now_B].sum())
+    metrics = {"tokens_in_loss": float(everywhere.mask_BT[now_B].sum() / max(tokens, 1)), **everywhere.metrics}
+    for label, name in enumerate(everywhere.label_names):
+        assert everywhere.labels_BT is not None
+        count = int(((everywhere.labels_BT == label) & everywhere.mask_BT)[now_B].sum())
+        metrics[f"share/{name}"] = count / max(tokens, 1)
+        metrics[f"loss/{name}"] = float(summed[3 + label]) / count if count else 0.0
+    return StepRecord(
+        loss=float(summed[0]),
+        entropy=float(summed[1] / summed[2].clamp(min=1)),
+        tokens=tokens,
+        masked_in=int(everywhere.mask_BT[now_B].sum()),
+        metrics=metrics,
+    )
+
+
+def _source_view(
+    models: Mapping[Policy, PreTrainedModel],
+    view: View,
+    scores: Scores,
+    mask_BT: Tensor,
+    tokens_N: Tensor,
+    part: slice,
+) -> TokenView:
+    wants_all = Want.DISTRIBUTION in view.wants and scores.hidden_BTD is not None
+    return TokenView(
+        tokens_N=tokens_N[part],
+        logp_N=scores.logp_BT[mask_BT][part],
+        hidden_ND=scores.hidden_BTD[mask_BT][part] if wants_all and scores.hidden_BTD is not None else None,
+        head=_frozen_head(models[view.policy]) if wants_all else None,
+        temperature=view.temperature,
+    )
+
+
+def _frozen_head(model: PreTrainedModel):  # noqa: ANN202 - a closure over the output layer
+    head = model.get_output_embeddings()
+
+    def logits(hidden_ND: Tensor) -> Tensor:
+        # The live self-teacher shares its weights with the trained student: no gradient may reach them here.
+        with torch.no_grad():
+            return head(hidden_ND)
+
+    return logits
+
+
+def _select(scores: Scores, rows: Tensor) -> Scores:
+    return Scores(
+        logp_BT=scores.logp_BT[rows],
+        entropy_BT=None if scores.entropy_BT is None else scores.entropy_BT[rows],
+        hidden_BTD=None if scores.hidden_BTD is None else scores.hidden_BTD[rows],
+    )
+
+
+def _vocabulary(model: PreTrainedModel) -> int:
+    return model.get_output_embeddings().weight.shape[0]
+

@@ -1,0 +1,181 @@
+"""What a suite is: the runs it needs, the evaluations of each, tables and figures of their rows. No torch.
+
+A suite only combines: it knows methods and profiles by name and trains nothing. It is written once; a
+profile fills in sizes, and ``Options`` hold what the user asked for on the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from harness import registry
+from harness.config import DataSpec, ModelSpec, OptimSpec, RunSpec
+from harness.types import HarnessError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from harness.tables import Table
+
+PUBLISHED = Path(__file__).resolve().parent.parent / "results"
+"""Folder of the committed results of this checkout: ``<profile>/<suite>/`` and ``paper/``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One benchmark at one checkpoint with one decoding. No part of a run's identity: it never retrains."""
+
+    step: int | Literal["last"]
+    """Optimiser step of the checkpoint; ``last`` is the run's final step."""
+    benchmark: str
+    decoding: str
+    """greedy | sample4."""
+    version: int = 1
+    """Of the benchmark; a new version is evaluated anew."""
+
+    def at(self, spec: RunSpec) -> int:
+        """The checkpoint's step in ``spec``.
+
+        Raises:
+            HarnessError: the run keeps no checkpoint there.
+        """
+        step = spec.steps if self.step == "last" else self.step
+        if step not in spec.checkpoint_steps():
+            raise HarnessError(
+                f"no checkpoint at step {step} of {spec.id} (kept: "
+                f"{', '.join(map(str, spec.checkpoint_steps()))}): evaluate one of these"
+            )
+        return step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Sizes: which models, data and budget a suite runs with. Only fills in fields of ``RunSpec``."""
+
+    name: str
+    student: ModelSpec
+    """The model that is trained."""
+    teacher: ModelSpec
+    ladder: Mapping[str, ModelSpec] = field(default_factory=dict)
+    """Every model of the profile, weakest first, for suites that vary the pair."""
+    data: DataSpec
+    """Default training data; suites replace ``domains``."""
+    optim: OptimSpec
+    steps: int
+    prompts_per_step: int
+    rollouts_per_prompt: int = 4
+    max_response_tokens: int
+    method_overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Method fields that cannot act at their published value at this size, by registry name."""
+    override_reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why, by the same names; printed by ``plan`` and in captions."""
+    optim_overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Optimiser fields tuned per method (learning rate), by registry name."""
+    benchmarks: tuple[str, ...]
+    """Held-out benchmarks of the training domains."""
+    seconds_per_step: float
+    """First guess of a run's cost, used by ``plan`` until a run of that method has been measured."""
+    seconds_per_evaluation: float
+    """The same, per evaluation."""
+    megabytes_per_run: float = 50.0
+    """Checkpoints and records of one run; the launcher asks the disk for this much before it starts."""
+
+    def __post_init__(self) -> None:
+        if set(self.method_overrides) != set(self.override_reasons):
+            odd = ", ".join(sorted(set(self.method_overrides) ^ set(self.override_reasons)))
+            raise HarnessError(f"profile {self.name}: override and reason differ on {odd}: give both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The command line as a value; every field is a flag of ``docs/cli.md``."""
+
+    suite: str
+    profile: str = "embedded"
+    methods: tuple[str, ...] | Literal["all"] | None = None
+    """Registry names; None: the suite's default."""
+    seeds: tuple[int, ...] | None = None
+    """None: the suite's default. ``--seeds 4`` arrives as (0, 1, 2, 3)."""
+    steps: int | None = None
+    """Replaces the profile's; another number of steps is another run."""
+    train_domains: tuple[str, ...] | Literal["all"] | None = None
+    jobs: int = 1
+    """Worker processes, one torch thread each."""
+    minutes: float | None = None
+    """No run starts later than this."""
+    results: Path = Path("results")
+    """Folder that holds ``runs/`` and ``reports/``."""
+    published: Path = PUBLISHED
+    """Folder of the committed results; no flag."""
+    source: Literal["runs", "published", "paper"] = "runs"
+    plugin: Path | None = None
+    force: bool = False
+
+
+class Suite(ABC):
+    """Base class. A suite: one file of ``suites/`` and one line of its dict ``SUITES`` (``module:Class``)."""
+
+    name: ClassVar[str]
+    """As in ``--suite``."""
+    title: ClassVar[str]
+    """One phrase: the claim it tests and the paper's table or figure."""
+
+    @abstractmethod
+    def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
+        """Training runs and reference rows, in the order of the table."""
+
+    @abstractmethod
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """What is measured on one of ``runs``."""
+
+    @abstractmethod
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """Pure function of the rows (one line per ``harness.types.Row``) and costs."""
+
+    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+        """File stem (``figure7b``) to figure; a suite without figures returns nothing."""
+        return {}
+
+
+def training_run(
+    profile: Profile, options: Options, *, method: str, domains: Sequence[str], seed: int, **changes: Any
+) -> RunSpec:
+    """The profile's run of a method, with its overrides and the user's ``--steps``; ``changes`` come last.
+
+    Raises:
+        HarnessError: unknown method or field, near names offered.
+    """
+    spec = RunSpec(
+        profile=profile.name,
+        student=profile.student,
+        teacher=profile.teacher,
+        data=dataclasses.replace(profile.data, domains=tuple(domains)),
+        method=registry.method_spec(method, profile.method_overrides.get(method, {})),
+        optim=dataclasses.replace(profile.optim, **profile.optim_overrides.get(method, {})),
+        steps=profile.steps if options.steps is None else options.steps,
+        prompts_per_step=profile.prompts_per_step,
+        rollouts_per_prompt=profile.rollouts_per_prompt,
+        max_response_tokens=profile.max_response_tokens,
+        seed=seed,
+    )
+    return dataclasses.replace(spec, **changes)
+
+
+def reference_run(profile: Profile, model: ModelSpec) -> RunSpec:
+    """A model that is only evaluated: the student before training, a teacher."""
+    return RunSpec(
+        profile=profile.name,
+        student=model,
+        teacher=None,
+        data=None,
+        method=None,
+        optim=None,
+        steps=0,
+        max_response_tokens=profile.max_response_tokens,
+    )

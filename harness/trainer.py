@@ -1,0 +1,166 @@
+"""What a training run holds in memory, and the checks before any compute is spent."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
+
+from harness import data, models, privilege, registry, render
+from harness.config import DataSpec, OptimSpec, RunSpec
+from harness.method import Method
+from harness.phases import Phases
+from harness.types import PRIVILEGED, Example, HarnessError, Policy, Privilege, View
+
+PROBE_SIZE = 96
+"""Validation problems of the probe at each checkpoint."""
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """A run in memory. ``step`` and ``tokens`` move; the rest is fixed once prepared."""
+
+    spec: RunSpec
+    data: DataSpec
+    optim: OptimSpec
+    method: Method
+    tokenizer: PreTrainedTokenizerBase
+    policies: dict[Policy, PreTrainedModel]
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    examples: Sequence[Example]
+    """The training set."""
+    validation: Sequence[Example]
+    step: int = 0
+    """Rollout batches taken."""
+    tokens: int = 0
+    """Response tokens trained on."""
+    phases: Phases = field(default_factory=Phases)
+
+    @property
+    def student(self) -> PreTrainedModel:
+        """The policy in training."""
+        return self.policies[Policy.STUDENT]
+
+    def prompts(self, examples: Sequence[Example], kind: Privilege = Privilege.NONE) -> list[list[int]]:
+        """Token ids of each example's prompt, with p of ``kind``."""
+        return [render.prompt_ids(self.tokenizer, privilege.messages(e, kind)) for e in examples]
+
+    def pad(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Left-padded ids_PL and mask_PL on the student's device."""
+        pad_id = self.tokenizer.pad_token_id
+        ids_PL, mask_PL = render.left_pad(prompts, pad_id=pad_id)
+        return ids_PL.to(self.student.device), mask_PL.to(self.student.device)
+
+
+def prepare(spec: RunSpec) -> Trainer:
+    """Load, check and assemble a run; nothing is computed before every check has passed.
+
+    Raises:
+        HarnessError: the spec is a reference row; see also ``models.check_pair`` and ``check_data``.
+    """
+    if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
+        raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
+    torch.set_num_threads(spec.threads)
+    method = registry.build_method(spec.method)
+    examples = data.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
+    check_data(spec.data, method, examples)
+    student, teacher = (models.load(s, dtype=spec.dtype) for s in (spec.student, spec.teacher))
+    tokenizer = models.load_tokenizer(spec.student)
+    models.check_pair(student, tokenizer, teacher, models.load_tokenizer(spec.teacher))
+    method.check_vocabulary(student.get_output_embeddings().weight.shape[0])
+    optimiser, schedule = build_optimiser(student, spec.optim, spec.steps * method.updates)
+    trainer = Trainer(
+        spec=spec,
+        data=spec.data,
+        optim=spec.optim,
+        method=method,
+        tokenizer=tokenizer,
+        policies=build_policies(method, student, teacher),
+        optimiser=optimiser,
+        schedule=schedule,
+        examples=examples,
+        validation=data.examples(spec.data, "validation", PROBE_SIZE),
+    )
+    lengths = [len(ids) for ids in trainer.prompts(examples[:256], spec.data.privilege)]
+    models.check_lengths(student, lengths, spec.max_response_tokens)
+    return trainer
+
+
+def untrained_views(method: Method) -> Iterator[View]:
+    """Every view a method scores without gradient."""
+    yield from (view for term in method.terms for view in term.sources)
+    yield from method.scored
+
+
+def build_policies(
+    method: Method, student: PreTrainedModel, teacher: PreTrainedModel
+) -> dict[Policy, PreTrainedModel]:
+    """Student and teacher, and a frozen copy of the student for every other policy the method's views name."""
+    policies = {Policy.STUDENT: student, Policy.TEACHER: teacher.requires_grad_(False)}
+    for view in untrained_views(method):
+        if view.policy not in policies:
+            policies[view.policy] = copy.deepcopy(student).requires_grad_(False)
+    return policies
+
+
+def check_data(spec: DataSpec, method: Method, examples: Sequence[Example]) -> None:
+    """The data must hold what the method's views will ask for.
+
+    Raises:
+        HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had.
+    """
+    contexts = {v.context for term in method.terms for v in (term.trained, *term.sources)}
+    lacking = spec.privilege is not Privilege.NONE and spec.privilege not in examples[0].privileged
+    if PRIVILEGED in contexts and lacking:
+        has = ", ".join(sorted(examples[0].privileged)) or "none"
+        raise HarnessError(
+            f"privileged input {spec.privilege.value!r} is not in the data of {spec.world!r} (it has: {has}); "
+            "choose one of these or add it to the data"
+        )
+    if method.needs_reward and not data.verifiable(spec):
+        raise HarnessError(
+            f"this method needs a verified reward and {spec.world!r} cannot verify answers; "
+            "choose data with a grader or a method without reward"
+        )
+
+
+def build_optimiser(
+    student: PreTrainedModel, optim: OptimSpec, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW with linear warm-up and a cosine to ``final_lr_share`` of the peak."""
+    optimiser = torch.optim.AdamW(
+        student.parameters(),
+        lr=optim.lr,
+        betas=optim.betas,
+        eps=optim.eps,
+        weight_decay=optim.weight_decay,
+        foreach=True,
+    )
+    schedule = get_scheduler(
+        "cosine_with_min_lr",
+        optimiser,
+        num_warmup_steps=optim.warmup_steps,
+        num_training_steps=max(steps, 1),
+        scheduler_specific_kwargs={"min_lr_rate": optim.final_lr_share},
+    )
+    return optimiser, schedule
+
+
+@torch.no_grad()
+def refresh_copies(trainer: Trainer) -> None:
+    """Move EMA and snapshot policies after a step, at the rate or interval their view names."""
+    for view in dict.fromkeys(untrained_views(trainer.method)):
+        match view.policy:
+            case Policy.EMA:
+                share = view.rate or 0.0
+            case Policy.SNAPSHOT:
+                share = float(trainer.step % (view.every or 1) == 0)
+            case _:
+                continue
+        pairs = zip(trainer.policies[view.policy].parameters(), trainer.student.parameters(), strict=True)
+        for copied, current in pairs:
+            copied.lerp_(current, share)

@@ -1,0 +1,267 @@
+"""The nouns of the project. Read this file and you know the vocabulary; importing it imports no torch.
+
+Shape legend, used in every tensor name: P prompts, B sequences (rollouts), T response tokens of the
+longest rollout, N response tokens laid flat, K top-k support, V vocabulary, D hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Message = Mapping[str, str]
+"""One chat turn, ``{"role": "system" | "user" | "assistant", "content": text}``."""
+
+
+class HarnessError(Exception):
+    """A user error. The message is one line: what was given, what is allowed, what to do."""
+
+
+class Privilege(StrEnum):
+    """Kinds of privileged input p (paper, Tables 4 and 5)."""
+
+    NONE = "none"
+    """No privileged input: the privileged context equals the plain one."""
+    FINAL_ANSWER = "final_answer"
+    """The reference answer alone."""
+    HINTS_WITH_EXECUTION = "hints_with_execution"
+    """Step-wise hints with every intermediate result."""
+    HINTS = "hints"
+    """Step-wise decomposition, no intermediate result and no answer. The paper's default."""
+    SUMMARY = "summary"
+    """The hints, condensed."""
+
+
+class Fact(StrEnum):
+    """What decides a token of a reference trace."""
+
+    FORMAT = "format"
+    """Fixed by the format: answer marker, end of sequence."""
+    CAPABILITY = "capability"
+    """Computable from x; a better policy gets it right without p."""
+    INFORMATION = "information"
+    """Only p holds it; without p the best is to abstain. Never scored by the grader."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One problem.
+
+    Example::
+
+        Example(id="reasoning/train/17", domain="reasoning", difficulty=4, split="train",
+                messages=({"role": "user", "content": "reasoning 3 ..."},),
+                answer="7", trace="A +3 . 6 ... ! 7", facts=(Fact.CAPABILITY, ...),
+                privileged={Privilege.HINTS: "hint A . B k2 ..."})
+    """
+
+    id: str
+    """Stable and unique: ``domain/split/index``."""
+    domain: str
+    difficulty: int
+    """Number of reasoning steps."""
+    split: str
+    """train | validation | test."""
+    messages: tuple[Message, ...]
+    """The original input x: chat turns, without p."""
+    answer: str
+    """Reference answer, compared exactly."""
+    trace: str | None
+    """Reference response: reasoning and answer, EOS excluded."""
+    facts: tuple[Fact, ...]
+    """What decides each whitespace-separated token of ``trace``; same length."""
+    privileged: Mapping[Privilege, str]
+    """Text of each kind of p this example has. ``Privilege.NONE`` is never a key."""
+
+
+class Policy(StrEnum):
+    """Who scores or is trained."""
+
+    STUDENT = "student"
+    """The policy in training, at its current weights."""
+    TEACHER = "teacher"
+    """The frozen external teacher."""
+    INITIAL = "initial"
+    """The student's weights at step 0, frozen."""
+    EMA = "ema"
+    """Exponential moving average of the student, updated after each optimiser step."""
+    REFERENCE = "reference"
+    """A third frozen model (ExOPD); the student's initial weights unless a run names another."""
+    SNAPSHOT = "snapshot"
+    """The student's weights, copied every ``every`` steps (DAPD)."""
+
+
+class Want(StrEnum):
+    """What is kept of a view between the score pass and the gradient pass."""
+
+    LOGP = "logp"
+    """Log-probability of the sampled token: one float per token."""
+    ENTROPY = "entropy"
+    """Entropy of the whole distribution, nats: one float per token."""
+    DISTRIBUTION = "distribution"
+    """Last hidden states, from which full-vocabulary logits are rebuilt in chunks."""
+
+
+PLAIN = "plain"
+PRIVILEGED = "privileged"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One policy reading the responses after one context."""
+
+    policy: Policy
+    context: str = PLAIN
+    """plain (x), privileged (x and p), or a name from ``Method.contexts``."""
+    wants: frozenset[Want] = frozenset({Want.LOGP})
+    temperature: float = 1.0
+    """Divides the logits before every quantity of this view."""
+    rate: float | None = None
+    """ema only: share of the student in each update, in (0, 1]."""
+    every: int | None = None
+    """snapshot only: steps between two copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One summand of a method's loss: the view that is trained and the views that supervise it."""
+
+    trained: View
+    sources: tuple[View, ...] = ()
+
+
+class Source(StrEnum):
+    """Who writes the responses the method learns from."""
+
+    STUDENT = "student"
+    """y ~ student(. | x): on-policy."""
+    PRIVILEGED_STUDENT = "privileged_student"
+    """y ~ student(. | x, p)."""
+    TEACHER = "teacher"
+    """y ~ teacher(. | x)."""
+    VERIFIED_TEACHER = "verified_teacher"
+    """y ~ teacher(. | x), redrawn until the grader accepts it, up to a bounded number of tries."""
+    DATASET = "dataset"
+    """The data's own reference traces."""
+
+
+class Reduction(StrEnum):
+    """How token losses become one number; all counts are over the global optimiser batch."""
+
+    SEQ_MEAN = "seq_mean"
+    """Mean over a sequence's response tokens, then mean over sequences (DOPD, GRPO)."""
+    TOKEN_MEAN = "token_mean"
+    """Mean over all response tokens."""
+    SELECTED_MEAN = "selected_mean"
+    """Mean over the tokens the method's mask kept (TIP)."""
+    PROMPT_MEAN = "prompt_mean"
+    """Sum of weighted sequence means within a prompt, then mean over prompts (VA-OPD)."""
+
+
+class Finish(StrEnum):
+    """Why a rollout ended."""
+
+    EOS = "eos"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorePool:
+    """What is known of every response token of the *global* rollout batch; no gradient anywhere.
+
+    All tensors are on the CPU. Padded positions hold 0 and are False in ``mask_BT``.
+    """
+
+    mask_BT: Tensor
+    """bool [B, T]: response tokens, EOS included."""
+    logp_BT: Mapping[View, Tensor]
+    """float32 [B, T] per view: log-probability of the sampled token."""
+    entropy_BT: Mapping[View, Tensor]
+    """float32 [B, T] per view that wants it, nats."""
+    sampler_logp_BT: Tensor
+    """float32 [B, T]: log-probability under the policy that sampled; denominator of every importance ratio."""
+    group_B: Tensor
+    """int64 [B]: rollouts of one prompt share a number."""
+    update_B: Tensor
+    """int64 [B]: which of the batch's optimiser steps each rollout feeds; all 0 for one step a batch."""
+    reward_B: Tensor | None = None
+    """float32 [B], 1 verified correct, 0 not; None where the data cannot verify."""
+    stats_BT: Mapping[str, Tensor] = field(default_factory=dict)
+    """float32 [B, T]: whatever ``Method.token_stats`` returned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What a method decides about every response token before the gradient pass; no gradient."""
+
+    mask_BT: Tensor
+    """bool [B, T]: tokens that enter the loss; a subset of the response tokens."""
+    weight_BT: Tensor | None = None
+    """float [B, T]: factor on each token's loss; None means 1."""
+    fields: Mapping[str, Tensor] = field(default_factory=dict)
+    """[B, T] each: what ``token_loss`` needs per token (regime, advantage, gate)."""
+    labels_BT: Tensor | None = None
+    """int64 [B, T]: index into ``label_names``; share and mean loss of each label are logged."""
+    label_names: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Numbers to log: thresholds, gate open share."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One number of a run, with what is needed to trust it."""
+
+    run: str
+    """Run id (readable name and hash); reference models have one too."""
+    method: str
+    """Registry name; ``student`` and ``teacher`` for the reference rows."""
+    profile: str
+    seed: int
+    train_domains: tuple[str, ...]
+    """Domains trained on; empty for reference rows."""
+    step: int
+    """Optimiser step of the checkpoint."""
+    steps: int
+    """Steps of the whole run; a row with step < steps is an intermediate checkpoint."""
+    benchmark: str
+    version: int
+    decoding: str
+    """greedy | sample4."""
+    metric: str
+    """exact_answer | exact_trace."""
+    value: float
+    """In [0, 1]."""
+    n: int
+    """Items scored."""
+    errors: int
+    """Items whose response could not be parsed."""
+    truncations: int
+    """Items cut at the length limit."""
+    status: str = "ok"
+    """ok | collapsed; see ``harness.train.detect_collapse``."""
+    tokens: int = 0
+    """Response tokens trained on up to this checkpoint."""
+    schema: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a run cost. Kept apart from rows: seconds differ between machines, rows must not."""
+
+    run: str
+    method: str
+    seed: int
+    train_domains: tuple[str, ...]
+    steps: int
+    tokens: int
+    """Response tokens trained on."""
+    forwards_per_token: float
+    """Forward passes per trained response token: sampler, views scored, trained view."""
+    train_seconds: float
+    evaluation_seconds: float
+    peak_memory_mb: float

@@ -1,0 +1,230 @@
+"""Policy views: one policy reading the responses after one context.
+
+Score pass: views without gradient run once over the rollout batch; a few floats per token are kept, and last
+hidden states where a loss will need whole distributions. Gradient pass (``harness.step``): logits are rebuilt
+from hidden states in chunks, so peak memory does not grow with tokens times vocabulary.
+
+Shapes: Q prompts of one context, B rollouts, T response tokens, N response tokens laid flat, D hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from harness.divergences import entropy, full, sampled, top_k
+from harness.objectives import Divergence, Granularity, Support, Tail
+from harness.types import Want
+
+LOGIT_BUDGET = 2**24
+"""Logits alive at once, in numbers: 64 MiB in fp32 for each distribution that a loss holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """The prompts of one context and which rollout continues which."""
+
+    ids_QL: Tensor
+    """int64 [Q, L], left-padded."""
+    mask_QL: Tensor
+    """bool [Q, L]."""
+    row_of_B: Tensor
+    """int64 [B]: the prompt each rollout continues."""
+    present_B: Tensor | None = None
+    """bool [B]: rollouts that have this context; None means all."""
+
+    def select(self, rows: Tensor) -> Prompts:
+        """The same context for fewer rollouts; prompts nobody continues are dropped."""
+        used, row_of = torch.unique(self.row_of_B[rows], return_inverse=True)
+        mask_QL = self.mask_QL[used]
+        length = int(mask_QL.sum(-1).max())
+        return Prompts(
+            ids_QL=self.ids_QL[used][:, -length:],
+            mask_QL=mask_QL[:, -length:],
+            row_of_B=row_of,
+            present_B=None if self.present_B is None else self.present_B[rows],
+        )
+
+
+def response_hidden(model: PreTrainedModel, prompts: Prompts, response_ids_BT: Tensor) -> Tensor:
+    """Last hidden states that predict each response token, [B, T, D].
+
+    The prompt of a group is read once and its keys and values serve all its rollouts; gradient flows through
+    them. Responses are right-padded, so padding lies in the future of every real token and needs no mask.
+    """
+    decoder = model.get_decoder()
+    mask_QL = prompts.mask_QL
+    positions_QL = (mask_QL.long().cumsum(-1) - 1).clamp(min=0)
+    prefix = decoder(
+        input_ids=prompts.ids_QL,
+        attention_mask=None if bool(mask_QL.all()) else mask_QL.long(),
+        position_ids=positions_QL,
+        use_cache=True,
+    )
+    first_B1D = prefix.last_hidden_state[:, -1:][prompts.row_of_B]
+    T = response_ids_BT.shape[1]
+    if T == 1:
+        return first_B1D
+    cache = prefix.cache
+    cache.batch_select_indices(prompts.row_of_B)
+    mask_BL = mask_QL[prompts.row_of_B]
+    seen = torch.ones(len(response_ids_BT), T - 1, dtype=torch.long, device=mask_BL.device)
+    rest = decoder(
+        input_ids=response_ids_BT[:, :-1],
+        attention_mask=torch.cat([mask_BL.long(), seen], dim=1),
+        position_ids=mask_BL.sum(-1, keepdim=True) + torch.arange(T - 1, device=mask_BL.device),
+        cache=cache,
+        use_cache=True,
+    )
+    return torch.cat([first_B1D, rest.last_hidden_state], dim=1)
+
+
+class TokenView:
+    """One view of N response tokens: sampled log-probabilities at hand, the distribution rebuilt on request."""
+
+    def __init__(
+        self,
+        *,
+        tokens_N: Tensor,
+        logp_N: Tensor | None = None,
+        hidden_ND: Tensor | None = None,
+        head: Callable[[Tensor], Tensor] | None = None,
+        temperature: float = 1.0,
+    ) -> None:
+        self.tokens_N = tokens_N
+        self._logp_N = logp_N
+        self._hidden_ND = hidden_ND
+        self._head = head
+        self._temperature = temperature
+
+    @cached_property
+    def logp_NV(self) -> Tensor:
+        """Log-probabilities over the vocabulary, [N, V], at least fp32 whatever the model's dtype."""
+        if self._hidden_ND is None or self._head is None:
+            raise ValueError("this view keeps no distribution: add Want.DISTRIBUTION to View.wants in Method.terms")
+        logits_NV = self._head(self._hidden_ND)
+        logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
+        return torch.log_softmax(logits_NV / self._temperature, dim=-1)
+
+    @property
+    def logp_N(self) -> Tensor:
+        """Log-probability of each sampled token, [N]."""
+        if self._logp_N is not None:
+            return self._logp_N
+        return self.logp_NV.gather(-1, self.tokens_N[:, None]).squeeze(-1)
+
+    @property
+    def entropy_N(self) -> Tensor:
+        """Entropy of each distribution, nats, [N]."""
+        return entropy(self.logp_NV)
+
+    def rows(self, index: Tensor) -> TokenView:
+        """The same view of fewer tokens; a distribution already built is reused."""
+        part = TokenView(
+            tokens_N=self.tokens_N[index],
+            logp_N=None if self._logp_N is None else self._logp_N[index],
+            hidden_ND=None if self._hidden_ND is None else self._hidden_ND[index],
+            head=self._head,
+            temperature=self._temperature,
+        )
+        if "logp_NV" in self.__dict__:
+            part.__dict__["logp_NV"] = self.logp_NV[index]
+        return part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """One view of the local rollouts, no gradient."""
+
+    logp_BT: Tensor
+    """float [B, T], 0 where padded."""
+    entropy_BT: Tensor | None
+    hidden_BTD: Tensor | None
+
+
+def chunks(n: int, vocabulary: int) -> Iterator[slice]:
+    """Slices of n tokens that keep each logit block within ``LOGIT_BUDGET``."""
+    size = max(1, LOGIT_BUDGET // vocabulary)
+    yield from (slice(i, min(i + size, n)) for i in range(0, n, size))
+
+
+@torch.no_grad()
+def score(
+    model: PreTrainedModel,
+    prompts: Prompts,
+    response_ids_BT: Tensor,
+    mask_BT: Tensor,
+    *,
+    wants: frozenset[Want],
+    temperature: float,
+    microbatch: int,
+) -> Scores:
+    """Score every response token under one view.
+
+    Args:
+        response_ids_BT: int64 [B, T], right-padded. mask_BT: bool [B, T].
+        microbatch: rollouts per forward pass; changes memory, never the numbers.
+    """
+    B, T = response_ids_BT.shape
+    out: dict[str, list[Tensor]] = {"logp": [], "entropy": [], "hidden": []}
+    head = model.get_output_embeddings()
+    vocabulary = head.weight.shape[0]
+    for start in range(0, B, microbatch):
+        rows = torch.arange(start, min(start + microbatch, B), device=response_ids_BT.device)
+        hidden_BTD = response_hidden(model, prompts.select(rows), response_ids_BT[rows])
+        flat_ND = hidden_BTD[mask_BT[rows]]
+        tokens_N = response_ids_BT[rows][mask_BT[rows]]
+        for part in chunks(len(tokens_N), vocabulary):
+            view = TokenView(
+                tokens_N=tokens_N[part], hidden_ND=flat_ND[part], head=head, temperature=temperature
+            )
+            out["logp"].append(view.logp_N)
+            if Want.ENTROPY in wants:
+                out["entropy"].append(view.entropy_N)
+        if Want.DISTRIBUTION in wants:
+            out["hidden"].append(hidden_BTD)
+
+    def lay_out(values: list[Tensor]) -> Tensor:
+        flat_N = torch.cat(values)
+        return flat_N.new_zeros(B, T).masked_scatter(mask_BT, flat_N)
+
+    return Scores(
+        logp_BT=lay_out(out["logp"]),
+        entropy_BT=lay_out(out["entropy"]) if out["entropy"] else None,
+        hidden_BTD=torch.cat(out["hidden"]) if out["hidden"] else None,
+    )
+
+
+def token_divergence(
+    student: TokenView,
+    source: TokenView,
+    *,
+    divergence: Divergence,
+    granularity: Granularity,
+    k: int = 128,
+    support: Support = Support.STUDENT,
+    tail: Tail = Tail.TAIL,
+    beta: float = 0.5,
+) -> Tensor:
+    """One cell of the paper's Table 7 for N tokens, [N]; gradient reaches ``student`` only.
+
+    ``k``, ``support`` and ``tail`` are read at top-k, ``beta`` by JS. At the sampled token, value and gradient
+    are unbiased for responses of the current student (``harness.divergences.sampled``).
+
+    Raises:
+        HarnessError: k outside 1..V; choices that do not go together.
+    """
+    match granularity:
+        case Granularity.SAMPLED:
+            return sampled(student.logp_N, source.logp_N, divergence, beta=beta)
+        case Granularity.TOP_K:
+            return top_k(
+                student.logp_NV, source.logp_NV, divergence, k=k, support=support, tail=tail, beta=beta
+            )
+        case Granularity.FULL:
+            return full(student.logp_NV, source.logp_NV, divergence, beta=beta)

@@ -1,0 +1,130 @@
+"""Every task of the project; ``nox -l`` lists them.
+
+All sessions share one environment, ``.nox/dopd``, so that a machine installs torch once. Installation is
+skipped while the dependencies, the constraints, the interpreter and the folder are what they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.default_venv_backend = "none"  # nox ties an environment to a session; ours is shared
+
+ROOT = Path(__file__).parent
+PACKAGES = ("harness", "methods", "suites")
+WORKERS = min(4, os.cpu_count() or 1)
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments go to pytest: ``nox -s tests -- -m "not slow"``."""
+    install(session, "dev")
+    run(session, "pytest", "-n", str(WORKERS), *session.posargs, **ONE_THREAD, **OFFLINE)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format and style; ``nox -s lint -- --fix`` mends what can be mended."""
+    install(session, "dev")
+    fix = "--fix" in session.posargs
+    run(session, "ruff", "format", *([] if fix else ["--check"]), ".")
+    run(session, "ruff", "check", *session.posargs, ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the three packages."""
+    install(session, "dev")
+    run(session, "basedpyright", "--pythonpath", str(python(session)), *(session.posargs or PACKAGES))
+
+
+@nox.session
+def reproduce(session: nox.Session) -> None:
+    """Train, evaluate and show a suite: ``nox -s reproduce -- --suite ood``; arguments go to ``dopd run``."""
+    seconds = install(session)
+    run(session, "harness", "run", *session.posargs, DOPD_INSTALL_SECONDS=f"{seconds:.1f}")
+
+
+@nox.session
+def table(session: nox.Session) -> None:
+    """Write a suite's tables from rows already there; arguments go to ``dopd table``."""
+    install(session)
+    run(session, "harness", "table", *session.posargs)
+
+
+@nox.session
+def figure(session: nox.Session) -> None:
+    """Draw a suite's figures from rows already there; arguments go to ``dopd figure``."""
+    install(session)
+    run(session, "harness", "figure", *session.posargs)
+
+
+@nox.session
+def zoo(session: nox.Session) -> None:
+    """Retrain the embedded models from nothing and rewrite their weights, hashes and card (about an hour)."""
+    install(session)
+    run(session, "harness.embedded.zoo", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Print the speed ratios: every script in ``benchmarks/``, or those named as arguments."""
+    install(session)
+    scripts = session.posargs or sorted(str(path) for path in (ROOT / "benchmarks").glob("*.py"))
+    for script in scripts:
+        session.run(str(python(session)), script, env=ONE_THREAD)
+
+
+def python(session: nox.Session) -> Path:
+    """The interpreter of the shared environment."""
+    environment = session.cache_dir.parent / "dopd"
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def run(session: nox.Session, module: str, *arguments: str, **environment: str) -> None:
+    """``python -m module arguments`` in the shared environment."""
+    session.run(str(python(session)), "-m", module, *arguments, env=environment)
+
+
+def install(session: nox.Session, extra: str = "") -> float:
+    """Make the shared environment hold the project and an extra; seconds spent, 0 if it already did."""
+    began = time.perf_counter()
+    environment = python(session).parent.parent
+    stamp = environment / "installed.json"
+    base = digest(sys.version, sys.executable, str(ROOT))
+    wanted = digest(installed_from(), (ROOT / "constraints.txt").read_text(encoding="utf-8"))
+    done: dict[str, str] = json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else {}
+    if done.get("base") != base:
+        session.log(f"Making {environment}; the first installation takes a minute or two.")
+        session.run(sys.executable, "-m", "virtualenv", "--clear", "--quiet", str(environment))
+        done = {"base": base}
+    if done.get(extra) == wanted:
+        return 0.0
+    target = f".[{extra}]" if extra else "."
+    with session.chdir(ROOT):
+        run(session, "pip", "install", "--no-compile", "-c", "constraints.txt", "-e", target)
+    stamp.write_text(json.dumps(done | {"": wanted, extra: wanted}), encoding="utf-8")
+    return time.perf_counter() - began
+
+
+def installed_from() -> str:
+    """What of pyproject.toml decides the installation; the settings of tools do not."""
+    pyproject = nox.project.load_toml(ROOT / "pyproject.toml")
+    parts = [pyproject["build-system"], pyproject["project"], pyproject["tool"]["hatch"]]
+    return json.dumps(parts, sort_keys=True)
+
+
+def digest(*parts: str) -> str:
+    """One short name for several texts."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

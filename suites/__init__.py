@@ -1,0 +1,10 @@
+"""The suites: a visible dict, in the order of the paper. Values are imported on use.
+
+Add a suite: write its file, add its line.
+"""
+
+from __future__ import annotations
+
+SUITES: dict[str, str] = {
+    "ood": "suites.ood:OutOfDomain",
+}

@@ -1,0 +1,596 @@
+"""Figure 7b: train on one domain, test on another.
+
+The paper trains on coding and tests on reasoning (MATH500), then the reverse (BFCLv3); its text states that
+DOPD is ahead of the second best by 3.1 and 4.3, and no score. Here every method is trained on one domain and
+asked in every other, at the last checkpoint; the range of difficulty that was never distilled is asked too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness import registry, results, statistics
+from harness.benchmarks import METRICS, PRIMARY
+from harness.config import ModelSpec, RunSpec
+from harness.method import Entry
+from harness.statistics import Difference
+from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
+from harness.tables import (
+    Cell,
+    Column,
+    Kind,
+    Line,
+    Table,
+    difference_cell,
+    mean_cell,
+    ranked,
+    seed_cell,
+    shade,
+)
+from suites.profiles import HARDER, PROFILES, TARGETS, benchmark_version
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from harness.figures import Bar, Group
+
+METHODS = ("vanilla_opd", "privileged_teacher", "privileged_student", "dopd")
+TRAIN_DOMAINS = ("coding", "reasoning")
+"""The paper's two directions, in its order."""
+SEEDS = (0, 1, 2)
+DECODINGS = ("greedy", "sample4")
+BASELINE, SUBJECT = "vanilla_opd", "dopd"
+PAPER_TABLE = "figure7b"
+LEAD = "lead_over_second_best"
+"""Metric of the paper's rows: the only thing its text states."""
+MAIN_COLUMNS = (
+    Column(key="score", header="tested domain, %"),
+    Column(key="recovery", header="gap recovered, %"),
+    Column(key="difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
+    Column(key="p_holm", header="p (Holm)", kind=Kind.P),
+    Column(key="in_domain", header="trained domain, %"),
+    Column(key="tokens", header="tokens trained, k", kind=Kind.COUNT),
+    Column(key="forwards", header="forwards per token"),
+    Column(key="seconds", header="training, s", kind=Kind.COUNT),
+)
+PAPER_CAPTION = (
+    "Values stated in the text of arXiv:2606.30626 (Qwen3-8B → Qwen3-1.7B): single numbers without seeds or "
+    "intervals. The figure itself exists as a picture only and was not read, so no score and no second-best "
+    "method is named; the order of the two directions is the text's."
+)
+
+
+class OutOfDomain(Suite):
+    """Methods × directions × seeds, with student and teacher as reference rows."""
+
+    name = "ood"
+    title = "train on one domain, test on another (Figure 7b)"
+
+    def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
+        """References first; then seed by seed, so that whatever is done compares all methods."""
+        references = [reference_run(profile, model) for model in (profile.student, profile.teacher)]
+        return references + [
+            training_run(profile, options, method=method, domains=(domain,), seed=seed)
+            for seed in options.seeds or SEEDS
+            for domain in trained_domains(profile, options)
+            for method in method_names(options)
+        ]
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """Every domain in the trained range and in the harder one, at the last step."""
+        return tuple(
+            Evaluation("last", benchmark, decoding, benchmark_version(benchmark))
+            for benchmark in asked(PROFILES[spec.profile])
+            for decoding in DECODINGS
+        )
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """The main table, DOPD's lead beside the paper's, and every benchmark under each metric."""
+        if options.source == "paper":
+            return [paper_table(rows)]
+        scores = Scores(rows=results.last_step(rows), costs=costs, options=options)
+        return [
+            main_table(scores),
+            *([lead_table(scores)] if SUBJECT in scores.methods and scores.rivals else []),
+            full_table(scores, "ood_full", *PRIMARY),
+            full_table(scores, "ood_sample4", "sample4", METRICS[0]),
+            full_table(scores, "ood_trace", "greedy", METRICS[1]),
+        ]
+
+    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+        """``figure7b``: the paper's two directions; ``ood_all``: every direction, if there are more."""
+        if options.source == "paper":
+            return {"figure7b_paper": paper_figure(rows)}
+        scores = Scores(rows=results.last_step(rows), costs=costs, options=options)
+        papers = [pair for pair in scores.directions if set(pair) == set(TRAIN_DOMAINS)]
+        drawn = {"figure7b": papers or scores.directions}
+        if 0 < len(papers) < len(scores.directions):
+            drawn["ood_all"] = scores.directions
+        return {stem: figure(scores, directions) for stem, directions in drawn.items()}
+
+    def paper_rows(self, options: Options) -> DataFrame:
+        """The two leads the paper states, in the columns of rows."""
+        import pandas as pd
+
+        records = [
+            {
+                "run": results.PAPER,
+                "method": SUBJECT,
+                "profile": results.PAPER,
+                "train_domains": line["train"],
+                "benchmark": f"{line['test']} ({line['benchmark']})",
+                "metric": LEAD,
+                "value": line[LEAD] / 100,
+            }
+            for line in results.paper_numbers(PAPER_TABLE, options.published)
+        ]
+        return pd.DataFrame(records, columns=list(results.ROW_COLUMNS))
+
+
+def method_names(options: Options) -> tuple[str, ...]:
+    """Registry names in the order asked for; a plugin's methods join the default ones."""
+    if options.methods == "all":
+        return tuple(registry.methods())
+    if options.methods is not None:
+        return tuple(dict.fromkeys(map(registry.method_name, options.methods)))
+    known = registry.methods().items()
+    return (*METHODS, *(name for name, entry in known if entry.target.startswith(registry.PLUGIN_MODULE)))
+
+
+def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
+    """Domains to train on, the paper's two first.
+
+    Raises:
+        HarnessError: not a domain of the profile's data.
+    """
+    known = profile.data.domains
+    if options.train_domains is None:
+        return TRAIN_DOMAINS
+    if options.train_domains == "all":
+        return tuple(dict.fromkeys((*TRAIN_DOMAINS, *known)))
+    return tuple(
+        dict.fromkeys(registry.lookup("training domain", name, known) for name in options.train_domains)
+    )
+
+
+def asked(profile: Profile) -> tuple[str, ...]:
+    """Every benchmark: the trained range, then the harder one."""
+    return (*profile.benchmarks, *HARDER[profile.name].values())
+
+
+def references(profile: Profile) -> dict[str, ModelSpec]:
+    """Models that are only evaluated, by the name they have in tables."""
+    return {"Student": profile.student, "Teacher": profile.teacher}
+
+
+def direction(trained: str, tested: str) -> str:
+    """``coding → reasoning``."""
+    return f"{trained} → {tested}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What is measured of a run."""
+
+    benchmark: str
+    decoding: str = PRIMARY[0]
+    metric: str = PRIMARY[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Rows at the last step, with what was asked for."""
+
+    rows: DataFrame
+    costs: DataFrame
+    options: Options
+
+    @cached_property
+    def profile(self) -> Profile:
+        """Whose models, benchmarks and overrides these are."""
+        return registry.profile(self.options.profile)
+
+    @cached_property
+    def methods(self) -> dict[str, Entry]:
+        """Entries of the methods asked for, by name."""
+        known = registry.methods()
+        return {name: known[name] for name in method_names(self.options)}
+
+    @cached_property
+    def trained(self) -> tuple[str, ...]:
+        """Domains trained on."""
+        return trained_domains(self.profile, self.options)
+
+    @cached_property
+    def directions(self) -> list[tuple[str, str]]:
+        """(trained, tested): the paper's two tested domains and whatever else was trained."""
+        tested = dict.fromkeys((*TRAIN_DOMAINS, *self.trained))
+        return [(a, b) for a in self.trained for b in tested if a != b]
+
+    @cached_property
+    def rivals(self) -> list[str]:
+        """Ranked methods that are no variant of DOPD."""
+        subject = registry.methods()[SUBJECT].target
+        return [name for name, entry in self.methods.items() if entry.ranked and entry.target != subject]
+
+    @property
+    def partial(self) -> str:
+        """How many of the planned runs have rows; empty if all."""
+        states = self.costs["state"].tolist()
+        done = sum(state in results.SHOWN for state in states)
+        return "" if done == len(states) else f"{done} of {len(states)} runs done"
+
+    def target(self, domain: str) -> Measure:
+        """The benchmark that stands for a domain, under the primary metric."""
+        return Measure(TARGETS[self.profile.name][domain])
+
+    def values(self, method: str, trained: str, measure: Measure) -> dict[int, float]:
+        """A share per seed."""
+        return results.by_seed(self._rows(method, trained, measure), "value")
+
+    def cell(self, method: str, trained: str, measure: Measure) -> Cell:
+        """Percent over seeds, coloured by the share of the gap if the method is ranked."""
+        lines = self._rows(method, trained, measure)
+        status = results.by_seed(lines, "status")
+        cell = seed_cell(
+            results.by_seed(lines, "value"),
+            results.by_seed(self.runs(method, trained), "state"),
+            {seed for seed, word in status.items() if word == "collapsed"},
+        )
+        if cell.value is None or not self.methods[method].ranked:
+            return cell
+        student, teacher = self.ends(measure)
+        return replace(cell, shade=shade(_recovery(cell.value, student, teacher)))
+
+    def reference(self, model: ModelSpec, measure: Measure) -> float | None:
+        """Percent of a model that was only evaluated; None if it was not."""
+        run = results.readable(reference_run(self.profile, model).id)
+        rows = self._measured(self.rows, measure)
+        values = rows[rows["run"].map(results.readable) == run]["value"].tolist()
+        return 100 * values[0] if values else None
+
+    def ends(self, measure: Measure) -> tuple[float | None, float | None]:
+        """Percent of the untrained student and of the teacher, without p."""
+        return self.reference(self.profile.student, measure), self.reference(self.profile.teacher, measure)
+
+    def runs(self, method: str, trained: str) -> DataFrame:
+        """Lines of ``costs``, one per seed."""
+        return results.select(self.costs, method=method, train_domains=trained)
+
+    def _rows(self, method: str, trained: str, measure: Measure) -> DataFrame:
+        return self._measured(results.select(self.rows, method=method, train_domains=trained), measure)
+
+    def _measured(self, rows: DataFrame, m: Measure) -> DataFrame:
+        return results.select(rows, benchmark=m.benchmark, decoding=m.decoding, metric=m.metric)
+
+
+def main_table(scores: Scores) -> Table:
+    """Per direction: references, then each method with its difference to the baseline."""
+    pairs = [(trained, tested, method) for trained, tested in scores.directions for method in scores.methods]
+    tests = {pair: _difference(scores, *pair) for pair in pairs}
+    adjusted = statistics.holm([d.p if d else None for d in tests.values()])
+    p_values = dict(zip(tests, adjusted, strict=True))
+    lines: list[Line] = []
+    for trained, tested in scores.directions:
+        lines += _reference_lines(scores, trained, tested)
+        for method in scores.methods:
+            pair = (trained, tested, method)
+            lines.append(_method_line(scores, *pair, tests[pair], p_values[pair]))
+    return Table(
+        name="ood",
+        title=f"Out of domain, profile {scores.profile.name}",
+        caption=(
+            f"{caption(scores)} Baseline: {registry.methods()[BASELINE].label}; differences are paired by "
+            "seed, p is of the two-sided paired t test, adjusted by Holm over the "
+            f"{sum(p is not None for p in adjusted)} tests of this table."
+        ),
+        block_header="trained → tested",
+        label_header="method",
+        columns=MAIN_COLUMNS,
+        lines=ranked(lines, column=0),
+        partial=scores.partial,
+    )
+
+
+def _method_line(
+    scores: Scores, trained: str, tested: str, method: str, difference: Difference | None, p: float | None
+) -> Line:
+    score = scores.cell(method, trained, scores.target(tested))
+    entry = scores.methods[method]
+    cells = (
+        score,
+        _recovery_cell(score, *scores.ends(scores.target(tested))),
+        *_difference_cells(method, score, difference, p),
+        scores.cell(method, trained, scores.target(trained)),
+        *_cost_cells(scores.runs(method, trained)),
+    )
+    return Line(block=direction(trained, tested), label=entry.label, cells=cells, ranked=entry.ranked)
+
+
+def _reference_lines(scores: Scores, trained: str, tested: str) -> list[Line]:
+    lines: list[Line] = []
+    for label, model in references(scores.profile).items():
+        out, inside = (_reference_cell(scores, model, scores.target(domain)) for domain in (tested, trained))
+        blank = (Cell(),) * 3
+        cells = (out, *blank, inside, *blank)
+        lines.append(Line(block=direction(trained, tested), label=label, cells=cells, ranked=False))
+    return lines
+
+
+def _reference_cell(scores: Scores, model: ModelSpec, measure: Measure) -> Cell:
+    value = scores.reference(model, measure)
+    return Cell(missing="not run") if value is None else Cell(value=value, notes=("fixed weights",))
+
+
+def _recovery(score: float, student: float | None, teacher: float | None) -> float | None:
+    return None if student is None or teacher is None else statistics.gap_recovery(score, student, teacher)
+
+
+def _recovery_cell(score: Cell, student: float | None, teacher: float | None) -> Cell:
+    """Student and teacher are fixed, so the interval is the score's, divided by the gap."""
+    if score.value is None:
+        return Cell(missing=score.missing)
+    if student is None or teacher is None:
+        return Cell(missing="no reference row")
+    share = statistics.gap_recovery(score.value, student, teacher)
+    if share is None:
+        return Cell(missing="no gap")
+    half = None if score.half is None else 100 * score.half / (teacher - student)
+    return Cell(value=100 * share, half=half, n=score.n)
+
+
+def _difference(scores: Scores, trained: str, tested: str, method: str) -> Difference | None:
+    if method == BASELINE or BASELINE not in scores.methods:
+        return None
+    own, base = (scores.values(m, trained, scores.target(tested)) for m in (method, BASELINE))
+    return statistics.paired_difference(own, base)
+
+
+def _difference_cells(
+    method: str, score: Cell, difference: Difference | None, p: float | None
+) -> tuple[Cell, Cell]:
+    if method == BASELINE:
+        return Cell(missing="baseline"), Cell()
+    if difference is None:
+        return Cell(missing=score.missing or "no baseline of these seeds"), Cell()
+    untested = "single run" if difference.n == 1 else "no spread"
+    return difference_cell(difference), Cell(missing=untested) if p is None else Cell(value=p)
+
+
+def _cost_cells(runs: DataFrame) -> tuple[Cell, Cell, Cell]:
+    """Means over the runs that have a cost."""
+    states = runs["state"].tolist()
+    tokens, forwards, seconds = (
+        mean_cell(runs[column].tolist(), states)
+        for column in ("tokens", "forwards_per_token", "train_seconds")
+    )
+    return replace(tokens, value=None if tokens.value is None else tokens.value / 1000), forwards, seconds
+
+
+def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
+    """Every trained domain × every benchmark, the harder range included, under one metric."""
+    measures = [Measure(benchmark, decoding, metric) for benchmark in asked(scores.profile)]
+    lines: Sequence[Line] = [
+        Line(
+            block="not trained",
+            label=label,
+            cells=tuple(_reference_cell(scores, model, m) for m in measures),
+            ranked=False,
+        )
+        for label, model in references(scores.profile).items()
+    ] + [
+        Line(
+            block=trained,
+            label=entry.label,
+            cells=tuple(scores.cell(method, trained, m) for m in measures),
+            ranked=entry.ranked,
+        )
+        for trained in scores.trained
+        for method, entry in scores.methods.items()
+    ]
+    for column in range(len(measures)):
+        lines = ranked(lines, column)
+    return Table(
+        name=name,
+        title=f"Every domain, {metric.replace('_', ' ')}, {decoding}, profile {scores.profile.name}",
+        caption=caption(scores, decoding, metric),
+        block_header="trained on",
+        label_header="method",
+        columns=tuple(
+            Column(key=m.benchmark, header=_header(m.benchmark, scores.profile.name)) for m in measures
+        ),
+        lines=tuple(lines),
+        partial=scores.partial,
+    )
+
+
+def _header(benchmark: str, profile: str) -> str:
+    harder = {name: domain for domain, name in HARDER[profile].items()}
+    if benchmark in harder:
+        return f"{harder[benchmark]}, harder, %"
+    return f"{benchmark.removeprefix(profile + '_')}, %"
+
+
+def lead_table(scores: Scores) -> Table:
+    """DOPD's lead over the best other method, ours and the paper's in columns of their own."""
+    stated = {
+        (line["train"], line["test"]): Cell(value=line[LEAD], notes=(line["benchmark"],))
+        for line in results.paper_numbers(PAPER_TABLE, scores.options.published)
+    }
+    label = scores.methods[SUBJECT].label
+    return Table(
+        name="ood_lead",
+        title="Lead over the best other method, ours beside the paper's",
+        caption=(
+            f"{caption(scores)} The best other method is chosen by these same scores, which favours it; "
+            f"variants of {label} are no rivals. The paper's leads are read from its text and measured on "
+            "other models, data and rivals: they stand beside ours and compare in sign only."
+        ),
+        block_header="trained → tested",
+        label_header="method",
+        columns=(
+            Column(key="ours", header=f"ours, profile {scores.profile.name}, points", kind=Kind.DIFFERENCE),
+            Column(key="paper", header="paper, points", kind=Kind.DIFFERENCE),
+        ),
+        lines=tuple(
+            Line(
+                block=direction(*pair),
+                label=label,
+                cells=(_lead(scores, *pair), stated.get(pair, Cell(missing="not in the paper"))),
+                ranked=False,
+            )
+            for pair in scores.directions
+        ),
+        partial=scores.partial,
+    )
+
+
+def _lead(scores: Scores, trained: str, tested: str) -> Cell:
+    measure = scores.target(tested)
+    own = scores.cell(SUBJECT, trained, measure)
+    means = {
+        rival: mean
+        for rival in scores.rivals
+        if (mean := scores.cell(rival, trained, measure).value) is not None
+    }
+    if own.value is None or not means:
+        return Cell(missing=own.missing or "no other method done")
+    best = max(means, key=lambda rival: means[rival])
+    difference = statistics.paired_difference(
+        scores.values(SUBJECT, trained, measure), scores.values(best, trained, measure)
+    )
+    if difference is None:
+        return Cell(missing="no common seed")
+    return replace(difference_cell(difference), notes=(f"over {scores.methods[best].label}",))
+
+
+def figure(scores: Scores, directions: Sequence[tuple[str, str]]) -> Figure:
+    """Grouped bars, a panel per direction; the paper's leads stand in the caption only."""
+    from harness import figures
+
+    marked = f" (partial: {scores.partial})" if scores.partial else ""
+    return figures.grouped_bars(
+        [_group(scores, *pair) for pair in directions],
+        title=f"Out of domain: trained → tested{marked}",
+        axis="exact answer, greedy, %",
+        caption=f"{caption(scores)} Dots are seeds, a cross is a collapse. {paper_sentence(scores.options)}",
+    )
+
+
+def _group(scores: Scores, trained: str, tested: str) -> Group:
+    from harness.figures import Group, Reference
+
+    measure = scores.target(tested)
+    values = {label: scores.reference(model, measure) for label, model in references(scores.profile).items()}
+    return Group(
+        title=direction(trained, tested),
+        bars=tuple(_bar(scores, method, trained, measure) for method in scores.methods),
+        references=tuple(Reference(label=label, value=v) for label, v in values.items() if v is not None),
+    )
+
+
+def _bar(scores: Scores, method: str, trained: str, measure: Measure) -> Bar:
+    from harness.figures import Bar
+
+    cell = scores.cell(method, trained, measure)
+    values = scores.values(method, trained, measure)
+    notes = ("single run", *cell.notes) if cell.n == 1 else cell.notes
+    return Bar(
+        label=scores.methods[method].label,
+        mean=cell.value,
+        half=cell.half,
+        points=tuple(100 * values[seed] for seed in sorted(values)),
+        note=cell.missing or ", ".join(notes),
+        crossed=any(note.startswith("collapsed") for note in notes),
+    )
+
+
+def paper_table(rows: DataFrame) -> Table:
+    """The paper's own numbers and nothing else."""
+    return Table(
+        name="figure7b_paper",
+        title="The paper's Figure 7b, as its text states it",
+        caption=PAPER_CAPTION,
+        block_header="trained → tested",
+        label_header="method",
+        columns=(Column(key=LEAD, header="lead over the second best, points", kind=Kind.DIFFERENCE),),
+        lines=tuple(
+            Line(
+                block=block, label=registry.methods()[SUBJECT].label, cells=(Cell(value=lead),), ranked=False
+            )
+            for block, lead in _paper_leads(rows).items()
+        ),
+    )
+
+
+def paper_figure(rows: DataFrame) -> Figure:
+    """The two stated leads as bars; no score is known, so none is drawn."""
+    from harness.figures import Bar, Group, grouped_bars
+
+    label = registry.methods()[SUBJECT].label
+    return grouped_bars(
+        [Group(title=t, bars=(Bar(label=label, mean=lead),)) for t, lead in _paper_leads(rows).items()],
+        title="The paper's Figure 7b, as its text states it",
+        axis="lead over the second best, points",
+        caption=PAPER_CAPTION,
+    )
+
+
+def _paper_leads(rows: DataFrame) -> dict[str, float]:
+    """Points by direction."""
+    return {
+        direction(row["train_domains"], row["benchmark"]): 100 * row["value"] for row in results.records(rows)
+    }
+
+
+def paper_sentence(options: Options) -> str:
+    """What the paper states, for captions."""
+    leads = " and ".join(
+        f"{line[LEAD]} ({direction(line['train'], line['test'])}, {line['benchmark']})"
+        for line in results.paper_numbers(PAPER_TABLE, options.published)
+    )
+    return (
+        "The paper (Qwen3-8B → Qwen3-1.7B, other data) states a lead of DOPD over the second best of "
+        f"{leads} points; these are not data of this figure."
+    )
+
+
+def caption(scores: Scores, decoding: str = PRIMARY[0], metric: str = PRIMARY[1]) -> str:
+    """Checkpoint, seeds, items, what intervals do not say, what the profile changes, what is stale."""
+    profile = scores.profile
+    shown = results.select(scores.rows, decoding=decoding, metric=metric)
+    items = "/".join(map(str, sorted(set(shown["n"].tolist())))) or "no"
+    steps = "/".join(map(str, sorted({int(n) for n in scores.costs["steps"].tolist()} - {0})))
+    seeds = ", ".join(map(str, scores.options.seeds or SEEDS))
+    parts = [
+        f"{metric.replace('_', ' ').capitalize()}, {decoding}, {items} items a benchmark, at the last step "
+        f"({steps}); seeds {seeds}; ± is half of the 95 % t interval over seeds.",
+        f"Student {profile.student.name} and teacher {profile.teacher.name} are fixed weights: seeds vary "
+        "the order of problems and the rollouts, and say nothing of other initialisations or items.",
+        "Collapsed runs are averaged like the others and named.",
+        *_overrides(scores),
+        *(f"{e.label}: {e.departure}." for e in scores.methods.values() if e.departure),
+    ]
+    if stale := scores.costs["state"].tolist().count("stale"):
+        parts.append(f"{stale} runs were published under other settings than this version plans.")
+    return " ".join(parts)
+
+
+def _overrides(scores: Scores) -> list[str]:
+    """Settings of the profile that differ from the published ones, one sentence per setting and reason."""
+    profile = scores.profile
+    labels: dict[tuple[str, str], list[str]] = {}
+    for name, entry in scores.methods.items():
+        settings = ", ".join(
+            f"{key} = {value}" for key, value in profile.method_overrides.get(name, {}).items()
+        )
+        if settings:
+            labels.setdefault((settings, profile.override_reasons[name]), []).append(entry.label)
+    return [
+        f"Profile {profile.name} sets {settings} for {', '.join(names)}: {why}."
+        for (settings, why), names in labels.items()
+    ]

@@ -1,0 +1,122 @@
+"""The profiles: models, data and budget a suite runs with, and what a size makes differ from the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness import benchmarks
+from harness.config import DataSpec, ModelSpec, OptimSpec
+from harness.embedded import world, zoo
+from harness.suite import Profile
+from harness.types import HarnessError, Privilege
+
+TOP_K_METHODS = (
+    "vanilla_opd",
+    "privileged_teacher",
+    "privileged_student",
+    "privileged_both",
+    "student_privileged",
+    "dopd",
+    "dopd_initial_self",
+    "dopd_ema_self",
+)
+"""Methods with a top-k support, whose published size is 128."""
+
+
+def _embedded_model(name: str) -> ModelSpec:
+    return ModelSpec(name=name, sha256=zoo.MANIFEST.get(name, {}).get("sha256", ""))
+
+
+EMBEDDED = Profile(
+    name="embedded",
+    student=_embedded_model("base"),
+    teacher=_embedded_model("mid"),
+    ladder={name: _embedded_model(name) for name in ("small", "base", "mid", "strong")},
+    data=DataSpec(
+        world="embedded",
+        version=world.WORLD_VERSION,
+        domains=world.DOMAINS,
+        difficulty=world.TRAIN_DIFFICULTY,
+        privilege=Privilege.HINTS,
+    ),
+    optim=OptimSpec(lr=5e-4),
+    steps=250,
+    prompts_per_step=16,
+    rollouts_per_prompt=4,
+    max_response_tokens=34,
+    method_overrides={name: {"k": 8} for name in TOP_K_METHODS},
+    override_reasons=dict.fromkeys(
+        TOP_K_METHODS, "128 exceeds the embedded vocabulary, so top-k would be all of it"
+    ),
+    benchmarks=tuple(f"embedded_{domain}" for domain in world.DOMAINS),
+    seconds_per_step=0.15,
+    seconds_per_evaluation=0.8,
+    megabytes_per_run=30.0,
+)
+
+PAPER = Profile(
+    name="paper",
+    student=ModelSpec(name="Qwen/Qwen3-1.7B"),
+    teacher=ModelSpec(name="Qwen/Qwen3-8B"),
+    ladder={size: ModelSpec(name=f"Qwen/Qwen3-{size}") for size in ("0.6B", "1.7B", "4B", "8B")},
+    data=DataSpec(
+        world="paper",
+        version=1,
+        domains=("general", "reasoning", "coding"),
+        difficulty=(0, 0),  # the data sets are not graded
+        size=10_667,  # 32K kept over three domains; the paper does not say how many of each
+        privilege=Privilege.HINTS,
+    ),
+    optim=OptimSpec(lr=5e-6),
+    steps=200,
+    prompts_per_step=128,
+    rollouts_per_prompt=4,
+    max_response_tokens=4096,  # silent in the paper; ours
+    benchmarks=("ceval", "livebench", "math500", "aime25", "zebralogic", "autologi", "bfcl_v3", "lcb_v5"),
+    seconds_per_step=300.0,  # never measured
+    seconds_per_evaluation=600.0,  # never measured
+    megabytes_per_run=250_000.0,  # eleven checkpoints of 1.7B weights in float32 with both moments of AdamW
+)
+
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (EMBEDDED, PAPER)}
+"""By name; the first is the default."""
+
+DATASETS: Mapping[str, Mapping[str, str]] = {
+    "paper": {"general": "RaR-Science-20K", "reasoning": "DAPO-Math-17K", "coding": "Skywork-OR1-Coding-14K"},
+}
+"""Training data this package has no loader for, by profile and domain; hints are to be generated for each."""
+
+TARGETS: Mapping[str, Mapping[str, str]] = {
+    "embedded": {domain: f"embedded_{domain}" for domain in world.DOMAINS},
+    "paper": {"general": "livebench", "reasoning": "math500", "coding": "bfcl_v3"},
+}
+"""The benchmark that stands for a domain when one is trained and another tested, by profile and domain."""
+
+HARDER: Mapping[str, Mapping[str, str]] = {
+    "embedded": {domain: f"embedded_{domain}_hard" for domain in world.DOMAINS},
+    "paper": {},
+}
+"""Benchmarks over a harder range than the training data's, by profile and domain."""
+
+
+def benchmark_version(name: str) -> int:
+    """Of a benchmark; 1 for those this package only knows by name."""
+    return benchmarks.BENCHMARKS[name].version if name in benchmarks.BENCHMARKS else 1
+
+
+def require(profile: Profile) -> None:
+    """To be called before any run of a profile starts; planning does not need it.
+
+    Raises:
+        HarnessError: the profile needs data sets or benchmarks this package has no loader for.
+    """
+    absent = DATASETS.get(profile.name, {})
+    unknown = [name for name in profile.benchmarks if name not in benchmarks.BENCHMARKS]
+    if not absent and not unknown:
+        return
+    raise HarnessError(
+        f"profile {profile.name} cannot run here: no loader for the training sets "
+        f"{', '.join(absent.values())} with generated hints, none for the benchmarks {', '.join(unknown)}, "
+        f"and it needs {profile.teacher.name} and {profile.student.name} on several large GPUs; use "
+        f"--profile {EMBEDDED.name}, or `dopd plan` to see what it would run"
+    )

@@ -1,0 +1,185 @@
+"""Docs describe today: every path, name and command in them exists, and the example in the README runs."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from harness import cli, registry
+from harness.views import TokenView
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("methods/*.md")])
+SUFFIXES = {".py", ".md", ".toml", ".txt", ".cff", ".yaml", ".csv", ".json", ".jsonl", ".safetensors"}
+MADE_BY_RUNS = ("results/runs", ".nox")
+EXAMPLE_FILES = {"my_method.py"}
+"""What the reader is told to write."""
+
+
+def spans(path: Path) -> Iterator[tuple[str, int]]:
+    """What stands in single backticks outside code blocks, and its line."""
+    text = re.sub(
+        r"^ *```.*?^ *```",
+        lambda m: "\n" * m.group().count("\n"),
+        path.read_text(encoding="utf-8"),
+        flags=re.M | re.S,
+    )
+    for match in re.finditer(r"`([^`\n]+)`", text):
+        yield match.group(1), text.count("\n", 0, match.start()) + 1
+
+
+def blocks(path: Path, language: str = "") -> list[str]:
+    found = re.findall(
+        rf"^( *)```{language}\n(.*?)^\1```", path.read_text(encoding="utf-8"), flags=re.M | re.S
+    )
+    return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in found]
+
+
+def commands(path: Path) -> Iterator[list[str]]:
+    """Shell commands in plain code blocks and in backticks, split into words."""
+    lines = [line for block in blocks(path) for line in block.splitlines()] + [
+        text for text, _ in spans(path)
+    ]
+    for line in lines:
+        for command in line.split("&&"):
+            if command.strip().startswith(("nox", "dopd ", "pip install", "python -m ")):
+                yield shlex.split(command)
+
+
+def is_path(text: str) -> bool:
+    plain = re.fullmatch(r"[\w./+-]+", text) is not None
+    return plain and ("/" in text.strip("/") or text.endswith("/") or Path(text).suffix in SUFFIXES)
+
+
+def noxfile() -> dict[str, ast.FunctionDef]:
+    tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
+    return {
+        node.name: node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and "nox.session" in map(ast.unparse, node.decorator_list)
+    }
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_paths_in_backticks_exist(path: Path) -> None:
+    missing = [
+        f"{path.name}:{line} {text}"
+        for text, line in spans(path)
+        if is_path(text) and text not in EXAMPLE_FILES and not text.startswith(MADE_BY_RUNS)
+        if not (ROOT / text).exists()
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8"))
+    local = [target for target in targets if not target.startswith(("http://", "https://", "mailto:"))]
+    assert [target for target in local if not (path.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_dotted_names_in_backticks_exist(path: Path) -> None:
+    missing = [
+        f"{path.name}:{line} {text}"
+        for text, line in spans(path)
+        if re.match(r"(harness|methods|suites)\.\w", text) and not text.endswith(tuple(SUFFIXES))
+        if not _resolves(text.partition("(")[0])
+    ]
+    assert not missing
+
+
+def _resolves(dotted: str) -> bool:
+    """The longest part that is a module, and the rest as attributes or dataclass fields."""
+    words = dotted.split(".")
+    for cut in range(len(words), 0, -1):
+        try:
+            found = importlib.import_module(".".join(words[:cut]))
+        except ModuleNotFoundError:
+            continue
+        for word in words[cut:]:
+            if not (hasattr(found, word) or word in getattr(found, "__annotations__", {})):
+                return False
+            found = getattr(found, word, None)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_commands_exist(path: Path) -> None:
+    """Sessions are the noxfile's; `dopd` and what follows `--` of reproduce is what the parser takes."""
+    for words in commands(path):
+        if words[0] == "dopd":
+            parse(words[1:])
+        elif words[0] == "nox" and "-s" in words:
+            session = words[words.index("-s") + 1]
+            assert session in noxfile(), f"{path.name}: nox has no session {session}"
+            if session == "reproduce" and "--" in words:
+                parse(["run", *words[words.index("--") + 1 :]])
+        elif words[0] == "python":
+            assert importlib.util.find_spec(words[2]), words
+
+
+def parse(arguments: list[str]) -> None:
+    """Refuses unknown verbs and flags as the command line does; values are not looked up."""
+    try:
+        cli.parser().parse_args(arguments)
+    except SystemExit as error:
+        assert error.code == 0, f"dopd {' '.join(arguments)}"
+
+
+def test_every_session_says_what_it_does() -> None:
+    assert {"tests", "lint", "types", "reproduce", "zoo", "benchmarks"} <= set(noxfile())
+    assert [name for name, node in noxfile().items() if not ast.get_docstring(node)] == []
+
+
+def test_readme_gives_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "pip install nox && nox -s reproduce -- --suite ood\nnox -s tests\n" in text
+
+
+def test_changelog_opens_with_unreleased() -> None:
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M)
+    assert headings[0] == "Unreleased"
+
+
+def test_continuous_integration_runs_the_sessions() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    called = re.findall(r"nox -s (\w+)", script.read_text(encoding="utf-8"))
+    assert called == ["tests", "lint", "types"]
+
+
+@pytest.fixture
+def readme_plugin(tmp_path: Path) -> Iterator[ModuleType]:
+    file = tmp_path / "my_method.py"
+    file.write_text(blocks(ROOT / "README.md", "python")[0], encoding="utf-8")
+    registry.load_plugin(file)
+    yield sys.modules[registry.PLUGIN_MODULE]
+    registry._plugin.clear()
+    del sys.modules[registry.PLUGIN_MODULE]
+
+
+def test_readme_example_is_a_method(readme_plugin: ModuleType) -> None:
+    """Teacher (3/4, 1/4), student (1/2, 1/2): KL = 3/4 ln(3/2) + 1/4 ln(1/2) = 0.130812; twice that."""
+    spec = registry.method_spec("my_method", {"weight": 2.0})
+    method = registry.build_method(spec)
+    (term,) = method.terms
+    views = {term.trained: view([0.5, 0.5]), term.sources[0]: view([0.75, 0.25])}
+    loss_N = method.token_loss(term, views, {})
+    torch.testing.assert_close(loss_N, torch.tensor([2 * 0.130812]), atol=1e-5, rtol=0)
+
+
+def view(probabilities: list[float]) -> TokenView:
+    """One token; the output layer is the identity, so hidden states are logits."""
+    logits_NV = torch.tensor([probabilities]).log()
+    return TokenView(tokens_N=torch.tensor([0]), hidden_ND=logits_NV, head=lambda hidden_ND: hidden_ND)

@@ -1,0 +1,190 @@
+"""From a suite to its runs: states and estimates, without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import LAST, PROFILE, FakeSuite, checkpoint, cost, row
+
+from harness import plan, publish, registry, runs, storage
+from harness.config import RunSpec
+from harness.plan import PlannedRun
+from harness.runs import RunFolder, RunState
+from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
+from harness.types import HarnessError
+
+ROOT = Path(__file__).resolve().parent.parent
+OPTIONS = Options(suite="fake", profile="fake", published=Path("nowhere"))
+
+
+def planned(root: Path, suite: Suite | None = None, options: Options = OPTIONS) -> list[PlannedRun]:
+    return plan.planned(suite or FakeSuite(), PROFILE, options, root)
+
+
+def make_done(root: Path, spec: RunSpec, *, train_seconds: float, evaluation_seconds: float) -> None:
+    folder = RunFolder(root, spec)
+    folder.prepare()
+    checkpoint(folder, spec.steps)
+    folder.write_rows([row(spec, metric=metric) for metric in ("exact_answer", "exact_trace")])
+    folder.write_cost(cost(spec, train_seconds=train_seconds, evaluation_seconds=evaluation_seconds))
+    folder.mark_done((LAST,))
+
+
+def test_every_suite_plans_and_every_method_is_listed_without_torch(tmp_path: Path) -> None:
+    """In a fresh process; pandas and matplotlib stay out too, they alone would take the second that plan may."""
+    script = f"""
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "transformers", "datasets", "lm_eval", "pandas", "matplotlib"):
+            raise ImportError(name + " is blocked")
+
+sys.meta_path.insert(0, Blocker())
+from harness import cli, registry
+
+assert cli.main(["methods"]) == cli.main(["suites"]) == 0
+for name in registry.methods():
+    registry.build_method(registry.method_spec(name)).terms
+for suite in registry.suites():
+    for profile in registry.profiles():
+        arguments = ["plan", "--suite", suite, "--profile", profile, "--results", {str(tmp_path)!r}]
+        assert cli.main(arguments) == 0, (suite, profile)
+        assert cli.main([*arguments, "--methods", "all", "--seeds", "5", "--train-domains", "all"]) == 0
+"""
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == [], "planning writes nothing"
+    for name in registry.suites():
+        assert f"{name}: " in ended.stdout
+
+
+def test_absent_runs_are_estimated_by_the_profile(tmp_path: Path) -> None:
+    reference, *training = planned(tmp_path)
+    assert reference.estimate_seconds == 5.0
+    assert [run.estimate_seconds for run in training] == [10 * 2.0 + 5.0] * 2
+    assert {run.state for run in (reference, *training)} == {RunState.ABSENT}
+    assert plan.missing([reference, *training]) == [reference, *training]
+
+
+def test_done_runs_cost_nothing_and_measure_their_method(tmp_path: Path) -> None:
+    before = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1)))
+    make_done(tmp_path, before[1].spec, train_seconds=40.0, evaluation_seconds=3.0)
+    reference, vanilla, dopd, vanilla1, _ = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1)))
+    assert (vanilla.state, vanilla.estimate_seconds) == (RunState.DONE, 0.0)
+    assert vanilla1.estimate_seconds == 40.0 + 3.0, "four seconds a step; one evaluation of three seconds"
+    assert dopd.estimate_seconds == 20.0 + 3.0, "another method is not measured yet"
+    assert reference.estimate_seconds == 3.0
+    assert vanilla not in plan.missing([vanilla, dopd])
+
+
+def test_runs_of_another_profile_measure_nothing(tmp_path: Path) -> None:
+    spec = planned(tmp_path)[1].spec
+    make_done(tmp_path, dataclasses.replace(spec, profile="other"), train_seconds=900.0, evaluation_seconds=9.0)
+    assert planned(tmp_path)[1].estimate_seconds == 25.0
+
+
+def test_published_costs_stand_in_until_a_run_is_measured(tmp_path: Path) -> None:
+    options = dataclasses.replace(OPTIONS, published=tmp_path / "published")
+    specs = [run.spec for run in planned(tmp_path)]
+    costs = [cost(spec, train_seconds=100.0 * spec.steps) for spec in specs]
+    path = tmp_path / "published" / "fake" / "fake" / "costs.csv"
+    storage.write_text_atomic(path, publish.costs_csv(costs))
+    assert plan.read_published_costs(path) == costs
+    assert [run.estimate_seconds for run in planned(tmp_path, options=options)] == [5.0, 1005.0, 1005.0]
+    make_done(tmp_path, specs[1], train_seconds=40.0, evaluation_seconds=1.0)
+    again = planned(tmp_path, options=dataclasses.replace(options, seeds=(0, 1)))
+    assert [run.estimate_seconds for run in again] == [1.0, 0.0, 1001.0, 41.0, 1001.0]
+
+
+def test_partial_run_is_estimated_by_what_is_left(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, planned(tmp_path)[1].spec)
+    folder.prepare()
+    checkpoint(folder, 7)
+    run = planned(tmp_path)[1]
+    assert (run.state, run.estimate_seconds) == (RunState.PARTIAL, 3 * 2.0 + 5.0)
+    folder.mark_failed("why")
+    assert planned(tmp_path)[1].state is RunState.FAILED
+    checkpoint(folder, 10)
+    folder.prepare()
+    run = planned(tmp_path)[1]
+    assert (run.state, run.estimate_seconds) == (RunState.UNEVALUATED, 5.0)
+
+
+def test_same_spec_is_one_run_in_every_suite(tmp_path: Path) -> None:
+    class Other(FakeSuite):
+        name = "other"
+
+        def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
+            return super().runs(profile, options) * 2
+
+        def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+            return (LAST, Evaluation("last", "exam", "greedy"))
+
+    for run in planned(tmp_path):
+        make_done(tmp_path, run.spec, train_seconds=1.0, evaluation_seconds=1.0)
+    assert plan.missing(planned(tmp_path)) == []
+    twice = planned(tmp_path, Other())
+    assert len(twice) == len({run.spec.id for run in twice}) == 3
+    assert {run.state for run in twice} == {RunState.UNEVALUATED}, "trained once, asked once more"
+    assert [run.estimate_seconds for run in twice] == [1.0] * 3
+
+
+def test_training_run_takes_overrides_and_steps_from_profile_and_user() -> None:
+    options = dataclasses.replace(OPTIONS, steps=4)
+    spec = training_run(PROFILE, options, method="dopd", domains=("coding",), seed=3, temperature=0.5)
+    assert spec.method is not None
+    assert (spec.steps, spec.seed, spec.temperature, spec.method.settings["k"]) == (4, 3, 0.5, 8)
+    assert training_run(PROFILE, OPTIONS, method="dopd", domains=("coding",), seed=3).steps == 10
+
+
+def test_optimiser_may_be_tuned_per_method() -> None:
+    profile = dataclasses.replace(PROFILE, optim_overrides={"dopd": {"lr": 1e-5}})
+    optims = [
+        training_run(profile, OPTIONS, method=m, domains=("coding",), seed=0).optim for m in ("dopd", "vanilla_opd")
+    ]
+    assert [optim.lr for optim in optims if optim] == [1e-5, 1e-3]
+
+
+def test_reference_run_is_the_model_alone() -> None:
+    spec = reference_run(PROFILE, PROFILE.teacher)
+    assert spec.is_reference
+    assert spec.id.startswith("reference-big-")
+
+
+def test_override_without_reason_is_refused() -> None:
+    with pytest.raises(HarnessError, match=r"override and reason differ on dopd: give both"):
+        dataclasses.replace(PROFILE, override_reasons={})
+
+
+def test_damaged_run_folder_is_one_line_before_anything_runs(tmp_path: Path) -> None:
+    spec = planned(tmp_path)[1].spec
+    make_done(tmp_path, spec, train_seconds=1.0, evaluation_seconds=1.0)
+    (RunFolder(tmp_path, spec).path / "rows.jsonl").write_text("")
+    with pytest.raises(HarnessError, match="not what was written"):
+        planned(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "-"), (48.4, "48 s"), (99.6, "100 s"), (720, "12 min"), (12_600, "3.5 h")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert plan.duration(seconds) == text
+
+
+def test_makespan_is_bounded_by_load_and_longest_run(tmp_path: Path) -> None:
+    runs_ = planned(tmp_path)
+    assert plan.makespan(runs_, 1) == 55.0
+    assert plan.makespan(runs_, 2) == 27.5
+    assert plan.makespan(runs_, 8) == 25.0
+    assert plan.makespan([], 2) == 0.0
+
+
+def test_folders_of_a_plan_are_those_on_disk(tmp_path: Path) -> None:
+    for run in planned(tmp_path):
+        RunFolder(tmp_path, run.spec).prepare()
+    assert {f.spec.id for f in runs.folders(tmp_path)} == {run.spec.id for run in planned(tmp_path)}
