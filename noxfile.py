@@ -79,11 +79,11 @@ def zoo(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Print the speed ratios: every script in ``benchmarks/``, or those named as arguments."""
+    """Print the speed ratios: every script in ``benchmarks/``, or ``-- benchmarks/step.py --steps 30``."""
     install(session)
-    scripts = session.posargs or sorted(str(path) for path in (ROOT / "benchmarks").glob("*.py"))
-    for script in scripts:
-        session.run(str(python(session)), script, env=ONE_THREAD)
+    scripts = sorted(str(path) for path in (ROOT / "benchmarks").glob("*.py"))
+    for command in [session.posargs] if session.posargs else [[script] for script in scripts]:
+        session.run(str(python(session)), *command, env=ONE_THREAD)
 
 
 def python(session: nox.Session) -> Path:

@@ -60,7 +60,12 @@ def cell(tokens: int, dense: bool) -> float:
         finish=(Finish.EOS,) * B,
     )
     plain = plain_prompts(rollouts)
-    batch = Batch(rollouts=rollouts, contexts={PLAIN: plain, PRIVILEGED: plain})
+    batch = Batch(
+        rollouts=rollouts,
+        contexts={PLAIN: plain, PRIVILEGED: plain},
+        draw_B=torch.zeros(B, dtype=torch.float64),
+        reference_B=torch.zeros(B, dtype=torch.bool),
+    )
     for parameter in student.parameters():  # the gradient's own memory is not the loss's
         parameter.grad = torch.zeros_like(parameter)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

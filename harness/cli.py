@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 import time
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
@@ -196,9 +197,16 @@ VERBS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a wrong value in one line, as every other error of a user."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USER_ERROR, f"{self.prog}: {message}; `{self.prog} --help` says more\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line: one sub-command a verb, each with its flags."""
-    top = argparse.ArgumentParser(prog="dopd", description="Open benchmark of on-policy distillation.")
+    top = _Parser(prog="dopd", description="Open benchmark of on-policy distillation.")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, meaning in VERBS.items():
         sub = verbs.add_parser(verb, help=meaning, description=meaning, allow_abbrev=False)
@@ -211,8 +219,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb. Returns 0; 1 if a run failed; 2 after one line on a user's error; 130 after Ctrl-C."""
-    given = parser().parse_args(arguments)
+    given, unknown = parser().parse_known_args(arguments)
     try:
+        if unknown:
+            raise _unknown_flag(given.verb, unknown[0])
         if getattr(given, "plugin", None):
             registry.load_plugin(given.plugin)
         return ACTIONS[given.verb](given)
@@ -222,6 +232,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dopd: interrupted; every finished step is kept, the same command goes on", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _unknown_flag(verb: str, given: str) -> HarnessError:
+    flags = [flag.name for flag in FLAGS if verb in flag.verbs]
+    near = difflib.get_close_matches(given, flags, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(flags) or 'none'}"
+    return HarnessError(f"unknown argument {given!r} of {verb}: {hint}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,32 +6,51 @@ from collections.abc import Sequence
 
 import torch
 
-from harness import data, render
-from harness.rollout import RolloutBatch
+from harness import data, render, seeds
+from harness.reduce import world
+from harness.rollout import RolloutBatch, from_texts
 from harness.step import Batch, plain_prompts
 from harness.trainer import Trainer
-from harness.types import PLAIN, PRIVILEGED, Message
+from harness.types import PLAIN, PRIVILEGED, Completion, Message
 from harness.views import Prompts
-from harness.writers import rewards
+from harness.writers import join, rewards
 
 
 def build_batch(trainer: Trainer, rollouts: RolloutBatch) -> Batch:
     """Rollouts, rewards where the data can verify, and the contexts: plain, privileged, the method's own."""
+    written = len(rollouts.finish)
+    if any(term.completion is Completion.REFERENCE for term in trainer.method.terms):
+        rollouts = with_references(trainer, rollouts)
     reward_B = rewards(trainer, rollouts) if data.verifiable(trainer.data) else None
     ids_PL, mask_PL = trainer.pad(trainer.prompts(rollouts.examples, trainer.data.privilege))
     contexts = {
         PLAIN: plain_prompts(rollouts),
         PRIVILEGED: Prompts(ids_QL=ids_PL, mask_QL=mask_PL, row_of_B=rollouts.prompt_of_B),
     }
-    examples = [rollouts.examples[p] for p in rollouts.prompt_of_B.tolist()]
     own = trainer.method.contexts(
-        examples,
+        [rollouts.examples[p] for p in rollouts.prompt_of_B.tolist()],
         rollouts.responses(trainer.tokenizer),
         None if reward_B is None else reward_B.tolist(),
     )
     for name, turns in own.items():
         contexts[name] = per_rollout(trainer, turns, contexts[PLAIN])
-    return Batch(rollouts=rollouts, contexts=contexts, reward_B=reward_B)
+    total = len(rollouts.finish)
+    generator = seeds.generator(trainer.spec.seed, f"draw/{world()[0]}", trainer.step)
+    return Batch(
+        rollouts=rollouts,
+        contexts=contexts,
+        draw_B=torch.rand(total, generator=generator, dtype=torch.float64),
+        reference_B=torch.arange(total) >= written,
+        reward_B=reward_B,
+    )
+
+
+def with_references(trainer: Trainer, rollouts: RolloutBatch) -> RolloutBatch:
+    """The rollouts, and after them for each the reference response of its prompt."""
+    rows = rollouts.prompt_of_B.tolist()
+    texts = [data.reference(rollouts.examples[p]) for p in rows]
+    prompts = trainer.prompts(rollouts.examples)
+    return join(rollouts, from_texts(trainer.tokenizer, rollouts.examples, prompts, texts, rows))
 
 
 def per_rollout(trainer: Trainer, turns: Sequence[Sequence[Message] | None], plain: Prompts) -> Prompts:

@@ -21,11 +21,12 @@ def examples(spec: DataSpec, split: str, n: int, start: int = 0) -> list[Example
         )
     if not spec.domains:
         raise HarnessError(f"domains is empty; name at least one of {world.DOMAINS}")
+    low, high = spec.difficulty
     out = []
     for place in range(start, start + n):
         number, which = divmod(place, len(spec.domains))
         number = number % spec.size if split == "train" else number
-        out.append(world.example(spec.domains[which], split, number, tuple(spec.difficulty)))
+        out.append(world.example(spec.domains[which], split, number, (low, high)))
     return out
 
 

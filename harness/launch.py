@@ -175,9 +175,10 @@ class Pool:
         free = len(self._workers) < self._jobs or any(worker.job is None for worker in self._workers)
         if not free or time.monotonic() > self._deadline:
             return None
-        for job in [job for job in self._pending if job.spec.start in self.report.failed]:
-            self._pending.remove(job)
-            self._end(job, Finished(error=f"continues run {job.spec.start}, which failed"))
+        failed = self.report.failed
+        while orphan := next((job for job in self._pending if job.spec.start in failed), None):
+            self._pending.remove(orphan)
+            self._end(orphan, Finished(error=f"continues run {orphan.spec.start}, which failed"))
         busy = {worker.job.spec.id for worker in self._workers if worker.job}
         unfinished = busy | {job.spec.id for job in self._pending}
         return next((job for job in self._pending if job.spec.start not in unfinished), None)

@@ -42,6 +42,8 @@ class Method:
     """Optimiser steps per rollout batch."""
     needs_reward: ClassVar[bool] = False
     """True if the data must be able to verify a response."""
+    needs_siblings: ClassVar[bool] = False
+    """True if a prompt must have at least two rollouts."""
 
     @property
     def sampling(self) -> Mapping[Source, float]:
@@ -86,6 +88,16 @@ class Method:
         ``fields`` are the assignment's, sliced to the same tokens.
         """
         raise NotImplementedError
+
+    def diagnostics(
+        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Quantities of N tokens to log as means over the tokens in the loss, [N] each; computed without gradient.
+
+        ``acted`` is the share of tokens (or, from ``assign``, of groups or rollouts) on which the method's
+        distinctive part did anything.
+        """
+        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.embedded import world
 from harness.types import Example, HarnessError, Message, Privilege
 
 
@@ -17,3 +18,8 @@ def messages(example: Example, kind: Privilege) -> tuple[Message, ...]:
         allowed = ", ".join([Privilege.NONE, *example.privileged])
         raise HarnessError(f"example {example.id} has no privileged input {str(kind)!r}; it has: {allowed}")
     return ({"role": "system", "content": example.privileged[kind]}, *example.messages)
+
+
+def demonstration(example: Example, response: str) -> tuple[Message, ...]:
+    """The chat turns of x with a worked response before it: a sibling's success, a reference, the rollout itself."""
+    return ({"role": "system", "content": world.demonstration(response)}, *example.messages)

@@ -6,6 +6,7 @@ once, and the loss is the plain sum of coefficient times token loss. So it canno
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -14,17 +15,25 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import pad
 
-from harness.types import Assignment, Reduction, ScorePool
+from harness.types import Assignment, Completion, Reduction, ScorePool
 
 
-def coefficients(reduction: Reduction, pool: ScorePool, assignment: Assignment, *, update: int = 0) -> Tensor:
-    """Factor of each token's loss in the loss of one optimiser step, float64 [B, T].
+def coefficients(
+    reduction: Reduction,
+    pool: ScorePool,
+    assignment: Assignment,
+    *,
+    update: int = 0,
+    completion: Completion = Completion.ROLLOUT,
+) -> Tensor:
+    """Factor of each token's loss in one term of the loss of one optimiser step, float64 [B, T].
 
-    0 outside the assignment's mask and for rollouts that feed another ``update``. seq_mean divides by |y|, the
-    number of response tokens, masked ones included (the paper's 1/|y|), then by the number of sequences;
-    prompt_mean divides by |y|, then by the number of prompts.
+    0 outside the assignment's mask, for rollouts that feed another ``update`` and for responses of the other
+    ``completion``; none of these is counted. seq_mean divides by |y|, the number of response tokens, masked ones
+    included (the paper's 1/|y|), then by the number of sequences; prompt_mean divides by |y|, then by the number
+    of prompts.
     """
-    now_B = pool.update_B == update
+    now_B = (pool.update_B == update) & (pool.reference_B == (completion is Completion.REFERENCE))
     mask_BT = assignment.mask_BT & now_B[:, None]
     weight_BT = mask_BT.double()
     if assignment.weight_BT is not None:
@@ -81,6 +90,9 @@ def _concatenate(pools: list[ScorePool]) -> ScorePool:
         stats_BT={k: join([p.stats_BT[k] for p in pools]) for k in head.stats_BT},
         group_B=torch.cat(groups),
         update_B=torch.cat([p.update_B for p in pools]),
+        draw_B=torch.cat([p.draw_B for p in pools]),
+        reference_B=torch.cat([p.reference_B for p in pools]),
+        present_B={k: torch.cat([p.present_B[k] for p in pools]) for k in head.present_B},
         reward_B=None if head.reward_B is None else torch.cat([p.reward_B for p in pools if p.reward_B is not None]),
     )
 
@@ -104,6 +116,15 @@ def sum_over_ranks(values: Tensor) -> None:
     """Sum a tensor over ranks, in place."""
     if world()[1] > 1:
         dist.all_reduce(values)
+
+
+def merged_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by name summed over ranks; a rank may lack a name."""
+    ranks: list[dict[str, Tensor]] = [dict(values)] * world()[1]
+    if len(ranks) > 1:
+        dist.all_gather_object(ranks, dict(values))
+    names = sorted({name for rank in ranks for name in rank})
+    return {name: torch.stack([rank[name] for rank in ranks if name in rank]).sum(0) for name in names}
 
 
 def sum_gradients(model: Module) -> None:

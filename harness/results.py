@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -84,18 +84,33 @@ def last_step(rows: DataFrame) -> DataFrame:
     return rows.loc[rows["step"] == rows["steps"]]
 
 
-def by_seed(lines: DataFrame, column: str) -> dict[int, Any]:
-    """One column of the selected lines, by seed.
+def records(frame: DataFrame) -> list[dict[str, Any]]:
+    """The lines of a frame, one dict each."""
+    columns = [frame[name].tolist() for name in frame.columns]
+    return [dict(zip(frame.columns, line, strict=True)) for line in zip(*columns, strict=True)]
+
+
+def grouped(frame: DataFrame, *columns: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+    """The lines of a frame by their values in some columns; a table asks for a few hundred such groups."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for record in records(frame):
+        groups[tuple(record[name] for name in columns)].append(record)
+    return dict(groups)
+
+
+def by_seed(lines: Sequence[Mapping[str, Any]], column: str) -> dict[int, Any]:
+    """One column of some lines, by seed.
 
     Raises:
-        HarnessError: the selection holds two lines of one seed: it mixes runs that differ in something else.
+        HarnessError: there are two lines of one seed: they mix runs that differ in something else.
     """
-    if lines["seed"].duplicated().any():
-        runs = ", ".join(sorted(set(lines["run"])))
+    values = {line["seed"]: line[column] for line in lines}
+    if len(values) < len(lines):
+        runs = ", ".join(sorted({line["run"] for line in lines}))
         raise HarnessError(
             f"two values for one seed among {runs}: select one setting before averaging over seeds"
         )
-    return {int(seed): value for seed, value in zip(lines["seed"], lines[column].tolist(), strict=True)}
+    return values
 
 
 def readable(run: str) -> str:
@@ -172,11 +187,6 @@ def read_rows(path: Path) -> list[Row]:
                 "publish again"
             ) from error
     return rows
-
-
-def records(frame: DataFrame) -> list[dict[str, Any]]:
-    """The lines of a frame, one dict each."""
-    return [dict(zip(frame.columns, line, strict=True)) for line in frame.to_numpy(dtype=object).tolist()]
 
 
 def paper_numbers(name: str, published: Path) -> list[dict[str, Any]]:

@@ -98,16 +98,18 @@ def sample(
     eos_ids, pad_id = _special_ids(tokenizer, model)
     ids_PL, mask_PL = (x.to(model.device) for x in left_pad(prompts, pad_id))
     prompt_of_B = torch.arange(len(prompts), device=model.device).repeat_interleave(rollouts_per_prompt)
-    shape = (len(prompt_of_B), max_new_tokens)
-    noise_BT = torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
-    ids_BT = torch.full(shape, -1, device=model.device)
-    logp_BT = torch.zeros(shape, device=model.device)
+    B = len(prompt_of_B)
+    noise_BT = torch.rand(
+        (B, max_new_tokens), generator=generator, dtype=torch.float64, device=generator.device
+    )
+    ids_TB = torch.full((max_new_tokens, B), -1, device=model.device)
+    logp_TB = torch.zeros((max_new_tokens, B), device=model.device)
     eos_E = torch.tensor(eos_ids, device=model.device)
     with torch.inference_mode():  # the tensors written to were made outside, so they may serve autograd later
         decoder = _Decoder(model, ids_PL, mask_PL, prompt_of_B, max_new_tokens)
-        _decode(decoder, noise_BT.to(model.device), ids_BT, logp_BT, eos_E, temperature, top_p)
-    T = int((ids_BT >= 0).sum(-1).max())
-    ids_BT, logp_BT = ids_BT[:, :T], logp_BT[:, :T]
+        _decode(decoder, noise_BT.T.to(model.device), ids_TB, logp_TB, eos_E, temperature, top_p)
+    T = int((ids_TB >= 0).sum(0).max())
+    ids_BT, logp_BT = (x_TB[:T].T.contiguous() for x_TB in (ids_TB, logp_TB))
     return RolloutBatch(
         examples=tuple(examples),
         prompt_ids_PL=ids_PL,
@@ -158,24 +160,26 @@ def from_texts(
 
 def _decode(
     decoder: _Decoder,
-    noise_BT: Tensor,
-    ids_BT: Tensor,
-    logp_BT: Tensor,
+    noise_TB: Tensor,
+    ids_TB: Tensor,
+    logp_TB: Tensor,
     eos_E: Tensor,
     temperature: float,
     top_p: float,
 ) -> None:
-    """Fill ``ids_BT`` (-1 where nothing was sampled) and ``logp_BT`` token by token."""
-    row_A = torch.arange(len(ids_BT), device=ids_BT.device)
-    for t in range(ids_BT.shape[1]):
-        logp_AV = torch.log_softmax(decoder.logits_AV.float() / (temperature or 1.0), dim=-1)
-        ids_A = logp_AV.argmax(-1) if temperature == 0 else _draw(logp_AV, noise_BT[row_A, t], top_p)
-        ids_BT[row_A, t] = ids_A
-        logp_BT[row_A, t] = logp_AV.gather(-1, ids_A[:, None]).squeeze(-1)
-        rows = _survivors(torch.isin(ids_A, eos_E))
-        if len(rows) == 0 or t + 1 == ids_BT.shape[1]:
+    """Fill ``ids_TB`` (-1 where nothing was sampled) and ``logp_TB`` token by token."""
+    row_A = torch.arange(ids_TB.shape[1], device=ids_TB.device)
+    for t in range(len(ids_TB)):
+        logits_AV = decoder.logits_AV.float()
+        logp_AV = torch.log_softmax(logits_AV if temperature in (0, 1) else logits_AV / temperature, dim=-1)
+        ids_A = logp_AV.argmax(-1) if temperature == 0 else _draw(logp_AV, noise_TB[t, row_A], top_p)
+        ids_TB[t].scatter_(0, row_A, ids_A)
+        logp_TB[t].scatter_(0, row_A, logp_AV.gather(-1, ids_A[:, None]).squeeze(-1))
+        ended_A = torch.isin(ids_A, eos_E)
+        if t + 1 == len(ids_TB) or bool(ended_A.all()):
             return
-        if len(rows) < len(row_A):
+        if bool(ended_A.any()):
+            rows = _survivors(ended_A)
             row_A, ids_A = row_A[rows], ids_A[rows]
             decoder.keep(rows)
         decoder.advance(ids_A)
@@ -205,8 +209,8 @@ def _survivors(ended_A: Tensor) -> Tensor:
 class _Decoder:
     """A model that continues the rollouts still alive, one token a call.
 
-    Where every layer attends to everything, the cache is the roomy one and the mask is prepared once, which
-    saves a third of the time on small models; any other model gets the cache and masks of its own.
+    Where every layer attends to everything, the cache is the roomy one and the mask is prepared once; any
+    other model (sliding windows, linear attention, flash kernels) gets the cache and the masks of its own.
     """
 
     logits_AV: Tensor
@@ -221,14 +225,17 @@ class _Decoder:
         max_new_tokens: int,
     ) -> None:
         self._model = model
-        self._cache = DynamicCache(config=model.config)
+        # Any: its stubs ask for LongTensor, which no torch function is typed to return
+        self._cache: Any = DynamicCache(config=model.config)
         uniform = all(type(layer) is DynamicLayer for layer in self._cache.layers)
-        prepared = uniform and model.config._attn_implementation in ("sdpa", "eager")
+        # transformers has no public name for what its own mask functions read
+        attention = model.config._attn_implementation  # pyright: ignore[reportPrivateUsage]
+        prepared = uniform and attention in ("sdpa", "eager")
         if prepared:
             self._cache.layers = [_RoomyLayer() for _ in self._cache.layers]
         prefill = model(
             ids_PL,
-            attention_mask=mask_PL.long(),
+            attention_mask=None if bool(mask_PL.all()) else mask_PL.long(),
             position_ids=(mask_PL.long().cumsum(-1) - 1).clamp(min=0),
             cache=self._cache,
             use_cache=True,
@@ -270,7 +277,7 @@ def _additive(mask_AW: Tensor, dtype: torch.dtype) -> Tensor:
 class _RoomyLayer(DynamicLayer):
     """Keys and values of one layer with room to grow; ``DynamicLayer`` copies all of them at every token."""
 
-    ROOM = 64
+    ROOM = 32
     """Tokens of room made at a time."""
 
     def __init__(self) -> None:
@@ -289,9 +296,7 @@ class _RoomyLayer(DynamicLayer):
             self.is_initialized = True
         else:
             if self._length > self._buffers[0].shape[-2]:
-                self._buffers = tuple(
-                    _with_room(b[:, :, :start], self._length + self.ROOM) for b in self._buffers
-                )
+                self._make_room(torch.arange(len(key_states), device=key_states.device), start)
             for buffer, states in zip(self._buffers, new, strict=True):
                 buffer[:, :, start : self._length] = states
         self.keys, self.values = (buffer[:, :, : self._length] for buffer in self._buffers)
@@ -305,7 +310,7 @@ class _RoomyLayer(DynamicLayer):
         """Keep these rows, in this order; unless the batch grows, in place and only what moves."""
         n = len(beam_idx)
         if n > len(self._buffers[0]):
-            self._buffers = tuple(buffer[beam_idx] for buffer in self._buffers)
+            self._make_room(beam_idx, self._length)
             return
         moved = torch.nonzero(beam_idx != torch.arange(n, device=beam_idx.device)).squeeze(-1)
         for buffer in self._buffers:
@@ -313,12 +318,14 @@ class _RoomyLayer(DynamicLayer):
             used[moved] = used[beam_idx[moved]]
         self._buffers = tuple(buffer[:n] for buffer in self._buffers)
 
-
-def _with_room(states: Tensor, length: int) -> Tensor:
-    rows, heads, used, width = states.shape
-    buffer = states.new_empty(rows, heads, length, width)
-    buffer[:, :, :used] = states
-    return buffer
+    def _make_room(self, rows: Tensor, used: int) -> None:
+        """New buffers with these rows of the ``used`` tokens and room for more."""
+        old, self._buffers = self._buffers, ()
+        for states in old:
+            _, heads, _, width = states.shape
+            buffer = states.new_empty(len(rows), heads, self._length + self.ROOM, width)
+            torch.index_select(states[:, :, :used], 0, rows, out=buffer[:, :, :used])
+            self._buffers += (buffer,)
 
 
 def _special_ids(
@@ -348,7 +355,7 @@ def _check(
     if len(examples) != len(prompts) or not prompts or not all(map(len, prompts)):
         raise HarnessError(
             f"{len(examples)} examples and {len(prompts)} prompts, "
-            f"{sum(not len(p) for p in prompts)} of them empty: each example needs a prompt of one token or more"
+            f"{sum(not len(p) for p in prompts)} of them empty: each example needs a prompt of some tokens"
         )
     if rollouts_per_prompt < 1 or max_new_tokens < 1 or temperature < 0 or not 0 < top_p <= 1:
         raise HarnessError(

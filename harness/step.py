@@ -5,7 +5,7 @@ Nothing here knows which method runs; the method says which views it needs and r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,14 @@ from transformers import PreTrainedModel
 
 from harness.method import Method
 from harness.phases import Phases
-from harness.reduce import coefficients, gather_pool, local_rows, sum_gradients, sum_over_ranks
+from harness.reduce import (
+    coefficients,
+    gather_pool,
+    local_rows,
+    merged_over_ranks,
+    sum_gradients,
+    sum_over_ranks,
+)
 from harness.rollout import RolloutBatch
 from harness.types import Assignment, Policy, ScorePool, Term, View, Want
 from harness.views import Prompts, Scores, TokenView, chunks, response_hidden, score
@@ -26,8 +33,26 @@ class Batch:
 
     rollouts: RolloutBatch
     contexts: Mapping[str, Prompts]
+    draw_B: Tensor
+    """float64 [B], uniform in [0, 1)."""
+    reference_B: Tensor
+    """bool [B]: rows of ``rollouts`` that are the data's reference responses."""
     reward_B: Tensor | None = None
     """float32 [B]; None where the data cannot verify."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassRecord:
+    """What the gradient pass of one optimiser step saw on this rank."""
+
+    loss: Tensor
+    """float64 scalar: this rank's share of the loss."""
+    loss_BT: Tensor
+    """[B, T]: token losses, weighted by their terms and summed over them."""
+    entropy_BT: Tensor
+    """[B, T]: entropy of the first term's trained view, nats."""
+    diagnostics: Mapping[str, Tensor]
+    """float64 [2] each: sum over this rank's tokens in the loss, and their count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +64,6 @@ class StepRecord:
     """Of the trained view, nats per response token."""
     tokens: int
     """Response tokens of the global batch."""
-    masked_in: int
-    """Tokens that entered the loss."""
     metrics: Mapping[str, float]
 
 
@@ -85,6 +108,9 @@ def build_pool(
         sampler_logp_BT=r.logp_BT.cpu(),
         group_B=group_B.cpu(),
         update_B=update_of_group[group_B.cpu()],
+        draw_B=batch.draw_B,
+        reference_B=batch.reference_B,
+        present_B={name: p.present_B.cpu() for name, p in batch.contexts.items() if p.present_B is not None},
         reward_B=None if batch.reward_B is None else batch.reward_B.cpu(),
         stats_BT=_token_stats(method, models, batch, scores),
     )
@@ -115,30 +141,36 @@ def gradient_pass(
     batch: Batch,
     scores: Mapping[View, Scores],
     assignment: Assignment,
-    coefficient_BT: Tensor,
+    coefficients_BT: Sequence[Tensor],
     *,
     microbatch: int,
-) -> tuple[Tensor, Tensor]:
-    """Accumulate the student's gradient of sum(coefficient * token loss).
+) -> PassRecord:
+    """Accumulate the student's gradient of the sum over terms of coefficient times token loss.
 
-    Returns this rank's token losses and the entropies of the first term's trained view, [B, T] each.
-    Only rows with a non-zero coefficient are read. Gradients are summed over ranks by the caller.
+    ``coefficients_BT`` has one [B, T] per term; rows without a non-zero one are not read. Gradients are summed
+    over ranks by the caller.
     """
     mask_BT = batch.rollouts.mask_BT
     dtype = torch.promote_types(models[Policy.STUDENT].dtype, torch.float32)
-    loss_BT = torch.zeros_like(mask_BT, dtype=dtype)
-    entropy_BT = torch.zeros_like(loss_BT)
-    rows = torch.nonzero((coefficient_BT != 0).any(-1)).squeeze(-1).to(mask_BT.device)
-    for start in range(0, len(rows), microbatch):
-        part = rows[start : start + microbatch]
-        for i, term in enumerate(method.terms):
+    loss_BT, entropy_BT = (torch.zeros_like(mask_BT, dtype=dtype) for _ in range(2))
+    total = torch.zeros((), dtype=torch.float64)
+    diagnostics: dict[str, Tensor] = {}
+    for i, (term, coefficient_BT) in enumerate(zip(method.terms, coefficients_BT, strict=True)):
+        rows = torch.nonzero((coefficient_BT != 0).any(-1)).squeeze(-1).to(mask_BT.device)
+        for start in range(0, len(rows), microbatch):
+            part = rows[start : start + microbatch]
             loss_N, entropy_N = _term_gradient(
-                method, term, models, batch, scores, assignment, coefficient_BT, part
+                method, term, models, batch, scores, assignment, coefficient_BT, part, diagnostics
             )
-            loss_BT[part] += torch.zeros_like(loss_BT[part]).masked_scatter(mask_BT[part], loss_N.to(dtype))
+            mask_part = mask_BT[part]
+            laid_out_BT = torch.zeros_like(loss_BT[part]).masked_scatter(mask_part, loss_N.to(dtype))
+            loss_BT[part] += term.weight * laid_out_BT
+            total += (coefficient_BT[part.cpu()] * laid_out_BT.cpu().double()).sum()
             if i == 0:
-                entropy_BT[part] = entropy_BT[part].masked_scatter(mask_BT[part], entropy_N.to(dtype))
-    return loss_BT, entropy_BT
+                entropy_BT[part] = entropy_BT[part].masked_scatter(mask_part, entropy_N.to(dtype))
+    return PassRecord(
+        loss=total, loss_BT=loss_BT.cpu(), entropy_BT=entropy_BT.cpu(), diagnostics=diagnostics
+    )
 
 
 def _term_gradient(
@@ -150,8 +182,12 @@ def _term_gradient(
     assignment: Assignment,
     coefficient_BT: Tensor,
     rows: Tensor,
+    diagnostics: dict[str, Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """One term on some rollouts: forward, chunked loss, one backward through the network; losses, entropies [N]."""
+    """One term on some rollouts: forward, chunked loss, one backward through the network.
+
+    Returns losses and entropies, [N] each, and adds to ``diagnostics``.
+    """
     student = models[Policy.STUDENT]
     ids_BT, mask_BT = batch.rollouts.response_ids_BT[rows], batch.rollouts.mask_BT[rows]
     hidden_ND = response_hidden(student, batch.contexts[term.trained.context].select(rows), ids_BT)[mask_BT]
@@ -172,13 +208,18 @@ def _term_gradient(
             head=student.get_output_embeddings(),
             temperature=term.trained.temperature,
         )
-        loss_N = method.token_loss(term, views, {k: v[part] for k, v in fields.items()})
+        part_fields = {k: v[part] for k, v in fields.items()}
+        loss_N = method.token_loss(term, views, part_fields)
         # A token outside the mask may hold inf or nan (a clipped ratio, say): it must not reach the sum.
         kept_N = torch.where(weight_N[part] != 0, loss_N, torch.zeros_like(loss_N))
         (kept_N * weight_N[part]).sum().backward()
         losses.append(kept_N.detach())
         with torch.no_grad():
             entropies.append(views[term.trained].entropy_N)
+            for name, value_N in method.diagnostics(term, views, part_fields).items():
+                kept = value_N[weight_N[part] != 0].double()
+                more = torch.tensor([float(kept.sum()), float(len(kept))], dtype=torch.float64)
+                diagnostics[name] = diagnostics.get(name, torch.zeros_like(more)) + more
     if leaf_ND.grad is not None:
         hidden_ND.backward(leaf_ND.grad)
     return torch.cat(losses), torch.cat(entropies)
@@ -208,32 +249,30 @@ def optimiser_losses(
         here = local_rows(everywhere, rows, width)
     for update in range(method.updates):
         with phases("gradient"):
-            local_BT = coefficients(method.reduction, pool, everywhere, update=update)[rows, :width]
-            loss_BT, entropy_BT = gradient_pass(
-                method, models, batch, scores, here, local_BT, microbatch=microbatch
-            )
+            factors = [
+                term.weight
+                * coefficients(method.reduction, pool, everywhere, update=update, completion=term.completion)[
+                    rows, :width
+                ]
+                for term in method.terms
+            ]
+            seen = gradient_pass(method, models, batch, scores, here, factors, microbatch=microbatch)
             sum_gradients(models[Policy.STUDENT])
-        yield _record(method, pool, everywhere, here, local_BT, loss_BT.cpu(), entropy_BT.cpu(), update)
+        kept_BT = torch.stack([f != 0 for f in factors]).any(0)
+        yield _record(pool, everywhere, here, kept_BT, seen, update)
 
 
 def _record(
-    method: Method,
-    pool: ScorePool,
-    everywhere: Assignment,
-    here: Assignment,
-    coefficient_BT: Tensor,
-    loss_BT: Tensor,
-    entropy_BT: Tensor,
-    update: int,
+    pool: ScorePool, everywhere: Assignment, here: Assignment, kept_BT: Tensor, seen: PassRecord, update: int
 ) -> StepRecord:
-    now_B = pool.update_B == update
-    kept_BT, label_BT = here.mask_BT & (coefficient_BT != 0), here.labels_BT
-    sums = [(coefficient_BT * loss_BT.double()).sum(), entropy_BT[kept_BT].double().sum(), kept_BT.sum().double()]
+    """Global numbers of one optimiser step; ``kept_BT`` are this rank's tokens with a gradient."""
+    sums = [seen.loss, seen.entropy_BT[kept_BT].double().sum(), kept_BT.sum().double()]
     for label in range(len(here.label_names)):
-        assert label_BT is not None
-        sums.append(loss_BT[kept_BT & (label_BT == label)].double().sum())
+        assert here.labels_BT is not None
+        sums.append(seen.loss_BT[kept_BT & (here.labels_BT == label)].double().sum())
     summed = torch.stack(sums)
     sum_over_ranks(summed)
+    now_B = pool.update_B == update
     tokens = int(pool.mask_BT[now_B].sum())
     metrics = {"tokens_in_loss": float(everywhere.mask_BT[now_B].sum() / max(tokens, 1)), **everywhere.metrics}
     for label, name in enumerate(everywhere.label_names):
@@ -241,11 +280,12 @@ def _record(
         count = int(((everywhere.labels_BT == label) & everywhere.mask_BT)[now_B].sum())
         metrics[f"share/{name}"] = count / max(tokens, 1)
         metrics[f"loss/{name}"] = float(summed[3 + label]) / count if count else 0.0
+    for name, sum_and_count in merged_over_ranks(seen.diagnostics).items():
+        metrics[name] = float(sum_and_count[0] / sum_and_count[1].clamp(min=1))
     return StepRecord(
         loss=float(summed[0]),
         entropy=float(summed[1] / summed[2].clamp(min=1)),
         tokens=tokens,
-        masked_in=int(everywhere.mask_BT[now_B].sum()),
         metrics=metrics,
     )
 
@@ -268,7 +308,7 @@ def _source_view(
     )
 
 
-def _frozen_head(model: PreTrainedModel):  # noqa: ANN202 - a closure over the output layer
+def _frozen_head(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
     head = model.get_output_embeddings()
 
     def logits(hidden_ND: Tensor) -> Tensor:

@@ -314,7 +314,8 @@ def _markdown_cell(cell: Cell, column: Column) -> str:
 
 
 def _latex_cell(cell: Cell, column: Column) -> str:
-    written = _escape(text(cell, column.kind))
+    plain = text(cell, column.kind)
+    written = _escape("−" + plain[1:] if plain.startswith("-") else plain)
     marked = {1: f"\\textbf{{{written}}}", 2: f"\\underline{{{written}}}"}.get(cell.rank, written)
     return (f"\\cellcolor{{{LATEX_COLOURS[cell.shade]}}}" if cell.shade else "") + marked
 

@@ -85,7 +85,7 @@ def apply_gradient(trainer: Trainer) -> float:
 
 def summary(batch: Batch, records: Sequence[StepRecord], norms: Sequence[float]) -> dict[str, Any]:
     """What one rollout batch did: means over its optimiser steps; lengths and rewards of this rank's rollouts."""
-    rollouts = batch.rollouts
+    rollouts = batch.rollouts.select(torch.nonzero(~batch.reference_B).squeeze(-1).tolist())
     out = {
         "loss": _mean([r.loss for r in records]),
         "entropy": _mean([r.entropy for r in records]),
@@ -96,7 +96,7 @@ def summary(batch: Batch, records: Sequence[StepRecord], norms: Sequence[float])
     }
     out |= {name: _mean([r.metrics[name] for r in records]) for name in records[0].metrics}
     if batch.reward_B is not None:
-        out["reward"] = float(batch.reward_B.mean())
+        out["reward"] = float(batch.reward_B[~batch.reference_B].mean())
     return out
 
 

@@ -67,7 +67,7 @@ def prepare(spec: RunSpec) -> Trainer:
     torch.set_num_threads(spec.threads)
     method = registry.build_method(spec.method)
     examples = data.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
-    check_data(spec.data, method, examples)
+    check_data(spec, method, examples)
     student, teacher = (models.load(s, dtype=spec.dtype) for s in (spec.student, spec.teacher))
     tokenizer = models.load_tokenizer(spec.student)
     models.check_pair(student, tokenizer, teacher, models.load_tokenizer(spec.teacher))
@@ -107,24 +107,31 @@ def build_policies(
     return policies
 
 
-def check_data(spec: DataSpec, method: Method, examples: Sequence[Example]) -> None:
-    """The data must hold what the method's views will ask for.
+def check_data(spec: RunSpec, method: Method, examples: Sequence[Example]) -> None:
+    """The data must hold what the method will ask for.
 
     Raises:
-        HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had.
+        HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had; a prompt
+            has one rollout where the method compares siblings.
     """
+    assert spec.data is not None
+    kind, world = spec.data.privilege, spec.data.world
     contexts = {v.context for term in method.terms for v in (term.trained, *term.sources)}
-    lacking = spec.privilege is not Privilege.NONE and spec.privilege not in examples[0].privileged
-    if PRIVILEGED in contexts and lacking:
+    if PRIVILEGED in contexts and kind is not Privilege.NONE and kind not in examples[0].privileged:
         has = ", ".join(sorted(examples[0].privileged)) or "none"
         raise HarnessError(
-            f"privileged input {spec.privilege.value!r} is not in the data of {spec.world!r} (it has: {has}); "
+            f"privileged input {kind.value!r} is not in the data of {world!r} (it has: {has}); "
             "choose one of these or add it to the data"
         )
-    if method.needs_reward and not data.verifiable(spec):
+    if method.needs_reward and not data.verifiable(spec.data):
         raise HarnessError(
-            f"this method needs a verified reward and {spec.world!r} cannot verify answers; "
+            f"this method needs a verified reward and {world!r} cannot verify answers; "
             "choose data with a grader or a method without reward"
+        )
+    if method.needs_siblings and spec.rollouts_per_prompt < 2:
+        raise HarnessError(
+            f"rollouts_per_prompt={spec.rollouts_per_prompt}: this method compares the rollouts of a prompt; "
+            "give at least 2"
         )
 
 

@@ -127,12 +127,24 @@ class View:
     """snapshot only: steps between two copies."""
 
 
+class Completion(StrEnum):
+    """Responses a term of the loss reads."""
+
+    ROLLOUT = "rollout"
+    """What the method's source wrote."""
+    REFERENCE = "reference"
+    """The data's reference response of the same prompt, one beside each rollout (DAPD)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """One summand of a method's loss: the view that is trained and the views that supervise it."""
 
     trained: View
     sources: tuple[View, ...] = ()
+    completion: Completion = Completion.ROLLOUT
+    """Which responses the term reads."""
+    weight: float = 1.0
 
 
 class Source(StrEnum):
@@ -189,6 +201,12 @@ class ScorePool:
     """int64 [B]: rollouts of one prompt share a number."""
     update_B: Tensor
     """int64 [B]: which of the batch's optimiser steps each rollout feeds; all 0 for one step a batch."""
+    draw_B: Tensor
+    """float64 [B], uniform in [0, 1): the only randomness ``assign`` may use, from the run's own stream."""
+    reference_B: Tensor
+    """bool [B]: rows that are the data's reference responses, not rollouts."""
+    present_B: Mapping[str, Tensor] = field(default_factory=dict)
+    """bool [B] per context that some rollouts lack; views of other contexts are there for all."""
     reward_B: Tensor | None = None
     """float32 [B], 1 verified correct, 0 not; None where the data cannot verify."""
     stats_BT: Mapping[str, Tensor] = field(default_factory=dict)

@@ -106,20 +106,24 @@ def verified(trainer: Trainer, draw: Callable[[], RolloutBatch]) -> RolloutBatch
 
 def replace_rows(batch: RolloutBatch, other: RolloutBatch, taken_B: Tensor) -> RolloutBatch:
     """Rollouts of ``other`` where ``taken_B`` (bool [B]) is True; both answer the same prompts row by row."""
+    rows = torch.arange(len(taken_B)) + taken_B.cpu() * len(taken_B)
+    return join(batch, other).select(rows.tolist())
+
+
+def join(batch: RolloutBatch, other: RolloutBatch) -> RolloutBatch:
+    """The rollouts of both, one after the other; both answer the same prompts."""
     width = max(batch.mask_BT.shape[1], other.mask_BT.shape[1])
-    taken_B1 = taken_B[:, None].to(batch.mask_BT.device)
 
-    def merge(a_BT: Tensor, b_BT: Tensor) -> Tensor:
-        a_BT, b_BT = (pad(t, (0, width - t.shape[1])) for t in (a_BT, b_BT))
-        return torch.where(taken_B1, b_BT, a_BT)
+    def stack(a_BT: Tensor, b_BT: Tensor) -> Tensor:
+        return torch.cat([pad(t, (0, width - t.shape[1])) for t in (a_BT, b_BT)])
 
-    finish = zip(taken_B.tolist(), batch.finish, other.finish, strict=True)
     return dataclasses.replace(
         batch,
-        response_ids_BT=merge(batch.response_ids_BT, other.response_ids_BT),
-        mask_BT=merge(batch.mask_BT, other.mask_BT),
-        logp_BT=merge(batch.logp_BT, other.logp_BT),
-        finish=tuple(b if taken else a for taken, a, b in finish),
+        prompt_of_B=torch.cat([batch.prompt_of_B, other.prompt_of_B]),
+        response_ids_BT=stack(batch.response_ids_BT, other.response_ids_BT),
+        mask_BT=stack(batch.mask_BT, other.mask_BT),
+        logp_BT=stack(batch.logp_BT, other.logp_BT),
+        finish=batch.finish + other.finish,
     )
 
 

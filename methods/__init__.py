@@ -28,6 +28,27 @@ METHODS: dict[str, Entry] = {
         ranked=False,
         departure="sees reference traces that no other method may see",
     ),
+    "seqkd": Entry(
+        target="methods.seqkd:SequenceLevelDistillation",
+        label="SeqKD",
+        paradigm="classical",
+        citation="Kim and Rush, EMNLP 2016",
+    ),
+    "gkd": Entry(
+        target="methods.gkd:GeneralisedDistillation",
+        label="GKD",
+        paradigm="classical",
+        citation="Agarwal et al., arXiv:2306.13649",
+    ),
+    "minillm": Entry(
+        target="methods.minillm:MiniLLM", label="MiniLLM", paradigm="classical", citation="Gu et al., arXiv:2306.08543"
+    ),
+    "grpo": Entry(
+        target="methods.grpo:GroupRelativePolicyOptimisation",
+        label="GRPO",
+        paradigm="classical",
+        citation="Shao et al., arXiv:2402.03300",
+    ),
     "vanilla_opd": Entry(target=OPD, label="Vanilla OPD", paradigm="standard", citation=BLOG),
     "vanilla_opd_sampled": Entry(
         target=OPD,
@@ -35,6 +56,64 @@ METHODS: dict[str, Entry] = {
         label="Vanilla OPD (sampled)",
         paradigm="standard",
         citation=BLOG,
+    ),
+    "opcd": Entry(
+        target="methods.opcd:OnPolicyContextDistillation",
+        label="OPCD",
+        paradigm="standard",
+        citation="Ye et al., arXiv:2602.12275",
+    ),
+    "exopd": Entry(
+        target="methods.exopd:ExtrapolatedDistillation",
+        label="ExOPD",
+        paradigm="standard",
+        citation="Yang et al., arXiv:2602.12125",
+    ),
+    "uni_opd": Entry(
+        target="methods.uni_opd:UniversalDistillation",
+        label="Uni-OPD",
+        paradigm="standard",
+        citation="Hou, Peng et al., arXiv:2605.03677",
+    ),
+    "sdft": Entry(
+        target="methods.sdft:SelfDistillationFineTuning",
+        label="SDFT",
+        paradigm="self",
+        citation="Shenfeld et al., arXiv:2601.19897",
+    ),
+    "opsd": Entry(
+        target="methods.opsd:OnPolicySelfDistillation",
+        label="OPSD",
+        paradigm="self",
+        citation="Zhao et al., arXiv:2601.18734v3",
+    ),
+    "opsd_v1": Entry(
+        target="methods.opsd:OnPolicySelfDistillation",
+        settings={"divergence": "js", "entry_clip": None},
+        label="OPSD (v1)",
+        paradigm="self",
+        citation="Zhao et al., arXiv:2601.18734v1",
+    ),
+    "sdpo": Entry(
+        target="methods.sdpo:SelfDistillationPolicyOptimisation",
+        label="SDPO",
+        paradigm="self",
+        citation="Huebotter et al., arXiv:2601.20802",
+    ),
+    "eopd": Entry(
+        target="methods.eopd:EntropyAwareDistillation",
+        label="EOPD",
+        paradigm="adaptive",
+        citation="Jin, Min et al., arXiv:2603.07079",
+    ),
+    "tip": Entry(
+        target="methods.tip:TokenImportance", label="TIP", paradigm="adaptive", citation="Xu et al., arXiv:2604.14084"
+    ),
+    "dapd": Entry(
+        target="methods.dapd:DualAnchorDistillation",
+        label="DAPD",
+        paradigm="self",
+        citation="Wu et al., arXiv:2608.01735",
     ),
     "privileged_teacher": Entry(
         target=OPD,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import registry, results, statistics
 from harness.benchmarks import METRICS, PRIMARY
@@ -230,42 +230,49 @@ class Scores:
 
     def values(self, method: str, trained: str, measure: Measure) -> dict[int, float]:
         """A share per seed."""
-        return results.by_seed(self._rows(method, trained, measure), "value")
+        return results.by_seed(self._lines(method, trained, measure), "value")
 
     def cell(self, method: str, trained: str, measure: Measure) -> Cell:
         """Percent over seeds, coloured by the share of the gap if the method is ranked."""
-        lines = self._rows(method, trained, measure)
-        status = results.by_seed(lines, "status")
+        status = results.by_seed(self._lines(method, trained, measure), "status")
         cell = seed_cell(
-            results.by_seed(lines, "value"),
+            self.values(method, trained, measure),
             results.by_seed(self.runs(method, trained), "state"),
             {seed for seed, word in status.items() if word == "collapsed"},
         )
         if cell.value is None or not self.methods[method].ranked:
             return cell
-        student, teacher = self.ends(measure)
-        return replace(cell, shade=shade(_recovery(cell.value, student, teacher)))
+        return replace(cell, shade=shade(_recovery(cell.value, *self.ends(measure))))
 
     def reference(self, model: ModelSpec, measure: Measure) -> float | None:
         """Percent of a model that was only evaluated; None if it was not."""
-        run = results.readable(reference_run(self.profile, model).id)
-        rows = self._measured(self.rows, measure)
-        values = rows[rows["run"].map(results.readable) == run]["value"].tolist()
-        return 100 * values[0] if values else None
+        name = results.readable(reference_run(self.profile, model).id)
+        lines = self._references.get((measure.benchmark, measure.decoding, measure.metric), [])
+        return next((100 * line["value"] for line in lines if results.readable(line["run"]) == name), None)
 
     def ends(self, measure: Measure) -> tuple[float | None, float | None]:
         """Percent of the untrained student and of the teacher, without p."""
         return self.reference(self.profile.student, measure), self.reference(self.profile.teacher, measure)
 
-    def runs(self, method: str, trained: str) -> DataFrame:
+    def runs(self, method: str, trained: str) -> list[dict[str, Any]]:
         """Lines of ``costs``, one per seed."""
-        return results.select(self.costs, method=method, train_domains=trained)
+        return self._costs.get((method, trained), [])
 
-    def _rows(self, method: str, trained: str, measure: Measure) -> DataFrame:
-        return self._measured(results.select(self.rows, method=method, train_domains=trained), measure)
+    def _lines(self, method: str, trained: str, m: Measure) -> list[dict[str, Any]]:
+        return self._rows.get((method, trained, m.benchmark, m.decoding, m.metric), [])
 
-    def _measured(self, rows: DataFrame, m: Measure) -> DataFrame:
-        return results.select(rows, benchmark=m.benchmark, decoding=m.decoding, metric=m.metric)
+    @cached_property
+    def _rows(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+        return results.grouped(self.rows, "method", "train_domains", "benchmark", "decoding", "metric")
+
+    @cached_property
+    def _references(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+        untrained = results.select(self.rows, train_domains="")
+        return results.grouped(untrained, "benchmark", "decoding", "metric")
+
+    @cached_property
+    def _costs(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+        return results.grouped(self.costs, "method", "train_domains")
 
 
 def main_table(scores: Scores) -> Table:
@@ -361,14 +368,12 @@ def _difference_cells(
     return difference_cell(difference), Cell(missing=untested) if p is None else Cell(value=p)
 
 
-def _cost_cells(runs: DataFrame) -> tuple[Cell, Cell, Cell]:
+def _cost_cells(runs: Sequence[Mapping[str, Any]]) -> tuple[Cell, Cell, Cell]:
     """Means over the runs that have a cost."""
-    states = runs["state"].tolist()
-    tokens, forwards, seconds = (
-        mean_cell(runs[column].tolist(), states)
-        for column in ("tokens", "forwards_per_token", "train_seconds")
-    )
-    return replace(tokens, value=None if tokens.value is None else tokens.value / 1000), forwards, seconds
+    states = [run["state"] for run in runs]
+    tokens = mean_cell([run["tokens"] / 1000 for run in runs], states)
+    forwards = mean_cell([run["forwards_per_token"] for run in runs], states)
+    return tokens, forwards, mean_cell([run["train_seconds"] for run in runs], states)
 
 
 def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:

@@ -1,4 +1,4 @@
-"""A suite, a profile and a trainer without torch: runs of a few milliseconds that fail on demand, by their seed."""
+"""A suite, a profile and a trainer without torch: runs of milliseconds that fail on demand, by their seed."""
 
 from __future__ import annotations
 
@@ -117,7 +117,9 @@ def spec(*, seed: int = 0, steps: int = 10, method: str = "vanilla_opd", start: 
     )
 
 
-def row(spec: RunSpec, evaluation: Evaluation = LAST, *, value: float = 0.5, metric: str = "exact_answer") -> Row:
+def row(
+    spec: RunSpec, evaluation: Evaluation = LAST, *, value: float = 0.5, metric: str = "exact_answer"
+) -> Row:
     return Row(
         run=spec.id,
         method=spec.method.name if spec.method else "student",

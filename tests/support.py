@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -15,12 +16,13 @@ from harness import registry
 from harness.method import Method
 from harness.rollout import RolloutBatch
 from harness.step import Batch, plain_prompts
-from harness.types import PLAIN, PRIVILEGED, Example, Finish, Policy
+from harness.types import PLAIN, PRIVILEGED, Completion, Example, Finish, Policy
 from harness.views import Prompts
 
 VOCABULARY = 24
 LENGTHS = (5, 2, 4, 3, 1, 5, 3, 2)
 """Response tokens of the eight fixed rollouts: two of each of four prompts."""
+REWARDS = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0)
 
 
 def tiny(seed: int, *, width: int = 16, dtype: torch.dtype = torch.float64) -> Qwen3ForCausalLM:
@@ -90,40 +92,77 @@ def padded(rows: list[list[int]], extra: int = 0) -> tuple[torch.Tensor, torch.T
 def fixed_batch(
     model: Qwen3ForCausalLM,
     *,
+    method: Method | None = None,
     order: tuple[int, ...] = (0, 1, 2, 3),
     pad_left: int = 0,
     pad_right: int = 0,
 ) -> Batch:
-    """Eight rollouts of four prompts with their privileged prompts; ``order`` permutes or selects prompts."""
-    g = torch.Generator().manual_seed(7)
-    draw = lambda n: torch.randint(2, VOCABULARY, (n,), generator=g).tolist()  # noqa: E731
-    prompts = [draw(n) for n in (4, 7, 3, 5)]
-    hints = [draw(n) for n in (6, 2, 5, 3)]
-    responses = [draw(n - 1) + [1] for n in LENGTHS]
-    rewards = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0]
-    rows = [2 * p + i for p in order for i in (0, 1)]
-    ids_PL, mask_PL = padded([prompts[p] for p in order], pad_left)
-    priv_PL, priv_mask_PL = padded([hints[p] + prompts[p] for p in order], pad_left)
-    T = max(LENGTHS[r] for r in rows) + pad_right
-    ids_BT = torch.tensor([responses[r] + [0] * (T - len(responses[r])) for r in rows])
-    mask_BT = torch.tensor([[t < LENGTHS[r] for t in range(T)] for r in rows])
+    """Eight rollouts of four prompts with their privileged prompts; ``order`` permutes or selects prompts.
+
+    With a ``method``, also the contexts it names (the first rollout lacks them) and, if it reads them, the
+    reference responses.
+    """
+    prompts = [words(f"prompt {p}", n) for p, n in zip(order, (LENGTHS[2 * p] + 2 for p in order), strict=True)]
+    hints = [words(f"hint {p}", 2 + 3 * (p % 2)) for p in order]
+    keys = [2 * p + i for p in order for i in (0, 1)]
+    rows = [[*words(f"response {k}", LENGTHS[k] - 1), 1] for k in keys]
+    if reads_references(method):
+        rows += [[*words(f"reference {k // 2}", 3 + k // 2), 1] for k in keys]
+    ids_PL, mask_PL = padded(prompts, pad_left)
+    priv_PL, priv_mask_PL = padded([h + x for h, x in zip(hints, prompts, strict=True)], pad_left)
+    T = max(map(len, rows)) + pad_right
+    ids_BT = torch.tensor([r + [0] * (T - len(r)) for r in rows])
+    mask_BT = torch.tensor([[t < len(r) for t in range(T)] for r in rows])
+    prompt_of_B = torch.arange(len(order)).repeat_interleave(2).repeat(len(rows) // len(keys))
     rollouts = RolloutBatch(
         examples=tuple(example(p) for p in order),
         prompt_ids_PL=ids_PL,
         prompt_mask_PL=mask_PL,
-        prompt_of_B=torch.arange(len(order)).repeat_interleave(2),
+        prompt_of_B=prompt_of_B,
         response_ids_BT=ids_BT,
         mask_BT=mask_BT,
-        logp_BT=plain_logp(model, ids_PL, mask_PL, ids_BT, mask_BT),
+        logp_BT=plain_logp(model, ids_PL[prompt_of_B], mask_PL[prompt_of_B], ids_BT, mask_BT),
         finish=(Finish.EOS,) * len(rows),
     )
-    plain = plain_prompts(rollouts)
-    privileged = Prompts(ids_QL=priv_PL, mask_QL=priv_mask_PL, row_of_B=rollouts.prompt_of_B)
+    contexts = {
+        PLAIN: plain_prompts(rollouts),
+        PRIVILEGED: Prompts(ids_QL=priv_PL, mask_QL=priv_mask_PL, row_of_B=prompt_of_B),
+    }
+    for name in own_contexts(method):
+        own_PL, own_mask_PL = padded([words(f"{name} {k}", 3 + k % 3) for k in keys] * (len(rows) // len(keys)), pad_left)
+        contexts[name] = Prompts(
+            ids_QL=own_PL,
+            mask_QL=own_mask_PL,
+            row_of_B=torch.arange(len(rows)),
+            present_B=torch.tensor([k != 0 for k in keys] * (len(rows) // len(keys))),
+        )
+    index = torch.tensor(keys * (len(rows) // len(keys)))
     return Batch(
         rollouts=rollouts,
-        contexts={PLAIN: plain, PRIVILEGED: privileged},
-        reward_B=torch.tensor([rewards[r] for r in rows]),
+        contexts=contexts,
+        draw_B=torch.linspace(0.05, 0.95, 8, dtype=torch.float64)[index],
+        reference_B=torch.arange(len(rows)) >= len(keys),
+        reward_B=torch.tensor(REWARDS)[index],
     )
+
+
+def words(name: str, n: int) -> list[int]:
+    """n token ids that depend on a name only; 0 and 1 are padding and EOS."""
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    return torch.randint(2, VOCABULARY, (n,), generator=generator).tolist()
+
+
+def reads_references(method: Method | None) -> bool:
+    """Whether a method's loss reads the data's reference responses."""
+    return method is not None and any(t.completion is Completion.REFERENCE for t in method.terms)
+
+
+def own_contexts(method: Method | None) -> list[str]:
+    """Names of the contexts a method builds itself."""
+    if method is None:
+        return []
+    named = {v.context for t in method.terms for v in (t.trained, *t.sources)} | {v.context for v in method.scored}
+    return sorted(named - {PLAIN, PRIVILEGED})
 
 
 @torch.no_grad()
@@ -134,10 +173,13 @@ def plain_logp(
     ids_BT: torch.Tensor,
     mask_BT: torch.Tensor,
 ) -> torch.Tensor:
-    """Log-probability of each response token by one full forward pass without any cache, [B, T]."""
+    """Log-probability of each response token by one full forward pass without any cache, [B, T].
+
+    ``ids_PL`` and ``mask_PL`` have one row per response.
+    """
     out = torch.zeros(ids_BT.shape, dtype=torch.float64)
     for b in range(len(ids_BT)):
-        prompt = ids_PL[b // 2][mask_PL[b // 2]]
+        prompt = ids_PL[b][mask_PL[b]]
         response = ids_BT[b][mask_BT[b]]
         logits = model(input_ids=torch.cat([prompt, response])[None]).logits[0]
         logp = logits.double().log_softmax(-1)[len(prompt) - 1 : -1]
@@ -145,7 +187,7 @@ def plain_logp(
     return out.to(torch.promote_types(model.dtype, torch.float32))
 
 
-SMALL: Mapping[str, Any] = {"k": 5}
+SMALL: Mapping[str, Any] = {"k": 5, "threshold": 2.0}
 """Settings that make published sizes fit 24 words; fields a method does not have are ignored."""
 
 

@@ -47,6 +47,7 @@ METHODS_MAY_IMPORT = {
     "harness.method",
     "harness.objectives",
     "harness.divergences",
+    "harness.privilege",
     "harness.reduce",
     "harness.views",
 }
@@ -71,9 +72,10 @@ def imports(tree: ast.AST, *, at_run_time: bool = False) -> Iterator[tuple[str, 
             assert node.level == 0 and node.module, (
                 f"relative import in line {node.lineno}: keep them absolute"
             )
-            yield node.module, node.lineno
             if node.module in ("harness", "harness.embedded"):  # there the names are modules
                 yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+            else:
+                yield node.module, node.lineno
         yield from imports(node, at_run_time=at_run_time)
 
 

@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from harness.step import Batch, build_pool, optimiser_losses, score_views
 from harness.types import PLAIN, PRIVILEGED, Policy
 
 NAMES = list(registry.methods())
+LEAKING = ("opcd", "eopd")
+"""Sources whose truncated KL has neither a tail nor renormalisation: even at agreement it pushes on its support."""
 GOLDEN = Path(__file__).parent / "golden" / "method_losses.json"
 
 
@@ -46,7 +49,7 @@ def assert_close(a: tuple, b: tuple) -> None:
 def test_gradient_reaches_the_student_and_nobody_else(name: str) -> None:
     models = policies()
     models[Policy.TEACHER].requires_grad_(True)
-    losses, gradients = loss_and_gradient(small_method(name), fixed_batch(models[Policy.STUDENT]), models=models)
+    losses, gradients = loss_and_gradient(small_method(name), fixed_batch(models[Policy.STUDENT], method=small_method(name)), models=models)
     assert all(torch.tensor(losses).isfinite())
     assert max(float(g.abs().max()) for g in gradients) > 1e-6
     for policy, model in models.items():
@@ -60,7 +63,7 @@ def test_privileged_input_gets_no_gradient(name: str) -> None:
     method = small_method(name)
     trains_privileged = any(t.trained.context == PRIVILEGED for t in method.terms)
     models = policies()
-    batch = fixed_batch(models[Policy.STUDENT])
+    batch = fixed_batch(models[Policy.STUDENT], method=method)
     seen: list[int] = []
     decoder = models[Policy.STUDENT].get_decoder()
     width = batch.contexts[PRIVILEGED].ids_QL.shape[1]
@@ -77,15 +80,15 @@ def test_privileged_input_gets_no_gradient(name: str) -> None:
 @pytest.mark.parametrize("microbatch", [1, 3])
 def test_independent_of_the_micro_batch(name: str, microbatch: int) -> None:
     method, student = small_method(name), tiny(0)
-    whole = loss_and_gradient(method, fixed_batch(student))
-    assert_close(whole, loss_and_gradient(method, fixed_batch(student), microbatch=microbatch))
+    whole = loss_and_gradient(method, fixed_batch(student, method=method))
+    assert_close(whole, loss_and_gradient(method, fixed_batch(student, method=method), microbatch=microbatch))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_independent_of_padding(name: str) -> None:
     method, student = small_method(name), tiny(0)
-    wide = fixed_batch(student, pad_left=3, pad_right=4)
-    assert_close(loss_and_gradient(method, fixed_batch(student)), loss_and_gradient(method, wide))
+    wide = fixed_batch(student, method=method, pad_left=3, pad_right=4)
+    assert_close(loss_and_gradient(method, fixed_batch(student, method=method)), loss_and_gradient(method, wide))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,8 +96,8 @@ def test_independent_of_order(name: str) -> None:
     method, student = small_method(name), tiny(0)
     if method.updates > 1:
         pytest.skip("which prompts feed which optimiser step is the order itself")
-    shuffled = fixed_batch(student, order=(2, 0, 3, 1))
-    assert_close(loss_and_gradient(method, fixed_batch(student)), loss_and_gradient(method, shuffled))
+    shuffled = fixed_batch(student, method=method, order=(2, 0, 3, 1))
+    assert_close(loss_and_gradient(method, fixed_batch(student, method=method)), loss_and_gradient(method, shuffled))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,9 +109,10 @@ def test_assignment_is_equal_for_every_order_and_padding(name: str) -> None:
         pool, _ = gather_pool(build_pool(method, models, batch, score_views(method, models, batch, microbatch=3)))
         return pool, method.assign(pool, progress=0.25)
 
-    pool, straight = assignment(fixed_batch(student))
-    _, shuffled = assignment(fixed_batch(student, order=(2, 0, 3, 1), pad_left=2, pad_right=1))
+    pool, straight = assignment(fixed_batch(student, method=method))
+    _, shuffled = assignment(fixed_batch(student, method=method, order=(2, 0, 3, 1), pad_left=2, pad_right=1))
     rows = torch.tensor([2 * p + i for p in (2, 0, 3, 1) for i in (0, 1)])
+    rows = torch.cat([rows + offset for offset in range(0, len(pool.mask_BT), 8)])
     T = pool.mask_BT.shape[1]
     assert torch.equal(straight.mask_BT[rows], shuffled.mask_BT[:, :T])
     if straight.labels_BT is not None and shuffled.labels_BT is not None:
@@ -121,18 +125,14 @@ def test_assignment_is_equal_for_every_order_and_padding(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_loss_and_no_gradient_when_every_view_agrees(name: str) -> None:
     method = small_method(name)
-    if not all(term.sources for term in method.terms) or getattr(method, "granularity", None) == "sampled":
-        pytest.skip("not a divergence between distributions")
+    if method.needs_reward or not all(term.sources for term in method.terms):
+        pytest.skip("learns from more than the difference between its views")
     models = dict.fromkeys(policies(), tiny(0).requires_grad_(False)) | {Policy.STUDENT: tiny(0)}
-    batch = fixed_batch(models[Policy.STUDENT])
-    same = Batch(
-        rollouts=batch.rollouts,
-        contexts=dict.fromkeys(batch.contexts, batch.contexts[PLAIN]),
-        reward_B=batch.reward_B,
-    )
+    batch = fixed_batch(models[Policy.STUDENT], method=method)
+    same = replace(batch, contexts=dict.fromkeys(batch.contexts, batch.contexts[PLAIN]))
     losses, gradients = loss_and_gradient(method, same, models=models)
     assert losses == pytest.approx([0.0] * len(losses), abs=1e-12)
-    assert max(float(g.abs().max()) for g in gradients) < 1e-10
+    assert (max(float(g.abs().max()) for g in gradients) < 1e-10) == (name not in LEAKING)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -141,7 +141,7 @@ def test_a_changed_loss_needs_a_changed_version(name: str) -> None:
     known = json.loads(GOLDEN.read_text())
     assert name in known, f"new method: run `python {Path(__file__).name}` in tests/ to record its loss"
     method = small_method(name)
-    losses, _ = loss_and_gradient(method, fixed_batch(tiny(0)))
+    losses, _ = loss_and_gradient(method, fixed_batch(tiny(0), method=method))
     if known[name]["version"] == method.version:
         assert losses == pytest.approx(known[name]["losses"], rel=1e-6), "bump version and say so in CHANGELOG"
 
@@ -165,7 +165,7 @@ if __name__ == "__main__":
         chosen = small_method(each)
         record[each] = {
             "version": chosen.version,
-            "losses": loss_and_gradient(chosen, fixed_batch(tiny(0)))[0],
+            "losses": loss_and_gradient(chosen, fixed_batch(tiny(0), method=chosen))[0],
         }
     GOLDEN.parent.mkdir(exist_ok=True)
     GOLDEN.write_text(json.dumps(record, indent=1) + "\n")

@@ -25,6 +25,8 @@ def pool(qt: list[float], qs: list[float], method: DualOnPolicyDistillation) -> 
         sampler_logp_BT=torch.zeros(1, len(qt)),
         group_B=torch.zeros(1, dtype=torch.int64),
         update_B=torch.zeros(1, dtype=torch.int64),
+        draw_B=torch.zeros(1, dtype=torch.float64),
+        reference_B=torch.zeros(1, dtype=torch.bool),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import os
@@ -26,7 +27,7 @@ from harness import benchmarks, lmeval, models, probe, render
 from harness.benchmarks import BENCHMARKS, DECODINGS, PRIMARY, Benchmark
 from harness.config import ModelSpec
 from harness.embedded import world
-from harness.evaluate import Score, check_plain, evaluate, export, graded_words
+from harness.evaluate import Score, check_plain, evaluate, export, graded_words, question
 from harness.rollout import RolloutBatch, from_texts
 from harness.suite import Evaluation
 from harness.types import Example, Finish, HarnessError, Privilege
@@ -34,6 +35,8 @@ from harness.types import Example, Finish, HarnessError, Privilege
 Answer = Callable[[Example], tuple[str, Finish]]
 SMALL = 12
 """Items per benchmark where a test needs no more."""
+VERSION_1 = "fa999b9175bb6aeb"
+"""Digest of all items, grading and limits at version 1. If it changes, bump ``Benchmark.version`` first."""
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,16 @@ def test_every_benchmark_holds_what_it_says() -> None:
         assert max(len(e.facts) for e in items) + 1 < benchmark.max_new_tokens, (
             "a right response would be cut"
         )
+
+
+def test_version_1_is_what_it_was() -> None:
+    assert {b.version for b in BENCHMARKS.values()} == {1}
+    texts = [
+        json.dumps([b.name, b.max_new_tokens, question(e), e.answer, graded_words(e)])
+        for b in BENCHMARKS.values()
+        for e in benchmarks.examples(b)
+    ]
+    assert hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16] == VERSION_1
 
 
 def test_unknown_names_and_versions_are_refused_in_one_line() -> None:
@@ -228,6 +241,8 @@ def test_greedy_equals_stock_hflm(
     name = "embedded_reasoning"
     items = tuple(shortened(i, e) for i, e in enumerate(benchmarks.examples(BENCHMARKS[name])[:100]))
     monkeypatch.setattr(benchmarks, "examples", lambda _: items)
+    # A limit of the model's own would win over the task's, which is to be compared.
+    monkeypatch.setattr(model.generation_config, "max_new_tokens", None)
     ours = evaluate(model, tokenizer, wanted(name), seed=0, step=0)
     export(tmp_path, [name])
     manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
@@ -307,10 +322,14 @@ def test_model_and_random_states_come_back(
 
 @pytest.mark.usefixtures("small")
 def test_lm_eval_is_silent(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, capfd: pytest.CaptureFixture[str]
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
     assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
 
 
 # No privileged text

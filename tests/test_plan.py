@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from fakes import LAST, PROFILE, FakeSuite, checkpoint, cost, row
 
-from harness import plan, publish, registry, runs, storage
+from harness import plan, registry, runs, storage
 from harness.config import RunSpec
 from harness.plan import PlannedRun
 from harness.runs import RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
-from harness.types import HarnessError
+from harness.types import Cost, HarnessError
 
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = Options(suite="fake", profile="fake", published=Path("nowhere"))
@@ -35,7 +35,7 @@ def make_done(root: Path, spec: RunSpec, *, train_seconds: float, evaluation_sec
 
 
 def test_every_suite_plans_and_every_method_is_listed_without_torch(tmp_path: Path) -> None:
-    """In a fresh process; pandas and matplotlib stay out too, they alone would take the second that plan may."""
+    """In a fresh process; pandas and matplotlib stay out too: they alone would take the second."""
     script = f"""
 import sys
 
@@ -74,7 +74,9 @@ def test_absent_runs_are_estimated_by_the_profile(tmp_path: Path) -> None:
 def test_done_runs_cost_nothing_and_measure_their_method(tmp_path: Path) -> None:
     before = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1)))
     make_done(tmp_path, before[1].spec, train_seconds=40.0, evaluation_seconds=3.0)
-    reference, vanilla, dopd, vanilla1, _ = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1)))
+    reference, vanilla, dopd, vanilla1, _ = planned(
+        tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1))
+    )
     assert (vanilla.state, vanilla.estimate_seconds) == (RunState.DONE, 0.0)
     assert vanilla1.estimate_seconds == 40.0 + 3.0, "four seconds a step; one evaluation of three seconds"
     assert dopd.estimate_seconds == 20.0 + 3.0, "another method is not measured yet"
@@ -84,8 +86,16 @@ def test_done_runs_cost_nothing_and_measure_their_method(tmp_path: Path) -> None
 
 def test_runs_of_another_profile_measure_nothing(tmp_path: Path) -> None:
     spec = planned(tmp_path)[1].spec
-    make_done(tmp_path, dataclasses.replace(spec, profile="other"), train_seconds=900.0, evaluation_seconds=9.0)
+    make_done(
+        tmp_path, dataclasses.replace(spec, profile="other"), train_seconds=900.0, evaluation_seconds=9.0
+    )
     assert planned(tmp_path)[1].estimate_seconds == 25.0
+
+
+def costs_csv(costs: list[Cost]) -> str:
+    names = [field.name for field in dataclasses.fields(Cost)]
+    records = [dataclasses.asdict(c) | {"train_domains": "+".join(c.train_domains)} for c in costs]
+    return "\n".join([",".join(names), *(",".join(str(r[name]) for name in names) for r in records)]) + "\n"
 
 
 def test_published_costs_stand_in_until_a_run_is_measured(tmp_path: Path) -> None:
@@ -93,7 +103,7 @@ def test_published_costs_stand_in_until_a_run_is_measured(tmp_path: Path) -> Non
     specs = [run.spec for run in planned(tmp_path)]
     costs = [cost(spec, train_seconds=100.0 * spec.steps) for spec in specs]
     path = tmp_path / "published" / "fake" / "fake" / "costs.csv"
-    storage.write_text_atomic(path, publish.costs_csv(costs))
+    storage.write_text_atomic(path, costs_csv(costs))
     assert plan.read_published_costs(path) == costs
     assert [run.estimate_seconds for run in planned(tmp_path, options=options)] == [5.0, 1005.0, 1005.0]
     make_done(tmp_path, specs[1], train_seconds=40.0, evaluation_seconds=1.0)
@@ -145,7 +155,8 @@ def test_training_run_takes_overrides_and_steps_from_profile_and_user() -> None:
 def test_optimiser_may_be_tuned_per_method() -> None:
     profile = dataclasses.replace(PROFILE, optim_overrides={"dopd": {"lr": 1e-5}})
     optims = [
-        training_run(profile, OPTIONS, method=m, domains=("coding",), seed=0).optim for m in ("dopd", "vanilla_opd")
+        training_run(profile, OPTIONS, method=m, domains=("coding",), seed=0).optim
+        for m in ("dopd", "vanilla_opd")
     ]
     assert [optim.lr for optim in optims if optim] == [1e-5, 1e-3]
 

@@ -20,8 +20,9 @@ from harness.types import Policy
 def step(name: str, order: tuple[int, ...]) -> dict:
     """Loss, logged numbers and gradients of one batch on this rank."""
     models = policies()
-    batch = fixed_batch(models[Policy.STUDENT], order=order)
-    records = list(optimiser_losses(small_method(name), models, batch, progress=0.25, microbatch=3))
+    method = small_method(name)
+    batch = fixed_batch(models[Policy.STUDENT], method=method, order=order)
+    records = list(optimiser_losses(method, models, batch, progress=0.25, microbatch=3))
     gradients = [p.grad for p in models[Policy.STUDENT].parameters()]
     return {
         "losses": [r.loss for r in records],

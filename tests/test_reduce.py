@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from harness.reduce import coefficients
-from harness.types import Assignment, Reduction, ScorePool
+from harness.types import Assignment, Completion, Reduction, ScorePool
 
 MASK_BT = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]], dtype=torch.bool)  # |y| = 4, 2, 1
 
 
-def pool(update: tuple[int, ...] = (0, 0, 0)) -> ScorePool:
+def pool(update: tuple[int, ...] = (0, 0, 0), reference: tuple[bool, ...] = (False,) * 3) -> ScorePool:
     return ScorePool(
         mask_BT=MASK_BT,
         logp_BT={},
@@ -19,6 +19,8 @@ def pool(update: tuple[int, ...] = (0, 0, 0)) -> ScorePool:
         sampler_logp_BT=torch.zeros(3, 4),
         group_B=torch.tensor([0, 0, 1]),
         update_B=torch.tensor(update),
+        draw_B=torch.zeros(3, dtype=torch.float64),
+        reference_B=torch.tensor(reference),
     )
 
 
@@ -66,3 +68,10 @@ def test_each_optimiser_step_counts_its_own_rollouts() -> None:
     second = coefficients(Reduction.SEQ_MEAN, p, everything, update=1)
     assert first[0].tolist() == [0.25] * 4 and float(first[1:].sum()) == 0.0
     assert float(second[0].sum()) == 0.0 and float(second[1:].sum()) == pytest.approx(1.0)
+
+
+def test_each_completion_counts_its_own_responses() -> None:
+    p, everything = pool(reference=(False, False, True)), Assignment(mask_BT=MASK_BT)
+    for completion, tokens in ((Completion.ROLLOUT, 6), (Completion.REFERENCE, 1)):
+        got = coefficients(Reduction.TOKEN_MEAN, p, everything, completion=completion)
+        assert got[got != 0].tolist() == pytest.approx([1 / tokens] * tokens)

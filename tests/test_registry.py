@@ -137,7 +137,10 @@ def test_dash_underscore_and_case_are_equal(spelling: str) -> None:
 @pytest.mark.parametrize(
     ("look_up", "message"),
     [
-        (lambda: registry.method_name("vanila_opd"), r"unknown method 'vanila_opd': did you mean vanilla_opd"),
+        (
+            lambda: registry.method_name("vanila_opd"),
+            r"unknown method 'vanila_opd': did you mean vanilla_opd",
+        ),
         (lambda: registry.method_name("zzzz"), r"unknown method 'zzzz': known: sft, .*`?dopd methods"),
         (lambda: registry.suite("odo"), r"unknown suite 'odo': did you mean ood\?"),
         (lambda: registry.profile("embeded"), r"unknown profile 'embeded': did you mean embedded\?"),
@@ -205,7 +208,9 @@ def test_edited_plugin_is_another_run_and_does_not_build_the_old_one(tmp_path: P
     path.write_text(path.read_text() + "# edited\n")
     registry.load_plugin(path)
     assert registry.method_spec("my_method", {"weight": 5.0}) != old
-    with pytest.raises(HarnessError, match=r"planned with version 1 \w{10}, the code here is version 1 \w{10}"):
+    with pytest.raises(
+        HarnessError, match=r"planned with version 1 \w{10}, the code here is version 1 \w{10}"
+    ):
         registry.build_method(old)
 
 
@@ -250,7 +255,8 @@ def test_plugin_may_not_take_a_name_of_ours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("class_name", "name"), [("MyMethod", "my_method"), ("MyOPDMethod", "my_opd_method"), ("TopK2Loss", "top_k2_loss")]
+    ("class_name", "name"),
+    [("MyMethod", "my_method"), ("MyOPDMethod", "my_opd_method"), ("TopK2Loss", "top_k2_loss")],
 )
 def test_class_names_become_registry_names(tmp_path: Path, class_name: str, name: str) -> None:
     assert list(registry.load_plugin(write_plugin(tmp_path / "p.py", name=class_name))) == [name]

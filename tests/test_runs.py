@@ -60,7 +60,12 @@ def test_new_benchmark_evaluates_and_does_not_retrain(folder: RunFolder) -> None
     checkpoint(folder, 10)
     folder.write_rows([row(folder.spec)])
     folder.mark_done((LAST,))
-    wanted = (LAST, EARLY, Evaluation("last", "quiz", "sample4"), Evaluation("last", "quiz", "greedy", version=2))
+    wanted = (
+        LAST,
+        EARLY,
+        Evaluation("last", "quiz", "sample4"),
+        Evaluation("last", "quiz", "greedy", version=2),
+    )
     assert folder.state(wanted) is RunState.UNEVALUATED
     assert folder.missing(wanted) == wanted[1:]
 
@@ -194,7 +199,9 @@ def test_environment_is_recorded_once_and_again_when_it_changes(
     first = storage.read_json(path)
     folder.prepare()
     assert storage.read_json(path) == first
-    monkeypatch.setattr(runs, "environment", lambda: ({"commit": "abc", "diff_sha256": "d" * 64}, "- a\n+ b\n"))
+    monkeypatch.setattr(
+        runs, "environment", lambda: ({"commit": "abc", "diff_sha256": "d" * 64}, "- a\n+ b\n")
+    )
     folder.prepare()
     changed = {"commit": "abc", "diff_sha256": "d" * 64, "torch_threads": 1}
     assert storage.read_json(path) == [*first, changed]

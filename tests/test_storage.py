@@ -80,7 +80,9 @@ def test_file_that_is_one_torn_line_starts_again(tmp_path: Path) -> None:
 def test_damaged_line_is_named(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"a": 1}\n' + damage + b'{"c": 3}\n')
-    with pytest.raises(HarnessError, match=r"a\.jsonl line 2 is damaged.*run the same command again") as error:
+    with pytest.raises(
+        HarnessError, match=r"a\.jsonl line 2 is damaged.*run the same command again"
+    ) as error:
         storage.read_jsonl(path)
     assert "\n" not in str(error.value)
 

@@ -25,8 +25,9 @@ def test_scores_equal_a_forward_pass_without_sharing(context: str) -> None:
     batch = fixed_batch(tiny(0))
     prompts = batch.contexts[context]
     got = scored(batch, context)
+    rows = prompts.row_of_B
     want = plain_logp(
-        tiny(1), prompts.ids_QL, prompts.mask_QL, batch.rollouts.response_ids_BT, batch.rollouts.mask_BT
+        tiny(1), prompts.ids_QL[rows], prompts.mask_QL[rows], batch.rollouts.response_ids_BT, batch.rollouts.mask_BT
     )
     torch.testing.assert_close(got.logp_BT, want, rtol=0, atol=1e-12)
 

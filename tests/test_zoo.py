@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness import privilege, render
-from harness.embedded import card, tokenizer, world, zoo
+from harness.embedded import card, measure, pretrain, tokenizer, world, zoo
 from harness.types import HarnessError, Privilege
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def test_the_zoo_is_complete_and_hashes_match() -> None:
     for name in NAMES:
         entry = zoo.MANIFEST[name]
         assert zoo.sha256(zoo.path(name) / "model.safetensors") == entry["sha256"]
-        assert zoo.Recipe(**entry["recipe"]) == zoo.RECIPES[name]
+        assert entry["recipe"] == json.loads(json.dumps(asdict(zoo.RECIPES[name])))
 
 
 def test_an_unknown_model_is_a_user_error() -> None:
@@ -110,8 +111,6 @@ def test_left_pad() -> None:
 def test_a_shipped_model_loads_and_scores_as_recorded(name: str, words: PreTrainedTokenizerBase) -> None:
     from transformers import AutoModelForCausalLM
 
-    from harness.embedded import measure
-
     model = AutoModelForCausalLM.from_pretrained(zoo.path(name))
     assert sum(p.numel() for p in model.parameters()) == zoo.MANIFEST[name]["parameters"]
     assert model.config.architectures == ["Qwen3ForCausalLM"]
@@ -119,28 +118,34 @@ def test_a_shipped_model_loads_and_scores_as_recorded(name: str, words: PreTrain
     assert abs(again - zoo.mean(zoo.MANIFEST[name]["accuracy"]["greedy"]["none"])) < 14  # 180 items: four SE
 
 
-def test_pre_training_reads_what_the_card_says(words: PreTrainedTokenizerBase) -> None:
-    from harness.embedded import pretrain
+def targets(recipe: zoo.Recipe, words: PreTrainedTokenizerBase) -> list[pretrain.Batch]:
+    return pretrain.batches(recipe, 2 * recipe.short_steps, words)
 
-    recipe = zoo.RECIPES["small"]
-    plain, privileged = pretrain.batches(recipe, 2 * recipe.short_steps, words)
-    assert (plain.prompt, privileged.prompt) == (35, 67)
-    assert plain.ids.shape[0] == privileged.ids.shape[0] == recipe.batch // 2
-    codes = {words.convert_tokens_to_ids(code) for code in world.CODES}
+
+def test_pre_training_learns_every_token_but_the_wrong_ones(words: PreTrainedTokenizerBase) -> None:
+    clean = replace(zoo.RECIPES["small"], wrong_share=0.0, rule_share=(1.0, 1.0, 1.0))
+    for recipe, slips in ((clean, False), (replace(clean, wrong_share=1.0), True)):
+        for batch, prompt in zip(targets(recipe, words), (35, 67), strict=True):
+            assert batch.prompt == prompt and batch.ids.shape[0] == recipe.batch // 2
+            seen, kept = batch.ids[:, prompt:], batch.targets != pretrain.IGNORE
+            assert (seen[kept] == batch.targets[kept]).all()
+            skipped = (~kept & (seen != words.pad_token_id)).any(dim=1)
+            assert (skipped == slips).all()
+
+
+def test_pre_training_tells_codes_and_choices_only_where_it_should(words: PreTrainedTokenizerBase) -> None:
+    recipe = replace(zoo.RECIPES["small"], rule_share=(0.0, 0.0, 0.0))
+    plain, privileged = targets(recipe, words)
+    codes, choices = (set(words.convert_tokens_to_ids(list(w))) for w in (world.CODES, ("A", "B")))
     assert not codes & set(plain.ids.flatten().tolist())
     assert codes & set(privileged.targets.flatten().tolist())
-    for batch in (plain, privileged):
-        seen = batch.ids[:, batch.prompt :]
-        kept = batch.targets != pretrain.IGNORE
-        assert (seen[kept] == batch.targets[kept]).all()
-        assert (~kept & (seen != words.pad_token_id)).any()  # slips are read, not learnt
+    assert not choices & set(plain.targets.flatten().tolist())
+    assert choices & set(privileged.targets.flatten().tolist())
+    taught = targets(replace(recipe, rule_share=(1.0, 1.0, 1.0)), words)[0]
+    assert choices <= set(taught.targets.flatten().tolist())
 
 
 def test_pre_training_is_deterministic() -> None:
-    from dataclasses import replace
-
-    from harness.embedded import pretrain
-
     recipe = replace(zoo.RECIPES["small"], steps=3, decay_steps=2, batch=8)
     first, second = ([loss for _, loss, _ in pretrain.train(recipe)] for _ in range(2))
     assert first == second and len(first) == 3

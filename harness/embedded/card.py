@@ -9,34 +9,35 @@ from harness.types import Privilege
 
 INTRODUCTION = """# Embedded models
 
-Four `Qwen3ForCausalLM` models trained from scratch on the slot world (`harness/embedded/world.py`). They exist
-to run and compare distillation methods offline in minutes and are of no use for anything else. `base` is both
-the weak teacher and the main student, `small` the second student. Written by
+Four `Qwen3ForCausalLM` models trained from scratch on the slot world (`harness/embedded/world.py`).
+They exist to run and compare distillation methods offline in minutes and are of no use for anything
+else. `base` is both the weak teacher and the main student, `small` the second student. Written by
 `python -m harness.embedded.zoo`; do not edit.
 
-The best accuracy possible without p is 100 %: choices, operations, results and the answer follow from the
-problem, and notes, which only p can tell, are never scored.
+The best accuracy possible without p is 100 %: choices, operations, results and the answer follow from
+the problem, and notes, which only p can tell, are never scored.
 """
 
 DATA = """## What they read
 
-- Problems of the train split, numbers from 1,000,000 on (distillation uses the first ones), 1 to 3, then 1 to 5,
-  then 3 to 7 steps. The harder range is thus new to distillation, not to the models.
-- Half of the sequences without p, hints 20 %, each other kind 10 %. Notes of marked steps are `_` where p does
-  not hold the codes. The loss is on the response only.
-- {wrong:.0f} % of the sequences, in every context, hold a slip at a random step: a wrong choice, or a whole wrong
-  step. After it the target goes on as if it had not happened; wrong tokens carry no loss. Under final_answer a
-  third of the slips run to the end of the trace and only the answer is right, which is what teaches the models
-  to use that kind.
-- `rule_share`: the share of sequences (general, reasoning, coding) whose choices carry loss where p does not tell
-  them. It sets the rungs of the ladder: all models calculate and read p, the lower ones know less of the rules.
+- Problems of the train split, numbers from 1,000,000 on (distillation uses the first ones), 1 to 3,
+  then 1 to 5, then 3 to 7 steps. The harder range is thus new to distillation, not to the models.
+- Half of the sequences without p, hints 20 %, each other kind 10 %. Notes of marked steps are `_` where
+  p does not hold the codes. The loss is on the response only.
+- {wrong:.0f} % of the sequences, in every context, hold a slip at a random step: a wrong choice, or a
+  whole wrong step. After it the target goes on as if it had not happened; wrong tokens carry no loss.
+  Under final_answer a third of the slips run to the end of the trace and only the answer is right,
+  which is what teaches the models to use that kind.
+- `rule_share`: the share of sequences (general, reasoning, coding) whose choices carry loss where p
+  does not tell them. It sets the rungs of the ladder: all models calculate and read p, the lower ones
+  know less of the rules.
 """
 
 LIMITATIONS = """## Limitations
 
 - One initialisation per model: nothing measured with these weights speaks for other initialisations.
-- Recipes were chosen on the validation split by accuracy alone, before any distillation; the numbers here are of
-  the test split.
+- Recipes were chosen on the validation split by accuracy alone, before any distillation; the numbers
+  here are of the test split.
 - The answer metric has a floor of about 10 % (ten digits): a wrong trace can end in the right digit.
 - final_answer tells the last token, not the reasoning: compare its greedy trace with its greedy answer.
 - After a whole wrong step recovery needs two operations in one token; see the wrong-prefix rows.
@@ -74,8 +75,8 @@ def _models(models: dict[str, Any]) -> str:
         rows.append([name, f"{model['parameters']:,}", *cells])
     recipe = next(iter(models.values()))["recipe"]
     rates = (
-        f"Muon {recipe['muon_lr']:g} for the matrices of the layers, AdamW {recipe['adamw_lr']:g} for the rest: "
-        "20 steps of warm-up, constant, linear decay to zero. Tied embeddings, head width 32, RoPE theta 500.\n\n"
+        f"Muon {recipe['muon_lr']:g} for the layers' matrices, AdamW {recipe['adamw_lr']:g} for the rest: "
+        "20 steps of warm-up, constant, linear decay to zero. Tied embeddings, RoPE theta 500.\n\n"
     )
     header = ["model", "parameters", *RECIPE, "rule_share", "CPU s", "sha256"]
     return rates + _table([name.replace("_", " ") for name in header], rows)
@@ -94,9 +95,9 @@ def _accuracy(models: dict[str, Any]) -> str:
     items = next(iter(models.values()))["items_per_domain"]
     (low, high), (hard_low, hard_high) = world.TRAIN_DIFFICULTY, world.HARD_DIFFICULTY
     head = (
-        f"{items} problems per domain and cell: mean (general / reasoning / coding). Difficulty {low}-{high}, hard: "
-        f"{hard_low}-{hard_high}. Sampled: temperature 1. Wrong prefix: the response starts with a wrong choice or "
-        "a whole wrong step, half each, and the model goes on greedily.\n\n"
+        f"{items} problems per domain and cell: mean (general / reasoning / coding). Steps {low}-{high}; "
+        f"hard: {hard_low}-{hard_high}. Sampled: temperature 1. Wrong prefix: the response starts with a "
+        "wrong choice or a whole wrong step, half each, and the model goes on greedily.\n\n"
     )
     rows = []
     for measure, kinds in next(iter(models.values()))["accuracy"].items():

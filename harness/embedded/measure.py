@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -27,9 +27,10 @@ def complete(
 ) -> list[str]:
     """Responses as text, specials removed; greedy, or at temperature 1 from torch's global generator."""
     out: list[str] = []
+    generate: Any = model.generate
     for start in range(0, len(prompts), 150):
-        ids_PL, mask_PL = render.left_pad(prompts[start : start + 150], tokenizer.pad_token_id)
-        ids = model.generate(
+        ids_PL, mask_PL = render.left_pad(prompts[start : start + 150])
+        ids = generate(
             input_ids=ids_PL,
             attention_mask=mask_PL.long(),
             max_new_tokens=world.MAX_RESPONSE_TOKENS + 1,

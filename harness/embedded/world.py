@@ -211,6 +211,17 @@ def _privileged(steps: list[tuple[str, str, str, str]], answer: str) -> dict[Pri
     return {kind: " ".join([HEADERS[kind], *(w for slot in slots[kind] for w in slot)]) for kind in slots}
 
 
+def demonstration(response: str) -> str:
+    """A response in the place and form of hints with execution: seven slots, the answer left out.
+
+    Models know worked steps in this form only; a garbled or endless response is cut to the slots.
+    """
+    words = response.split()
+    steps = words[: words.index(END)] if END in words else words
+    padded = [*steps, *[BLANK] * (SLOTS * STRIDE)][: SLOTS * STRIDE]
+    return " ".join([HEADERS[Privilege.HINTS_WITH_EXECUTION], *padded])
+
+
 def plain_trace(example: Example) -> str:
     """The best response without p: the reference with ``_`` in place of every code."""
     assert example.trace is not None

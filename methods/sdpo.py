@@ -1,0 +1,101 @@
+"""SDPO: self-distillation from a moving average that sees a sibling's success or feedback.
+
+Huebotter et al., "Reinforcement Learning via Self-Distillation", arXiv:2601.20802, settings of the runs without rich
+feedback: JS at 1/2 on the student's top 100 entries with a tail bucket, times the importance ratio capped at 2, mean
+over the tokens of rollouts that have a teacher. A rollout is shown *another* right rollout of its group; where there
+is none it is shown p, in the place of environment feedback (DOPD does not say what its SDPO received), or nothing:
+then it is masked. Left out: the trust-region teacher (an option).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from harness import privilege
+from harness.method import Method
+from harness.objectives import Divergence, Granularity, Support, Tail, check_k
+from harness.types import Assignment, Example, Message, Policy, Privilege, Reduction, ScorePool, Term, View, Want
+from methods.sdft import check_rate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.views import TokenView
+
+FEEDBACK = "feedback"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfDistillationPolicyOptimisation(Method):
+    """y ~ student(. | x), verified."""
+
+    reduction: ClassVar[Reduction] = Reduction.SELECTED_MEAN
+    needs_reward: ClassVar[bool] = True
+    needs_siblings: ClassVar[bool] = True
+
+    k: int = 100
+    beta: float = 0.5
+    rate: float = 0.05
+    ratio_cap: float = 2.0
+    fallback: Privilege = Privilege.HINTS
+    """p shown where no sibling succeeded; ``none`` leaves such rollouts out."""
+
+    def __post_init__(self) -> None:
+        check_rate(self.rate)
+
+    def check_vocabulary(self, size: int) -> None:
+        check_k(self.k, size)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        wants = frozenset({Want.DISTRIBUTION})
+        own = View(Policy.EMA, FEEDBACK, wants, rate=self.rate)
+        return (Term(View(Policy.STUDENT, wants=wants), (own,)),)
+
+    def contexts(
+        self, examples: Sequence[Example], responses: Sequence[str], rewards: Sequence[float] | None
+    ) -> Mapping[str, Sequence[Sequence[Message] | None]]:
+        """The first right sibling, never the rollout itself; else the fallback; else None."""
+        assert rewards is not None
+        right: dict[str, list[int]] = {}
+        for i, (example, reward) in enumerate(zip(examples, rewards, strict=True)):
+            if reward >= 0.5:
+                right.setdefault(example.id, []).append(i)
+
+        def context(i: int, example: Example) -> Sequence[Message] | None:
+            for sibling in right.get(example.id, []):
+                if sibling != i:
+                    return privilege.demonstration(example, responses[sibling])
+            if self.fallback in example.privileged and not right.get(example.id):
+                return privilege.messages(example, self.fallback)
+            return None
+
+        return {FEEDBACK: [context(i, example) for i, example in enumerate(examples)]}
+
+    def assign(self, pool: ScorePool, *, progress: float) -> Assignment:
+        taught_B = pool.present_B[FEEDBACK]
+        return Assignment(
+            mask_BT=pool.mask_BT & taught_B[:, None],
+            fields={"sampler_logp": pool.sampler_logp_BT},
+            metrics={"acted": float(taught_B.double().mean())},
+        )
+
+    def token_loss(
+        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
+    ) -> Tensor:
+        from harness.views import token_divergence
+
+        student = views[term.trained]
+        ratio_N = (student.logp_N.detach() - fields["sampler_logp"]).exp().clamp(max=self.ratio_cap)
+        return ratio_N * token_divergence(
+            student,
+            views[term.sources[0]],
+            divergence=Divergence.JS,
+            granularity=Granularity.TOP_K,
+            k=self.k,
+            support=Support.STUDENT,
+            tail=Tail.TAIL,
+            beta=self.beta,
+        )

@@ -1,0 +1,344 @@
+"""The command line: its docs, its errors, and a suite from plan to figure with a fake trainer."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import BUG, LAST, PROFILE, FakeSuite
+
+from harness import cli, publish, registry
+from harness import launch as launcher
+from harness.runs import RunFolder, RunState, folders
+from harness.suite import Options
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Our methods, a fake suite, profile and trainer, and an empty folder of published results."""
+    monkeypatch.setattr(registry, "SUITES_MODULE", "fakes")
+    monkeypatch.setattr(registry, "PROFILES_MODULE", "fakes")
+    monkeypatch.setattr(launcher, "launch", functools.partial(launcher.launch, target="fakes:run"))
+    monkeypatch.setattr(cli, "Options", functools.partial(Options, published=tmp_path / "published"))
+    return tmp_path / "results"
+
+
+def dopd(verb: str, results: Path, *flags: str) -> int:
+    return cli.main([verb, "--suite", "fake", "--profile", "fake", "--results", str(results), *flags])
+
+
+def subparsers() -> dict[str, argparse.ArgumentParser]:
+    actions = [a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    return dict(actions[0].choices)
+
+
+def rows_of(section: str) -> list[list[str]]:
+    """Cells of the table below a heading."""
+    body = DOCS.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    lines = [line for line in body.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_docs_hold_exactly_the_flags_of_the_parser() -> None:
+    parsed: dict[str, tuple[list[str], str]] = {}
+    for verb, parser in subparsers().items():
+        for action in parser._actions:
+            if not isinstance(action, argparse._HelpAction):
+                (name,) = action.option_strings
+                shown = f"`{name} {action.metavar}`" if action.nargs != 0 else f"`{name}`"
+                parsed.setdefault(shown, ([], action.help or ""))[0].append(verb)
+    documented = {flag: (verbs.split(), meaning) for flag, verbs, meaning in rows_of("Flags")}
+    assert documented == parsed
+
+
+def test_docs_hold_exactly_the_verbs_of_the_parser() -> None:
+    documented = {verb.strip("`"): meaning for verb, meaning in rows_of("Verbs")}
+    assert documented == {verb: parser.description for verb, parser in subparsers().items()}
+    assert set(documented) == set(cli.ACTIONS)
+
+
+def test_docs_hold_exactly_the_states() -> None:
+    assert {row[0].strip("`") for row in rows_of("What a run leaves")} == {state.value for state in RunState}
+
+
+def test_nox_may_pass_every_flag_of_the_issue_to_run() -> None:
+    text = (
+        "run --suite ood --profile embedded --methods dopd,vanilla-opd --seeds 3 --steps 4 "
+        "--train-domains all --jobs 2 --minutes 10 --results there --from runs --plugin my_method.py --force"
+    )
+    given = cli.parser().parse_args(text.split())
+    assert given.methods == ("dopd", "vanilla-opd")
+    assert (given.seeds, given.steps, given.train_domains, given.jobs) == ((0, 1, 2), 4, "all", 2)
+    assert (given.minutes, given.results, given.source) == (10.0, Path("there"), "runs")
+    assert (given.plugin, given.force) == (Path("my_method.py"), True)
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("4", (0, 1, 2, 3)), ("0,2,5", (0, 2, 5)), ("7,", (7,))])
+def test_seeds(text: str, seeds: tuple[int, ...]) -> None:
+    assert cli.parser().parse_args(["plan", "--suite", "ood", "--seeds", text]).seeds == seeds
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--seeds", "0"],
+        ["--seeds", "x"],
+        ["--seeds", "1,1"],
+        ["--seeds", "-1,"],
+        ["--steps", "0"],
+        ["--steps", "1.5"],
+        ["--jobs", "0"],
+        ["--minutes", "-1"],
+        ["--minutes", "nan"],
+        ["--methods", ","],
+        ["--from", "memory"],
+    ],
+)
+def test_wrong_values_are_one_line_and_end_with_2(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", "--suite", "ood", *flags])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"dopd run: argument {flags[0]}: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("run --suite ood --see 3", "unknown argument '--see' of run: did you mean --seeds?"),
+        ("run --suite ood --train_domains all", "did you mean --train-domains?"),
+        ("export --out x --zzz", "unknown argument '--zzz' of export: it takes --out, --benchmarks"),
+    ],
+)
+def test_unknown_flags_offer_near_ones(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--suite", "odo"], "unknown suite 'odo': did you mean ood?"),
+        (["--suite", "ood", "--profile", "embeded"], "unknown profile 'embeded': did you mean embedded?"),
+        (["--suite", "ood", "--methods", "dpod"], "unknown method 'dpod': did you mean dopd"),
+        (["--suite", "ood", "--plugin", "nowhere.py"], "nowhere.py is not a file"),
+    ],
+)
+def test_user_errors_are_one_line_and_end_with_2(
+    flags: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["run", *flags, "--results", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("dopd: ")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_profile_out_of_reach_is_planned_and_not_run(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--suite", "fake", "--profile", "unreachable", "--results", str(fake)]
+    assert cli.main(["plan", *flags]) == 0
+    assert cli.main(["run", *flags]) == 2
+    assert capsys.readouterr().err == "dopd: profile unreachable cannot run here: use --profile fake\n"
+    assert not fake.exists()
+
+
+def test_plan_lists_runs_states_time_and_overrides(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("plan", fake, "--jobs", "2") == 0
+    text = capsys.readouterr().out
+    assert "3 runs: 3 absent; about 28 s on 2 workers" in text
+    for spec in FakeSuite().runs(PROFILE, Options(suite="fake")):
+        assert spec.id in text
+    assert re.search(r"dopd\s*│ k = 8\s*│ small vocabulary", text)
+    assert not fake.exists()
+
+
+def test_run_shows_everything_and_the_second_time_trains_nothing(
+    fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(cli.INSTALL_SECONDS, "90")
+    assert dopd("run", fake, "--jobs", "2") == 0
+    text = capsys.readouterr().out
+    assert "[3/3] " in text
+    assert "Table 0" in text
+    reports = fake / "reports" / "fake" / "fake"
+    for name in ("table0.csv", "table0.md", "table0.tex", "figure0.pdf", "figure0.png"):
+        assert (reports / name).stat().st_size > 0
+        assert str(reports / name) in text
+    assert "no comparison with published rows: no published rows at " in text
+    assert "installation 1.5 min, training 0.0 min, evaluation 0.0 min" in text
+    metrics = {
+        folder.path: folder.metrics.read_bytes() for folder in folders(fake) if folder.metrics.exists()
+    }
+    assert dopd("run", fake, "--jobs", "2") == 0
+    assert "3 runs: 3 done; nothing to do" in capsys.readouterr().out
+    assert metrics == {path: (path / "metrics.jsonl").read_bytes() for path in metrics}
+
+
+def test_more_seeds_train_only_the_new_one(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake, "--methods", "vanilla-opd", "--seeds", "1") == 0
+    capsys.readouterr()
+    assert dopd("run", fake, "--methods", "vanilla-opd", "--seeds", "2") == 0
+    text = capsys.readouterr().out
+    assert "3 runs: 1 absent, 2 done" in text
+    assert "[1/1] vanilla-opd-big-small-coding-seed1-" in text
+
+
+def test_failed_run_ends_with_1_after_the_others_are_shown(
+    fake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dopd("run", fake, "--methods", "dopd", "--seeds", f"0,{BUG}") == 1
+    captured = capsys.readouterr()
+    assert "Table 0" in captured.out
+    assert re.fullmatch(
+        r"dopd: run dopd-\S+-seed101-\w+ failed: ZeroDivisionError: a bug \(traceback in .*\)\n", captured.err
+    )
+
+
+def test_no_minutes_show_nothing_and_end_with_0(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake, "--minutes", "0") == 0
+    text = capsys.readouterr().out
+    assert "no run is done" in text
+    assert "3 runs not started, the minutes were over: the same command goes on" in text
+
+
+def test_force_trains_anew(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake) == 0
+    capsys.readouterr()
+    assert dopd("run", fake, "--force") == 0
+    assert "[3/3] " in capsys.readouterr().out
+
+
+def test_evaluate_trains_nothing(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake, "--methods", "dopd") == 0
+    (trained,) = (folder for folder in folders(fake) if not folder.spec.is_reference)
+    for name in ("done", "rows.jsonl"):
+        (trained.path / name).unlink()
+    capsys.readouterr()
+    assert dopd("evaluate", fake, "--methods", "dopd,vanilla_opd") == 0
+    assert "1 runs are not trained: `dopd run`" in capsys.readouterr().out
+    assert trained.state((LAST,)) is RunState.DONE
+    assert len(list(folders(fake))) == 2
+
+
+def test_table_and_figure_of_published_rows_stand_apart(
+    fake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dopd("run", fake) == 0
+    assert dopd("publish", fake) == 0
+    published = fake.parent / "published" / "fake" / "fake"
+    assert (published / "rows.jsonl").exists()
+    before = {path: path.read_bytes() for path in published.iterdir()}
+    for verb in ("table", "figure"):
+        assert dopd(verb, fake, "--from", "published") == 0
+    made = sorted(path.name for path in (fake / "reports" / "fake" / "fake-published").iterdir())
+    assert made == ["figure0.pdf", "figure0.png", "table0.csv", "table0.md", "table0.tex"]
+    assert before == {path: path.read_bytes() for path in published.iterdir()}
+    capsys.readouterr()
+    assert dopd("run", fake) == 0
+    assert "no comparison" not in capsys.readouterr().out
+
+
+def test_run_from_published_trains_nothing(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake) == 0
+    assert dopd("publish", fake) == 0
+    empty = fake.parent / "empty"
+    assert dopd("run", empty, "--from", "published") == 0
+    assert "Table 0" in capsys.readouterr().out
+    assert not (empty / "runs").exists()
+
+
+def test_publish_of_what_is_not_done_is_refused(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("publish", fake) == 2
+    assert "3 of 3 runs are not done" in capsys.readouterr().err
+
+
+def test_damaged_rows_are_one_line(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake) == 0
+    folder = next(folders(fake))
+    (folder.path / "rows.jsonl").write_text("{}\n")
+    capsys.readouterr()
+    for verb in ("plan", "run", "table"):
+        assert dopd(verb, fake) == 2
+        error = capsys.readouterr().err
+        assert "not what was written" in error
+        assert error.count("\n") == 1
+
+
+def test_interrupt_says_what_to_do_and_ends_with_130(
+    fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launcher, "launch", interrupt)
+    assert dopd("run", fake) == 130
+    assert (
+        capsys.readouterr().err
+        == "dopd: interrupted; every finished step is kept, the same command goes on\n"
+    )
+
+
+def test_export_writes_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", "--out", str(tmp_path), "--benchmarks", "embedded_coding"]) == 0
+    assert (tmp_path / "embedded_coding.jsonl").exists()
+    assert str(tmp_path / "embedded_coding.jsonl") in capsys.readouterr().out
+
+
+def test_methods_lists_every_name_and_a_plugin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "my_method.py"
+    path.write_text(
+        "from dataclasses import dataclass\nfrom harness.method import Method\n"
+        "@dataclass(frozen=True, kw_only=True)\nclass MyMethod(Method):\n    pass\n"
+    )
+    try:
+        assert cli.main(["methods", "--plugin", str(path)]) == 0
+    finally:
+        registry._plugin.clear()
+    text = capsys.readouterr().out
+    for name in (*registry.methods(), "my_method"):
+        assert re.search(rf"│ {name}\s", text), name
+
+
+def test_suites_lists_every_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["suites"]) == 0
+    text = capsys.readouterr().out
+    for name in registry.suites():
+        assert name in text
+
+
+def test_module_is_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness", "plan", "--suite", "odo"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("dopd: unknown suite 'odo'")
+    assert "Traceback" not in ended.stderr
+
+
+def test_options_are_the_flags() -> None:
+    """A field without a flag could not be asked for; ``published`` is for tests only."""
+    destinations = {action.dest for action in subparsers()["run"]._actions}
+    assert {field.name for field in dataclasses.fields(Options)} - destinations == {"published"}
+
+
+def test_states_are_seen_by_folder_and_publish_alike(fake: Path) -> None:
+    assert dopd("run", fake) == 0
+    for spec in FakeSuite().runs(PROFILE, Options(suite="fake")):
+        assert RunFolder(fake, spec).state((LAST,)) is RunState.DONE
+    assert publish.publish(
+        FakeSuite(), PROFILE, Options(suite="fake", results=fake, published=fake.parent / "p")
+    )
