@@ -163,9 +163,10 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
         r["teacher"] = ModelSpec(**r["teacher"]) if r["teacher"] else None
         r["method"] = MethodSpec(**r["method"]) if r["method"] else None
         if r["data"]:
-            d = dict(r["data"])
-            d |= {"domains": tuple(d["domains"]), "difficulty": tuple(d["difficulty"])}
-            r["data"] = DataSpec(**(d | {"privilege": Privilege(d["privilege"])}))
+            d: dict[str, Any] = dict(r["data"])
+            d["domains"], d["difficulty"] = tuple(d["domains"]), tuple(d["difficulty"])
+            d["privilege"] = Privilege(d["privilege"])
+            r["data"] = DataSpec(**d)
         if r["optim"]:
             r["optim"] = OptimSpec(**(r["optim"] | {"betas": tuple(r["optim"]["betas"])}))
         return RunSpec(**r)

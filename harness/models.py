@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -12,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from harness.config import ModelSpec
 from harness.embedded import zoo
 from harness.types import HarnessError
+from harness.views import vocabulary_size
 
 PROBES = (
     "reasoning 7 a . +3 *7 ! 4",
@@ -43,7 +45,8 @@ def load(spec: ModelSpec, *, dtype: str = "float32", device: str | torch.device 
         model = AutoModelForCausalLM.from_pretrained(location(spec), dtype=getattr(torch, dtype))
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
-    return model.to(device).eval()
+    # The library types `to` as a bound of its decorator; what comes back is the model.
+    return cast(Any, model.eval()).to(device)
 
 
 def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
@@ -77,7 +80,7 @@ def check_pair(
     Raises:
         HarnessError: vocabulary size, probe encodings, EOS or chat template differ.
     """
-    sizes = [m.get_output_embeddings().weight.shape[0] for m in (student, teacher)]
+    sizes = [vocabulary_size(m) for m in (student, teacher)]
     if sizes[0] != sizes[1]:
         raise HarnessError(
             f"vocabulary sizes differ: student {sizes[0]}, teacher {sizes[1]}; distillation needs one vocabulary, "

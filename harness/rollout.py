@@ -84,7 +84,7 @@ def sample(
     arguments and an equal generator state give equal bits on one machine and thread count.
 
     Args:
-        model: in eval mode; its forward must take ``position_ids`` and ``cache``.
+        model: in eval mode; positions by ``position_ids`` (rotary or learnt, not ALiBi) and a ``cache``.
         prompts: token ids, [P], of any lengths.
         temperature: divides the logits. 0 takes the most probable token and reports its log-probability at
             temperature 1.

@@ -24,7 +24,16 @@ from harness.reduce import (
 )
 from harness.rollout import RolloutBatch
 from harness.types import Assignment, Policy, ScorePool, Term, View, Want
-from harness.views import Prompts, Scores, TokenView, chunks, response_hidden, score
+from harness.views import (
+    Prompts,
+    Scores,
+    TokenView,
+    chunks,
+    output_layer,
+    response_hidden,
+    score,
+    vocabulary_size,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +134,7 @@ def _token_stats(
     mask_BT = batch.rollouts.mask_BT
     tokens_N = batch.rollouts.response_ids_BT[mask_BT]
     parts: dict[str, list[Tensor]] = {}
-    for part in chunks(len(tokens_N), _vocabulary(models[Policy.STUDENT])):
+    for part in chunks(len(tokens_N), vocabulary_size(models[Policy.STUDENT])):
         views = {v: _source_view(models, v, s, mask_BT, tokens_N, part) for v, s in scores.items()}
         for name, value_N in method.token_stats(views).items():
             parts.setdefault(name, []).append(value_N)
@@ -198,14 +207,14 @@ def _term_gradient(
     weight_N = coefficient_BT[rows.cpu()][mask_BT.cpu()].to(device=device, dtype=hidden_ND.dtype)
     fields = {k: v[rows.cpu()][mask_BT.cpu()].to(device) for k, v in assignment.fields.items()}
     losses, entropies = [], []
-    for part in chunks(len(tokens_N), _vocabulary(student)):
+    for part in chunks(len(tokens_N), vocabulary_size(student)):
         views = {
             v: _source_view(models, v, _select(s, rows), mask_BT, tokens_N, part) for v, s in scores.items()
         }
         views[term.trained] = TokenView(
             tokens_N=tokens_N[part],
             hidden_ND=leaf_ND[part],
-            head=student.get_output_embeddings(),
+            head=output_layer(student),
             temperature=term.trained.temperature,
         )
         part_fields = {k: v[part] for k, v in fields.items()}
@@ -309,7 +318,7 @@ def _source_view(
 
 
 def _frozen_head(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
-    head = model.get_output_embeddings()
+    head = output_layer(model)
 
     def logits(hidden_ND: Tensor) -> Tensor:
         # The live self-teacher shares its weights with the trained student: no gradient may reach them here.
@@ -325,8 +334,3 @@ def _select(scores: Scores, rows: Tensor) -> Scores:
         entropy_BT=None if scores.entropy_BT is None else scores.entropy_BT[rows],
         hidden_BTD=None if scores.hidden_BTD is None else scores.hidden_BTD[rows],
     )
-
-
-def _vocabulary(model: PreTrainedModel) -> int:
-    return model.get_output_embeddings().weight.shape[0]
-

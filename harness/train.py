@@ -17,7 +17,7 @@ from harness.runs import RunFolder
 from harness.step import Batch, StepRecord, optimiser_losses
 from harness.trainer import Trainer, refresh_copies
 from harness.types import Policy, Privilege
-from harness.writers import truncation_rate, write_rollouts
+from harness.writers import select, truncation_rate, write_rollouts
 
 MICROBATCH = 64
 """Rollouts per forward pass. Changes memory, never the numbers."""
@@ -85,7 +85,7 @@ def apply_gradient(trainer: Trainer) -> float:
 
 def summary(batch: Batch, records: Sequence[StepRecord], norms: Sequence[float]) -> dict[str, Any]:
     """What one rollout batch did: means over its optimiser steps; lengths and rewards of this rank's rollouts."""
-    rollouts = batch.rollouts.select(torch.nonzero(~batch.reference_B).squeeze(-1).tolist())
+    rollouts = select(batch.rollouts, torch.nonzero(~batch.reference_B).squeeze(-1))
     out = {
         "loss": _mean([r.loss for r in records]),
         "entropy": _mean([r.entropy for r in records]),

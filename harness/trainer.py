@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
@@ -14,6 +15,7 @@ from harness.config import DataSpec, OptimSpec, RunSpec
 from harness.method import Method
 from harness.phases import Phases
 from harness.types import PRIVILEGED, Example, HarnessError, Policy, Privilege, View
+from harness.views import vocabulary_size
 
 PROBE_SIZE = 96
 """Validation problems of the probe at each checkpoint."""
@@ -51,8 +53,7 @@ class Trainer:
 
     def pad(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Left-padded ids_PL and mask_PL on the student's device."""
-        pad_id = self.tokenizer.pad_token_id
-        ids_PL, mask_PL = render.left_pad(prompts, pad_id=pad_id)
+        ids_PL, mask_PL = render.left_pad(prompts, pad_id=cast(int, self.tokenizer.pad_token_id))
         return ids_PL.to(self.student.device), mask_PL.to(self.student.device)
 
 
@@ -71,7 +72,7 @@ def prepare(spec: RunSpec) -> Trainer:
     student, teacher = (models.load(s, dtype=spec.dtype) for s in (spec.student, spec.teacher))
     tokenizer = models.load_tokenizer(spec.student)
     models.check_pair(student, tokenizer, teacher, models.load_tokenizer(spec.teacher))
-    method.check_vocabulary(student.get_output_embeddings().weight.shape[0])
+    method.check_vocabulary(vocabulary_size(student))
     optimiser, schedule = build_optimiser(student, spec.optim, spec.steps * method.updates)
     trainer = Trainer(
         spec=spec,

@@ -9,17 +9,19 @@ Shapes: Q prompts of one context, B rollouts, T response tokens, N response toke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn import Linear
 from transformers import PreTrainedModel
 
 from harness.divergences import entropy, full, sampled, top_k
 from harness.objectives import Divergence, Granularity, Support, Tail
-from harness.types import Want
+from harness.types import HarnessError, Want
 
 LOGIT_BUDGET = 2**24
 """Logits alive at once, in numbers: 64 MiB in fp32 for each distribution that a loss holds."""
@@ -49,6 +51,23 @@ class Prompts:
             row_of_B=row_of,
             present_B=None if self.present_B is None else self.present_B[rows],
         )
+
+
+def output_layer(model: PreTrainedModel) -> Linear:
+    """The layer from hidden states to logits; its weight is [V, D].
+
+    Raises:
+        HarnessError: the model has none, so it is no language model.
+    """
+    layer = model.get_output_embeddings()
+    if layer is None:
+        raise HarnessError(f"{type(model).__name__} has no output layer: give a causal language model")
+    return cast(Linear, layer)
+
+
+def vocabulary_size(model: PreTrainedModel) -> int:
+    """Rows of the output layer, padded ids included."""
+    return output_layer(model).weight.shape[0]
 
 
 def response_hidden(model: PreTrainedModel, prompts: Prompts, response_ids_BT: Tensor) -> Tensor:
@@ -172,14 +191,13 @@ def score(
     """
     B, T = response_ids_BT.shape
     out: dict[str, list[Tensor]] = {"logp": [], "entropy": [], "hidden": []}
-    head = model.get_output_embeddings()
-    vocabulary = head.weight.shape[0]
+    head = output_layer(model)
     for start in range(0, B, microbatch):
         rows = torch.arange(start, min(start + microbatch, B), device=response_ids_BT.device)
         hidden_BTD = response_hidden(model, prompts.select(rows), response_ids_BT[rows])
         flat_ND = hidden_BTD[mask_BT[rows]]
         tokens_N = response_ids_BT[rows][mask_BT[rows]]
-        for part in chunks(len(tokens_N), vocabulary):
+        for part in chunks(len(tokens_N), vocabulary_size(model)):
             view = TokenView(
                 tokens_N=tokens_N[part], hidden_ND=flat_ND[part], head=head, temperature=temperature
             )

@@ -107,7 +107,7 @@ def verified(trainer: Trainer, draw: Callable[[], RolloutBatch]) -> RolloutBatch
 def replace_rows(batch: RolloutBatch, other: RolloutBatch, taken_B: Tensor) -> RolloutBatch:
     """Rollouts of ``other`` where ``taken_B`` (bool [B]) is True; both answer the same prompts row by row."""
     rows = torch.arange(len(taken_B)) + taken_B.cpu() * len(taken_B)
-    return join(batch, other).select(rows.tolist())
+    return select(join(batch, other), rows)
 
 
 def join(batch: RolloutBatch, other: RolloutBatch) -> RolloutBatch:
@@ -124,6 +124,19 @@ def join(batch: RolloutBatch, other: RolloutBatch) -> RolloutBatch:
         mask_BT=stack(batch.mask_BT, other.mask_BT),
         logp_BT=stack(batch.logp_BT, other.logp_BT),
         finish=batch.finish + other.finish,
+    )
+
+
+def select(batch: RolloutBatch, rows: Tensor) -> RolloutBatch:
+    """The rollouts of these rows (int64), in this order. Prompts are kept, so group numbers do not change."""
+    index = rows.to(batch.response_ids_BT.device)
+    return dataclasses.replace(
+        batch,
+        prompt_of_B=batch.prompt_of_B[index],
+        response_ids_BT=batch.response_ids_BT[index],
+        mask_BT=batch.mask_BT[index],
+        logp_BT=batch.logp_BT[index],
+        finish=tuple(batch.finish[row] for row in rows.tolist()),
     )
 
 

@@ -132,9 +132,9 @@ def test_unknown_flags_offer_near_ones(words: str, message: str, capsys: pytest.
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--suite", "odo"], "unknown suite 'odo': did you mean ood?"),
-        (["--suite", "ood", "--profile", "embeded"], "unknown profile 'embeded': did you mean embedded?"),
-        (["--suite", "ood", "--methods", "dpod"], "unknown method 'dpod': did you mean dopd"),
+        (["--suite", "odo"], "unknown suite 'odo': did you mean ood"),
+        (["--suite", "ood", "--profile", "embeded"], "unknown profile 'embeded': did you mean embedded"),
+        (["--suite", "ood", "--methods", "vanila"], "unknown method 'vanila': did you mean vanilla_opd"),
         (["--suite", "ood", "--plugin", "nowhere.py"], "nowhere.py is not a file"),
     ],
 )

@@ -63,7 +63,10 @@ def states(root: Path, specs: list[RunSpec]) -> list[RunState]:
     return [RunFolder(root, each).state((LAST,)) for each in specs]
 
 
-def test_runs_end_done_with_lines_remarks_and_one_thread(tmp_path: Path) -> None:
+def test_runs_end_done_with_lines_remarks_and_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     specs = [spec(seed=seed) for seed in range(3)]
     ended = launch(tmp_path, specs)
     assert sorted(ended.report.done) == sorted(each.id for each in specs)

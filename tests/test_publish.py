@@ -72,7 +72,7 @@ def test_unfinished_runs_are_refused_before_anything_is_written(tmp_path: Path) 
     chosen = options(tmp_path, **SMALL)
     for spec in specs(chosen)[:-1]:
         make_done(tmp_path, spec)
-    with pytest.raises(HarnessError, match="1 of 6 runs are not done, first dopd-mid-base-coding-seed1"):
+    with pytest.raises(HarnessError, match=f"1 of 6 runs are not done, first {specs(chosen)[-1].id}"):
         publish.publish(SUITE, PROFILE, chosen)
     assert not folder(chosen).exists()
 

@@ -157,7 +157,8 @@ def test_published_rows_come_back(published: tuple[Options, Path]) -> None:
 def test_published_rows_are_narrowed_to_the_selection(published: tuple[Options, Path]) -> None:
     chosen, _ = published
     rows, costs = load(dataclasses.replace(chosen, methods=("dopd", "sft"), seeds=(1, 2)), "published")
-    assert set(rows["seed"]) == {0, 1} and set(rows["method"]) == {"dopd", "reference/base", "reference/mid"}
+    references = {f"reference/{model.name}" for model in (PROFILE.student, PROFILE.teacher)}
+    assert set(rows["seed"]) == {0, 1} and set(rows["method"]) == {"dopd", *references}
     assert costs["state"].tolist() == ["done", "done", "done", "absent", "absent", "absent"]
 
 

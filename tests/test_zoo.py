@@ -145,6 +145,14 @@ def test_pre_training_tells_codes_and_choices_only_where_it_should(words: PreTra
     assert choices <= set(taught.targets.flatten().tolist())
 
 
+def test_pre_training_never_reads_a_problem_twice(words: PreTrainedTokenizerBase) -> None:
+    recipe, prompts = zoo.RECIPES["small"], []
+    for step in range(500, 505):
+        for batch in pretrain.batches(recipe, step, words):
+            prompts += [tuple(row[batch.prompt - 33 : batch.prompt].tolist()) for row in batch.ids]
+    assert len(set(prompts)) == len(prompts) == 5 * recipe.batch
+
+
 def test_pre_training_is_deterministic() -> None:
     recipe = replace(zoo.RECIPES["small"], steps=3, decay_steps=2, batch=8)
     first, second = ([loss for _, loss, _ in pretrain.train(recipe)] for _ in range(2))

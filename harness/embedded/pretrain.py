@@ -102,8 +102,8 @@ def batches(recipe: Recipe, step: int, tokenizer: PreTrainedTokenizerFast) -> li
         assert trace is not None
         words, wrong = trace.split(), [False] * len(trace.split())
         if rng.random() < recipe.wrong_share:
-            step, slips = rng.randrange(example.difficulty), ANSWER_SLIPS if answer_known else SLIPS
-            words, wrong = world.slip(example, words, step, rng.choice(slips), rng)
+            at, slips = rng.randrange(example.difficulty), ANSWER_SLIPS if answer_known else SLIPS
+            words, wrong = world.slip(example, words, at, rng.choice(slips), rng)
         silent = list(wrong)
         if rng.random() >= recipe.rule_share[row % len(world.DOMAINS)] and not world.knows_codes(kind):
             silent[: world.STRIDE * example.difficulty : world.STRIDE] = [True] * example.difficulty

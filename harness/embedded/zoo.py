@@ -17,7 +17,7 @@ from harness.embedded import world
 from harness.types import HarnessError, Privilege
 
 WEIGHTS = Path(__file__).parent / "weights"
-ITEMS = 400
+ITEMS = 300
 """Test problems per domain in every cell of the manifest."""
 
 
@@ -127,7 +127,7 @@ def build(name: str, *, items: int = ITEMS, trunk: Path | None = None) -> dict[s
     for step, loss, model in pretrain.train(recipe, trunk):  # noqa: B007 (the last model is kept)
         losses.append(loss)
         if step % 100 == 0:
-            print(f"{name} {step}/{recipe.steps} loss {sum(losses[-100:]) / 100:.3f}", flush=True)
+            print(f"{name} {step}/{recipe.steps} loss {loss:.3f}", flush=True)
     assert model is not None
     seconds, words = time.process_time() - began, tokenizer.build()
     pretrain.save(model, words, WEIGHTS / name)
@@ -135,8 +135,8 @@ def build(name: str, *, items: int = ITEMS, trunk: Path | None = None) -> dict[s
         "sha256": sha256(WEIGHTS / name / "model.safetensors"),
         "parameters": sum(p.numel() for p in model.parameters()),
         "recipe": asdict(recipe),
-        "loss": round(sum(losses[-50:]) / len(losses[-50:]), 4),
-        "cpu_seconds": round(seconds),
+        "loss": round(sum(losses[-100:]) / len(losses[-100:]), 4),
+        "cpu_seconds": round(seconds / len(losses) * recipe.steps),
         "date": time.strftime("%Y-%m-%d"),
         "items_per_domain": items,
         "accuracy": measure.report(model, words, items),

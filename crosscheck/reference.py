@@ -1,0 +1,414 @@
+"""Every registered method's batch loss in plain NumPy, float64, one rollout after another.
+
+Written from the papers' text (the sections named in each docstring are those of our notes on them) before the
+method files were read, so it shares no code and no author's eye with them: no torch, no batching, no padding, no
+log-space tricks, loops where loops are clear. What was found when both were compared is in ``docs/crosscheck.md``.
+
+A reference function returns one number per optimiser step. Stop-gradient is literal: whatever a source detaches
+is read from ``Facts.fixed``, which never moves; only ``Facts.live`` follows the student's weights, so a finite
+difference of the returned number is the gradient the source asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Distributions = list[Array]
+"""Per rollout, log-probabilities over the vocabulary that predict each of its tokens, [|y|, V]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """A fixed batch of rollouts and how to read a policy on it."""
+
+    fixed: Callable[[str, str, float], Distributions]
+    """(policy, context, temperature) at the weights where the gradient is asked for."""
+    live: Callable[[str, float], Distributions]
+    """(context, temperature): the student at the weights being varied."""
+    tokens: list[NDArray[np.int64]]
+    """Response ids of each rollout, EOS included; the data's references follow, if there are any."""
+    old: list[Array]
+    """log Π_old(y_n) of each rollout."""
+    group: NDArray[np.int64]
+    """Prompt of each rollout."""
+    reward: Array
+    """R(y) of each rollout, 0 or 1."""
+    has: Mapping[str, NDArray[np.bool_]]
+    """Rollouts that have a context; contexts not named are there for all."""
+    reference: NDArray[np.bool_]
+    """True for the data's references."""
+    kept: NDArray[np.bool_]
+    """Rollouts a random balance left in; all True where a method draws nothing."""
+    k: int
+    """Top-K that fits the test vocabulary (published: 128, 256, 100, 16)."""
+    tau: float
+    """EOPD's entropy threshold that some of these tokens exceed and some do not (published: 0.8)."""
+
+    def of(self, policy: str, context: str = "plain", temperature: float = 1.0) -> list[Array]:
+        """log-probability of the sampled tokens under a fixed view."""
+        return pick(self.fixed(policy, context, temperature), self.tokens)
+
+    def sampled(self, context: str = "plain") -> list[Array]:
+        """log-probability of the sampled tokens under the student being varied."""
+        return pick(self.live(context, 1.0), self.tokens)
+
+
+def pick(distributions: Distributions, tokens: list[NDArray[np.int64]]) -> list[Array]:
+    """The sampled tokens' entries."""
+    return [d[np.arange(len(y)), y] for d, y in zip(distributions, tokens, strict=True)]
+
+
+# Divergences of one position: log q and log t, [V].
+
+
+def forward_kl(q: Array, t: Array) -> float:
+    """KL(t‖q)."""
+    return float(np.sum(np.exp(t) * (t - q)))
+
+
+def reverse_kl(q: Array, t: Array) -> float:
+    """KL(q‖t)."""
+    return float(np.sum(np.exp(q) * (q - t)))
+
+
+def jsd(q: Array, t: Array, beta: float = 0.5) -> float:
+    """β KL(t‖m) + (1−β) KL(q‖m), m = β t + (1−β) q."""
+    m = np.log(beta * np.exp(t) + (1 - beta) * np.exp(q))
+    return beta * forward_kl(m, t) + (1 - beta) * forward_kl(m, q)
+
+
+def entropy(t: Array) -> float:
+    """Nats."""
+    return float(-np.sum(np.exp(t) * t))
+
+
+def top(logp: Array, k: int) -> NDArray[np.intp]:
+    """Ids of the k most probable tokens."""
+    return np.argsort(-logp, kind="stable")[:k]
+
+
+def with_tail(logp: Array, ids: NDArray[np.intp]) -> Array:
+    """The k+1 categories of a support and everything outside it, as log-probabilities."""
+    outside = np.delete(np.exp(logp), ids).sum()
+    return np.append(logp[ids], np.log(outside))
+
+
+def clipped_forward_kl(q: Array, t: Array, cap: float = 0.05) -> float:
+    """Σ_v min(t (log t − log q), cap): capped from above only."""
+    return float(np.sum(np.minimum(np.exp(t) * (t - q), cap)))
+
+
+# From token losses to one number.
+
+
+def per_token(
+    f: Callable[[Array, Array], float], q: Distributions, t: Distributions
+) -> list[Array]:
+    """A divergence at every position of every rollout."""
+    return [
+        np.array([f(a, b) for a, b in zip(one, other, strict=True)]) for one, other in zip(q, t, strict=True)
+    ]
+
+
+def token_mean(losses: list[Array]) -> float:
+    """Sum over all response tokens of the batch over their count."""
+    return float(sum(x.sum() for x in losses) / sum(len(x) for x in losses))
+
+
+def seq_mean(losses: list[Array]) -> float:
+    """Mean over sequences of each sequence's mean; a sequence without tokens counts as 0."""
+    return float(sum(x.mean() if len(x) else 0.0 for x in losses) / len(losses))
+
+
+def only(losses: list[Array], keep: NDArray[np.bool_]) -> list[Array]:
+    """The rollouts that are kept."""
+    return [x for x, k in zip(losses, keep, strict=True) if k]
+
+
+def ppo(live: Array, old: Array, advantage: Array, low: float, high: float) -> Array:
+    """−min(r A, clip(r, 1−low, 1+high) A) with r = q(y_n)/Π_old(y_n)."""
+    r = np.exp(live - old)
+    return -np.minimum(r * advantage, np.clip(r, 1 - low, 1 + high) * advantage)
+
+
+# Supervision on the student's top-K (5.2: tail bucket, ids detached) or on everything.
+
+
+def student_top_k(
+    f: Facts, policy: str, context: str, trained: str = "plain"
+) -> list[Array]:
+    """KL(q‖t) over the k+1 categories of the deployed student's top-K and its tail."""
+    out = []
+    for q, t, now in zip(
+        f.live(trained, 1.0), f.fixed(policy, context, 1.0), f.fixed("student", trained, 1.0), strict=True
+    ):
+        ids = [top(row, f.k) for row in now]
+        out.append(
+            np.array([reverse_kl(with_tail(q[n], i), with_tail(t[n], i)) for n, i in enumerate(ids)])
+        )
+    return out
+
+
+# Methods.
+
+
+def vanilla_opd(f: Facts) -> list[float]:
+    """3.1 and 6: reverse KL to T(x) on the student's top-K; 1/|y|, then mean over rollouts."""
+    return [seq_mean(student_top_k(f, "teacher", "plain"))]
+
+
+def vanilla_opd_sampled(f: Facts) -> list[float]:
+    """3.1: −[q/Π_old] A, A = log t − log Π_old, no clip. The Tinker loss sums over tokens; 6: seq-mean for all."""
+    return [
+        seq_mean(
+            [
+                -np.exp(q - old) * (t - old)
+                for q, old, t in zip(f.sampled(), f.old, f.of("teacher"), strict=True)
+            ]
+        )
+    ]
+
+
+def privileged_teacher(f: Facts) -> list[float]:
+    """Paper, Fig. 3: T sees p, the student does not."""
+    return [seq_mean(student_top_k(f, "teacher", "privileged"))]
+
+
+def privileged_student(f: Facts) -> list[float]:
+    """Paper, Fig. 3: the student is its own teacher, with p, live and detached."""
+    return [seq_mean(student_top_k(f, "student", "privileged"))]
+
+
+def privileged_both(f: Facts) -> list[float]:
+    """Paper, Fig. 3: T and the trained student both see p."""
+    return [seq_mean(student_top_k(f, "teacher", "privileged", trained="privileged"))]
+
+
+def student_privileged(f: Facts) -> list[float]:
+    """Paper, Fig. 3, second reading of "student only": the trained student sees p, T does not."""
+    return [seq_mean(student_top_k(f, "teacher", "plain", trained="privileged"))]
+
+
+def dopd(f: Facts, own: str = "student") -> list[float]:
+    """The paper's four regimes; ``own`` is the policy that stands for the privileged student."""
+    ls, lt = f.of(own, "privileged"), f.of("teacher", "privileged")
+    gap = [np.abs(b - a) for a, b in zip(ls, lt, strict=True)]
+    all_gaps = np.concatenate(gap)
+    stays = all_gaps <= np.percentile(all_gaps, 95)
+    gap_bar = all_gaps[stays].mean()
+    sum_bar = np.exp(np.concatenate(ls))[stays].mean() + np.exp(np.concatenate(lt))[stays].mean()
+    from_teacher = student_top_k(f, "teacher", "privileged")
+    from_self = student_top_k(f, own, "privileged")
+    js = per_token(jsd, f.live("plain", 1.0), f.fixed("teacher", "privileged", 1.0))
+    losses = []
+    for b in range(len(f.tokens)):
+        row = []
+        for n in range(len(f.tokens[b])):
+            q_s, q_t = np.exp(ls[b][n]), np.exp(lt[b][n])
+            if gap[b][n] < gap_bar:
+                confident = q_s + q_t >= sum_bar
+                row.append(0.6 * from_teacher[b][n] if confident else 0.3 * from_self[b][n])
+            else:
+                row.append(js[b][n] if q_t >= q_s else 0.6 * from_self[b][n])
+        losses.append(np.array(row))
+    return [seq_mean(losses)]
+
+
+def dopd_initial_self(f: Facts) -> list[float]:
+    """DOPD with the initial policy for the privileged student."""
+    return dopd(f, "initial")
+
+
+def dopd_ema_self(f: Facts) -> list[float]:
+    """DOPD with the moving average for the privileged student."""
+    return dopd(f, "ema")
+
+
+def opcd(f: Facts) -> list[float]:
+    """3.2: Σ_{v in student's top-256} q (log q − log t), T(x, p), neither renormalised nor with a tail; token-mean."""
+    out = []
+    for q, t, now in zip(
+        f.live("plain", 1.0), f.fixed("teacher", "privileged", 1.0), f.fixed("student", "plain", 1.0), strict=True
+    ):
+        ids = [top(row, f.k) for row in now]
+        out.append(np.array([reverse_kl(q[n][i], t[n][i]) for n, i in enumerate(ids)]))
+    return [token_mean(out)]
+
+
+def exopd(f: Facts) -> list[float]:
+    """3.3: A = λ (log t − log ref) − (log Π_old − log ref), λ = 1.25; clipped surrogate; token-mean."""
+    losses = []
+    for q, old, t, ref in zip(f.sampled(), f.old, f.of("teacher"), f.of("reference"), strict=True):
+        losses.append(ppo(q, old, 1.25 * (t - ref) - (old - ref), 0.2, 0.2))
+    return [token_mean(losses)]
+
+
+def uni_opd(f: Facts) -> list[float]:
+    """3.4: balance, margin δ = 0.4 by group, mean, both sides; clip 0.2 / 0.28; |log q − log t| ≥ 10 gives 0."""
+    teacher = f.of("teacher")
+    advantage = [t - old for t, old in zip(teacher, f.old, strict=True)]
+    mean = np.array([a.mean() for a in advantage])
+    for g in np.unique(f.group):
+        right = (f.group == g) & f.kept & (f.reward == 1)
+        wrong = (f.group == g) & f.kept & (f.reward == 0)
+        if not right.any() or not wrong.any():
+            continue
+        gap = mean[right].mean() - mean[wrong].mean()
+        shift = max(0.4 - gap, 0.0)
+        for b in range(len(advantage)):
+            advantage[b] = advantage[b] + shift / 2 * (float(right[b]) - float(wrong[b]))
+    losses = []
+    for q, old, a, t, now in zip(f.sampled(), f.old, advantage, teacher, f.of("student"), strict=True):
+        losses.append(np.where(np.abs(now - t) >= 10, 0.0, ppo(q, old, a, 0.2, 0.28)))
+    return [seq_mean(only(losses, f.kept))]
+
+
+def sdft(f: Facts) -> list[float]:
+    """3.5: KL(Π_E(x, c)‖Π_S(x)) over V, the first 3 tokens left out, mean over a rollout's others, then over rollouts."""
+    losses = per_token(forward_kl, f.live("plain", 1.0), f.fixed("ema", "privileged", 1.0))
+    return [seq_mean([x[3:] for x in losses])]
+
+
+def opsd(f: Facts) -> list[float]:
+    """3.6, v3: KL_f from Π_0(x, s), each entry capped at 0.05 from above; both sides at T = 1.1; token-mean."""
+    return [
+        token_mean(
+            per_token(clipped_forward_kl, f.live("plain", 1.1), f.fixed("initial", "privileged", 1.1))
+        )
+    ]
+
+
+def opsd_v1(f: Facts) -> list[float]:
+    """3.6, v1: JSD with β = 0.5, no cap; T = 1.1; token-mean."""
+    return [token_mean(per_token(jsd, f.live("plain", 1.1), f.fixed("initial", "privileged", 1.1)))]
+
+
+def sdpo(f: Facts) -> list[float]:
+    """3.7: JSD_½ on the student's top-K and tail to Π_E(x, f), times min(q/Π_old, 2) detached; token-mean over
+    the rollouts with feedback.
+    """
+    losses = []
+    views = (f.live("plain", 1.0), f.fixed("ema", "feedback", 1.0), f.fixed("student", "plain", 1.0))
+    for q, t, now, sampled, old in zip(*views, f.of("student"), f.old, strict=True):
+        ids = [top(row, f.k) for row in now]
+        divergence = [jsd(with_tail(q[n], i), with_tail(t[n], i)) for n, i in enumerate(ids)]
+        losses.append(np.minimum(np.exp(sampled - old), 2.0) * np.array(divergence))
+    return [token_mean(only(losses, f.has["feedback"]))]
+
+
+def eopd(f: Facts) -> list[float]:
+    """3.8: clipped PG on every token plus, where H(t) ≥ τ, KL_f raw on the teacher's top-k; N counts all tokens.
+
+    Four optimiser steps per batch, each on a quarter of the prompts.
+    """
+    teacher, losses = f.fixed("teacher", "plain", 1.0), []
+    for q, t, live, old, lt in zip(f.live("plain", 1.0), teacher, f.sampled(), f.old, f.of("teacher"), strict=True):
+        gated = np.zeros(len(t))
+        for n in range(len(t)):
+            if entropy(t[n]) >= f.tau:
+                ids = top(t[n], f.k)
+                gated[n] = forward_kl(q[n][ids], t[n][ids])
+        losses.append(ppo(live, old, lt - old, 0.2, 0.2) + gated)
+    prompts = np.unique(f.group)
+    return [token_mean(only(losses, np.isin(f.group, part))) for part in np.array_split(prompts, 4)]
+
+
+def tip(f: Facts) -> list[float]:
+    """3.9: KL_r over V on the top half of the tokens by ĥ + δ̂ − ĥδ̂, min–max over the batch; mean over those."""
+    now, t = f.fixed("student", "plain", 1.0), f.fixed("teacher", "plain", 1.0)
+    h = np.concatenate([[entropy(row) for row in d] for d in now])
+    delta = np.concatenate(per_token(reverse_kl, now, t))
+    h, delta = ((x - x.min()) / (x.max() - x.min()) for x in (h, delta))
+    score = h + delta - h * delta
+    chosen = top(score, int(np.ceil(0.5 * len(score))))
+    return [float(np.concatenate(per_token(reverse_kl, f.live("plain", 1.0), t))[chosen].mean())]
+
+
+def dapd(f: Facts) -> list[float]:
+    """3.12: six capped KL_f at T = 1.1 on the rollout y and on the reference r, token-mean each."""
+    on_y = (
+        ("snapshot", "solution", "plain", 2 / 15),
+        ("initial", "solution", "rollout", 2 / 15),
+        ("initial", "plain", "rollout", 2 / 5),
+    )
+    on_r = (
+        ("initial", "plain", "solution", 2 / 15),
+        ("snapshot", "rollout", "plain", 2 / 5),
+        ("initial", "rollout", "solution", 4 / 5),
+    )
+    total = 0.0
+    for side, terms in ((~f.reference, on_y), (f.reference, on_r)):
+        for anchor, context, trained, weight in terms:
+            losses = per_token(clipped_forward_kl, f.live(trained, 1.1), f.fixed(anchor, context, 1.1))
+            total += weight * token_mean(only(losses, side))
+    return [total]
+
+
+def sft(f: Facts) -> list[float]:
+    """4: −log q(y_n) on the given responses, token-mean."""
+    return [-token_mean(f.sampled())]
+
+
+def gkd(f: Facts) -> list[float]:
+    """4: JSD_½ over V to T(x), at T = 1; token-mean."""
+    return [token_mean(per_token(jsd, f.live("plain", 1.0), f.fixed("teacher", "plain", 1.0)))]
+
+
+def minillm(f: Facts) -> list[float]:
+    """4: Σ_v q (log q − log t) plus clipped PG whose return is the mean of log(t/Π_old) over the tokens after n.
+
+    The mixture sampler and the pre-training loss concern no fixed rollout of the student. Section 4 does not say
+    how tokens are averaged: token-mean is our reading.
+    """
+    single = per_token(reverse_kl, f.live("plain", 1.0), f.fixed("teacher", "plain", 1.0))
+    losses = []
+    for s, q, old, t in zip(single, f.sampled(), f.old, f.of("teacher"), strict=True):
+        r = t - old
+        later = np.array([r[n + 1 :].mean() if n + 1 < len(r) else 0.0 for n in range(len(r))])
+        losses.append(s + ppo(q, old, later, 0.2, 0.2))
+    return [token_mean(losses)]
+
+
+def grpo(f: Facts) -> list[float]:
+    """4: A = (R − mean)/std over a prompt's rollouts, clip 0.2, 1/|y|, mean over rollouts; no KL (β = 0)."""
+    losses = []
+    for b, (q, old) in enumerate(zip(f.sampled(), f.old, strict=True)):
+        peers = f.reward[f.group == f.group[b]]
+        a = 0.0 if peers.std() == 0 else (f.reward[b] - peers.mean()) / peers.std()
+        losses.append(ppo(q, old, np.full(len(q), a), 0.2, 0.2))
+    return [seq_mean(losses)]
+
+
+METHODS: Mapping[str, Callable[[Facts], list[float]]] = {
+    "sft": sft,
+    "sft_oracle": sft,
+    "seqkd": sft,
+    "gkd": gkd,
+    "minillm": minillm,
+    "grpo": grpo,
+    "vanilla_opd": vanilla_opd,
+    "vanilla_opd_sampled": vanilla_opd_sampled,
+    "opcd": opcd,
+    "exopd": exopd,
+    "uni_opd": uni_opd,
+    "sdft": sdft,
+    "opsd": opsd,
+    "opsd_v1": opsd_v1,
+    "sdpo": sdpo,
+    "eopd": eopd,
+    "tip": tip,
+    "dapd": dapd,
+    "privileged_teacher": privileged_teacher,
+    "privileged_student": privileged_student,
+    "privileged_both": privileged_both,
+    "student_privileged": student_privileged,
+    "dopd": dopd,
+    "dopd_initial_self": dopd_initial_self,
+    "dopd_ema_self": dopd_ema_self,
+}
+"""Registry name -> reference."""
