@@ -121,9 +121,7 @@ def measure(arms: Sequence[Callable[[], int]], repeats: int) -> list[tuple[float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--repeats", type=int, default=9)
     args = parser.parse_args()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
+from crosscheck.batches import Record
+
 MEASURED: dict[tuple[str, str], tuple[float, float]] = {}
 """(what, against) -> largest relative difference of value and of gradient over the batches compared."""
-Record = Callable[[str, str, float, float], None]
 
 
 @pytest.fixture(autouse=True, scope="session")

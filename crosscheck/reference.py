@@ -1,8 +1,9 @@
 """Every registered method's batch loss in plain NumPy, float64, one rollout after another.
 
-Written from the papers' text (the sections named in each docstring are those of our notes on them) before the
-method files were read, so it shares no code and no author's eye with them: no torch, no batching, no padding, no
-log-space tricks, loops where loops are clear. What was found when both were compared is in ``docs/crosscheck.md``.
+Written from our notes on the papers (docstrings name their sections: 3.5 is SDFT's) before the method files were
+read, so it shares neither code nor mistakes with them: no torch, no batching, no padding, no log-space tricks, loops
+where loops are clear. What was found when the two were compared, and what was changed here for it, is in
+``docs/crosscheck.md``.
 
 A reference function returns one number per optimiser step. Stop-gradient is literal: whatever a source detaches
 is read from ``Facts.fixed``, which never moves; only ``Facts.live`` follows the student's weights, so a finite
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Distributions = list[Array]
 """Per rollout, log-probabilities over the vocabulary that predict each of its tokens, [|y|, V]."""
+Reference = Callable[["Facts"], list[float]]
+"""Losses of a batch's optimiser steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,10 @@ class Facts:
     """Top-K that fits the test vocabulary (published: 128, 256, 100, 16)."""
     tau: float
     """EOPD's entropy threshold that some of these tokens exceed and some do not (published: 0.8)."""
+    temperature: float = 1.0
+    """Of the rollouts; OPSD's loss shares it (published: 1.1)."""
+    outlier: float = 10.0
+    """Uni-OPD: |log q - log t| from which a token has loss 0."""
 
     def of(self, policy: str, context: str = "plain", temperature: float = 1.0) -> list[Array]:
         """log-probability of the sampled tokens under a fixed view."""
@@ -98,6 +105,11 @@ def with_tail(logp: Array, ids: NDArray[np.intp]) -> Array:
     return np.append(logp[ids], np.log(outside))
 
 
+def renormalised(logp: Array, ids: NDArray[np.intp]) -> Array:
+    """A support's log-probabilities, rescaled to sum to 1 on it."""
+    return logp[ids] - np.log(np.exp(logp[ids]).sum())
+
+
 def clipped_forward_kl(q: Array, t: Array, cap: float = 0.05) -> float:
     """Σ_v min(t (log t − log q), cap): capped from above only."""
     return float(np.sum(np.minimum(np.exp(t) * (t - q), cap)))
@@ -106,13 +118,9 @@ def clipped_forward_kl(q: Array, t: Array, cap: float = 0.05) -> float:
 # From token losses to one number.
 
 
-def per_token(
-    f: Callable[[Array, Array], float], q: Distributions, t: Distributions
-) -> list[Array]:
+def per_token(f: Callable[[Array, Array], float], q: Distributions, t: Distributions) -> list[Array]:
     """A divergence at every position of every rollout."""
-    return [
-        np.array([f(a, b) for a, b in zip(one, other, strict=True)]) for one, other in zip(q, t, strict=True)
-    ]
+    return [np.array([f(a, b) for a, b in zip(one, other, strict=True)]) for one, other in zip(q, t, strict=True)]
 
 
 def token_mean(losses: list[Array]) -> float:
@@ -139,18 +147,14 @@ def ppo(live: Array, old: Array, advantage: Array, low: float, high: float) -> A
 # Supervision on the student's top-K (5.2: tail bucket, ids detached) or on everything.
 
 
-def student_top_k(
-    f: Facts, policy: str, context: str, trained: str = "plain"
-) -> list[Array]:
+def student_top_k(f: Facts, policy: str, context: str, trained: str = "plain") -> list[Array]:
     """KL(q‖t) over the k+1 categories of the deployed student's top-K and its tail."""
     out = []
     for q, t, now in zip(
         f.live(trained, 1.0), f.fixed(policy, context, 1.0), f.fixed("student", trained, 1.0), strict=True
     ):
         ids = [top(row, f.k) for row in now]
-        out.append(
-            np.array([reverse_kl(with_tail(q[n], i), with_tail(t[n], i)) for n, i in enumerate(ids)])
-        )
+        out.append(np.array([reverse_kl(with_tail(q[n], i), with_tail(t[n], i)) for n, i in enumerate(ids)]))
     return out
 
 
@@ -163,15 +167,27 @@ def vanilla_opd(f: Facts) -> list[float]:
 
 
 def vanilla_opd_sampled(f: Facts) -> list[float]:
-    """3.1: −[q/Π_old] A, A = log t − log Π_old, no clip. The Tinker loss sums over tokens; 6: seq-mean for all."""
-    return [
-        seq_mean(
-            [
-                -np.exp(q - old) * (t - old)
-                for q, old, t in zip(f.sampled(), f.old, f.of("teacher"), strict=True)
-            ]
-        )
-    ]
+    """0.1: −A log q with A = sg[log t − log q], whose surrogate at ratio q / sg q has the log-ratio for its value.
+
+    The blog's code takes Π_old for sg q (3.1), which is the same at one optimiser step per batch.
+    """
+    views = f.sampled(), f.of("student"), f.of("teacher")
+    return [seq_mean([-np.exp(q - now) * (t - now) for q, now, t in zip(*views, strict=True)])]
+
+
+def cell(f: Facts, *, divergence: str, granularity: str, tail: str = "tail", support: str = "student") -> list[float]:
+    """A cell of the paper's Table 7 with T(x); 5.2: support and mass outside it. seq-mean."""
+    function = {"forward_kl": forward_kl, "reverse_kl": reverse_kl, "js": jsd}[divergence]
+    live, fixed = f.live("plain", 1.0), f.fixed("teacher", "plain", 1.0)
+    ranked = f.fixed(support, "plain", 1.0)
+    if granularity == "full":
+        return [seq_mean(per_token(function, live, fixed))]
+    restrict = {"tail": with_tail, "renorm": renormalised}[tail]
+    losses = []
+    for q, t, order in zip(live, fixed, ranked, strict=True):
+        ids = [top(row, f.k) for row in order]
+        losses.append(np.array([function(restrict(q[n], i), restrict(t[n], i)) for n, i in enumerate(ids)]))
+    return [seq_mean(losses)]
 
 
 def privileged_teacher(f: Facts) -> list[float]:
@@ -249,7 +265,7 @@ def exopd(f: Facts) -> list[float]:
 
 
 def uni_opd(f: Facts) -> list[float]:
-    """3.4: balance, margin δ = 0.4 by group, mean, both sides; clip 0.2 / 0.28; |log q − log t| ≥ 10 gives 0."""
+    """3.4: balance, margin δ = 0.4 by group, mean, both sides; clip 0.2 / 0.28; |log Π_S − log t| ≥ 10 gives 0."""
     teacher = f.of("teacher")
     advantage = [t - old for t, old in zip(teacher, f.old, strict=True)]
     mean = np.array([a.mean() for a in advantage])
@@ -264,28 +280,26 @@ def uni_opd(f: Facts) -> list[float]:
             advantage[b] = advantage[b] + shift / 2 * (float(right[b]) - float(wrong[b]))
     losses = []
     for q, old, a, t, now in zip(f.sampled(), f.old, advantage, teacher, f.of("student"), strict=True):
-        losses.append(np.where(np.abs(now - t) >= 10, 0.0, ppo(q, old, a, 0.2, 0.28)))
+        losses.append(np.where(np.abs(now - t) >= f.outlier, 0.0, ppo(q, old, a, 0.2, 0.28)))
     return [seq_mean(only(losses, f.kept))]
 
 
 def sdft(f: Facts) -> list[float]:
-    """3.5: KL(Π_E(x, c)‖Π_S(x)) over V, the first 3 tokens left out, mean over a rollout's others, then over rollouts."""
+    """3.5: KL(Π_E(x, c)‖Π_S(x)) over V, first 3 tokens left out; mean over a rollout's others, over rollouts."""
     losses = per_token(forward_kl, f.live("plain", 1.0), f.fixed("ema", "privileged", 1.0))
     return [seq_mean([x[3:] for x in losses])]
 
 
 def opsd(f: Facts) -> list[float]:
-    """3.6, v3: KL_f from Π_0(x, s), each entry capped at 0.05 from above; both sides at T = 1.1; token-mean."""
-    return [
-        token_mean(
-            per_token(clipped_forward_kl, f.live("plain", 1.1), f.fixed("initial", "privileged", 1.1))
-        )
-    ]
+    """3.6, v3: KL_f from Π_0(x, s), each entry capped at 0.05 from above; both at the rollouts' T; token-mean."""
+    own = f.fixed("initial", "privileged", f.temperature)
+    return [token_mean(per_token(clipped_forward_kl, f.live("plain", f.temperature), own))]
 
 
 def opsd_v1(f: Facts) -> list[float]:
-    """3.6, v1: JSD with β = 0.5, no cap; T = 1.1; token-mean."""
-    return [token_mean(per_token(jsd, f.live("plain", 1.1), f.fixed("initial", "privileged", 1.1)))]
+    """3.6, v1: JSD with β = 0.5, no cap; both at the rollouts' T; token-mean."""
+    own = f.fixed("initial", "privileged", f.temperature)
+    return [token_mean(per_token(jsd, f.live("plain", f.temperature), own))]
 
 
 def sdpo(f: Facts) -> list[float]:
@@ -319,13 +333,18 @@ def eopd(f: Facts) -> list[float]:
 
 
 def tip(f: Facts) -> list[float]:
-    """3.9: KL_r over V on the top half of the tokens by ĥ + δ̂ − ĥδ̂, min–max over the batch; mean over those."""
+    """3.9: KL_r over V on the top half of the tokens by ĥ + δ̂ − ĥδ̂, min–max over the batch; mean over those.
+
+    Half is rounded up, and tokens that tie at the border all stay: the first tokens of two rollouts of one prompt
+    always tie. Neither is said in the source.
+    """
     now, t = f.fixed("student", "plain", 1.0), f.fixed("teacher", "plain", 1.0)
     h = np.concatenate([[entropy(row) for row in d] for d in now])
     delta = np.concatenate(per_token(reverse_kl, now, t))
     h, delta = ((x - x.min()) / (x.max() - x.min()) for x in (h, delta))
     score = h + delta - h * delta
-    chosen = top(score, int(np.ceil(0.5 * len(score))))
+    border = np.sort(score)[::-1][int(np.ceil(0.5 * len(score))) - 1]
+    chosen = score >= border - 1e-12
     return [float(np.concatenate(per_token(reverse_kl, f.live("plain", 1.0), t))[chosen].mean())]
 
 
@@ -349,9 +368,14 @@ def dapd(f: Facts) -> list[float]:
     return [total]
 
 
-def sft(f: Facts) -> list[float]:
-    """4: −log q(y_n) on the given responses, token-mean."""
+def likelihood(f: Facts) -> list[float]:
+    """4, SeqKD: −log q(y_n) on the given responses, token-mean."""
     return [-token_mean(f.sampled())]
+
+
+def sft(f: Facts) -> list[float]:
+    """4, SFT: −(1/N) Σ log q(y*_n), y* verified responses of the teacher: the others are no labels."""
+    return [-token_mean(only(f.sampled(), f.reward == 1))]
 
 
 def gkd(f: Facts) -> list[float]:
@@ -363,7 +387,8 @@ def minillm(f: Facts) -> list[float]:
     """4: Σ_v q (log q − log t) plus clipped PG whose return is the mean of log(t/Π_old) over the tokens after n.
 
     The mixture sampler and the pre-training loss concern no fixed rollout of the student. Section 4 does not say
-    how tokens are averaged: token-mean is our reading.
+    how tokens are averaged; the authors' code (microsoft/LMOps, minillm/minillm/losses.py) divides both terms by
+    the number of tokens.
     """
     single = per_token(reverse_kl, f.live("plain", 1.0), f.fixed("teacher", "plain", 1.0))
     losses = []
@@ -375,19 +400,23 @@ def minillm(f: Facts) -> list[float]:
 
 
 def grpo(f: Facts) -> list[float]:
-    """4: A = (R − mean)/std over a prompt's rollouts, clip 0.2, 1/|y|, mean over rollouts; no KL (β = 0)."""
+    """4: A = (R − mean)/std over a prompt's rollouts, clip 0.2, 1/|y|, mean over rollouts; no KL (β = 0).
+
+    The source does not say which standard deviation; this one divides by G − 1, as ports do.
+    """
     losses = []
     for b, (q, old) in enumerate(zip(f.sampled(), f.old, strict=True)):
         peers = f.reward[f.group == f.group[b]]
-        a = 0.0 if peers.std() == 0 else (f.reward[b] - peers.mean()) / peers.std()
+        std = peers.std(ddof=1)
+        a = 0.0 if std == 0 else (f.reward[b] - peers.mean()) / std
         losses.append(ppo(q, old, np.full(len(q), a), 0.2, 0.2))
     return [seq_mean(losses)]
 
 
-METHODS: Mapping[str, Callable[[Facts], list[float]]] = {
+METHODS: Mapping[str, Reference] = {
     "sft": sft,
-    "sft_oracle": sft,
-    "seqkd": sft,
+    "sft_oracle": likelihood,
+    "seqkd": likelihood,
     "gkd": gkd,
     "minillm": minillm,
     "grpo": grpo,

@@ -72,7 +72,6 @@ def save(folder: Path, step: int, *, weights: Mapping[str, Tensor], state: Mappi
         except BaseException:
             _remove(part)
             raise
-    storage.sync_folder(folder)
     _thin(folder, step)
     return Checkpoint(step, final)
 

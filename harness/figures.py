@@ -26,12 +26,15 @@ HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "++++", "oooo")
 INK = "#222222"
 BAR_WIDTH = 0.72
 """Of the distance between two bars."""
-GUTTER = 0.85
-"""Room right of a panel's bars for the names of its lines, in bars."""
+GUTTER = 0.8
+"""Inches right of a panel's bars, for the names of its lines."""
 PER_ROW, WIDEST = 3, 13.0
 """At most so many panels side by side, and so many inches."""
-BAR_INCHES, PANEL_INCHES, LINE_INCHES = 0.95, 2.5, 0.145
-"""Width of a bar's place, height of a panel, height of a line of small text."""
+BAR_INCHES, DENSE_BAR_INCHES = 0.95, 0.42
+"""Width of a bar's place, and where there are more than ``DENSE`` bars, whose labels then stand upright."""
+DENSE = 12
+PANEL_INCHES, LINE_INCHES, CHARACTER_INCHES = 2.5, 0.145, 0.06
+"""Height of a panel, height of a line of small text, width of a character of it."""
 SMALL = 7.5
 """Points of small text."""
 CHARACTERS_PER_INCH = 15.5
@@ -91,7 +94,7 @@ def grouped_bars(groups: Sequence[Group], *, title: str, axis: str, caption: str
         axes = figure.subplots(layout.rows, layout.columns, sharey=True, squeeze=False).ravel()
         styles = _styles(groups)
         for ax, group in zip(axes, groups, strict=False):
-            _draw_group(ax, group, styles)
+            _draw_group(ax, group, styles, upright=_is_dense(groups))
         for ax in axes[len(groups) :]:
             ax.remove()
         for ax in axes[:: layout.columns]:
@@ -118,13 +121,15 @@ class Layout:
 
 
 def _layout(groups: Sequence[Group], caption: str) -> Layout:
-    bars = max(len(group.bars) + _gutter(group) for group in groups)
-    columns = max(1, min(PER_ROW, len(groups), int(WIDEST / (BAR_INCHES * bars))))
+    dense = _is_dense(groups)
+    panel = max((DENSE_BAR_INCHES if dense else BAR_INCHES) * len(g.bars) + _gutter(g) for g in groups)
+    columns = max(1, min(PER_ROW, len(groups), int(WIDEST / panel)))
     rows = -(-len(groups) // columns)
-    width = max(6.5, columns * BAR_INCHES * bars + 0.8)
+    width = max(6.5, columns * panel + 0.8)
     lines = textwrap.wrap(caption, int(CHARACTERS_PER_INCH * width))
-    tick_lines = max(_tick(bar).count("\n") + 1 for group in groups for bar in group.bars)
-    ticks, foot = 0.15 + LINE_INCHES * tick_lines, 0.25 + LINE_INCHES * len(lines)
+    labels = [_tick(bar, upright=dense) for group in groups for bar in group.bars]
+    high = max(map(len, labels)) * CHARACTER_INCHES if dense else max(_lines(label) for label in labels) * LINE_INCHES
+    ticks, foot = 0.15 + high, 0.25 + LINE_INCHES * len(lines)
     return Layout(
         columns=columns,
         rows=rows,
@@ -207,19 +212,20 @@ def _limits(groups: Sequence[Group]) -> tuple[float, float]:
     return (low - room if low < 0 else 0.0), high + room
 
 
-def _draw_group(ax: Axes, group: Group, styles: dict[str, tuple[str, str]]) -> None:
+def _draw_group(ax: Axes, group: Group, styles: dict[str, tuple[str, str]], *, upright: bool) -> None:
     ax.set_title(group.title, fontsize=9.5)
     for x, bar in enumerate(group.bars):
         if bar.mean is None:
             _draw_reason(ax, x, bar)
         else:
             _draw_bar(ax, x, bar, bar.mean, *styles[bar.label])
-    right = len(group.bars) - 0.4 + _gutter(group)
+    gutter_bars = _gutter(group) / (DENSE_BAR_INCHES if upright else BAR_INCHES)
+    right = len(group.bars) - 0.4 + gutter_bars
     for i, reference in enumerate(group.references):
         _draw_reference(ax, right, reference, dashes=((4, 2), (1, 1.5))[i % 2])
     ax.set_xlim(-0.6, right)
-    ax.set_xticks(range(len(group.bars)), [_tick(bar) for bar in group.bars], fontsize=SMALL)
-    ax.tick_params(axis="x", length=0)
+    ax.set_xticks(range(len(group.bars)), [_tick(bar, upright=upright) for bar in group.bars], fontsize=SMALL)
+    ax.tick_params(axis="x", length=0, labelrotation=90 if upright else 0)
     ax.tick_params(axis="y", labelsize=8)
     ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     ax.set_axisbelow(True)
@@ -283,9 +289,18 @@ def _draw_bar(ax: Axes, x: int, bar: Bar, mean: float, colour: str, hatch: str) 
         )
 
 
-def _tick(bar: Bar) -> str:
-    """The method, its number, and what must be known of it, a line each."""
+def _is_dense(groups: Sequence[Group]) -> bool:
+    return max(len(group.bars) for group in groups) > DENSE
+
+
+def _lines(label: str) -> int:
+    return label.count("\n") + 1
+
+
+def _tick(bar: Bar, *, upright: bool) -> str:
+    """The method, its number, and what must be known of it: a line each, or one upright line."""
     number = "" if bar.mean is None else f"{bar.mean:.1f}" + ("" if bar.half is None else f" ±{bar.half:.1f}")
-    label = "\n".join(textwrap.wrap(bar.label, 14))
-    note = "\n".join(textwrap.wrap(bar.note, 16)) if bar.mean is not None else ""
-    return "\n".join(filter(None, (label, number, note)))
+    note = bar.note if bar.mean is not None else ""
+    if upright:
+        return "  ".join(filter(None, (bar.label, number, note)))
+    return "\n".join((*textwrap.wrap(bar.label, 14), *filter(None, (number,)), *textwrap.wrap(note, 16)))

@@ -92,9 +92,7 @@ class Worker:
     started: float = 0.0
 
 
-def launch(
-    plan: Sequence[PlannedRun], options: Options, *, console: Console, target: str = TARGET
-) -> LaunchReport:
+def launch(plan: Sequence[PlannedRun], options: Options, *, console: Console, target: str = TARGET) -> LaunchReport:
     """Does what is missing of ``plan`` on ``options.jobs`` processes; a failing run does not stop the others.
 
     ``--force`` does all of it anew. Ctrl-C ends the workers and rises; every finished step is kept.

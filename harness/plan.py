@@ -102,9 +102,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _planned_run(
-    folder: RunFolder, wanted: tuple[Evaluation, ...], rates: Rates, profile: Profile
-) -> PlannedRun:
+def _planned_run(folder: RunFolder, wanted: tuple[Evaluation, ...], rates: Rates, profile: Profile) -> PlannedRun:
     spec = folder.spec
     state = folder.state(wanted)
     if state is RunState.DONE:

@@ -106,17 +106,12 @@ def _environments(folders: Sequence[RunFolder]) -> list[dict[str, Any]]:
         if (path := folder.path / "environment.json").exists()
         for record in storage.read_json(path)
     )
-    return [
-        {"runs": count, **json.loads(text)}
-        for text, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))
-    ]
+    return [{"runs": count, **json.loads(text)} for text, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))]
 
 
 def _write_readme(out: Path, suite: Suite, options: Options, folders: Sequence[RunFolder]) -> Path:
     environments = _environments(folders)
-    commits = sorted(
-        {f"{str(e['commit'])[:10]}{' with changes' if e['dirty'] else ''}" for e in environments}
-    )
+    commits = sorted({f"{str(e['commit'])[:10]}{' with changes' if e['dirty'] else ''}" for e in environments})
     machines = sorted({f"{e['machine']['processor']}, {e['machine']['system']}" for e in environments})
     trained = [f.spec for f in folders if f.spec.method]
     methods = sorted({s.method.name for s in trained if s.method})

@@ -68,9 +68,7 @@ def compare(rows: DataFrame, published: DataFrame) -> RichTable:
     from rich.table import Table as RichTable
 
     pairs = _pairs(results.last_step(rows), results.last_step(published))
-    out = RichTable(
-        title="this machine beside the published rows", caption=_agreement(pairs), title_justify="left"
-    )
+    out = RichTable(title="this machine beside the published rows", caption=_agreement(pairs), title_justify="left")
     for name in ("method", "trained on", "benchmark"):
         out.add_column(name)
     for name in ("seeds", "here, %", "published, %", "difference"):

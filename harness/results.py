@@ -59,9 +59,7 @@ def load(
     """
     if source == "paper":
         if not isinstance(suite, HasPaperRows):
-            raise HarnessError(
-                f"suite {suite.name}: the paper states no numbers for it; use --from runs or published"
-            )
+            raise HarnessError(f"suite {suite.name}: the paper states no numbers for it; use --from runs or published")
         return suite.paper_rows(options), cost_frame([])
     specs = {spec.id: spec for spec in suite.runs(profile, options)}
     if source == "runs":
@@ -107,9 +105,7 @@ def by_seed(lines: Sequence[Mapping[str, Any]], column: str) -> dict[int, Any]:
     values = {line["seed"]: line[column] for line in lines}
     if len(values) < len(lines):
         runs = ", ".join(sorted({line["run"] for line in lines}))
-        raise HarnessError(
-            f"two values for one seed among {runs}: select one setting before averaging over seeds"
-        )
+        raise HarnessError(f"two values for one seed among {runs}: select one setting before averaging over seeds")
     return values
 
 

@@ -99,9 +99,7 @@ def sample(
     ids_PL, mask_PL = (x.to(model.device) for x in left_pad(prompts, pad_id))
     prompt_of_B = torch.arange(len(prompts), device=model.device).repeat_interleave(rollouts_per_prompt)
     B = len(prompt_of_B)
-    noise_BT = torch.rand(
-        (B, max_new_tokens), generator=generator, dtype=torch.float64, device=generator.device
-    )
+    noise_BT = torch.rand((B, max_new_tokens), generator=generator, dtype=torch.float64, device=generator.device)
     ids_TB = torch.full((max_new_tokens, B), -1, device=model.device)
     logp_TB = torch.zeros((max_new_tokens, B), device=model.device)
     eos_E = torch.tensor(eos_ids, device=model.device)
@@ -328,9 +326,7 @@ class _RoomyLayer(DynamicLayer):
             self._buffers += (buffer,)
 
 
-def _special_ids(
-    tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None = None
-) -> tuple[list[int], int]:
+def _special_ids(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None = None) -> tuple[list[int], int]:
     """EOS ids, the tokenizer's own first, and the padding id."""
     extra: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     listed: list[Any] = [tokenizer.eos_token_id, *(extra if isinstance(extra, (list, tuple)) else [extra])]

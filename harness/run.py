@@ -32,13 +32,21 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) ->
     with folder.lock():
         folder.prepare()
         fault = ""
-        if folder.last_step() != folder.spec.steps:
+        if not is_trained(folder):
             fault = train(folder, prepare(folder.spec), report)
         start = time.perf_counter()
         evaluate_missing(folder, evaluations)
         write_cost(folder, time.perf_counter() - start)
         folder.mark_done(evaluations)
     return fault
+
+
+def is_trained(folder: RunFolder) -> bool:
+    """Whether the last checkpoint is there and whole; a damaged one is trained again from the one before."""
+    if folder.spec.is_reference:
+        return True
+    found, _ = checkpoint.latest_valid(folder.checkpoints)
+    return found is not None and found.step == folder.spec.steps
 
 
 def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:

@@ -194,9 +194,7 @@ class RunFolder:
             HarnessError: a wanted evaluation has no row.
         """
         if missing := self.missing(wanted):
-            names = ", ".join(
-                f"{e.benchmark}@{e.version} {e.decoding} step {e.at(self.spec)}" for e in missing
-            )
+            names = ", ".join(f"{e.benchmark}@{e.version} {e.decoding} step {e.at(self.spec)}" for e in missing)
             raise HarnessError(f"run {self.spec.id} is not done, it has no rows of {names}: evaluate it")
         storage.write_json_atomic(self._done, {"rows_sha256": self._rows_sha256()})
 

@@ -78,9 +78,7 @@ class StepRecord:
 
 def plain_prompts(rollouts: RolloutBatch) -> Prompts:
     """The context the rollouts were sampled from."""
-    return Prompts(
-        ids_QL=rollouts.prompt_ids_PL, mask_QL=rollouts.prompt_mask_PL, row_of_B=rollouts.prompt_of_B
-    )
+    return Prompts(ids_QL=rollouts.prompt_ids_PL, mask_QL=rollouts.prompt_mask_PL, row_of_B=rollouts.prompt_of_B)
 
 
 def score_views(
@@ -165,21 +163,45 @@ def gradient_pass(
     total = torch.zeros((), dtype=torch.float64)
     diagnostics: dict[str, Tensor] = {}
     for i, (term, coefficient_BT) in enumerate(zip(method.terms, coefficients_BT, strict=True)):
-        rows = torch.nonzero((coefficient_BT != 0).any(-1)).squeeze(-1).to(mask_BT.device)
+        used_BT = (coefficient_BT != 0).to(mask_BT.device)
+        rows = torch.nonzero(used_BT.any(-1)).squeeze(-1)
         for start in range(0, len(rows), microbatch):
             part = rows[start : start + microbatch]
-            loss_N, entropy_N = _term_gradient(
-                method, term, models, batch, scores, assignment, coefficient_BT, part, diagnostics
-            )
-            mask_part = mask_BT[part]
-            laid_out_BT = torch.zeros_like(loss_BT[part]).masked_scatter(mask_part, loss_N.to(dtype))
-            loss_BT[part] += term.weight * laid_out_BT
-            total += (coefficient_BT[part.cpu()] * laid_out_BT.cpu().double()).sum()
+            tokens = _Tokens.of(batch, assignment, coefficient_BT, used_BT, part)
+            loss_N, entropy_N = _term_gradient(method, term, models, batch, scores, tokens, diagnostics)
+            total += (tokens.weight_N.cpu().double() * loss_N.cpu().double()).sum()
+            used_part = used_BT[part]
+            loss_BT[part] += term.weight * torch.zeros_like(loss_BT[part]).masked_scatter(used_part, loss_N.to(dtype))
             if i == 0:
-                entropy_BT[part] = entropy_BT[part].masked_scatter(mask_part, entropy_N.to(dtype))
-    return PassRecord(
-        loss=total, loss_BT=loss_BT.cpu(), entropy_BT=entropy_BT.cpu(), diagnostics=diagnostics
-    )
+                entropy_BT[part] = entropy_BT[part].masked_scatter(used_part, entropy_N.to(dtype))
+    return PassRecord(loss=total, loss_BT=loss_BT.cpu(), entropy_BT=entropy_BT.cpu(), diagnostics=diagnostics)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tokens:
+    """The tokens of some rollouts that enter one term; no other token is computed, so none can spoil the sum."""
+
+    rows: Tensor
+    used_BT: Tensor
+    ids_N: Tensor
+    weight_N: Tensor
+    fields: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, batch: Batch, assignment: Assignment, coefficient_BT: Tensor, used_BT: Tensor, rows: Tensor) -> _Tokens:
+        used_rows_BT = used_BT[rows]
+        on_cpu, rows_on_cpu = used_rows_BT.cpu(), rows.cpu()
+
+        def flat(value_BT: Tensor) -> Tensor:
+            return value_BT[rows_on_cpu][on_cpu].to(rows.device)
+
+        return cls(
+            rows=rows,
+            used_BT=used_rows_BT,
+            ids_N=batch.rollouts.response_ids_BT[rows][used_rows_BT],
+            weight_N=flat(coefficient_BT),
+            fields={k: flat(v) for k, v in assignment.fields.items()},
+        )
 
 
 def _term_gradient(
@@ -188,46 +210,36 @@ def _term_gradient(
     models: Mapping[Policy, PreTrainedModel],
     batch: Batch,
     scores: Mapping[View, Scores],
-    assignment: Assignment,
-    coefficient_BT: Tensor,
-    rows: Tensor,
+    tokens: _Tokens,
     diagnostics: dict[str, Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """One term on some rollouts: forward, chunked loss, one backward through the network.
+    """One term on some tokens: forward, chunked loss, one backward through the network.
 
     Returns losses and entropies, [N] each, and adds to ``diagnostics``.
     """
     student = models[Policy.STUDENT]
-    ids_BT, mask_BT = batch.rollouts.response_ids_BT[rows], batch.rollouts.mask_BT[rows]
-    hidden_ND = response_hidden(student, batch.contexts[term.trained.context].select(rows), ids_BT)[mask_BT]
+    prompts = batch.contexts[term.trained.context].select(tokens.rows)
+    hidden_ND = response_hidden(student, prompts, batch.rollouts.response_ids_BT[tokens.rows])[tokens.used_BT]
     # The loss reaches this leaf chunk by chunk; the network is walked backward once, at the end.
     leaf_ND = hidden_ND.detach().requires_grad_()
-    tokens_N = ids_BT[mask_BT]
-    device = tokens_N.device
-    weight_N = coefficient_BT[rows.cpu()][mask_BT.cpu()].to(device=device, dtype=hidden_ND.dtype)
-    fields = {k: v[rows.cpu()][mask_BT.cpu()].to(device) for k, v in assignment.fields.items()}
+    here = {view: _select(s, tokens.rows) for view, s in scores.items()}
     losses, entropies = [], []
-    for part in chunks(len(tokens_N), vocabulary_size(student)):
-        views = {
-            v: _source_view(models, v, _select(s, rows), mask_BT, tokens_N, part) for v, s in scores.items()
-        }
+    for part in chunks(len(tokens.ids_N), vocabulary_size(student)):
+        views = {v: _source_view(models, v, s, tokens.used_BT, tokens.ids_N, part) for v, s in here.items()}
         views[term.trained] = TokenView(
-            tokens_N=tokens_N[part],
+            tokens_N=tokens.ids_N[part],
             hidden_ND=leaf_ND[part],
             head=output_layer(student),
             temperature=term.trained.temperature,
         )
-        part_fields = {k: v[part] for k, v in fields.items()}
-        loss_N = method.token_loss(term, views, part_fields)
-        # A token outside the mask may hold inf or nan (a clipped ratio, say): it must not reach the sum.
-        kept_N = torch.where(weight_N[part] != 0, loss_N, torch.zeros_like(loss_N))
-        (kept_N * weight_N[part]).sum().backward()
-        losses.append(kept_N.detach())
+        fields = {k: v[part] for k, v in tokens.fields.items()}
+        loss_N = method.token_loss(term, views, fields)
+        (loss_N * tokens.weight_N[part].to(loss_N.dtype)).sum().backward()
+        losses.append(loss_N.detach())
         with torch.no_grad():
             entropies.append(views[term.trained].entropy_N)
-            for name, value_N in method.diagnostics(term, views, part_fields).items():
-                kept = value_N[weight_N[part] != 0].double()
-                more = torch.tensor([float(kept.sum()), float(len(kept))], dtype=torch.float64)
+            for name, value_N in method.diagnostics(term, views, fields).items():
+                more = torch.tensor([float(value_N.sum()), float(len(value_N))], dtype=torch.float64)
                 diagnostics[name] = diagnostics.get(name, torch.zeros_like(more)) + more
     if leaf_ND.grad is not None:
         hidden_ND.backward(leaf_ND.grad)

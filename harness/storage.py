@@ -42,15 +42,6 @@ def _is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes renames inside ``folder`` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write_text_atomic(path: Path, text: str) -> None:
     """Writes beside ``path``, syncs, renames: a reader sees the old text or the new, never a part.
 
@@ -69,7 +60,6 @@ def write_text_atomic(path: Path, text: str) -> None:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-    sync_folder(path.parent)
 
 
 def write_json_atomic(path: Path, value: Any) -> None:

@@ -192,9 +192,7 @@ def to_csv(table: Table) -> str:
     keys = [f"{c.key}{part}" for c in table.columns for part in ("", "_half", "_n", "_note")]
     writer.writerow([table.block_header, table.label_header, *keys])
     for line in table.lines:
-        writer.writerow(
-            [line.block, line.label, *(field for cell in line.cells for field in _csv_fields(cell))]
-        )
+        writer.writerow([line.block, line.label, *(field for cell in line.cells for field in _csv_fields(cell))])
     return out.getvalue()
 
 
@@ -273,9 +271,7 @@ def _number(value: float, kind: Kind) -> str:
     return f"{rounded:+.1f}" if kind is Kind.DIFFERENCE else f"{rounded:.1f}"
 
 
-def _seed_notes(
-    values: Mapping[int, float], states: Mapping[int, str], collapsed: Set[int]
-) -> tuple[str, ...]:
+def _seed_notes(values: Mapping[int, float], states: Mapping[int, str], collapsed: Set[int]) -> tuple[str, ...]:
     notes: list[str] = []
     lacking = {seed: state for seed, state in states.items() if seed not in values}
     if lacking:

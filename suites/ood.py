@@ -152,9 +152,7 @@ def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
         return TRAIN_DOMAINS
     if options.train_domains == "all":
         return tuple(dict.fromkeys((*TRAIN_DOMAINS, *known)))
-    return tuple(
-        dict.fromkeys(registry.lookup("training domain", name, known) for name in options.train_domains)
-    )
+    return tuple(dict.fromkeys(registry.lookup("training domain", name, known) for name in options.train_domains))
 
 
 def asked(profile: Profile) -> tuple[str, ...]:
@@ -357,9 +355,7 @@ def _difference(scores: Scores, trained: str, tested: str, method: str) -> Diffe
     return statistics.paired_difference(own, base)
 
 
-def _difference_cells(
-    method: str, score: Cell, difference: Difference | None, p: float | None
-) -> tuple[Cell, Cell]:
+def _difference_cells(method: str, score: Cell, difference: Difference | None, p: float | None) -> tuple[Cell, Cell]:
     if method == BASELINE:
         return Cell(missing="baseline"), Cell()
     if difference is None:
@@ -405,9 +401,7 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
         caption=caption(scores, decoding, metric),
         block_header="trained on",
         label_header="method",
-        columns=tuple(
-            Column(key=m.benchmark, header=_header(m.benchmark, scores.profile.name)) for m in measures
-        ),
+        columns=tuple(Column(key=m.benchmark, header=_header(m.benchmark, scores.profile.name)) for m in measures),
         lines=tuple(lines),
         partial=scores.partial,
     )
@@ -457,11 +451,7 @@ def lead_table(scores: Scores) -> Table:
 def _lead(scores: Scores, trained: str, tested: str) -> Cell:
     measure = scores.target(tested)
     own = scores.cell(SUBJECT, trained, measure)
-    means = {
-        rival: mean
-        for rival in scores.rivals
-        if (mean := scores.cell(rival, trained, measure).value) is not None
-    }
+    means = {rival: mean for rival in scores.rivals if (mean := scores.cell(rival, trained, measure).value) is not None}
     if own.value is None or not means:
         return Cell(missing=own.missing or "no other method done")
     best = max(means, key=lambda rival: means[rival])
@@ -524,9 +514,7 @@ def paper_table(rows: DataFrame) -> Table:
         label_header="method",
         columns=(Column(key=LEAD, header="lead over the second best, points", kind=Kind.DIFFERENCE),),
         lines=tuple(
-            Line(
-                block=block, label=registry.methods()[SUBJECT].label, cells=(Cell(value=lead),), ranked=False
-            )
+            Line(block=block, label=registry.methods()[SUBJECT].label, cells=(Cell(value=lead),), ranked=False)
             for block, lead in _paper_leads(rows).items()
         ),
     )
@@ -547,9 +535,7 @@ def paper_figure(rows: DataFrame) -> Figure:
 
 def _paper_leads(rows: DataFrame) -> dict[str, float]:
     """Points by direction."""
-    return {
-        direction(row["train_domains"], row["benchmark"]): 100 * row["value"] for row in results.records(rows)
-    }
+    return {direction(row["train_domains"], row["benchmark"]): 100 * row["value"] for row in results.records(rows)}
 
 
 def paper_sentence(options: Options) -> str:
@@ -590,9 +576,7 @@ def _overrides(scores: Scores) -> list[str]:
     profile = scores.profile
     labels: dict[tuple[str, str], list[str]] = {}
     for name, entry in scores.methods.items():
-        settings = ", ".join(
-            f"{key} = {value}" for key, value in profile.method_overrides.get(name, {}).items()
-        )
+        settings = ", ".join(f"{key} = {value}" for key, value in profile.method_overrides.get(name, {}).items())
         if settings:
             labels.setdefault((settings, profile.override_reasons[name]), []).append(entry.label)
     return [

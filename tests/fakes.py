@@ -117,9 +117,7 @@ def spec(*, seed: int = 0, steps: int = 10, method: str = "vanilla_opd", start: 
     )
 
 
-def row(
-    spec: RunSpec, evaluation: Evaluation = LAST, *, value: float = 0.5, metric: str = "exact_answer"
-) -> Row:
+def row(spec: RunSpec, evaluation: Evaluation = LAST, *, value: float = 0.5, metric: str = "exact_answer") -> Row:
     return Row(
         run=spec.id,
         method=spec.method.name if spec.method else "student",

@@ -118,9 +118,7 @@ def options(root: Path, **changes: object) -> Options:
     if not published.exists():
         (published / "paper").mkdir(parents=True)
         source = Options(suite="ood").published / "paper" / "figure7b.csv"
-        (published / "paper" / "figure7b.csv").write_text(
-            source.read_text(encoding="utf-8"), encoding="utf-8"
-        )
+        (published / "paper" / "figure7b.csv").write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     return Options(suite="ood", **{"results": root, "published": published, **changes})  # type: ignore[arg-type]
 
 

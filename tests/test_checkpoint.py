@@ -174,9 +174,7 @@ def test_absent_step_is_not_evaluated(folder: Path) -> None:
         checkpoint.at_step(folder, 5)
 
 
-def test_save_stopped_before_the_rename_leaves_the_old_ones(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_save_stopped_before_the_rename_leaves_the_old_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(source: Any, target: Any) -> None:
         if Path(target).name == "step-000030":
             raise KeyboardInterrupt

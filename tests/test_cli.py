@@ -103,9 +103,7 @@ def test_seeds(text: str, seeds: tuple[int, ...]) -> None:
         ["--from", "memory"],
     ],
 )
-def test_wrong_values_are_one_line_and_end_with_2(
-    flags: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_values_are_one_line_and_end_with_2(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["run", "--suite", "ood", *flags])
     assert ended.value.code == 2
@@ -181,9 +179,7 @@ def test_run_shows_everything_and_the_second_time_trains_nothing(
         assert str(reports / name) in text
     assert "no comparison with published rows: no published rows at " in text
     assert "installation 1.5 min, training 0.0 min, evaluation 0.0 min" in text
-    metrics = {
-        folder.path: folder.metrics.read_bytes() for folder in folders(fake) if folder.metrics.exists()
-    }
+    metrics = {folder.path: folder.metrics.read_bytes() for folder in folders(fake) if folder.metrics.exists()}
     assert dopd("run", fake, "--jobs", "2") == 0
     assert "3 runs: 3 done; nothing to do" in capsys.readouterr().out
     assert metrics == {path: (path / "metrics.jsonl").read_bytes() for path in metrics}
@@ -198,9 +194,7 @@ def test_more_seeds_train_only_the_new_one(fake: Path, capsys: pytest.CaptureFix
     assert "[1/1] vanilla-opd-big-small-coding-seed1-" in text
 
 
-def test_failed_run_ends_with_1_after_the_others_are_shown(
-    fake: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failed_run_ends_with_1_after_the_others_are_shown(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake, "--methods", "dopd", "--seeds", f"0,{BUG}") == 1
     captured = capsys.readouterr()
     assert "Table 0" in captured.out
@@ -235,9 +229,7 @@ def test_evaluate_trains_nothing(fake: Path, capsys: pytest.CaptureFixture[str])
     assert len(list(folders(fake))) == 2
 
 
-def test_table_and_figure_of_published_rows_stand_apart(
-    fake: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_table_and_figure_of_published_rows_stand_apart(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake) == 0
     assert dopd("publish", fake) == 0
     published = fake.parent / "published" / "fake" / "fake"
@@ -287,10 +279,7 @@ def test_interrupt_says_what_to_do_and_ends_with_130(
 
     monkeypatch.setattr(launcher, "launch", interrupt)
     assert dopd("run", fake) == 130
-    assert (
-        capsys.readouterr().err
-        == "dopd: interrupted; every finished step is kept, the same command goes on\n"
-    )
+    assert capsys.readouterr().err == "dopd: interrupted; every finished step is kept, the same command goes on\n"
 
 
 def test_export_writes_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -339,6 +328,4 @@ def test_states_are_seen_by_folder_and_publish_alike(fake: Path) -> None:
     assert dopd("run", fake) == 0
     for spec in FakeSuite().runs(PROFILE, Options(suite="fake")):
         assert RunFolder(fake, spec).state((LAST,)) is RunState.DONE
-    assert publish.publish(
-        FakeSuite(), PROFILE, Options(suite="fake", results=fake, published=fake.parent / "p")
-    )
+    assert publish.publish(FakeSuite(), PROFILE, Options(suite="fake", results=fake, published=fake.parent / "p"))

@@ -46,8 +46,7 @@ def options(root: Path, *, jobs: int = 2, minutes: float | None = None, force: b
 
 def planned(root: Path, specs: list[RunSpec]) -> list[PlannedRun]:
     return [
-        PlannedRun(spec=s, state=RunFolder(root, s).state((LAST,)), wanted=(LAST,), estimate_seconds=1.0)
-        for s in specs
+        PlannedRun(spec=s, state=RunFolder(root, s).state((LAST,)), wanted=(LAST,), estimate_seconds=1.0) for s in specs
     ]
 
 
@@ -63,9 +62,7 @@ def states(root: Path, specs: list[RunSpec]) -> list[RunState]:
     return [RunFolder(root, each).state((LAST,)) for each in specs]
 
 
-def test_runs_end_done_with_lines_remarks_and_one_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_end_done_with_lines_remarks_and_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     specs = [spec(seed=seed) for seed in range(3)]
     ended = launch(tmp_path, specs)
@@ -178,9 +175,7 @@ def test_run_done_by_another_process_meanwhile_is_not_trained_again(tmp_path: Pa
 
 
 def test_full_disk_is_told_before_anything_starts(tmp_path: Path) -> None:
-    with pytest.raises(
-        HarnessError, match=r"1 runs need about 1000000000000 MB .* are free: free space"
-    ) as error:
+    with pytest.raises(HarnessError, match=r"1 runs need about 1000000000000 MB .* are free: free space") as error:
         launch(tmp_path, [spec()], profile="unreachable")
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
@@ -236,9 +231,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
-def test_stopped_launcher_takes_its_workers_along_and_the_run_goes_on(
-    tmp_path: Path, how: signal.Signals
-) -> None:
+def test_stopped_launcher_takes_its_workers_along_and_the_run_goes_on(tmp_path: Path, how: signal.Signals) -> None:
     """The worker sleeps for a minute; the lock must be free long before, and its checkpoint of use."""
     script = tmp_path / "slow_launch.py"
     script.write_text(SLOW_LAUNCH)

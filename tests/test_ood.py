@@ -15,13 +15,13 @@ from synthetic import PROFILE, SUITE, frames, make_done, options, score, specs
 
 from harness import publish, registry, report, results, tables
 from harness.config import RunSpec
+from harness.embedded.tokenizer import WORDS
 from harness.suite import Evaluation, Options
 from harness.tables import Cell, Kind, Shade, Table
 from harness.types import HarnessError
 from suites import ood, profiles
 
 ROOT = Path(__file__).resolve().parent.parent
-K = profiles.EMBEDDED.method_overrides["dopd"]["k"]
 GOLDEN = Path(__file__).parent / "golden" / "ood.md"
 HALF = 4.302652729911275 * 2 / math.sqrt(3)
 """Of three seeds that lie 2 points apart: t(2) * deviation 2 / sqrt(3) = 4.968 points."""
@@ -45,14 +45,9 @@ def test_default_matrix_is_24_runs_and_two_references(tmp_path: Path) -> None:
     assert len(planned) == 26 and len(trained) == 24 and len({spec.id for spec in planned}) == 26
     assert [spec.student for spec in planned[:2]] == [PROFILE.student, PROFILE.teacher]
     assert {(s.method.name, s.data.domains, s.seed) for s in trained if s.method and s.data} == {
-        (method, (domain,), seed)
-        for method in ood.METHODS
-        for domain in ("coding", "reasoning")
-        for seed in range(3)
+        (method, (domain,), seed) for method in ood.METHODS for domain in ("coding", "reasoning") for seed in range(3)
     }
-    assert [spec.seed for spec in trained] == [0] * 8 + [1] * 8 + [
-        2
-    ] * 8  # a cut-off plan compares all methods
+    assert [spec.seed for spec in trained] == [0] * 8 + [1] * 8 + [2] * 8  # a cut-off plan compares all methods
 
 
 def test_full_matrix_adds_every_method_and_general(tmp_path: Path) -> None:
@@ -82,9 +77,7 @@ def test_every_run_is_asked_everything_at_its_last_step(tmp_path: Path) -> None:
         assert len(wanted) == len(set(wanted)) == 12
         assert {e.step for e in wanted} == {"last"} and {e.decoding for e in wanted} == {"greedy", "sample4"}
         assert {e.benchmark for e in wanted} == {
-            f"embedded_{domain}{hard}"
-            for domain in ("general", "reasoning", "coding")
-            for hard in ("", "_hard")
+            f"embedded_{domain}{hard}" for domain in ("general", "reasoning", "coding") for hard in ("", "_hard")
         }
 
 
@@ -128,9 +121,7 @@ def test_main_table_by_hand(tmp_path: Path) -> None:
     assert (dopd["score"].rank, vanilla["score"].rank) == (1, 2)
     assert dopd["score"].shade is Shade.OVER_HALF  # 80 % of the gap
     # Every seed moves both alike, so the difference is 4 without spread: an interval of width 0, no test.
-    assert dopd["difference"].value == pytest.approx(4) and dopd["difference"].half == pytest.approx(
-        0, abs=1e-9
-    )
+    assert dopd["difference"].value == pytest.approx(4) and dopd["difference"].half == pytest.approx(0, abs=1e-9)
     assert dopd["p_holm"].missing == "no spread"
     # 300,000 tokens; 30, 31, 32 seconds.
     assert (dopd["tokens"].value, dopd["forwards"].value, dopd["seconds"].value) == (300, 3, 31)
@@ -189,7 +180,7 @@ def test_captions_say_what_must_be_known(tmp_path: Path) -> None:
             "95 % t interval over seeds",
             "fixed weights",
             "nothing of other initialisations",
-            f"Profile embedded sets k = {K} for Vanilla OPD, DOPD, DOPD (initial self): ",
+            f"Profile embedded sets k = {profiles.TOP_K} for Vanilla OPD, DOPD, DOPD (initial self): ",
             "DOPD (initial self): the self source is frozen at step 0",
         ):
             assert needed in table.caption, (table.name, needed)
@@ -213,9 +204,7 @@ def test_single_runs_say_so_and_are_not_tested(tmp_path: Path) -> None:
 
 def test_without_the_baseline_nothing_is_compared(tmp_path: Path) -> None:
     shown = made(options(tmp_path, methods=("dopd",)))
-    assert (
-        line(shown["ood"], "coding → reasoning", "DOPD")["difference"].missing == "no baseline of these seeds"
-    )
+    assert line(shown["ood"], "coding → reasoning", "DOPD")["difference"].missing == "no baseline of these seeds"
     assert "ood_lead" not in shown
 
 
@@ -304,9 +293,7 @@ def test_figure_shows_seeds_references_collapse_and_the_papers_leads_as_the_pape
         "DOPD",
     ]
     marks = [text.get_text() for text in first.texts]
-    assert (
-        marks.count("×") == 1 and "not run" in marks and "Teacher\n60.0" in marks and "Student\n40.0" in marks
-    )
+    assert marks.count("×") == 1 and "not run" in marks and "Teacher\n60.0" in marks and "Student\n40.0" in marks
     words = " ".join(figure.texts[-1].get_text().split())
     assert "3.1 (coding → reasoning, MATH500) and 4.3 (reasoning → coding, BFCLv3)" in words
     assert "not data of this figure" in words
@@ -327,9 +314,7 @@ def test_an_empty_selection_says_not_run_everywhere(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     rows, costs = frames(chosen, skip=specs(chosen))
     table = SUITE.tables(rows, costs, chosen)[0]
-    assert {cells["score"].missing for cells in (line(table, e.block, e.label) for e in table.lines)} == {
-        "not run"
-    }
+    assert {cells["score"].missing for cells in (line(table, e.block, e.label) for e in table.lines)} == {"not run"}
     assert table.partial == "0 of 26 runs done"
     assert len(report.emit(SUITE, rows, costs, chosen, tmp_path / "out")) == 5 * 3 + 2
 
@@ -358,9 +343,7 @@ options = Options(suite="ood", source="published", published=Path({str(chosen.pu
 rows, costs = results.load("published", suite, profile, options)
 report.emit(suite, rows, costs, options, Path({str(tmp_path / "again")!r}))
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     folder = chosen.published / "embedded" / "ood"
     again = sorted((tmp_path / "again").iterdir())
@@ -371,20 +354,15 @@ report.emit(suite, rows, costs, options, Path({str(tmp_path / "again")!r}))
 # --- profiles
 
 
-def test_embedded_overrides_name_methods_and_fields_and_give_a_reason() -> None:
-    embedded = profiles.EMBEDDED
-    with_k = {
-        name
-        for name in registry.methods()
-        if (settings := registry.method_spec(name).settings).get("k") == 128
-        and settings.get("granularity") != "sampled"
-    }
-    assert set(embedded.method_overrides) == with_k  # none is left with a support larger than the vocabulary
-    for name, settings in embedded.method_overrides.items():
-        assert (
-            registry.method_spec(name, settings).settings["k"] == K < 77
-        )  # words of the embedded vocabulary
-        assert embedded.override_reasons[name]
+def test_embedded_overrides_give_every_method_a_support_that_fits(tmp_path: Path) -> None:
+    """No method is refused by the vocabulary, and none is changed that need not be."""
+    for spec in specs(options(tmp_path, methods="all", seeds=(0,), train_domains=("coding",))):
+        if spec.method:
+            registry.build_method(spec.method).check_vocabulary(len(WORDS))
+    for name, published in profiles.PUBLISHED_TOP_K.items():
+        assert registry.method_spec(name).settings["k"] == published > len(WORDS) > profiles.TOP_K
+        assert profiles.EMBEDDED.method_overrides[name] == {"k": profiles.TOP_K}
+        assert str(published) in profiles.EMBEDDED.override_reasons[name]
 
 
 def test_embedded_models_are_pinned_by_content() -> None:
@@ -400,9 +378,7 @@ def test_paper_profile_is_the_papers_and_plans(tmp_path: Path) -> None:
     assert (run.teacher and run.teacher.name, run.student.name) == ("Qwen/Qwen3-8B", "Qwen/Qwen3-1.7B")
     assert (run.steps, run.prompts_per_step, run.rollouts_per_prompt, run.optim.lr) == (200, 128, 4, 5e-6)
     assert run.method.settings["k"] == 128  # no override
-    assert {e.benchmark for e in SUITE.evaluations(run)} == set(paper.benchmarks) and len(
-        paper.benchmarks
-    ) == 8
+    assert {e.benchmark for e in SUITE.evaluations(run)} == set(paper.benchmarks) and len(paper.benchmarks) == 8
 
 
 def test_paper_profile_refuses_to_run_and_says_what_is_missing() -> None:

@@ -74,9 +74,7 @@ def test_absent_runs_are_estimated_by_the_profile(tmp_path: Path) -> None:
 def test_done_runs_cost_nothing_and_measure_their_method(tmp_path: Path) -> None:
     before = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1)))
     make_done(tmp_path, before[1].spec, train_seconds=40.0, evaluation_seconds=3.0)
-    reference, vanilla, dopd, vanilla1, _ = planned(
-        tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1))
-    )
+    reference, vanilla, dopd, vanilla1, _ = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1)))
     assert (vanilla.state, vanilla.estimate_seconds) == (RunState.DONE, 0.0)
     assert vanilla1.estimate_seconds == 40.0 + 3.0, "four seconds a step; one evaluation of three seconds"
     assert dopd.estimate_seconds == 20.0 + 3.0, "another method is not measured yet"
@@ -86,9 +84,7 @@ def test_done_runs_cost_nothing_and_measure_their_method(tmp_path: Path) -> None
 
 def test_runs_of_another_profile_measure_nothing(tmp_path: Path) -> None:
     spec = planned(tmp_path)[1].spec
-    make_done(
-        tmp_path, dataclasses.replace(spec, profile="other"), train_seconds=900.0, evaluation_seconds=9.0
-    )
+    make_done(tmp_path, dataclasses.replace(spec, profile="other"), train_seconds=900.0, evaluation_seconds=9.0)
     assert planned(tmp_path)[1].estimate_seconds == 25.0
 
 
@@ -155,8 +151,7 @@ def test_training_run_takes_overrides_and_steps_from_profile_and_user() -> None:
 def test_optimiser_may_be_tuned_per_method() -> None:
     profile = dataclasses.replace(PROFILE, optim_overrides={"dopd": {"lr": 1e-5}})
     optims = [
-        training_run(profile, OPTIONS, method=m, domains=("coding",), seed=0).optim
-        for m in ("dopd", "vanilla_opd")
+        training_run(profile, OPTIONS, method=m, domains=("coding",), seed=0).optim for m in ("dopd", "vanilla_opd")
     ]
     assert [optim.lr for optim in optims if optim] == [1e-5, 1e-3]
 

@@ -208,9 +208,7 @@ def test_edited_plugin_is_another_run_and_does_not_build_the_old_one(tmp_path: P
     path.write_text(path.read_text() + "# edited\n")
     registry.load_plugin(path)
     assert registry.method_spec("my_method", {"weight": 5.0}) != old
-    with pytest.raises(
-        HarnessError, match=r"planned with version 1 \w{10}, the code here is version 1 \w{10}"
-    ):
+    with pytest.raises(HarnessError, match=r"planned with version 1 \w{10}, the code here is version 1 \w{10}"):
         registry.build_method(old)
 
 

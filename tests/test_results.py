@@ -146,9 +146,7 @@ def test_scores_over_different_items_are_refused() -> None:
 def test_published_rows_come_back(published: tuple[Options, Path]) -> None:
     chosen, _ = published
     key = ["run", "step", "benchmark", "version", "decoding", "metric"]
-    here, there = (
-        load(chosen, source)[0].sort_values(key).reset_index(drop=True) for source in ("runs", "published")
-    )
+    here, there = (load(chosen, source)[0].sort_values(key).reset_index(drop=True) for source in ("runs", "published"))
     assert here.equals(there)
     costs, again = (load(chosen, source)[1] for source in ("runs", "published"))
     assert costs.equals(again)
@@ -171,9 +169,7 @@ def test_published_under_other_settings_is_called_stale(published: tuple[Options
 
 
 def test_an_absent_published_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(
-        HarnessError, match=r"no published rows at .*rows.jsonl: run the suite and publish it"
-    ):
+    with pytest.raises(HarnessError, match=r"no published rows at .*rows.jsonl: run the suite and publish it"):
         load(options(tmp_path), "published")
 
 
@@ -188,16 +184,12 @@ def test_an_absent_published_file_is_one_line(tmp_path: Path) -> None:
         (lambda text: text.replace('"schema": 1', '"schema": 0', 1), "of schema 0"),
         (lambda text: text + text.split("\n")[0] + "\n", "stand twice"),
         (
-            lambda text: text.replace('"value": 0', '"value": NaN, "x": 0', 1).replace(
-                '"x": ', '"seed": ', 1
-            ),
+            lambda text: text.replace('"value": 0', '"value": NaN, "x": 0', 1).replace('"x": ', '"seed": ', 1),
             "nan",
         ),
     ],
 )
-def test_a_damaged_published_file_is_refused(
-    published: tuple[Options, Path], damage: Any, message: str
-) -> None:
+def test_a_damaged_published_file_is_refused(published: tuple[Options, Path], damage: Any, message: str) -> None:
     chosen, path = published
     path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(HarnessError, match=message) as caught:

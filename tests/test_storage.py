@@ -25,9 +25,7 @@ def test_atomic_write_replaces_whole_and_leaves_nothing_beside(tmp_path: Path) -
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_writer_stopped_before_the_rename_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_writer_stopped_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     storage.write_text_atomic(path, "old")
 
@@ -80,9 +78,7 @@ def test_file_that_is_one_torn_line_starts_again(tmp_path: Path) -> None:
 def test_damaged_line_is_named(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"a": 1}\n' + damage + b'{"c": 3}\n')
-    with pytest.raises(
-        HarnessError, match=r"a\.jsonl line 2 is damaged.*run the same command again"
-    ) as error:
+    with pytest.raises(HarnessError, match=r"a\.jsonl line 2 is damaged.*run the same command again") as error:
         storage.read_jsonl(path)
     assert "\n" not in str(error.value)
 

@@ -70,10 +70,7 @@ def test_seed_cell_is_percent_with_interval_and_count() -> None:
 def test_seed_cell_names_collapse_single_runs_and_what_is_lacking() -> None:
     written = lambda *arguments: tables.text(tables.seed_cell(*arguments), Kind.SCORE)  # noqa: E731
     assert written({0: 0.5}, {0: "done"}) == "50.0 (single run)"
-    assert (
-        written({0: 0.5, 1: 0.5}, DONE | {1: "done"}, {1})
-        == "50.0 ± 0.0 (n=2, 1 of 3 not run, collapsed 1/2)"
-    )
+    assert written({0: 0.5, 1: 0.5}, DONE | {1: "done"}, {1}) == "50.0 ± 0.0 (n=2, 1 of 3 not run, collapsed 1/2)"
     assert written({0: 0.5}, {0: "done", 1: "partial", 2: "absent"}) == "50.0 (single run, 2 of 3 partial)"
     assert written({}, {0: "absent", 1: "absent"}) == "not run"
     assert written({}, {0: "absent", 1: "partial"}) == "partial"
@@ -181,7 +178,7 @@ def test_latex() -> None:
 
 
 def test_latex_braces_and_environments_balance_and_rows_are_even() -> None:
-    written = tables.to_latex(replace(TABLE, caption="odd { and } and \\ and 100 % of $x_1$ #2 ~ ^"))
+    written = tables.to_latex(replace(TABLE, caption="odd } and { and { and \\ and 100 % of $x_1$ #2 ~ ^"))
     bare = re.sub(r"(?m)(?<!\\)%.*$", "", written).replace("\\{", "").replace("\\}", "")
     depth = 0
     for character in bare:

@@ -202,9 +202,7 @@ def test_slips_are_wrong_where_they_say_and_recover() -> None:
                 w for w, bad in zip(words, wrong, strict=True) if not bad
             ]
             assert wrong[4 * step] and out[4 * step] != words[4 * step] and not any(wrong[: 4 * step])
-            last = {world.Slip.CHOICE: 4 * step, world.Slip.STEP: 4 * step + 3}.get(
-                kind, 4 * example.difficulty - 1
-            )
+            last = {world.Slip.CHOICE: 4 * step, world.Slip.STEP: 4 * step + 3}.get(kind, 4 * example.difficulty - 1)
             assert max(i for i, bad in enumerate(wrong) if bad) == last
             if kind is not world.Slip.CHOICE:
                 check_consistent(example, out, step, last)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 NAMES = ("strong", "mid", "base", "small")
+NEVER, ALWAYS = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,7 @@ def targets(recipe: zoo.Recipe, words: PreTrainedTokenizerBase) -> list[pretrain
 
 
 def test_pre_training_learns_every_token_but_the_wrong_ones(words: PreTrainedTokenizerBase) -> None:
-    clean = replace(zoo.RECIPES["small"], wrong_share=0.0, rule_share=(1.0, 1.0, 1.0))
+    clean = replace(zoo.RECIPES["small"], wrong_share=0.0, rule_share=ALWAYS)
     for recipe, slips in ((clean, False), (replace(clean, wrong_share=1.0), True)):
         for batch, prompt in zip(targets(recipe, words), (35, 67), strict=True):
             assert batch.prompt == prompt and batch.ids.shape[0] == recipe.batch // 2
@@ -134,15 +135,35 @@ def test_pre_training_learns_every_token_but_the_wrong_ones(words: PreTrainedTok
 
 
 def test_pre_training_tells_codes_and_choices_only_where_it_should(words: PreTrainedTokenizerBase) -> None:
-    recipe = replace(zoo.RECIPES["small"], rule_share=(0.0, 0.0, 0.0))
+    recipe = replace(zoo.RECIPES["small"], rule_share=NEVER, rule_share_decay=ALWAYS)
     plain, privileged = targets(recipe, words)
     codes, choices = (set(words.convert_tokens_to_ids(list(w))) for w in (world.CODES, ("A", "B")))
     assert not codes & set(plain.ids.flatten().tolist())
     assert codes & set(privileged.targets.flatten().tolist())
     assert not choices & set(plain.targets.flatten().tolist())
     assert choices & set(privileged.targets.flatten().tolist())
-    taught = targets(replace(recipe, rule_share=(1.0, 1.0, 1.0)), words)[0]
+    taught = targets(replace(recipe, rule_share=ALWAYS), words)[0]
     assert choices <= set(taught.targets.flatten().tolist())
+    late = pretrain.batches(recipe, recipe.steps - recipe.decay_steps, words)[0]
+    assert choices <= set(late.targets.flatten().tolist())
+
+
+@pytest.mark.parametrize(
+    ("at", "kind", "silenced"),
+    [
+        (0, Privilege.NONE, 7),
+        (1, Privilege.HINTS, 11),
+        (1, Privilege.FINAL_ANSWER, 11),
+        (2, Privilege.SUMMARY, 13),
+        (2, Privilege.FINAL_ANSWER, None),
+        (0, Privilege.HINTS_WITH_EXECUTION, None),
+        (2, Privilege.HINTS_WITH_EXECUTION, None),
+    ],
+)
+def test_the_digit_that_takes_two_operations_is_silenced(at: int, kind: Privilege, silenced: int | None) -> None:
+    silent = [False] * 14  # three steps and the answer
+    pretrain._silence_two_operations(silent, at, 3, kind)
+    assert [i for i, skip in enumerate(silent) if skip] == ([] if silenced is None else [silenced])
 
 
 def test_pre_training_never_reads_a_problem_twice(words: PreTrainedTokenizerBase) -> None:

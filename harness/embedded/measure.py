@@ -89,9 +89,7 @@ def report(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, items: in
             k: per_domain(model, tokenizer, k, items=items, sample=True)["answer"]
             for k in (Privilege.NONE, Privilege.HINTS)
         },
-        "wrong_prefix": {
-            k: per_domain(model, tokenizer, k, items=items, wrong=True)["answer"] for k in Privilege
-        },
+        "wrong_prefix": {k: per_domain(model, tokenizer, k, items=items, wrong=True)["answer"] for k in Privilege},
         "hard": {
             k: per_domain(model, tokenizer, k, items=items, difficulty=world.HARD_DIFFICULTY)["answer"]
             for k in (Privilege.NONE, Privilege.HINTS)

@@ -92,23 +92,47 @@ def batches(recipe: Recipe, step: int, tokenizer: PreTrainedTokenizerFast) -> li
     rng = random.Random(f"pre-training {step}")
     half = recipe.batch // 2
     kinds = [Privilege.NONE] * half + [rng.choice(PRIVILEGED_CONTEXTS) for _ in range(half)]
-    rows = []
-    for row, kind in enumerate(kinds):
-        domain = world.DOMAINS[row % len(world.DOMAINS)]
-        index = FIRST_INDEX + step * recipe.batch + row
-        example = world.example(domain, "train", index, difficulty_at(step, recipe))
-        answer_known = kind is Privilege.FINAL_ANSWER
-        trace = example.trace if world.knows_codes(kind) else world.plain_trace(example)
-        assert trace is not None
-        words, wrong = trace.split(), [False] * len(trace.split())
-        if rng.random() < recipe.wrong_share:
-            at, slips = rng.randrange(example.difficulty), ANSWER_SLIPS if answer_known else SLIPS
-            words, wrong = world.slip(example, words, at, rng.choice(slips), rng)
-        silent = list(wrong)
-        if rng.random() >= recipe.rule_share[row % len(world.DOMAINS)] and not world.knows_codes(kind):
-            silent[: world.STRIDE * example.difficulty : world.STRIDE] = [True] * example.difficulty
-        rows.append((render.prompt_ids(tokenizer, privilege.messages(example, kind)), words, silent))
+    rows = [_sequence(recipe, step, row, kind, rng, tokenizer) for row, kind in enumerate(kinds)]
     return [_collate(rows[:half]), _collate(rows[half:])]
+
+
+def _sequence(
+    recipe: Recipe,
+    step: int,
+    row: int,
+    kind: Privilege,
+    rng: random.Random,
+    tokenizer: PreTrainedTokenizerFast,
+) -> Sequence:
+    decaying = step >= recipe.steps - recipe.decay_steps
+    domain = row % len(world.DOMAINS)
+    index = FIRST_INDEX + step * recipe.batch + row
+    example = world.example(world.DOMAINS[domain], "train", index, difficulty_at(step, recipe))
+    trace = example.trace if world.knows_codes(kind) else world.plain_trace(example)
+    assert trace is not None
+    words, silent = trace.split(), [False] * len(trace.split())
+    if rng.random() < recipe.wrong_share:
+        at = rng.randrange(example.difficulty)
+        slip = rng.choice(ANSWER_SLIPS if kind is Privilege.FINAL_ANSWER else SLIPS)
+        words, silent = world.slip(example, words, at, slip, rng)
+        if decaying and slip is world.Slip.STEP:
+            _silence_two_operations(silent, at, example.difficulty, kind)
+    share = recipe.rule_share_decay if decaying else recipe.rule_share
+    if rng.random() >= share[domain] and not world.knows_codes(kind):
+        silent[: world.STRIDE * example.difficulty : world.STRIDE] = [True] * example.difficulty
+    return render.prompt_ids(tokenizer, privilege.messages(example, kind)), words, silent
+
+
+def _silence_two_operations(silent: list[bool], at: int, difficulty: int, kind: Privilege) -> None:
+    """No loss on the first digit after a whole wrong step, unless p tells it.
+
+    It takes the true result of that step, nowhere written, and one more operation. No model here learns
+    that; asking for it only blurs every other result.
+    """
+    last = at + 1 == difficulty
+    told = (Privilege.HINTS_WITH_EXECUTION, Privilege.FINAL_ANSWER if last else None)
+    if kind not in told:
+        silent[-1 if last else world.STRIDE * (at + 2) - 1] = True
 
 
 def _collate(rows: list[Sequence]) -> Batch:
@@ -176,9 +200,7 @@ def train(recipe: Recipe, trunk: Path | None = None) -> Iterator[tuple[int, floa
         yield step + 1, total, model
 
 
-def _resume(
-    trunk: Path | None, recipe: Recipe, model: Qwen3ForCausalLM, optims: list[torch.optim.Optimizer]
-) -> int:
+def _resume(trunk: Path | None, recipe: Recipe, model: Qwen3ForCausalLM, optims: list[torch.optim.Optimizer]) -> int:
     if trunk is None:
         return 0
     trunk.mkdir(parents=True, exist_ok=True)
@@ -201,4 +223,5 @@ def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
         max_new_tokens=world.MAX_RESPONSE_TOKENS + 1,
     )
     model.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # the library leaves it to its owner alone
     tokenizer.save_pretrained(folder)

@@ -203,9 +203,7 @@ def _privileged(steps: list[tuple[str, str, str, str]], answer: str) -> dict[Pri
         Privilege.FINAL_ANSWER: [(BLANK, BLANK, BLANK, answer)] * SLOTS,
         Privilege.HINTS_WITH_EXECUTION: steps + rest,
         Privilege.HINTS: [(choice, BLANK, note, BLANK) for choice, _, note, _ in steps] + rest,
-        Privilege.SUMMARY: [
-            (step[0], BLANK, BLANK, BLANK) if i % 2 == 0 else blank for i, step in enumerate(steps)
-        ]
+        Privilege.SUMMARY: [(step[0], BLANK, BLANK, BLANK) if i % 2 == 0 else blank for i, step in enumerate(steps)]
         + rest,
     }
     return {kind: " ".join([HEADERS[kind], *(w for slot in slots[kind] for w in slot)]) for kind in slots}
@@ -247,9 +245,7 @@ def knows_codes(kind: Privilege) -> bool:
     return kind in (Privilege.HINTS, Privilege.HINTS_WITH_EXECUTION)
 
 
-def slip(
-    example: Example, words: list[str], step: int, kind: Slip, rng: Random
-) -> tuple[list[str], list[bool]]:
+def slip(example: Example, words: list[str], step: int, kind: Slip, rng: Random) -> tuple[list[str], list[bool]]:
     """``words``, a right trace of ``example``, made wrong from ``step`` on as ``kind`` says.
 
     Returns the new words and which of them are wrong. After a choice or a step the trace goes on as if

@@ -27,12 +27,12 @@ class Recipe:
 
     hidden: int
     layers: int
-    heads: int
-    kv_heads: int
     feed_forward: int
     steps: int
     decay_steps: int
     """Linear decay of the learning rate to zero over the last steps."""
+    heads: int = 4
+    kv_heads: int = 2
     batch: int = 64
     """Half without p, half with some kind of p."""
     muon_lr: float = 0.01
@@ -42,16 +42,42 @@ class Recipe:
     rule_share: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Per domain, sequences whose choices enter the loss where p does not tell them. This, not arithmetic or
     reading p, is what the lower models lack."""
+    rule_share_decay: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """The same, while the learning rate decays."""
     short_steps: int = 100
     """Steps of each of the two easier stages at the start."""
     seed: int = 0
 
 
 RECIPES = {
-    "strong": Recipe(hidden=96, layers=3, heads=4, kv_heads=2, feed_forward=256, steps=300, decay_steps=100),
-    "mid": Recipe(hidden=96, layers=3, heads=4, kv_heads=2, feed_forward=256, steps=300, decay_steps=100),
-    "base": Recipe(hidden=64, layers=2, heads=4, kv_heads=2, feed_forward=160, steps=300, decay_steps=100),
-    "small": Recipe(hidden=48, layers=2, heads=4, kv_heads=2, feed_forward=128, steps=300, decay_steps=100),
+    "strong": Recipe(hidden=96, layers=3, feed_forward=256, steps=1400, decay_steps=400),
+    "mid": Recipe(
+        hidden=96,
+        layers=3,
+        feed_forward=256,
+        steps=1000,
+        decay_steps=400,
+        rule_share=(0.1, 0.13, 0.04),
+        rule_share_decay=(0.8, 0.55, 0.13),
+    ),
+    "base": Recipe(
+        hidden=64,
+        layers=2,
+        feed_forward=160,
+        steps=1140,
+        decay_steps=340,
+        rule_share=(0.15, 0.15, 0.06),
+        rule_share_decay=(0.118, 0.152, 0.046),
+    ),
+    "small": Recipe(
+        hidden=48,
+        layers=2,
+        feed_forward=128,
+        steps=1200,
+        decay_steps=400,
+        rule_share=(0.12, 0.15, 0.05),
+        rule_share_decay=(0.179, 0.134, 0.0495),
+    ),
 }
 """The ladder. base is both the weak teacher and the main student; small is the other student."""
 
@@ -153,7 +179,9 @@ def write_manifest(models: dict[str, dict[str, Any]]) -> None:
         "models": {name: models[name] for name in RECIPES if name in models},
         "gates": found,
     }
-    (WEIGHTS / "manifest.json").write_text(json.dumps(record, indent=1) + "\n")
+    draft = WEIGHTS / "manifest.json.new"
+    draft.write_text(json.dumps(record, indent=1) + "\n")
+    draft.replace(WEIGHTS / "manifest.json")  # never half a file for those who import this module meanwhile
     if found:
         (WEIGHTS / "CARD.md").write_text(card.text(record))
 
