@@ -50,6 +50,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def crosscheck(session: nox.Session) -> None:
+    """Compare every method with TRL or a NumPy reference; the measured table is printed at the end."""
+    install(session, "dev,crosscheck")
+    run(session, "pytest", "crosscheck", *session.posargs, **ONE_THREAD, **OFFLINE)
+
+
+@nox.session
 def reproduce(session: nox.Session) -> None:
     """Train, evaluate and show a suite: ``nox -s reproduce -- --suite ood``; arguments go to ``dopd run``."""
     seconds = install(session)

@@ -112,12 +112,8 @@ def run(
     records: dict[str, Items] = {job.name: [] for job in jobs}
     with _quiet():
         lm = SamplerLM(model, tokenizer, jobs, seed=seed, step=step, batch_size=batch_size)
-        tasks: dict[str, Task] = {
-            job.name: ConfigurableTask(config=_config(job, records[job.name])) for job in jobs
-        }
-        found: Any = evaluate(
-            lm, {"tasks": tasks}, apply_chat_template=True, bootstrap_iters=0, log_samples=False
-        )
+        tasks: dict[str, Task] = {job.name: ConfigurableTask(config=_config(job, records[job.name])) for job in jobs}
+        found: Any = evaluate(lm, {"tasks": tasks}, apply_chat_template=True, bootstrap_iters=0, log_samples=False)
     for name, items in records.items():
         for item in items:
             item["finish"] = lm.finishes[name, item["id"]][item["sample"]].value

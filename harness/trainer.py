@@ -97,9 +97,7 @@ def untrained_views(method: Method) -> Iterator[View]:
     yield from method.scored
 
 
-def build_policies(
-    method: Method, student: PreTrainedModel, teacher: PreTrainedModel
-) -> dict[Policy, PreTrainedModel]:
+def build_policies(method: Method, student: PreTrainedModel, teacher: PreTrainedModel) -> dict[Policy, PreTrainedModel]:
     """Student and teacher, and a frozen copy of the student for every other policy the method's views name."""
     policies = {Policy.STUDENT: student, Policy.TEACHER: teacher.requires_grad_(False)}
     for view in untrained_views(method):

@@ -198,9 +198,7 @@ def score(
         flat_ND = hidden_BTD[mask_BT[rows]]
         tokens_N = response_ids_BT[rows][mask_BT[rows]]
         for part in chunks(len(tokens_N), vocabulary_size(model)):
-            view = TokenView(
-                tokens_N=tokens_N[part], hidden_ND=flat_ND[part], head=head, temperature=temperature
-            )
+            view = TokenView(tokens_N=tokens_N[part], hidden_ND=flat_ND[part], head=head, temperature=temperature)
             out["logp"].append(view.logp_N)
             if Want.ENTROPY in wants:
                 out["entropy"].append(view.entropy_N)
@@ -241,8 +239,6 @@ def token_divergence(
         case Granularity.SAMPLED:
             return sampled(student.logp_N, source.logp_N, divergence, beta=beta)
         case Granularity.TOP_K:
-            return top_k(
-                student.logp_NV, source.logp_NV, divergence, k=k, support=support, tail=tail, beta=beta
-            )
+            return top_k(student.logp_NV, source.logp_NV, divergence, k=k, support=support, tail=tail, beta=beta)
         case Granularity.FULL:
             return full(student.logp_NV, source.logp_NV, divergence, beta=beta)

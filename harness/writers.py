@@ -58,9 +58,7 @@ def epoch_order(trainer: Trainer, epoch: int) -> Tensor:
     return torch.randperm(len(trainer.examples), generator=generator)
 
 
-def sampled(
-    trainer: Trainer, policy: Policy, kind: Privilege = Privilege.NONE
-) -> Callable[[], RolloutBatch]:
+def sampled(trainer: Trainer, policy: Policy, kind: Privilege = Privilege.NONE) -> Callable[[], RolloutBatch]:
     """A sampler of this step's prompts; every call goes on in the same random stream."""
     spec = trainer.spec
     generator = seeds.generator(spec.seed, f"rollout/{world()[0]}", trainer.step)
@@ -150,9 +148,7 @@ def rewards(trainer: Trainer, batch: RolloutBatch) -> Tensor:
     """float32 [B] on the CPU: 1 where the grader accepts the answer."""
     texts = batch.responses(trainer.tokenizer)
     prompts = batch.prompt_of_B.tolist()
-    accepted = [
-        data.grade(batch.examples[p], text).answer for p, text in zip(prompts, texts, strict=True)
-    ]
+    accepted = [data.grade(batch.examples[p], text).answer for p, text in zip(prompts, texts, strict=True)]
     return torch.tensor(accepted, dtype=torch.float32)
 
 

@@ -63,15 +63,10 @@ class DualAnchorDistillation(Method):
         """Rollouts stand first, then the reference of each, in the same order."""
         half = len(responses) // 2
         return {
-            name: [
-                privilege.demonstration(example, responses[offset + i % half])
-                for i, example in enumerate(examples)
-            ]
+            name: [privilege.demonstration(example, responses[offset + i % half]) for i, example in enumerate(examples)]
             for name, offset in ((ROLLOUT, 0), (SOLUTION, half))
         }
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         summands_NV = entries(views[term.trained], views[term.sources[0]])
         return summands_NV.clamp(max=self.entry_clip).sum(-1)

@@ -155,9 +155,7 @@ class DualOnPolicyDistillation(Method):
         gap, qt, qs = (float(v.sort().values.mean()) for v in kept)
         return gap, qt, qs
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         import torch
 
         from harness.views import token_divergence

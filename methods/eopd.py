@@ -42,7 +42,12 @@ class EntropyAwareDistillation(Method):
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        return (Term(View(Policy.STUDENT, wants=frozenset({Want.DISTRIBUTION})), (View(Policy.TEACHER, wants=frozenset(Want)),)),)
+        return (
+            Term(
+                View(Policy.STUDENT, wants=frozenset({Want.DISTRIBUTION})),
+                (View(Policy.TEACHER, wants=frozenset(Want)),),
+            ),
+        )
 
     def assign(self, pool: ScorePool, *, progress: float) -> Assignment:
         teacher, old_BT = self.terms[0].sources[0], pool.sampler_logp_BT
@@ -53,9 +58,7 @@ class EntropyAwareDistillation(Method):
             metrics={"acted": float(open_BT.sum() / pool.mask_BT.sum())},
         )
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         from harness.views import token_divergence
 
         student, teacher = views[term.trained], views[term.sources[0]]

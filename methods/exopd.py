@@ -44,10 +44,6 @@ class ExtrapolatedDistillation(Method):
         advantage_BT = self.extrapolation * (teacher_BT - reference_BT) - (old_BT - reference_BT)
         return Assignment(mask_BT=pool.mask_BT, fields={"advantage": advantage_BT, "sampler_logp": old_BT})
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         logp_N = views[term.trained].logp_N
-        return clipped_surrogate(
-            logp_N, fields["sampler_logp"], fields["advantage"], low=self.clip, high=self.clip
-        )
+        return clipped_surrogate(logp_N, fields["sampler_logp"], fields["advantage"], low=self.clip, high=self.clip)

@@ -49,9 +49,7 @@ class GeneralisedDistillation(Method):
         wants = frozenset({Want.DISTRIBUTION})
         return (Term(View(Policy.STUDENT, wants=wants), (View(Policy.TEACHER, wants=wants),)),)
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         from harness.views import token_divergence
 
         return token_divergence(

@@ -59,10 +59,6 @@ class GroupRelativePolicyOptimisation(Method):
             metrics={"acted": split / len(groups)},
         )
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         logp_N = views[term.trained].logp_N
-        return clipped_surrogate(
-            logp_N, fields["sampler_logp"], fields["advantage"], low=self.clip, high=self.clip
-        )
+        return clipped_surrogate(logp_N, fields["sampler_logp"], fields["advantage"], low=self.clip, high=self.clip)

@@ -3,18 +3,19 @@
 Gu et al., "MiniLLM: Knowledge Distillation of Large Language Models", arXiv:2306.08543, sections 2.2 and 2.3. Single step:
 the analytic reverse KL at each position. Long horizon: clipped policy gradient on the mean of log(t / q) over the
 tokens that follow. Left out: sampling from a mixture with the teacher and its importance weights, four inner epochs,
-the language-modelling loss on pre-training data, reward scaling.
+the language-modelling loss on pre-training data, reward scaling and whitening; the authors' code also counts a token's own
+reward in its return.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.method import Method
 from harness.objectives import Divergence, Granularity
-from harness.types import Assignment, HarnessError, Policy, ScorePool, Term, View, Want
+from harness.types import Assignment, HarnessError, Policy, Reduction, ScorePool, Term, View, Want
 from methods.surrogate import clipped_surrogate
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class MiniLLM(Method):
     """y ~ student(. | x)."""
+
+    reduction: ClassVar[Reduction] = Reduction.TOKEN_MEAN
+    """Both terms are divided by the number of response tokens, as in the authors' code."""
 
     single_step: bool = True
     long_horizon: bool = True
@@ -50,9 +54,7 @@ class MiniLLM(Method):
         fields = {"advantage": advantage_BT.to(old_BT.dtype), "sampler_logp": old_BT}
         return Assignment(mask_BT=pool.mask_BT, fields=fields)
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         from harness.views import token_divergence
 
         student = views[term.trained]

@@ -62,9 +62,7 @@ class OnPolicyDistillation(Method):
         trained = View(Policy.STUDENT, self.trained_context, frozenset({Want.DISTRIBUTION}))
         return (Term(trained, (View(self.source_policy, self.source_context, wants),)),)
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         from harness.views import token_divergence
 
         return token_divergence(

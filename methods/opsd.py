@@ -46,9 +46,7 @@ class OnPolicySelfDistillation(Method):
         own = View(Policy.INITIAL, PRIVILEGED, wants, self.temperature)
         return (Term(View(Policy.STUDENT, wants=wants, temperature=self.temperature), (own,)),)
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         from harness.views import token_divergence
 
         student, own = views[term.trained], views[term.sources[0]]

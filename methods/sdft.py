@@ -51,9 +51,7 @@ class SelfDistillationFineTuning(Method):
         weight_BT = (pool.mask_BT.sum(-1, keepdim=True) / left_B1).expand_as(mask_BT)
         return Assignment(mask_BT=mask_BT, weight_BT=weight_BT)
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         from harness.views import token_divergence
 
         return token_divergence(

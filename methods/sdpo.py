@@ -82,9 +82,7 @@ class SelfDistillationPolicyOptimisation(Method):
             metrics={"acted": float(taught_B.double().mean())},
         )
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         from harness.views import token_divergence
 
         student = views[term.trained]

@@ -1,6 +1,6 @@
 """Supervised fine-tuning on text the student did not write.
 
-Maximum likelihood, -log q(y_n), averaged over all response tokens of the batch. The paper's training sets carry
+Maximum likelihood, -log q(y_n), averaged over the labels: the tokens of the responses that are kept. The paper's training sets carry
 no full solutions, so the default text is sampled from the teacher and kept only where the data verifies it.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class SupervisedFineTuning(Method):
     """y ~ teacher(. | x), verified; or the data's own traces."""
 
-    reduction: ClassVar[Reduction] = Reduction.TOKEN_MEAN
+    reduction: ClassVar[Reduction] = Reduction.SELECTED_MEAN
     needs_reward: ClassVar[bool] = True
 
     completions: Source = Source.VERIFIED_TEACHER
@@ -42,11 +42,7 @@ class SupervisedFineTuning(Method):
         if pool.reward_B is None or self.completions is not Source.VERIFIED_TEACHER:
             return Assignment(mask_BT=pool.mask_BT)
         right_B = pool.reward_B > 0
-        return Assignment(
-            mask_BT=pool.mask_BT & right_B[:, None], metrics={"verified": float(right_B.float().mean())}
-        )
+        return Assignment(mask_BT=pool.mask_BT & right_B[:, None], metrics={"verified": float(right_B.float().mean())})
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         return -views[term.trained].logp_N

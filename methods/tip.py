@@ -63,17 +63,13 @@ class TokenImportance(Method):
         mask_BT = pool.mask_BT.clone().masked_scatter(pool.mask_BT, score_N >= border)
         return Assignment(mask_BT=mask_BT, metrics={"acted": float(mask_BT.sum() / pool.mask_BT.sum())})
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         return self._divergence(views[term.trained], views[term.sources[0]])
 
     def _divergence(self, student: TokenView, teacher: TokenView) -> Tensor:
         from harness.views import token_divergence
 
-        return token_divergence(
-            student, teacher, divergence=Divergence.REVERSE_KL, granularity=Granularity.FULL
-        )
+        return token_divergence(student, teacher, divergence=Divergence.REVERSE_KL, granularity=Granularity.FULL)
 
 
 def _unit(values_N: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class UniversalDistillation(Method):
     clip_low: float = 0.2
     clip_high: float = 0.28
     outlier: float = 10.0
-    """Tokens whose |log q - log t| reaches this have loss 0."""
+    """Tokens whose |log q - log t|, measured at sampling, reaches this have loss 0."""
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -76,9 +76,7 @@ class UniversalDistillation(Method):
             metrics={"acted": shifted / len(groups), "rollouts_kept": float(kept_B.double().mean())},
         )
 
-    def token_loss(
-        self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]
-    ) -> Tensor:
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         logp_N = views[term.trained].logp_N
         return clipped_surrogate(
             logp_N, fields["sampler_logp"], fields["advantage"], low=self.clip_low, high=self.clip_high

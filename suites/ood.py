@@ -349,8 +349,7 @@ def _recovery_cell(score: Cell, student: float | None, teacher: float | None) ->
 
 
 def _difference(scores: Scores, trained: str, tested: str, method: str) -> Difference | None:
-    if method == BASELINE or BASELINE not in scores.methods:
-        return None
+    """To the baseline; None without common seeds. The baseline's to itself has no spread, so it is no test."""
     own, base = (scores.values(m, trained, scores.target(tested)) for m in (method, BASELINE))
     return statistics.paired_difference(own, base)
 

@@ -129,7 +129,9 @@ def fixed_batch(
         PRIVILEGED: Prompts(ids_QL=priv_PL, mask_QL=priv_mask_PL, row_of_B=prompt_of_B),
     }
     for name in own_contexts(method):
-        own_PL, own_mask_PL = padded([words(f"{name} {k}", 3 + k % 3) for k in keys] * (len(rows) // len(keys)), pad_left)
+        own_PL, own_mask_PL = padded(
+            [words(f"{name} {k}", 3 + k % 3) for k in keys] * (len(rows) // len(keys)), pad_left
+        )
         contexts[name] = Prompts(
             ids_QL=own_PL,
             mask_QL=own_mask_PL,
@@ -194,6 +196,4 @@ SMALL: Mapping[str, Any] = {"k": 5, "threshold": 2.0}
 def small_method(name: str) -> Method:
     """A registered method with settings that fit the test vocabulary."""
     fields = {f.name for f in dataclasses.fields(registry.method_class(name))}
-    return registry.build_method(
-        registry.method_spec(name, {k: v for k, v in SMALL.items() if k in fields})
-    )
+    return registry.build_method(registry.method_spec(name, {k: v for k, v in SMALL.items() if k in fields}))

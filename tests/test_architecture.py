@@ -69,9 +69,7 @@ def imports(tree: ast.AST, *, at_run_time: bool = False) -> Iterator[tuple[str, 
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, (
-                f"relative import in line {node.lineno}: keep them absolute"
-            )
+            assert node.level == 0 and node.module, f"relative import in line {node.lineno}: keep them absolute"
             if node.module in ("harness", "harness.embedded"):  # there the names are modules
                 yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
             else:
@@ -197,9 +195,7 @@ for name in {names!r}:
     except ImportError as error:
         print(name, "--", error)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.returncode) == ("", 0), done.stdout + done.stderr
 
 
@@ -253,10 +249,7 @@ def test_no_file_names_this_machine() -> None:
     options = re.compile(r"--(?:extra-)?index-url|--find[-]links")
     patterns = [folders, options, *(re.compile(re.escape(host)) for host in _local_hosts())]
     wrong = [
-        f"{name}: {found.group()}"
-        for name, text in texts()
-        for pattern in patterns
-        if (found := pattern.search(text))
+        f"{name}: {found.group()}" for name, text in texts() for pattern in patterns if (found := pattern.search(text))
     ]
     assert not wrong
 
@@ -269,9 +262,5 @@ def _local_hosts() -> set[str]:
 
 
 def test_no_file_is_large() -> None:
-    large = {
-        str(p.relative_to(ROOT)): p.stat().st_size
-        for p in repository_files()
-        if p.stat().st_size > FILE_LIMIT
-    }
+    large = {str(p.relative_to(ROOT)): p.stat().st_size for p in repository_files() if p.stat().st_size > FILE_LIMIT}
     assert large == {}

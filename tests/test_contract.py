@@ -32,9 +32,7 @@ def loss_and_gradient(
     """Loss of each optimiser step of a batch and the gradients summed over them; the student does not move."""
     models = models or policies()
     student = models[Policy.STUDENT]
-    losses = [
-        r.loss for r in optimiser_losses(method, models, batch, progress=0.25, microbatch=microbatch)
-    ]
+    losses = [r.loss for r in optimiser_losses(method, models, batch, progress=0.25, microbatch=microbatch)]
     return losses, [torch.zeros_like(p) if p.grad is None else p.grad for p in student.parameters()]
 
 
@@ -49,7 +47,9 @@ def assert_close(a: tuple, b: tuple) -> None:
 def test_gradient_reaches_the_student_and_nobody_else(name: str) -> None:
     models = policies()
     models[Policy.TEACHER].requires_grad_(True)
-    losses, gradients = loss_and_gradient(small_method(name), fixed_batch(models[Policy.STUDENT], method=small_method(name)), models=models)
+    losses, gradients = loss_and_gradient(
+        small_method(name), fixed_batch(models[Policy.STUDENT], method=small_method(name)), models=models
+    )
     assert all(torch.tensor(losses).isfinite())
     assert max(float(g.abs().max()) for g in gradients) > 1e-6
     for policy, model in models.items():
@@ -105,7 +105,7 @@ def test_assignment_is_equal_for_every_order_and_padding(name: str) -> None:
     method, models = small_method(name), policies()
     student = models[Policy.STUDENT]
 
-    def assignment(batch: Batch):  # noqa: ANN202
+    def assignment(batch: Batch):
         pool, _ = gather_pool(build_pool(method, models, batch, score_views(method, models, batch, microbatch=3)))
         return pool, method.assign(pool, progress=0.25)
 

@@ -290,9 +290,7 @@ def test_no_gradient_reaches_the_source(divergence: Divergence) -> None:
         lambda q, t: sampled(q[:, 0], t[:, 0], divergence),
         lambda q, t: policy_gradient(q[:, 0], t[:, 0]),
     ]
-    losses += [
-        lambda q, t, s=s, m=m: top_k(q, t, divergence, k=2, support=s, tail=m) for s in Support for m in modes
-    ]
+    losses += [lambda q, t, s=s, m=m: top_k(q, t, divergence, k=2, support=s, tail=m) for s in Support for m in modes]
     for loss in losses:
         q, t = (logits(seed=i).log_softmax(-1).requires_grad_() for i in (0, 1))
         loss(q, t).sum().backward()

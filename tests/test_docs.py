@@ -39,17 +39,13 @@ def spans(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def blocks(path: Path, language: str = "") -> list[str]:
-    found = re.findall(
-        rf"^( *)```{language}\n(.*?)^\1```", path.read_text(encoding="utf-8"), flags=re.M | re.S
-    )
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", path.read_text(encoding="utf-8"), flags=re.M | re.S)
     return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in found]
 
 
 def commands(path: Path) -> Iterator[list[str]]:
     """Shell commands in plain code blocks and in backticks, split into words."""
-    lines = [line for block in blocks(path) for line in block.splitlines()] + [
-        text for text, _ in spans(path)
-    ]
+    lines = [line for block in blocks(path) for line in block.splitlines()] + [text for text, _ in spans(path)]
     for line in lines:
         for command in line.split("&&"):
             if command.strip().startswith(("nox", "dopd ", "pip install", "python -m ")):

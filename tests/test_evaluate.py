@@ -65,9 +65,7 @@ def wanted(*names: str, decoding: str = "greedy") -> list[Evaluation]:
     return [Evaluation("last", name, decoding) for name in names]
 
 
-def script(
-    monkeypatch: pytest.MonkeyPatch, answer: Callable[[Example, int], tuple[str, Finish]]
-) -> list[dict]:
+def script(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Example, int], tuple[str, Finish]]) -> list[dict]:
     """The sampler replaced by ``answer(example, sample)``; returns the calls it will receive."""
     calls: list[dict[str, Any]] = []
 
@@ -100,9 +98,7 @@ def wrong_answer(example: Example) -> str:
 
 
 def test_every_benchmark_holds_what_it_says() -> None:
-    assert set(BENCHMARKS) == {
-        f"embedded_{d}{s}" for d in world.DOMAINS for s in ("", "_hard", "_validation")
-    }
+    assert set(BENCHMARKS) == {f"embedded_{d}{s}" for d in world.DOMAINS for s in ("", "_hard", "_validation")}
     assert PRIMARY == ("greedy", "exact_answer")
     for benchmark in BENCHMARKS.values():
         items = benchmarks.examples(benchmark)
@@ -111,9 +107,7 @@ def test_every_benchmark_holds_what_it_says() -> None:
         assert {e.split for e in items} == {"validation" if "validation" in benchmark.name else "test"}
         low, high = world.HARD_DIFFICULTY if benchmark.name.endswith("_hard") else world.TRAIN_DIFFICULTY
         assert {e.difficulty for e in items} == set(range(low, high + 1))
-        assert max(len(e.facts) for e in items) + 1 < benchmark.max_new_tokens, (
-            "a right response would be cut"
-        )
+        assert max(len(e.facts) for e in items) + 1 < benchmark.max_new_tokens, "a right response would be cut"
 
 
 def test_version_1_is_what_it_was() -> None:
@@ -194,9 +188,7 @@ def test_sample4_is_the_mean_of_four_on_the_first_items(
     assert (score.n, score.errors, score.truncations, len(score.items)) == (5, 4, 4, 20)
     assert [(i["id"], i["sample"]) for i in score.items] == [(e.id, s) for e in items for s in range(4)]
     assert all((i["finish"] == "length") == i["truncated"] == (i["response"] == "A A") for i in score.items)
-    assert [(c["rollouts_per_prompt"], c["temperature"], c["max_new_tokens"]) for c in calls] == [
-        (4, 1.0, 32)
-    ]
+    assert [(c["rollouts_per_prompt"], c["temperature"], c["max_new_tokens"]) for c in calls] == [(4, 1.0, 32)]
 
 
 @pytest.mark.usefixtures("small")
@@ -216,9 +208,7 @@ def test_benchmarks_stay_apart_and_batches_change_nothing(
 # The same as lm-eval's own model
 
 
-def stock(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: dict[str, Any]
-) -> dict[str, Any]:
+def stock(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: dict[str, Any]) -> dict[str, Any]:
     """Results of lm-eval's HFLM, samples included."""
     lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=50)
     found: Any = lm_evaluate(lm, tasks, apply_chat_template=True, bootstrap_iters=0)
@@ -314,9 +304,7 @@ def test_model_and_random_states_come_back(
     assert not any(seen), "evaluated in training mode"
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == states
     assert [m.training for m in model.modules()] == modes
-    assert all(
-        id(p) == i and torch.equal(p, v) for p, (i, v) in zip(model.parameters(), parameters, strict=True)
-    )
+    assert all(id(p) == i and torch.equal(p, v) for p, (i, v) in zip(model.parameters(), parameters, strict=True))
     model.eval()
 
 
@@ -348,9 +336,7 @@ def test_a_leaking_item_stops_the_evaluation(
     content = f"{items[4].privileged[kind]}\n{items[4].messages[0]['content']}"
     items[4] = dataclasses.replace(items[4], messages=({"role": "user", "content": content},))
     monkeypatch.setattr(benchmarks, "examples", lambda _: tuple(items))
-    with pytest.raises(
-        HarnessError, match=f"prompt of general/test/4 holds its privileged input '{kind.value}'"
-    ):
+    with pytest.raises(HarnessError, match=f"prompt of general/test/4 holds its privileged input '{kind.value}'"):
         evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
     with pytest.raises(HarnessError, match="general/test/4"):
         export(tmp_path, ["embedded_general"])

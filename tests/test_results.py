@@ -160,12 +160,15 @@ def test_published_rows_are_narrowed_to_the_selection(published: tuple[Options, 
     assert costs["state"].tolist() == ["done", "done", "done", "absent", "absent", "absent"]
 
 
-def test_published_under_other_settings_is_called_stale(published: tuple[Options, Path]) -> None:
-    chosen, _ = published
+@pytest.mark.parametrize("with_costs", [True, False])
+def test_published_under_other_settings_is_called_stale(published: tuple[Options, Path], with_costs: bool) -> None:
+    chosen, path = published
+    if not with_costs:
+        path.with_name("costs.csv").unlink()
     rows, costs = load(dataclasses.replace(chosen, steps=4), "published")
     assert costs["state"].tolist() == ["done", "done", *["stale"] * 4]
     assert set(costs["run"]) == set(rows["run"])  # the published ids, under which the rows stand
-    assert set(costs["steps"]) == {0, PROFILE.steps}
+    assert set(costs["steps"]) == ({0, PROFILE.steps} if with_costs else {0, 4})
 
 
 def test_an_absent_published_file_is_one_line(tmp_path: Path) -> None:

@@ -41,9 +41,7 @@ def test_no_method_is_a_no_op(name: str) -> None:
     metrics = [train_step(trainer) for _ in range(2)]
     assert any(m["gradient_norm"] > 0 for m in metrics)
     for policy, weights in before.items():
-        moved = any(
-            not torch.equal(a, b) for a, b in zip(weights, trainer.policies[policy].parameters(), strict=True)
-        )
+        moved = any(not torch.equal(a, b) for a, b in zip(weights, trainer.policies[policy].parameters(), strict=True))
         assert moved == (policy in (Policy.STUDENT, Policy.EMA)), policy
 
 

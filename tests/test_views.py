@@ -14,7 +14,7 @@ from harness.views import Prompts, TokenView, response_hidden, score
 ALL = frozenset(Want)
 
 
-def scored(batch, context: str, **changes):  # noqa: ANN001, ANN003, ANN202
+def scored(batch, context: str, **changes):
     r = batch.rollouts
     settings = {"wants": ALL, "temperature": 1.0, "microbatch": 64} | changes
     return score(tiny(1), batch.contexts[context], r.response_ids_BT, r.mask_BT, **settings)
@@ -109,7 +109,5 @@ def test_a_view_without_distribution_says_what_to_add() -> None:
 
 
 def test_loss_arithmetic_is_at_least_fp32() -> None:
-    view = TokenView(
-        tokens_N=torch.tensor([1]), hidden_ND=torch.zeros(1, 4, dtype=torch.bfloat16), head=lambda h: h
-    )
+    view = TokenView(tokens_N=torch.tensor([1]), hidden_ND=torch.zeros(1, 4, dtype=torch.bfloat16), head=lambda h: h)
     assert view.logp_NV.dtype is torch.float32
