@@ -70,7 +70,7 @@ class Method:
         return {}
 
     def token_stats(self, views: Mapping[View, TokenView]) -> Mapping[str, Tensor]:
-        """Quantities of several distributions at once, [N] each, no gradient; ``assign`` gets them in ``pool.stats_BT``."""
+        """Quantities of several distributions, [N] each, no gradient; ``assign`` gets them in ``pool.stats_BT``."""
         return {}
 
     def assign(self, pool: ScorePool, *, progress: float) -> Assignment:

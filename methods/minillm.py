@@ -1,10 +1,10 @@
 """MiniLLM: reverse KL of whole sequences, by an exact single-step term and a long-horizon policy gradient.
 
-Gu et al., "MiniLLM: Knowledge Distillation of Large Language Models", arXiv:2306.08543, sections 2.2 and 2.3. Single step:
-the analytic reverse KL at each position. Long horizon: clipped policy gradient on the mean of log(t / q) over the
+Gu et al., "MiniLLM: Knowledge Distillation of Large Language Models", arXiv:2306.08543, sections 2.2 and 2.3. Single
+step: the analytic reverse KL at each position. Long horizon: clipped policy gradient on the mean of log(t / q) over the
 tokens that follow. Left out: sampling from a mixture with the teacher and its importance weights, four inner epochs,
-the language-modelling loss on pre-training data, reward scaling and whitening; the authors' code also counts a token's own
-reward in its return.
+the language-modelling loss on pre-training data, reward scaling and whitening; the authors' code also counts a token's
+own reward in its return.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class OnPolicyDistillation(Method):
     divergence: Divergence = Divergence.REVERSE_KL
     """The paper: vanilla OPD is reverse KL."""
     granularity: Granularity = Granularity.TOP_K
-    """The paper does not say which cell of its Table 7 is Table 1's vanilla OPD; top-k (40.8 against 40.9) fits best."""
+    """The paper does not say which cell of its Table 7 is Table 1's vanilla OPD; top-k (40.8, 40.9) fits best."""
     k: int = 128
     support: Support = Support.STUDENT
     """Silent in the paper. Reverse KL takes its expectation under the student."""
@@ -42,7 +42,7 @@ class OnPolicyDistillation(Method):
     source_policy: Policy = Policy.TEACHER
     source_context: str = PLAIN
     sampler: Source = Source.STUDENT
-    """Silent in the paper for the arms that train the privileged view; rollouts of the deployed student keep all arms comparable."""
+    """Silent in the paper for the arms that train the privileged view; the deployed student keeps arms comparable."""
 
     def __post_init__(self) -> None:
         check(self.divergence, tail=self.tail, beta=self.beta)

@@ -1,7 +1,8 @@
 """Supervised fine-tuning on text the student did not write.
 
-Maximum likelihood, -log q(y_n), averaged over the labels: the tokens of the responses that are kept. The paper's training sets carry
-no full solutions, so the default text is sampled from the teacher and kept only where the data verifies it.
+Maximum likelihood, -log q(y_n), averaged over the labels: the tokens of the responses that are kept. The paper's
+training sets carry no full solutions, so the default text is sampled from the teacher and kept where the data
+verifies it.
 """
 
 from __future__ import annotations

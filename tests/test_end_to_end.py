@@ -1,4 +1,4 @@
-"""The main job in real processes: from nothing to table and figure, again, with one more seed, with a foreign method."""
+"""The main job in real processes: from nothing to table and figure, again, one more seed, a foreign method."""
 
 from __future__ import annotations
 
