@@ -114,5 +114,7 @@ class Entry:
     settings: Mapping[str, Any] = field(default_factory=dict)
     ranked: bool = True
     """False for rows that see what the others may not (the world's own traces)."""
+    listed: bool = True
+    """False for a vehicle of ablations, which is no method of its own: ``--methods all`` leaves it out."""
     departure: str = ""
     """What differs from the cited source, one phrase; empty if nothing does."""

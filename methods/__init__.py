@@ -160,4 +160,12 @@ METHODS: dict[str, Entry] = {
         citation=PAPER,
         departure="the self source is a moving average of the student; the paper's is the student itself",
     ),
+    "dopd_ablation": Entry(
+        target="methods.dopd_ablation:AblatedDistillation",
+        label="DOPD (ablation)",
+        paradigm="dual",
+        citation=PAPER,
+        ranked=False,
+        listed=False,
+    ),
 }

@@ -46,6 +46,13 @@ REGIMES = tuple(Regime)
 LH, LL, HT, HS = range(4)
 
 
+class Side(StrEnum):
+    """Which of the two privileged views supervises."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
+
+
 class Trim(StrEnum):
     """What the discarded 5 % are taken of."""
 
@@ -73,6 +80,16 @@ class SelfSource(StrEnum):
     """The student at step 0."""
     EMA = "ema"
     """A moving average of the student."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervision:
+    """What the tokens of one regime learn from, and how."""
+
+    source: Side
+    divergence: Divergence
+    granularity: Granularity
+    weight: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +133,34 @@ class DualOnPolicyDistillation(Method):
         trained = View(Policy.STUDENT, wants=frozenset({Want.DISTRIBUTION}))
         return (Term(trained, (View(Policy.TEACHER, PRIVILEGED, wants), own)),)
 
+    def supervision(self) -> tuple[Supervision, ...]:
+        """One per regime, in the order of ``REGIMES``."""
+        teacher, student, js, kl = Side.TEACHER, Side.STUDENT, Divergence.JS, Divergence.REVERSE_KL
+        top_k, full = Granularity.TOP_K, Granularity.FULL
+        return (
+            Supervision(source=teacher, divergence=kl, granularity=top_k, weight=self.beta_l),
+            Supervision(source=student, divergence=kl, granularity=top_k, weight=self.beta_w),
+            Supervision(source=teacher, divergence=js, granularity=full, weight=1.0),
+            Supervision(source=student, divergence=kl, granularity=top_k, weight=self.beta_l),
+        )
+
     def assign(self, pool: ScorePool, *, progress: float) -> Assignment:
         """Route every response token of the global batch; thresholds in float64, independent of order."""
+        import torch
+
+        regime_BT, thresholds = self.route(pool)
+        weights = torch.tensor([s.weight for s in self.supervision()], dtype=torch.float64)
+        return Assignment(
+            mask_BT=pool.mask_BT,
+            weight_BT=weights[regime_BT.clamp(min=0)],
+            fields={"regime": regime_BT},
+            labels_BT=regime_BT,
+            label_names=REGIMES,
+            metrics=thresholds,
+        )
+
+    def route(self, pool: ScorePool) -> tuple[Tensor, dict[str, float]]:
+        """Regime of each response token, int64 [B, T] (-1 elsewhere), and the three batch averages."""
         import torch
 
         teacher, own = self.terms[0].sources
@@ -127,22 +170,13 @@ class DualOnPolicyDistillation(Method):
         if self.q_normalisation is Normalisation.SEPARATE:
             qt_N, qs_N = (_standardise(q) for q in (qt_N, qs_N))
         gap, qt, qs = self._averages(gap_N, qt_N, qs_N)
-        low_N = gap_N < gap
         regime_N = torch.where(
-            low_N,
+            gap_N < gap,
             torch.where(qs_N + qt_N >= qs + qt, LH, LL),
             torch.where(qt_N >= qs_N, HT, HS),
         )
         regime_BT = torch.full(mask_BT.shape, -1).masked_scatter(mask_BT, regime_N)
-        weights = torch.tensor([self.beta_l, self.beta_w, 1.0, self.beta_l], dtype=torch.float64)
-        return Assignment(
-            mask_BT=mask_BT,
-            weight_BT=weights[regime_BT.clamp(min=0)],
-            fields={"regime": regime_BT},
-            labels_BT=regime_BT,
-            label_names=REGIMES,
-            metrics={"threshold/gap": gap, "threshold/q_teacher": qt, "threshold/q_student": qs},
-        )
+        return regime_BT, {"threshold/gap": gap, "threshold/q_teacher": qt, "threshold/q_student": qs}
 
     def _averages(self, gap_N: Tensor, qt_N: Tensor, qs_N: Tensor) -> tuple[float, float, float]:
         values = (gap_N, qt_N, qs_N)
@@ -160,18 +194,14 @@ class DualOnPolicyDistillation(Method):
 
         from harness.views import token_divergence
 
-        teacher, own = term.sources
         student, regime_N = views[term.trained], fields["regime"]
+        sides = dict(zip(Side, term.sources, strict=True))
         loss_N = torch.zeros_like(student.logp_NV[:, 0])
-        for regimes, source, divergence, granularity in (
-            ((HT,), teacher, Divergence.JS, Granularity.FULL),
-            ((LH,), teacher, Divergence.REVERSE_KL, Granularity.TOP_K),
-            ((LL, HS), own, Divergence.REVERSE_KL, Granularity.TOP_K),
-        ):
+        for (side, divergence, granularity), regimes in self._objectives().items():
             rows = torch.isin(regime_N, torch.tensor(regimes, device=regime_N.device)).nonzero().squeeze(-1)
             value = token_divergence(
                 student.rows(rows),
-                views[source].rows(rows),
+                views[sides[side]].rows(rows),
                 divergence=divergence,
                 granularity=granularity,
                 k=self.k,
@@ -180,6 +210,13 @@ class DualOnPolicyDistillation(Method):
             )
             loss_N = loss_N.index_add(0, rows, value)
         return loss_N
+
+    def _objectives(self) -> dict[tuple[Side, Divergence, Granularity], list[int]]:
+        """Regimes by what they have in common, so that each objective is computed once."""
+        groups: dict[tuple[Side, Divergence, Granularity], list[int]] = {}
+        for regime, s in enumerate(self.supervision()):
+            groups.setdefault((s.source, s.divergence, s.granularity), []).append(regime)
+        return groups
 
 
 def _quantile(values_N: Tensor, q: float) -> Tensor:

@@ -1,8 +1,8 @@
 """EOPD: on-policy distillation with forward KL where the teacher is unsure.
 
 Jin, Min et al., "Entropy-Aware On-Policy Distillation of Language Models", arXiv:2603.07079. Clipped sampled-token
-policy gradient on *all* tokens, plus forward KL on the teacher's top 16 entries, neither renormalised nor given a tail, where
-the teacher's entropy reaches tau; both are averaged over all tokens. Four optimiser steps a rollout batch.
+policy gradient on *all* tokens, plus forward KL on the teacher's top 16 entries, neither renormalised nor given a
+tail, where the teacher's entropy reaches tau; both are averaged over all tokens. Four optimiser steps a batch.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class OutOfDomain(Suite):
 def method_names(options: Options) -> tuple[str, ...]:
     """Registry names in the order asked for; a plugin's methods join the default ones."""
     if options.methods == "all":
-        return tuple(registry.methods())
+        return tuple(name for name, entry in registry.methods().items() if entry.listed)
     if options.methods is not None:
         return tuple(dict.fromkeys(map(registry.method_name, options.methods)))
     known = registry.methods().items()

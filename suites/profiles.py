@@ -23,6 +23,7 @@ PUBLISHED_TOP_K = {
     "dopd": 128,
     "dopd_initial_self": 128,
     "dopd_ema_self": 128,
+    "dopd_ablation": 128,
 }
 """Supports that are larger than the embedded vocabulary, by method."""
 
