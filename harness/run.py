@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from typing import Any
 
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel
 from harness import checkpoint, models, registry, storage
 from harness.config import MethodSpec, RunSpec
 from harness.evaluate import Score, evaluate
+from harness.process import process
 from harness.runs import RunFolder
 from harness.suite import Evaluation
 from harness.train import Report, detect_collapse, peak_memory_mb, train
@@ -23,22 +25,32 @@ from harness.types import Cost, Row, Source
 def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) -> str:
     """Make one run done; returns a line on what a resume passed over, or nothing.
 
-    Every finished step and row is kept if this is stopped at any moment; calling it again goes on.
+    Every finished step and row is kept if this is stopped at any moment; calling it again goes on. Under torchrun
+    every rank calls it; the first one writes and evaluates.
 
     Raises:
         HarnessError: bad input, before compute where it can be; a second process on the run; a full disk.
     """
     torch.set_num_threads(folder.spec.threads)
-    with folder.lock():
-        folder.prepare()
-        fault = ""
-        if not is_trained(folder):
-            fault = train(folder, prepare(folder.spec), report)
-        start = time.perf_counter()
-        evaluate_missing(folder, evaluations)
-        write_cost(folder, time.perf_counter() - start)
-        folder.mark_done(evaluations)
+    me = process()
+    with folder.lock() if me.is_main_process else nullcontext():
+        if me.is_main_process:
+            folder.prepare()
+        me.wait_for_everyone()
+        fault = "" if is_trained(folder) else train(folder, prepare(folder.spec), report)
+        me.wait_for_everyone()
+        if me.is_main_process:
+            finish(folder, evaluations)
+        me.wait_for_everyone()
     return fault
+
+
+def finish(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:
+    """Rows, cost and ``done`` of a trained run."""
+    start = time.perf_counter()
+    evaluate_missing(folder, evaluations)
+    write_cost(folder, time.perf_counter() - start)
+    folder.mark_done(evaluations)
 
 
 def is_trained(folder: RunFolder) -> bool:
@@ -68,7 +80,7 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> No
 
 def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
     """The student at one checkpoint; for a reference row, the model as it came."""
-    model = models.load(folder.spec.student, dtype=folder.spec.dtype)
+    model = models.load(folder.spec.student, dtype=folder.spec.dtype, device=process().device)
     if not folder.spec.is_reference:
         model.load_state_dict(checkpoint.at_step(folder.checkpoints, step).weights())
     return model

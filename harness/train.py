@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import resource
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ import torch
 from harness import checkpoint, storage
 from harness.contexts import build_batch
 from harness.probe import accuracy_with_privilege
+from harness.reduce import world
 from harness.runs import RunFolder
 from harness.step import Batch, StepRecord, optimiser_losses
 from harness.trainer import Trainer, refresh_copies
@@ -34,7 +34,7 @@ def train(folder: RunFolder, trainer: Trainer, report: Report) -> str:
     """From the last good checkpoint to the last step; a line on what the resume passed over, or nothing."""
     fault = restore(folder, trainer)
     if trainer.step == 0:
-        folder_log(folder.metrics, {"step": 0, **probe(trainer)})
+        log(folder, {"step": 0, **probe(trainer)})
         save(folder, trainer)
     keep = set(trainer.spec.checkpoint_steps())
     while trainer.step < trainer.spec.steps:
@@ -43,7 +43,7 @@ def train(folder: RunFolder, trainer: Trainer, report: Report) -> str:
             with trainer.phases("evaluation"):
                 metrics |= probe(trainer)
         metrics |= cost_of_step(trainer, metrics)
-        folder_log(folder.metrics, {"step": trainer.step, **metrics})
+        log(folder, {"step": trainer.step, **metrics})
         if trainer.step in keep:
             save(folder, trainer)
         report(trainer.step, trainer.spec.steps, metrics)
@@ -147,6 +147,8 @@ def detect_collapse(metrics: Sequence[Mapping[str, Any]]) -> str:
 
 def save(folder: RunFolder, trainer: Trainer) -> None:
     """A checkpoint of everything the rest of the run depends on; random streams are derived from the step."""
+    if not is_first_rank():
+        return
     copies = {
         policy.value: model.state_dict()
         for policy, model in trainer.policies.items()
@@ -165,7 +167,8 @@ def restore(folder: RunFolder, trainer: Trainer) -> str:
     """Continue from the newest checkpoint that is whole; metrics after it are dropped, they will be made again."""
     found, fault = checkpoint.latest_valid(folder.checkpoints)
     step = -1 if found is None else found.step
-    storage.keep_jsonl(folder.metrics, lambda record: record["step"] <= step)
+    if is_first_rank():
+        storage.keep_jsonl(folder.metrics, lambda record: record["step"] <= step)
     if found is not None:
         state = found.state()
         trainer.student.load_state_dict(found.weights())
@@ -177,10 +180,16 @@ def restore(folder: RunFolder, trainer: Trainer) -> str:
     return fault
 
 
-def folder_log(path: Path, record: Mapping[str, Any]) -> None:
-    """A line of metrics; a number that is not finite is written as null, JSON has no word for it."""
+def log(folder: RunFolder, record: Mapping[str, Any]) -> None:
+    """A line of metrics, from the first rank; a number that is not finite is null, JSON has no word for it."""
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
-    storage.append_jsonl(path, finite)
+    if is_first_rank():
+        storage.append_jsonl(folder.metrics, finite)
+
+
+def is_first_rank() -> bool:
+    """Whether this process writes the run's files."""
+    return world()[0] == 0
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -14,6 +14,7 @@ from harness import data, models, privilege, registry, render
 from harness.config import DataSpec, OptimSpec, RunSpec
 from harness.method import Method
 from harness.phases import Phases
+from harness.process import process
 from harness.types import PRIVILEGED, Example, HarnessError, Policy, Privilege, View
 from harness.views import vocabulary_size
 
@@ -69,7 +70,8 @@ def prepare(spec: RunSpec) -> Trainer:
     method = registry.build_method(spec.method)
     examples = data.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
     check_data(spec, method, examples)
-    student, teacher = (models.load(s, dtype=spec.dtype) for s in (spec.student, spec.teacher))
+    device = process().device
+    student, teacher = (models.load(s, dtype=spec.dtype, device=device) for s in (spec.student, spec.teacher))
     tokenizer = models.load_tokenizer(spec.student)
     models.check_pair(student, tokenizer, teacher, models.load_tokenizer(spec.teacher))
     method.check_vocabulary(vocabulary_size(student))

@@ -191,3 +191,21 @@ def test_bad_input_is_refused_before_compute(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module.data, "examples", without_hints)
     with pytest.raises(HarnessError, match="'hints' is not in the data"):
         prepare(spec)
+
+
+@pytest.mark.slow
+def test_two_ranks_under_torchrun_finish_a_run(tmp_path: Path) -> None:
+    """Each rank samples its own prompts; both end with the same student, the first one writes."""
+    folder = folder_of(tmp_path, "dopd", 3)
+    root = str(Path(__file__).parent.parent)
+    environment = os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [str(DRIVER), str(tmp_path), "dopd", "3"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert folder.state(EVALUATIONS) is RunState.DONE, done.stderr[-2000:]
+    lines = storage.read_jsonl(folder.metrics)
+    assert [m["step"] for m in lines] == [0, 1, 2, 3]
+    alone = folder_of(tmp_path / "alone", "dopd", 3)
+    run(alone, EVALUATIONS[:1], lambda *_: None)
+    both, one = (sum(m.get("tokens", 0) for m in storage.read_jsonl(f.metrics)) for f in (folder, alone))
+    assert both > 1.5 * one, "two ranks write two batches a step"
