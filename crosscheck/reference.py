@@ -439,5 +439,6 @@ METHODS: Mapping[str, Reference] = {
     "dopd": dopd,
     "dopd_initial_self": dopd_initial_self,
     "dopd_ema_self": dopd_ema_self,
+    "dopd_ablation": dopd,
 }
 """Registry name -> reference."""

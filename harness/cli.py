@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from harness import registry
+from harness import registry, skeleton
+from harness.methods_table import absent_table, methods_table
 from harness.plan import PlannedRun, duration, makespan, missing, overrides_table, plan_table, planned
 from harness.runs import RunFolder, RunState
-from harness.suite import Options, Profile, Suite
+from harness.suite import TUNING, Options, Profile, Suite
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def _jobs() -> int:
 
 
 ON_SUITES = ("plan", "run", "evaluate", "table", "figure", "publish")
+SELECTING = (*ON_SUITES, "tune")
+"""``tune`` is ``run`` of one suite."""
 FLAGS = (
     Flag(
         name="--suite",
@@ -96,76 +99,83 @@ FLAGS = (
     Flag(
         name="--profile",
         metavar="NAME",
-        verbs=ON_SUITES,
+        verbs=SELECTING,
         help="sizes: models, data, steps (default: embedded)",
         settings={"default": "embedded"},
     ),
     Flag(
         name="--methods",
         metavar="NAMES",
-        verbs=ON_SUITES,
+        verbs=SELECTING,
         help="registry names with commas, or all (default: the suite's)",
         settings={"type": _names},
     ),
     Flag(
         name="--seeds",
         metavar="SEEDS",
-        verbs=ON_SUITES,
+        verbs=SELECTING,
         help="a count (3 is 0,1,2) or seeds with commas (default: the suite's)",
         settings={"type": _seeds},
     ),
     Flag(
         name="--steps",
         metavar="N",
-        verbs=ON_SUITES,
+        verbs=SELECTING,
         help="optimiser steps, instead of the profile's",
         settings={"type": _at_least(1, int)},
     ),
     Flag(
         name="--train-domains",
         metavar="NAMES",
-        verbs=ON_SUITES,
+        verbs=SELECTING,
         help="domains with commas, or all (default: the suite's)",
         settings={"type": _names},
     ),
     Flag(
+        name="--learning-rate",
+        metavar="WHICH",
+        verbs=ON_SUITES,
+        help="shared, or tuned: each method's own as published by the suite tuning (default: shared)",
+        settings={"choices": ("shared", "tuned"), "default": "shared"},
+    ),
+    Flag(
         name="--results",
         metavar="DIR",
-        verbs=ON_SUITES,
+        verbs=SELECTING,
         help="folder of runs and reports (default: results)",
         settings={"type": Path, "default": Path("results")},
     ),
     Flag(
         name="--plugin",
         metavar="FILE",
-        verbs=(*ON_SUITES, "methods"),
+        verbs=(*SELECTING, "methods"),
         help="Python file with methods of your own",
         settings={"type": Path},
     ),
     Flag(
         name="--jobs",
         metavar="N",
-        verbs=("plan", "run", "evaluate"),
+        verbs=("plan", "run", "tune", "evaluate"),
         help="worker processes of one thread each (default: the cores, at most 8)",
         settings={"type": _at_least(1, int), "default": _jobs()},
     ),
     Flag(
         name="--minutes",
         metavar="N",
-        verbs=("run", "evaluate"),
+        verbs=("run", "tune", "evaluate"),
         help="start no run after N minutes",
         settings={"type": _at_least(0, float)},
     ),
     Flag(
         name="--from",
         metavar="SOURCE",
-        verbs=("run", "table", "figure"),
+        verbs=("run", "tune", "table", "figure"),
         help="runs, published or paper (default: runs); run trains nothing for the last two",
         settings={"dest": "source", "choices": SOURCES, "default": "runs"},
     ),
     Flag(
         name="--force",
-        verbs=("run",),
+        verbs=("run", "tune"),
         help="delete the selected runs and train them anew",
         settings={"action": "store_true"},
     ),
@@ -175,6 +185,13 @@ FLAGS = (
         verbs=("export",),
         help="folder to write",
         settings={"type": Path, "required": True},
+    ),
+    Flag(
+        name="--out",
+        metavar="DIR",
+        verbs=("methods new",),
+        help="folder to write to (default: the current one)",
+        settings={"type": Path, "default": Path()},
     ),
     Flag(
         name="--benchmarks",
@@ -187,12 +204,14 @@ FLAGS = (
 VERBS = {
     "plan": "list runs, ids, states and an estimate of time; computes nothing",
     "run": "train and evaluate what is missing, then tables and figures",
+    "tune": "run the suite tuning: every method's learning rate on validation problems",
     "evaluate": "evaluate what is missing of trained runs; trains nothing",
     "table": "print tables and write them as CSV, Markdown and LaTeX",
     "figure": "write figures as PDF and PNG",
     "export": "write the benchmarks as lm-eval tasks that run without this package",
     "publish": "copy rows, tables and figures of done runs to the committed results",
-    "methods": "list the registry of methods",
+    "methods": "list the registry of methods, and what is not implemented",
+    "methods new": "write NAME.py, a method that works, and test_NAME.py beside it",
     "suites": "list the suites",
 }
 
@@ -205,15 +224,21 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line: one sub-command a verb, each with its flags."""
+    """The command line: one sub-command a verb, each with its flags; ``methods new`` is one of ``methods``."""
     top = _Parser(prog="dopd", description="Open benchmark of on-policy distillation.")
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    groups = {"": top.add_subparsers(dest="verb", required=True, metavar="VERB")}
     for verb, meaning in VERBS.items():
-        sub = verbs.add_parser(verb, help=meaning, description=meaning, allow_abbrev=False)
+        parent, _, word = verb.rpartition(" ")
+        sub = groups[parent].add_parser(word, help=meaning, description=meaning, allow_abbrev=False)
+        sub.set_defaults(verb=verb)
         for flag in FLAGS:
             if verb in flag.verbs:
                 shown = {"metavar": flag.metavar} if flag.metavar else {}
                 sub.add_argument(flag.name, help=flag.help, **shown, **flag.settings)
+        if verb == "methods":
+            groups[verb] = sub.add_subparsers(metavar="new")
+        elif parent:
+            sub.add_argument("name", metavar="NAME", help="registry name: small letters, digits and _")
     return top
 
 
@@ -253,7 +278,7 @@ class Selection:
     def reports(self) -> Path:
         """Folder of tables and figures; one per source, which are never mixed."""
         o = self.options
-        name = self.suite.name if o.source == "runs" else f"{self.suite.name}-{o.source}"
+        name = o.folder if o.source == "runs" else f"{o.folder}-{o.source}"
         return o.results / "reports" / self.profile.name / name
 
     def plan(self) -> list[PlannedRun]:
@@ -278,6 +303,7 @@ def select(given: argparse.Namespace) -> Selection:
         seeds=given.seeds,
         steps=given.steps,
         train_domains=given.train_domains,
+        learning_rate=getattr(given, "learning_rate", "shared"),
         jobs=getattr(given, "jobs", 1),
         minutes=getattr(given, "minutes", None),
         results=given.results,
@@ -315,6 +341,10 @@ def _run(given: argparse.Namespace) -> int:
         _show(chosen, rows, costs, console)
     _say(console, _times(done, time.monotonic() - start))
     return _outcome(done, console)
+
+
+def _tune(given: argparse.Namespace) -> int:
+    return _run(argparse.Namespace(**vars(given), suite=TUNING))
 
 
 def _show(chosen: Selection, rows: DataFrame, costs: DataFrame, console: Console) -> None:
@@ -377,12 +407,21 @@ def _publish(given: argparse.Namespace) -> int:
 
 
 def _methods(given: argparse.Namespace) -> int:
-    table = Table("name", "label", "paradigm", "settings", "departure", "source")
-    for name, entry in registry.methods().items():
-        settings = ", ".join(f"{key} = {value}" for key, value in entry.settings.items())
-        label = entry.label if entry.ranked else f"{entry.label} (not ranked)"
-        table.add_row(name, label, entry.paradigm, settings, entry.departure, entry.citation)
-    _console().print(table)
+    console = _console()
+    console.print(methods_table())
+    console.print(absent_table())
+    return 0
+
+
+def _methods_new(given: argparse.Namespace) -> int:
+    console = _console()
+    method, test = skeleton.write(given.name, given.out)
+    _wrote(console, (method, test))
+    _say(
+        console,
+        f"edit both, run the test with pytest, then try it: dopd run --suite ood --plugin {method} "
+        f"--methods {method.stem},vanilla_opd --seeds 1",
+    )
     return 0
 
 
@@ -397,12 +436,14 @@ def _suites(given: argparse.Namespace) -> int:
 ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": _plan,
     "run": _run,
+    "tune": _tune,
     "evaluate": _evaluate,
     "table": _table,
     "figure": _figure,
     "export": _export,
     "publish": _publish,
     "methods": _methods,
+    "methods new": _methods_new,
     "suites": _suites,
 }
 

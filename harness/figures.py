@@ -33,6 +33,8 @@ PER_ROW, WIDEST = 3, 13.0
 BAR_INCHES, DENSE_BAR_INCHES = 0.95, 0.42
 """Width of a bar's place, and where there are more than ``DENSE`` bars, whose labels then stand upright."""
 DENSE = 12
+ROW_INCHES, LYING_INCHES = 0.19, 3.4
+"""Height of a lying bar's place, and width of a panel of them."""
 PANEL_INCHES, LINE_INCHES, CHARACTER_INCHES = 2.5, 0.145, 0.06
 """Height of a panel, height of a line of small text, width of a character of it."""
 SMALL = 7.5
@@ -78,6 +80,16 @@ class Group:
 
     title: str
     bars: tuple[Bar, ...]
+    references: tuple[Reference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """Groups below one another on one axis, with the lines all of them are measured against."""
+
+    title: str
+    groups: tuple[Group, ...]
+    """The same groups and bars in every panel of a figure; a bar may be empty."""
     references: tuple[Reference, ...] = ()
 
 
@@ -154,6 +166,116 @@ def _place(figure: Figure, layout: Layout, title: str) -> None:
         wspace=0.06,
         hspace=(layout.ticks + 0.3) / PANEL_INCHES,
     )
+
+
+def lying_bars(panels: Sequence[Panel], *, title: str, axis: str, caption: str) -> Figure:
+    """Panels side by side, a method on the same height in all of them, its number at the right.
+
+    Groups stand below one another, each with its name, colour and hatch. For more methods than stand upright.
+    """
+    from matplotlib.figure import Figure
+
+    with _style():
+        heights = _heights(panels[0].groups)
+        width, edges = _lying_width(panels)
+        lines = textwrap.wrap(caption, int(CHARACTERS_PER_INCH * (width - 0.2)))
+        foot, head = 0.55 + LINE_INCHES * len(lines), 0.85
+        height = head + ROW_INCHES * (max(heights.values()) + 1) + foot
+        figure = Figure(figsize=(width, height))
+        styles = {group.title: (OKABE_ITO[i % 8], HATCHES[i % 8]) for i, group in enumerate(panels[0].groups)}
+        limits = _limits([Group(title="", bars=g.bars, references=p.references) for p in panels for g in p.groups])
+        for i, panel in enumerate(panels):
+            place = (edges[i] / width, foot / height, LYING_INCHES / width, 1 - (head + foot) / height)
+            ax = figure.add_axes(place)
+            _draw_panel(ax, panel, styles, heights, named=i == 0)
+            ax.set_xlim(*limits)
+            ax.set_xlabel(axis, fontsize=8)
+        figure.suptitle(title, fontsize=11, y=1 - 0.1 / height, va="top")
+        figure.text(
+            0.1 / width, 0.1 / height, "\n".join(lines), fontsize=SMALL, va="bottom", color=INK, linespacing=1.3
+        )
+    return figure
+
+
+def _heights(groups: Sequence[Group]) -> dict[tuple[str, str], float]:
+    """Rows from the top by group and label; the group's own name under the label ''."""
+    heights: dict[tuple[str, str], float] = {}
+    row = 0.0
+    for group in groups:
+        for label in ("", *(bar.label for bar in group.bars)):
+            heights[group.title, label] = row
+            row += 1
+        row += 0.4
+    return heights
+
+
+def _lying_width(panels: Sequence[Panel]) -> tuple[float, list[float]]:
+    """Inches of the figure, and of the left edge of each panel; numbers stand right of a panel."""
+    bars = [[bar for group in panel.groups for bar in group.bars] for panel in panels]
+    names = max(len(bar.label) for bar in bars[0]) * CHARACTER_INCHES + 0.3
+    gutters = [max(len(_tick(bar, upright=True)) - len(bar.label) for bar in each) for each in bars]
+    edges, edge = [], names
+    for gutter in gutters:
+        edges.append(edge)
+        edge += LYING_INCHES + max(gutter, 4) * CHARACTER_INCHES + 0.25
+    return edge, edges
+
+
+def _draw_panel(
+    ax: Axes, panel: Panel, styles: dict[str, tuple[str, str]], heights: dict[tuple[str, str], float], *, named: bool
+) -> None:
+    for group in panel.groups:
+        for bar in group.bars:
+            _draw_lying(ax, heights[group.title, bar.label], bar, *styles[group.title])
+    lowest = min((reference.value for reference in panel.references), default=0.0)
+    for i, reference in enumerate(panel.references):
+        ax.axvline(reference.value, color=INK, linewidth=1.1, dashes=((4, 2), (1, 1.5))[i % 2], zorder=1)
+        ax.annotate(
+            f"{reference.label} {reference.value:.1f}",
+            (reference.value, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="right" if reference.value == lowest else "left",
+            fontsize=SMALL,
+            color=INK,
+        )
+    ax.set_title(panel.title, fontsize=9.5, pad=14)
+    ax.set_ylim(max(heights.values()) + 0.7, -0.7)
+    ax.set_yticks(list(heights.values()), [label or group for group, label in heights] if named else [])
+    for (_, label), tick in zip(heights, ax.get_yticklabels(), strict=True):
+        tick.set_fontsize(SMALL)
+        tick.set_fontstyle("normal" if label else "italic")
+    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="x", labelsize=8)
+    ax.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_lying(ax: Axes, y: float, bar: Bar, colour: str, hatch: str) -> None:
+    said = _tick(bar, upright=True).removeprefix(bar.label).strip() or bar.note
+    style = "normal" if bar.mean is not None else "italic"
+    ax.annotate(
+        said,
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=SMALL,
+        color=INK,
+        style=style,
+    )
+    if bar.mean is None:
+        return
+    ax.barh(y, bar.mean, BAR_WIDTH, color=colour, hatch=hatch, edgecolor=INK, linewidth=0.6, zorder=2)
+    if bar.half is not None:
+        ax.errorbar(bar.mean, y, xerr=bar.half, color=INK, capsize=2.5, linewidth=1.1, zorder=4)
+    ax.scatter(bar.points, [y] * len(bar.points), s=6, facecolor="white", edgecolor=INK, linewidth=0.6, zorder=5)
+    if bar.crossed:
+        end = max([bar.mean + (bar.half or 0), *bar.points])
+        ax.annotate("×", (end, y), xytext=(3, 0), textcoords="offset points", va="center", fontsize=11, color=INK)
 
 
 def save(figure: Figure, folder: Path, stem: str) -> list[Path]:

@@ -6,12 +6,13 @@ run's hash needs the method's defaults; import the mathematics inside the functi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.types import (
     Assignment,
+    Completion,
     Example,
     Message,
     Reduction,
@@ -100,6 +101,24 @@ class Method:
         return {}
 
 
+def untrained_views(method: Method) -> Iterator[View]:
+    """Every view a method scores without gradient."""
+    yield from (view for term in method.terms for view in term.sources)
+    yield from method.scored
+
+
+def forwards_per_token(method: Method) -> float:
+    """Forward passes per response token: the sampler's, one per scored view, one per term that reads the token.
+
+    Where the data's references stand beside the rollouts, they are taken to be half of the tokens: nobody samples
+    them, and each term reads one half. A teacher that must write verified text is asked more than once; its extra
+    draws are not counted.
+    """
+    beside = any(term.completion is Completion.REFERENCE for term in method.terms)
+    sampled = sum(share for source, share in method.sampling.items() if source is not Source.DATASET)
+    return (sampled + len(method.terms)) * (0.5 if beside else 1.0) + len(set(untrained_views(method)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A line of the registry: where a method lives and with which settings a name runs it."""
@@ -111,6 +130,8 @@ class Entry:
     paradigm: str
     """standard | self | adaptive | privilege | dual | classical | reference."""
     citation: str
+    granularity: str = ""
+    """How much of the vocabulary a token's loss looks at, e.g. ``full`` or ``top-k of the student, tail``."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     ranked: bool = True
     """False for rows that see what the others may not (the world's own traces)."""

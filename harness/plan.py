@@ -44,7 +44,7 @@ def planned(suite: Suite, profile: Profile, options: Options, root: Path) -> lis
     Raises:
         HarnessError: an unknown name, or a damaged run folder.
     """
-    rates = _rates(suite, profile, options, root)
+    rates = _rates(profile, options, root)
     folders = {spec.id: RunFolder(root, spec) for spec in suite.runs(profile, options)}
     return [_planned_run(f, suite.evaluations(f.spec), rates, profile) for f in folders.values()]
 
@@ -63,7 +63,7 @@ def makespan(plan: Sequence[PlannedRun], jobs: int) -> float:
 def plan_table(plan: Sequence[PlannedRun], *, title: str) -> Table:
     """One line a run."""
     table = Table(title=title, title_justify="left")
-    for name in ("run", "method", "domains", "seed", "steps", "state"):
+    for name in ("run", "method", "domains", "seed", "steps", "rate", "state"):
         table.add_column(name, no_wrap=name == "run")
     table.add_column("estimate", justify="right")
     for run in plan:
@@ -74,6 +74,7 @@ def plan_table(plan: Sequence[PlannedRun], *, title: str) -> Table:
             ", ".join(spec.data.domains) if spec.data else "",
             "" if spec.is_reference else str(spec.seed),
             "" if spec.is_reference else str(spec.steps),
+            f"{spec.optim.lr:g}" if spec.optim else "",
             run.state.value,
             duration(run.estimate_seconds),
         )
@@ -114,11 +115,12 @@ def _planned_run(folder: RunFolder, wanted: tuple[Evaluation, ...], rates: Rates
     return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=seconds)
 
 
-def _rates(suite: Suite, profile: Profile, options: Options, root: Path) -> Rates:
-    """Measured here if a run of the method is done here, else as published, else the profile's guess."""
+def _rates(profile: Profile, options: Options, root: Path) -> Rates:
+    """Measured here if a run of the method is done here, else as any suite published, else the profile's guess."""
     here = [(f.cost(), f.rows()) for f in runs.folders(root) if f.spec.profile == profile.name]
     costs = [cost for cost, _ in here if cost]
-    published = read_published_costs(options.published / profile.name / suite.name / "costs.csv")
+    files = sorted((options.published / profile.name).glob("*/costs.csv"))
+    published = [cost for path in files for cost in read_published_costs(path)]
     evaluations = [
         cost.evaluation_seconds / len({(row.step, row.benchmark, row.version, row.decoding) for row in rows})
         for cost, rows in here
@@ -159,4 +161,5 @@ def _cost(record: dict[str, str]) -> Cost:
         train_seconds=float(record["train_seconds"]),
         evaluation_seconds=float(record["evaluation_seconds"]),
         peak_memory_mb=float(record["peak_memory_mb"]),
+        acted=float(record["acted"]) if record.get("acted") else None,
     )

@@ -12,3 +12,10 @@ def process() -> PartialState:
     Without ``cpu=True`` accelerate takes every rank of a machine without a GPU for the only one.
     """
     return PartialState(cpu=not torch.cuda.is_available())
+
+
+def device() -> torch.device:
+    """Where this rank's models live."""
+    found = process().device
+    assert found is not None
+    return torch.device(found)

@@ -6,6 +6,8 @@
 ``environments.json``   versions, commits and machines, with the number of runs made on each
 tables and figures      made from these rows, as ``dopd table`` and ``dopd figure`` would
 ``README.md``           generated: what is here and how to make it again
+
+The main table stands beside the folder too: ``results/<profile>/<suite>.md``.
 """
 
 from __future__ import annotations
@@ -43,14 +45,14 @@ def publish(suite: Suite, profile: Profile, options: Options, root: Path | None 
     folders = [RunFolder(options.results, spec) for spec in specs]
     _check_done(suite, folders)
     root = root or options.published
-    out = root / profile.name / suite.name
+    out = root / profile.name / options.folder
     _check_keeps(out / results.ROWS_FILE, specs)
     rows = sorted((row for folder in folders for row in folder.rows()), key=_row_key)
     results.check(rows, profile.name)
     written = _write_records(out, rows, folders)
     chosen = dataclasses.replace(options, source="published", published=root)
-    written += report.emit(suite, *results.load("published", suite, profile, chosen), chosen, out)
-    return [*written, _write_readme(out, suite, options, folders)]
+    shown = report.emit(suite, *results.load("published", suite, profile, chosen), chosen, out)
+    return [*written, *shown, _write_front(out, shown), _write_readme(out, suite, options, folders)]
 
 
 def _check_done(suite: Suite, folders: Sequence[RunFolder]) -> None:
@@ -109,6 +111,14 @@ def _environments(folders: Sequence[RunFolder]) -> list[dict[str, Any]]:
     return [{"runs": count, **json.loads(text)} for text, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))]
 
 
+def _write_front(out: Path, shown: Sequence[Path]) -> Path:
+    """A copy of the main table, the first of a suite, where it is found without knowing its name."""
+    main = next(path for path in shown if path.suffix == ".md")
+    front = out.with_name(f"{out.name}.md")
+    storage.write_text_atomic(front, main.read_text(encoding="utf-8"))
+    return front
+
+
 def _write_readme(out: Path, suite: Suite, options: Options, folders: Sequence[RunFolder]) -> Path:
     environments = _environments(folders)
     commits = sorted({f"{str(e['commit'])[:10]}{' with changes' if e['dirty'] else ''}" for e in environments})
@@ -138,6 +148,7 @@ def _flags(options: Options) -> str:
     """The command line that selects the same runs."""
     flags = {"suite": options.suite, "profile": options.profile}
     flags |= {"methods": _joined(options.methods), "train-domains": _joined(options.train_domains)}
+    flags |= {"learning-rate": options.learning_rate if options.learning_rate != "shared" else ""}
     flags |= {"seeds": ",".join(map(str, options.seeds)) + "," if options.seeds else ""}
     flags |= {"steps": str(options.steps) if options.steps else ""}
     return " ".join(f"--{name} {value}" for name, value in flags.items() if value)

@@ -59,12 +59,21 @@ def methods() -> dict[str, Entry]:
     return found
 
 
+def not_implemented() -> dict[str, tuple[str, str]]:
+    """Methods left out: source and reason by name; one that a third party has registered is no longer among them."""
+    known = {_plain(name) for name in methods()}
+    absent = importlib.import_module(METHODS_MODULE).NOT_IMPLEMENTED
+    return {name: why for name, why in absent.items() if name not in known}
+
+
 def method_name(name: str) -> str:
     """The registry's spelling of a method's name.
 
     Raises:
-        HarnessError: unknown; near names are offered.
+        HarnessError: unknown; near names are offered. Known and left out; the reason is given.
     """
+    if _plain(name) in (absent := not_implemented()):
+        raise HarnessError(f"method {_plain(name)!r} is not implemented: {absent[_plain(name)][1]}")
     return lookup("method", name, methods(), listing="dopd methods")
 
 
@@ -144,7 +153,7 @@ def load_plugin(path: Path) -> dict[str, Entry]:
             f"plugin {path} defines no method: derive a class from harness.method.Method, without _ in front"
         )
     _plugin.clear()
-    _plugin.update({_snake(n): _foreign_entry(_snake(n), f"{PLUGIN_MODULE}:{n}", path.name) for n in classes})
+    _plugin.update({snake(n): _foreign_entry(snake(n), f"{PLUGIN_MODULE}:{n}", path.name) for n in classes})
     methods()
     return dict(_plugin)
 
@@ -204,6 +213,11 @@ def lookup(kind: str, name: str, known: Iterable[str], *, listing: str = "") -> 
     raise HarnessError(f"unknown {kind} {name!r}: {hint}{more}")
 
 
+def snake(name: str) -> str:
+    """Registry name of a plugin's class: ``MyOPDMethod`` is ``my_opd_method``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
 def _ours() -> dict[str, Entry]:
     return importlib.import_module(METHODS_MODULE).METHODS
 
@@ -224,11 +238,6 @@ def _is_own_method(value: object, module: types.ModuleType) -> bool:
 
 def _plain(name: str) -> str:
     return name.strip().lower().replace("-", "_")
-
-
-def _snake(name: str) -> str:
-    """``MyOPDMethod`` as ``my_opd_method``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _resolve(target: str, what: str) -> Any:

@@ -1,7 +1,7 @@
 """Rows from disk, checked, with what is missing made explicit. Three sources, never merged. No torch.
 
 - ``runs``: ``<results>/runs/``, done runs of this machine that the suite plans;
-- ``published``: ``<published>/<profile>/<suite>/``, committed;
+- ``published``: ``<published>/<profile>/<suite>/`` (``Options.folder``), committed;
 - ``paper``: ``<published>/paper/``, the paper's own numbers.
 
 Both frames are plain: one line per ``Row`` and one per planned run. ``train_domains`` is joined by ``+``.
@@ -32,9 +32,10 @@ ROWS_FILE = "rows.jsonl"
 COSTS_FILE = "costs.csv"
 SCHEMA: int = Row.__dataclass_fields__["schema"].default
 ROW_COLUMNS = tuple(f.name for f in dataclasses.fields(Row))
-COST_COLUMNS = (*(f.name for f in dataclasses.fields(Cost)), "state")
-"""A ``Cost`` and the state of its run: done, stale, absent, partial, unevaluated or failed; numbers are NaN
-unless done or stale. *stale*: published, but under settings that are no longer the planned ones."""
+COST_COLUMNS = (*(f.name for f in dataclasses.fields(Cost)), "lr", "state")
+"""A ``Cost``, the planned learning rate, and the state of the run: done, stale, absent, partial, unevaluated or
+failed; a cost's numbers are NaN unless done or stale. *stale*: published, but under settings that are no longer the
+planned ones."""
 SHOWN = (RunState.DONE.value, "stale")
 """States of runs that have rows."""
 
@@ -65,7 +66,7 @@ def load(
     if source == "runs":
         rows, costs = _from_runs(suite, specs.values(), options.results)
     else:
-        rows, costs = _from_published(specs, options.published / profile.name / suite.name)
+        rows, costs = _from_published(specs, options.published / profile.name / options.folder)
     check(rows, profile.name)
     return row_frame(rows), cost_frame(costs)
 
@@ -242,15 +243,15 @@ def _read_costs(path: Path) -> list[Cost]:
 
 
 def _cost_record(spec: RunSpec, cost: Cost | None, state: str) -> dict[str, Any]:
+    planned = {"lr": spec.optim.lr if spec.optim else None, "state": state}
     if cost:
-        return dataclasses.asdict(cost) | {"state": state}
-    return {
+        return dataclasses.asdict(cost) | planned
+    return planned | {
         "run": spec.id,
         "method": spec.method.name if spec.method else f"reference/{spec.student.name}",
         "seed": spec.seed,
         "train_domains": spec.data.domains if spec.data else (),
         "steps": spec.steps,
-        "state": state,
     }
 
 

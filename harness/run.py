@@ -6,20 +6,22 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import groupby
+from statistics import fmean
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
 from harness import checkpoint, models, registry, storage
-from harness.config import MethodSpec, RunSpec
+from harness.config import RunSpec
 from harness.evaluate import Score, evaluate
-from harness.process import process
+from harness.method import forwards_per_token
+from harness.process import device, process
 from harness.runs import RunFolder
 from harness.suite import Evaluation
 from harness.train import Report, detect_collapse, peak_memory_mb, train
-from harness.trainer import prepare, untrained_views
-from harness.types import Cost, Row, Source
+from harness.trainer import prepare
+from harness.types import Cost, Row
 
 
 def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) -> str:
@@ -80,7 +82,7 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> No
 
 def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
     """The student at one checkpoint; for a reference row, the model as it came."""
-    model = models.load(folder.spec.student, dtype=folder.spec.dtype, device=process().device)
+    model = models.load(folder.spec.student, dtype=folder.spec.dtype, device=device())
     if not folder.spec.is_reference:
         model.load_state_dict(checkpoint.at_step(folder.checkpoints, step).weights())
     return model
@@ -115,6 +117,7 @@ def write_cost(folder: RunFolder, evaluation_seconds: float) -> None:
     spec, before = folder.spec, folder.cost()
     metrics = storage.read_jsonl(folder.metrics)
     seconds = [value for m in metrics for name, value in m.items() if name.startswith("seconds/")]
+    acted = [m["acted"] for m in metrics if m.get("acted") is not None]
     cost = Cost(
         run=spec.id,
         method=spec.method.name if spec.method else f"reference/{spec.student.name}",
@@ -122,19 +125,10 @@ def write_cost(folder: RunFolder, evaluation_seconds: float) -> None:
         train_domains=spec.data.domains if spec.data else (),
         steps=spec.steps,
         tokens=sum(m.get("tokens", 0) for m in metrics),
-        forwards_per_token=forwards_per_token(spec.method) if spec.method else 0.0,
+        forwards_per_token=forwards_per_token(registry.build_method(spec.method)) if spec.method else 0.0,
         train_seconds=sum(seconds),
         evaluation_seconds=evaluation_seconds + (before.evaluation_seconds if before else 0.0),
         peak_memory_mb=peak_memory_mb(),
+        acted=fmean(acted) if acted else None,
     )
     folder.write_cost(cost)
-
-
-def forwards_per_token(spec: MethodSpec) -> float:
-    """Forward passes per response token: the sampler's, one per scored view, one per trained view.
-
-    A teacher that must write verified text is asked more than once; its extra draws are not counted.
-    """
-    method = registry.build_method(spec)
-    sampler = sum(share for source, share in method.sampling.items() if source is not Source.DATASET)
-    return sampler + len(dict.fromkeys(untrained_views(method))) + len(method.terms)

@@ -6,6 +6,7 @@ profile fills in sizes, and ``Options`` hold what the user asked for on the comm
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "results"
 """Folder of the committed results of this checkout: ``<profile>/<suite>/`` and ``paper/``."""
+TUNING = "tuning"
+"""The suite whose published table holds each method's own learning rate."""
+LEARNING_RATES = "learning_rates"
+"""File stem of that table; its columns ``method`` and ``rate`` are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Profile:
     data: DataSpec
     """Default training data; suites replace ``domains``."""
     optim: OptimSpec
+    """Shared by all methods; ``Options.learning_rate`` may put each method's own rate in its place."""
     steps: int
     prompts_per_step: int
     rollouts_per_prompt: int = 4
@@ -75,8 +81,6 @@ class Profile:
     """Method fields that cannot act at their published value at this size, by registry name."""
     override_reasons: Mapping[str, str] = field(default_factory=dict)
     """Why, by the same names; printed by ``plan`` and in captions."""
-    optim_overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Optimiser fields tuned per method (learning rate), by registry name."""
     benchmarks: tuple[str, ...]
     """Held-out benchmarks of the training domains."""
     seconds_per_step: float
@@ -105,6 +109,8 @@ class Options:
     steps: int | None = None
     """Replaces the profile's; another number of steps is another run."""
     train_domains: tuple[str, ...] | Literal["all"] | None = None
+    learning_rate: Literal["shared", "tuned"] = "shared"
+    """shared: the profile's, the paper's protocol; tuned: each method's own, as published by the suite tuning."""
     jobs: int = 1
     """Worker processes, one torch thread each."""
     minutes: float | None = None
@@ -116,6 +122,11 @@ class Options:
     source: Literal["runs", "published", "paper"] = "runs"
     plugin: Path | None = None
     force: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of the suite's tables and published rows; runs at tuned rates stand apart."""
+        return self.suite if self.learning_rate == "shared" else f"{self.suite}-{self.learning_rate}"
 
 
 class Suite(ABC):
@@ -146,10 +157,10 @@ class Suite(ABC):
 def training_run(
     profile: Profile, options: Options, *, method: str, domains: Sequence[str], seed: int, **changes: Any
 ) -> RunSpec:
-    """The profile's run of a method, with its overrides and the user's ``--steps``; ``changes`` come last.
+    """The profile's run of a method, with its overrides and the user's choices; ``changes`` come last.
 
     Raises:
-        HarnessError: unknown method or field, near names offered.
+        HarnessError: unknown method or field, near names offered; no tuned learning rate is published.
     """
     spec = RunSpec(
         profile=profile.name,
@@ -157,7 +168,7 @@ def training_run(
         teacher=profile.teacher,
         data=dataclasses.replace(profile.data, domains=tuple(domains)),
         method=registry.method_spec(method, profile.method_overrides.get(method, {})),
-        optim=dataclasses.replace(profile.optim, **profile.optim_overrides.get(method, {})),
+        optim=dataclasses.replace(profile.optim, lr=learning_rate(profile, options, method)),
         steps=profile.steps if options.steps is None else options.steps,
         prompts_per_step=profile.prompts_per_step,
         rollouts_per_prompt=profile.rollouts_per_prompt,
@@ -165,6 +176,41 @@ def training_run(
         seed=seed,
     )
     return dataclasses.replace(spec, **changes)
+
+
+def learning_rate(profile: Profile, options: Options, method: str) -> float:
+    """Peak rate of a method: the profile's, or its own if ``options`` ask for tuned rates.
+
+    Raises:
+        HarnessError: no tuned rate of the method is published.
+    """
+    if options.learning_rate == "shared":
+        return profile.optim.lr
+    rates = tuned_rates(profile, options)
+    if method not in rates:
+        raise HarnessError(
+            f"no tuned learning rate of {method} is published for profile {profile.name}: run `dopd tune` and `dopd "
+            f"publish --suite {TUNING}`, or use --learning-rate shared"
+        )
+    return rates[method]
+
+
+def tuned_rates(profile: Profile, options: Options) -> dict[str, float]:
+    """Published learning rates by registry name; empty before the first ``dopd publish --suite tuning``.
+
+    Raises:
+        HarnessError: the published file is damaged.
+    """
+    path = options.published / profile.name / TUNING / f"{LEARNING_RATES}.csv"
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            return {line["method"]: float(line["rate"]) for line in csv.DictReader(file) if line["rate"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise HarnessError(
+                f"{path} is damaged ({error}): restore it (git checkout) or run `dopd publish --suite {TUNING}`"
+            ) from error
 
 
 def reference_run(profile: Profile, model: ModelSpec) -> RunSpec:

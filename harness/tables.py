@@ -31,6 +31,8 @@ class Kind(StrEnum):
     """Three decimals; smaller ones as ``<0.001``."""
     COUNT = "count"
     """Rounded to an integer."""
+    RATE = "rate"
+    """As short as it goes: ``0.0002``."""
 
 
 class Shade(StrEnum):
@@ -267,6 +269,8 @@ def _number(value: float, kind: Kind) -> str:
         return "<0.001" if value < 0.0005 else f"{value:.3f}"
     if kind is Kind.COUNT:
         return f"{value:.0f}"
+    if kind is Kind.RATE:
+        return f"{value:g}"
     rounded = round(value, 1) + 0.0  # turns -0.0 into 0.0
     return f"{rounded:+.1f}" if kind is Kind.DIFFERENCE else f"{rounded:.1f}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -12,10 +12,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
 from harness import data, models, privilege, registry, render
 from harness.config import DataSpec, OptimSpec, RunSpec
-from harness.method import Method
+from harness.method import Method, untrained_views
 from harness.phases import Phases
-from harness.process import process
-from harness.types import PRIVILEGED, Example, HarnessError, Policy, Privilege, View
+from harness.process import device
+from harness.types import PRIVILEGED, Example, HarnessError, Policy, Privilege
 from harness.views import vocabulary_size
 
 PROBE_SIZE = 96
@@ -70,8 +70,7 @@ def prepare(spec: RunSpec) -> Trainer:
     method = registry.build_method(spec.method)
     examples = data.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
     check_data(spec, method, examples)
-    device = process().device
-    student, teacher = (models.load(s, dtype=spec.dtype, device=device) for s in (spec.student, spec.teacher))
+    student, teacher = (models.load(s, dtype=spec.dtype, device=device()) for s in (spec.student, spec.teacher))
     tokenizer = models.load_tokenizer(spec.student)
     models.check_pair(student, tokenizer, teacher, models.load_tokenizer(spec.teacher))
     method.check_vocabulary(vocabulary_size(student))
@@ -91,12 +90,6 @@ def prepare(spec: RunSpec) -> Trainer:
     lengths = [len(ids) for ids in trainer.prompts(examples[:256], spec.data.privilege)]
     models.check_lengths(student, lengths, spec.max_response_tokens)
     return trainer
-
-
-def untrained_views(method: Method) -> Iterator[View]:
-    """Every view a method scores without gradient."""
-    yield from (view for term in method.terms for view in term.sources)
-    yield from method.scored
 
 
 def build_policies(method: Method, student: PreTrainedModel, teacher: PreTrainedModel) -> dict[Policy, PreTrainedModel]:
@@ -160,15 +153,15 @@ def build_optimiser(
 
 @torch.no_grad()
 def refresh_copies(trainer: Trainer) -> None:
-    """Move EMA and snapshot policies after a step, at the rate or interval their view names."""
-    for view in dict.fromkeys(untrained_views(trainer.method)):
-        match view.policy:
+    """Move EMA and snapshot policies after a rollout batch, once each, at the rate or interval their views name."""
+    for policy, rate, every in dict.fromkeys((v.policy, v.rate, v.every) for v in untrained_views(trainer.method)):
+        match policy:
             case Policy.EMA:
-                share = view.rate or 0.0
+                share = rate
             case Policy.SNAPSHOT:
-                share = float(trainer.step % (view.every or 1) == 0)
+                share = float(every is not None and trainer.step % every == 0)
             case _:
                 continue
-        pairs = zip(trainer.policies[view.policy].parameters(), trainer.student.parameters(), strict=True)
-        for copied, current in pairs:
+        assert share is not None
+        for copied, current in zip(trainer.policies[policy].parameters(), trainer.student.parameters(), strict=True):
             copied.lerp_(current, share)

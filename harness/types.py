@@ -89,9 +89,9 @@ class Policy(StrEnum):
     INITIAL = "initial"
     """The student's weights at step 0, frozen."""
     EMA = "ema"
-    """Exponential moving average of the student, updated after each optimiser step."""
+    """Exponential moving average of the student, updated after each rollout batch."""
     REFERENCE = "reference"
-    """A third frozen model (ExOPD); the student's initial weights unless a run names another."""
+    """A third frozen model (ExOPD): the student's initial weights."""
     SNAPSHOT = "snapshot"
     """The student's weights, copied every ``every`` steps (DAPD)."""
 
@@ -125,6 +125,12 @@ class View:
     """ema only: share of the student in each update, in (0, 1]."""
     every: int | None = None
     """snapshot only: steps between two copies."""
+
+    def __post_init__(self) -> None:
+        if self.policy is Policy.EMA and not (self.rate is not None and 0 < self.rate <= 1):
+            raise HarnessError(f"EMA rate {self.rate}: give the student's share of each update, in (0, 1]; 1 copies it")
+        if self.policy is Policy.SNAPSHOT and not (self.every is not None and self.every >= 1):
+            raise HarnessError(f"snapshot every {self.every} steps: give a whole number of steps, 1 or more")
 
 
 class Completion(StrEnum):
@@ -283,3 +289,5 @@ class Cost:
     train_seconds: float
     evaluation_seconds: float
     peak_memory_mb: float
+    acted: float | None = None
+    """Share, mean over steps, on which the method's distinctive part did anything; None if it reports none."""

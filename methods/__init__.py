@@ -9,8 +9,10 @@ from harness.method import Entry
 
 OPD = "methods.opd:OnPolicyDistillation"
 DOPD = "methods.dopd:DualOnPolicyDistillation"
-BLOG = "Thinking Machines Lab, On-Policy Distillation, 2025"
-PAPER = "Yu et al., DOPD: Dual On-policy Distillation, arXiv:2606.30626, 2026"
+BLOG = "Thinking Machines Lab, 2025"
+STUDENT_TAIL = "top-k of the student, tail"
+ROUTED = f"{STUDENT_TAIL}; full in HT"
+PAPER = "Yu et al., arXiv:2606.30626"
 
 METHODS: dict[str, Entry] = {
     "sft": Entry(
@@ -18,6 +20,7 @@ METHODS: dict[str, Entry] = {
         label="SFT",
         paradigm="classical",
         citation="maximum likelihood on verified teacher samples",
+        granularity="label",
     ),
     "sft_oracle": Entry(
         target="methods.sft:SupervisedFineTuning",
@@ -25,6 +28,7 @@ METHODS: dict[str, Entry] = {
         label="SFT (oracle traces)",
         paradigm="reference",
         citation="maximum likelihood on the world's own traces",
+        granularity="label",
         ranked=False,
         departure="sees reference traces that no other method may see",
     ),
@@ -33,59 +37,72 @@ METHODS: dict[str, Entry] = {
         label="SeqKD",
         paradigm="classical",
         citation="Kim and Rush, EMNLP 2016",
+        granularity="label",
     ),
     "gkd": Entry(
         target="methods.gkd:GeneralisedDistillation",
         label="GKD",
         paradigm="classical",
         citation="Agarwal et al., arXiv:2306.13649",
+        granularity="full",
     ),
     "minillm": Entry(
-        target="methods.minillm:MiniLLM", label="MiniLLM", paradigm="classical", citation="Gu et al., arXiv:2306.08543"
+        target="methods.minillm:MiniLLM",
+        label="MiniLLM",
+        paradigm="classical",
+        citation="Gu et al., arXiv:2306.08543",
+        granularity="full + sampled",
     ),
     "grpo": Entry(
         target="methods.grpo:GroupRelativePolicyOptimisation",
         label="GRPO",
         paradigm="classical",
         citation="Shao et al., arXiv:2402.03300",
+        granularity="sampled",
     ),
-    "vanilla_opd": Entry(target=OPD, label="Vanilla OPD", paradigm="standard", citation=BLOG),
+    "vanilla_opd": Entry(target=OPD, label="Vanilla OPD", paradigm="standard", citation=BLOG, granularity=STUDENT_TAIL),
     "vanilla_opd_sampled": Entry(
         target=OPD,
         settings={"granularity": "sampled"},
         label="Vanilla OPD (sampled)",
         paradigm="standard",
         citation=BLOG,
+        granularity="sampled",
     ),
     "opcd": Entry(
         target="methods.opcd:OnPolicyContextDistillation",
         label="OPCD",
         paradigm="standard",
         citation="Ye et al., arXiv:2602.12275",
+        granularity="top-k of the student, raw",
     ),
     "exopd": Entry(
         target="methods.exopd:ExtrapolatedDistillation",
         label="ExOPD",
         paradigm="standard",
         citation="Yang et al., arXiv:2602.12125",
+        granularity="sampled",
     ),
     "uni_opd": Entry(
         target="methods.uni_opd:UniversalDistillation",
         label="Uni-OPD",
         paradigm="standard",
         citation="Hou, Peng et al., arXiv:2605.03677",
+        granularity="sampled",
     ),
     "sdft": Entry(
         target="methods.sdft:SelfDistillationFineTuning",
         label="SDFT",
         paradigm="self",
         citation="Shenfeld et al., arXiv:2601.19897",
+        granularity="full",
     ),
     "opsd": Entry(
         target="methods.opsd:OnPolicySelfDistillation",
         label="OPSD",
         paradigm="self",
         citation="Zhao et al., arXiv:2601.18734v3",
+        granularity="full",
     ),
     "opsd_v1": Entry(
         target="methods.opsd:OnPolicySelfDistillation",
@@ -93,27 +110,37 @@ METHODS: dict[str, Entry] = {
         label="OPSD (v1)",
         paradigm="self",
         citation="Zhao et al., arXiv:2601.18734v1",
+        granularity="full",
     ),
     "sdpo": Entry(
         target="methods.sdpo:SelfDistillationPolicyOptimisation",
         label="SDPO",
         paradigm="self",
         citation="Huebotter et al., arXiv:2601.20802",
+        granularity=STUDENT_TAIL,
     ),
     "eopd": Entry(
         target="methods.eopd:EntropyAwareDistillation",
         label="EOPD",
         paradigm="adaptive",
         citation="Jin, Min et al., arXiv:2603.07079",
+        granularity="sampled + top-k of the teacher, raw",
     ),
     "tip": Entry(
-        target="methods.tip:TokenImportance", label="TIP", paradigm="adaptive", citation="Xu et al., arXiv:2604.14084"
+        target="methods.tip:TokenImportance",
+        label="TIP",
+        paradigm="adaptive",
+        citation="Xu et al., arXiv:2604.14084",
+        granularity="full",
     ),
     "dapd": Entry(
         target="methods.dapd:DualAnchorDistillation",
         label="DAPD",
         paradigm="self",
         citation="Wu et al., arXiv:2608.01735",
+        granularity="full",
+        ranked=False,
+        departure="reads the data's reference responses, which no ranked method may see",
     ),
     "privileged_teacher": Entry(
         target=OPD,
@@ -121,6 +148,7 @@ METHODS: dict[str, Entry] = {
         label="Priv. T→S",
         paradigm="privilege",
         citation=PAPER,
+        granularity=STUDENT_TAIL,
     ),
     "privileged_student": Entry(
         target=OPD,
@@ -128,6 +156,7 @@ METHODS: dict[str, Entry] = {
         label="Priv. S→S",
         paradigm="privilege",
         citation=PAPER,
+        granularity=STUDENT_TAIL,
     ),
     "privileged_both": Entry(
         target=OPD,
@@ -135,6 +164,7 @@ METHODS: dict[str, Entry] = {
         label="Priv. T→Priv. S",
         paradigm="privilege",
         citation=PAPER,
+        granularity=STUDENT_TAIL,
     ),
     "student_privileged": Entry(
         target=OPD,
@@ -142,14 +172,16 @@ METHODS: dict[str, Entry] = {
         label="T→Priv. S",
         paradigm="privilege",
         citation=PAPER,
+        granularity=STUDENT_TAIL,
     ),
-    "dopd": Entry(target=DOPD, label="DOPD", paradigm="dual", citation=PAPER),
+    "dopd": Entry(target=DOPD, label="DOPD", paradigm="dual", citation=PAPER, granularity=ROUTED),
     "dopd_initial_self": Entry(
         target=DOPD,
         settings={"self_source": "initial"},
         label="DOPD (initial self)",
         paradigm="dual",
         citation=PAPER,
+        granularity=ROUTED,
         departure="the self source is frozen at step 0; the paper's is the student in training",
     ),
     "dopd_ema_self": Entry(
@@ -158,6 +190,7 @@ METHODS: dict[str, Entry] = {
         label="DOPD (EMA self)",
         paradigm="dual",
         citation=PAPER,
+        granularity=ROUTED,
         departure="the self source is a moving average of the student; the paper's is the student itself",
     ),
     "dopd_ablation": Entry(
@@ -165,7 +198,29 @@ METHODS: dict[str, Entry] = {
         label="DOPD (ablation)",
         paradigm="dual",
         citation=PAPER,
+        granularity=ROUTED,
         ranked=False,
         listed=False,
     ),
 }
+
+NOT_IMPLEMENTED: dict[str, tuple[str, str]] = {
+    "reopold": (
+        "Ko et al., arXiv:2603.11137",
+        "mixture weight, entropy threshold and switch step are in no primary source",
+    ),
+    "ta_opd": ("Wang et al., arXiv:2605.26844", "the form of its disagreement is in no primary source"),
+    "veto": ("Jang et al., arXiv:2601.07155", "secondary sources only: whether its target carries gradient is open"),
+    "pi_distill": (
+        "Penaloza et al., arXiv:2602.04942",
+        "off-policy, rollouts with p; its coefficients are not published",
+    ),
+    "rlsd": ("Yang et al., arXiv:2604.03128", "secondary sources only: the clip of its weights is open"),
+    "gates": (
+        "Stein et al., arXiv:2602.20574",
+        "rollouts with and without p in one batch; its clip is in no primary source",
+    ),
+    "vision_opd": ("Yuan et al., arXiv:2605.18740", "needs images, the vision half"),
+    "va_opd": ("Liu, Lv et al., arXiv:2605.21924", "needs images, the vision half"),
+}
+"""Compared with in the papers and left out here: source, and why. ``docs/protocol.md`` sketches each."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness import privilege
 from harness.method import Method
 from harness.types import PLAIN, Completion, Example, Message, Policy, Reduction, Term, View, Want
-from methods.opsd import entries
+from methods.opsd import check_clip, entries
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +39,9 @@ class DualAnchorDistillation(Method):
     temperature: float = 1.1
     every: int = 100
     """Steps between two snapshots."""
+
+    def __post_init__(self) -> None:
+        check_clip(self.entry_clip, self.temperature)
 
     @property
     def terms(self) -> tuple[Term, ...]:

@@ -118,6 +118,7 @@ class DualOnPolicyDistillation(Method):
     def __post_init__(self) -> None:
         if not 0 < self.trim_quantile <= 1:
             raise HarnessError(f"trim_quantile={self.trim_quantile}: give a number in (0, 1]; 1 trims nothing")
+        _ = self.terms  # a wrong EMA rate is refused here
 
     def check_vocabulary(self, size: int) -> None:
         check_k(self.k, size)

@@ -35,7 +35,7 @@ class Removed(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AblatedDistillation(DualOnPolicyDistillation):
-    """Table 6: ``regimes``, ``adaptive``. Table 8: ``removed``, ``adaptive``, ``one_divergence``, ``one_granularity``."""
+    """Table 6: ``regimes``, ``adaptive``. Table 8: those and ``removed``, ``one_divergence``, ``one_granularity``."""
 
     regimes: tuple[Regime, ...] = REGIMES
     """Regimes that are on."""
@@ -71,6 +71,7 @@ class AblatedDistillation(DualOnPolicyDistillation):
         return (replace(term, sources=(replace(teacher, context=PLAIN), own)),)
 
     def supervision(self) -> tuple[Supervision, ...]:
+        """The paper's, with the switches applied; one per regime."""
         if not self.adaptive:
             uniform = Supervision(
                 source=Side.TEACHER, divergence=Divergence.JS, granularity=Granularity.TOP_K, weight=1.0

@@ -39,6 +39,7 @@ class OnPolicySelfDistillation(Method):
             raise HarnessError(
                 f"entry_clip={self.entry_clip} with {self.divergence}: it caps forward KL; set entry_clip to None"
             )
+        check_clip(self.entry_clip, self.temperature)
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -68,3 +69,9 @@ def entries(student: TokenView, source: TokenView) -> Tensor:
     """t (log t - log q) of every vocabulary entry, [N, V]; the source carries no gradient."""
     t_NV = source.logp_NV.detach()
     return t_NV.exp() * (t_NV - student.logp_NV)
+
+
+def check_clip(entry_clip: float | None, temperature: float) -> None:
+    """Refuse a cap or a temperature that is not positive. Raises HarnessError."""
+    if temperature <= 0 or (entry_clip is not None and entry_clip <= 0):
+        raise HarnessError(f"entry_clip={entry_clip}, temperature={temperature}: both must be above 0")

@@ -48,7 +48,7 @@ class SelfDistillationFineTuning(Method):
         mask_BT = pool.mask_BT.clone()
         mask_BT[:, : self.skip] = False
         left_B1 = mask_BT.sum(-1, keepdim=True).clamp(min=1)
-        weight_BT = (pool.mask_BT.sum(-1, keepdim=True) / left_B1).expand_as(mask_BT)
+        weight_BT = (pool.mask_BT.sum(-1, keepdim=True).double() / left_B1).expand_as(mask_BT)
         return Assignment(mask_BT=mask_BT, weight_BT=weight_BT)
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness import privilege
 from harness.method import Method
-from harness.objectives import Divergence, Granularity, Support, Tail, check_k
+from harness.objectives import Divergence, Granularity, Support, Tail, check, check_k
 from harness.types import Assignment, Example, Message, Policy, Privilege, Reduction, ScorePool, Term, View, Want
 from methods.sdft import check_rate
 
@@ -44,6 +44,7 @@ class SelfDistillationPolicyOptimisation(Method):
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
+        check(Divergence.JS, beta=self.beta)
 
     def check_vocabulary(self, size: int) -> None:
         check_k(self.k, size)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.method import Method
-from harness.types import Assignment, Policy, Reduction, ScorePool, Source, Term, View, Want
+from harness.types import Assignment, HarnessError, Policy, Reduction, ScorePool, Source, Term, View, Want
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +29,11 @@ class SupervisedFineTuning(Method):
 
     completions: Source = Source.VERIFIED_TEACHER
     """verified_teacher, teacher or dataset."""
+
+    def __post_init__(self) -> None:
+        allowed = (Source.VERIFIED_TEACHER, Source.TEACHER, Source.DATASET)
+        if self.completions not in allowed:
+            raise HarnessError(f"completions={self.completions}: give one of {', '.join(allowed)}")
 
     @property
     def sampling(self) -> Mapping[Source, float]:

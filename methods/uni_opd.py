@@ -71,7 +71,7 @@ class UniversalDistillation(Method):
         weight = len(kept_B) / int(kept_B.sum())
         return Assignment(
             mask_BT=mask_BT,
-            weight_BT=torch.full(mask_BT.shape, weight),
+            weight_BT=torch.full(mask_BT.shape, weight, dtype=torch.float64),
             fields={"advantage": (raw_BT + shift_B[:, None]).to(old_BT.dtype), "sampler_logp": old_BT},
             metrics={"acted": shifted / len(groups), "rollouts_kept": float(kept_B.double().mean())},
         )

@@ -7,4 +7,6 @@ from __future__ import annotations
 
 SUITES: dict[str, str] = {
     "ood": "suites.ood:OutOfDomain",
+    "tuning": "suites.tuning:Tuning",
+    "methods": "suites.methods_suite:EveryMethod",
 }

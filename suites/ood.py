@@ -18,19 +18,25 @@ from harness.config import ModelSpec, RunSpec
 from harness.method import Entry
 from harness.statistics import Difference
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
-from harness.tables import (
-    Cell,
-    Column,
-    Kind,
-    Line,
-    Table,
-    difference_cell,
-    mean_cell,
-    ranked,
-    seed_cell,
-    shade,
+from harness.tables import Cell, Column, Kind, Line, Table, difference_cell, ranked, seed_cell, shade
+from suites.cells import (
+    Measure,
+    asked,
+    benchmark_header,
+    cost_cells,
+    departure_sentences,
+    difference_cells,
+    fixed_weights_sentence,
+    learning_rate_sentence,
+    override_sentences,
+    recovery,
+    recovery_cell,
+    reference_cell,
+    references,
+    stale_sentences,
+    unfinished,
 )
-from suites.profiles import HARDER, PROFILES, TARGETS, benchmark_version
+from suites.profiles import PROFILES, TARGETS, benchmark_version
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,28 +161,9 @@ def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
     return tuple(dict.fromkeys(registry.lookup("training domain", name, known) for name in options.train_domains))
 
 
-def asked(profile: Profile) -> tuple[str, ...]:
-    """Every benchmark: the trained range, then the harder one."""
-    return (*profile.benchmarks, *HARDER[profile.name].values())
-
-
-def references(profile: Profile) -> dict[str, ModelSpec]:
-    """Models that are only evaluated, by the name they have in tables."""
-    return {"Student": profile.student, "Teacher": profile.teacher}
-
-
 def direction(trained: str, tested: str) -> str:
     """``coding → reasoning``."""
     return f"{trained} → {tested}"
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What is measured of a run."""
-
-    benchmark: str
-    decoding: str = PRIMARY[0]
-    metric: str = PRIMARY[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,9 +205,7 @@ class Scores:
     @property
     def partial(self) -> str:
         """How many of the planned runs have rows; empty if all."""
-        states = self.costs["state"].tolist()
-        done = sum(state in results.SHOWN for state in states)
-        return "" if done == len(states) else f"{done} of {len(states)} runs done"
+        return unfinished(self.costs)
 
     def target(self, domain: str) -> Measure:
         """The benchmark that stands for a domain, under the primary metric."""
@@ -240,7 +225,7 @@ class Scores:
         )
         if cell.value is None or not self.methods[method].ranked:
             return cell
-        return replace(cell, shade=shade(_recovery(cell.value, *self.ends(measure))))
+        return replace(cell, shade=shade(recovery(cell.value, *self.ends(measure))))
 
     def reference(self, model: ModelSpec, measure: Measure) -> float | None:
         """Percent of a model that was only evaluated; None if it was not."""
@@ -308,10 +293,10 @@ def _method_line(
     entry = scores.methods[method]
     cells = (
         score,
-        _recovery_cell(score, *scores.ends(scores.target(tested))),
-        *_difference_cells(method, score, difference, p),
+        recovery_cell(score, *scores.ends(scores.target(tested))),
+        *difference_cells(score, difference, p, is_baseline=method == BASELINE),
         scores.cell(method, trained, scores.target(trained)),
-        *_cost_cells(scores.runs(method, trained)),
+        *cost_cells(scores.runs(method, trained)),
     )
     return Line(block=direction(trained, tested), label=entry.label, cells=cells, ranked=entry.ranked)
 
@@ -319,56 +304,17 @@ def _method_line(
 def _reference_lines(scores: Scores, trained: str, tested: str) -> list[Line]:
     lines: list[Line] = []
     for label, model in references(scores.profile).items():
-        out, inside = (_reference_cell(scores, model, scores.target(domain)) for domain in (tested, trained))
+        out, inside = (reference_cell(scores.reference(model, scores.target(d))) for d in (tested, trained))
         blank = (Cell(),) * 3
         cells = (out, *blank, inside, *blank)
         lines.append(Line(block=direction(trained, tested), label=label, cells=cells, ranked=False))
     return lines
 
 
-def _reference_cell(scores: Scores, model: ModelSpec, measure: Measure) -> Cell:
-    value = scores.reference(model, measure)
-    return Cell(missing="not run") if value is None else Cell(value=value, notes=("fixed weights",))
-
-
-def _recovery(score: float, student: float | None, teacher: float | None) -> float | None:
-    return None if student is None or teacher is None else statistics.gap_recovery(score, student, teacher)
-
-
-def _recovery_cell(score: Cell, student: float | None, teacher: float | None) -> Cell:
-    """Student and teacher are fixed, so the interval is the score's, divided by the gap."""
-    if score.value is None:
-        return Cell(missing=score.missing)
-    if student is None or teacher is None:
-        return Cell(missing="no reference row")
-    share = statistics.gap_recovery(score.value, student, teacher)
-    if share is None:
-        return Cell(missing="no gap")
-    half = None if score.half is None else 100 * score.half / (teacher - student)
-    return Cell(value=100 * share, half=half, n=score.n)
-
-
 def _difference(scores: Scores, trained: str, tested: str, method: str) -> Difference | None:
     """To the baseline; None without common seeds. The baseline's to itself has no spread, so it is no test."""
     own, base = (scores.values(m, trained, scores.target(tested)) for m in (method, BASELINE))
     return statistics.paired_difference(own, base)
-
-
-def _difference_cells(method: str, score: Cell, difference: Difference | None, p: float | None) -> tuple[Cell, Cell]:
-    if method == BASELINE:
-        return Cell(missing="baseline"), Cell()
-    if difference is None:
-        return Cell(missing=score.missing or "no baseline of these seeds"), Cell()
-    untested = "single run" if difference.n == 1 else "no spread"
-    return difference_cell(difference), Cell(missing=untested) if p is None else Cell(value=p)
-
-
-def _cost_cells(runs: Sequence[Mapping[str, Any]]) -> tuple[Cell, Cell, Cell]:
-    """Means over the runs that have a cost."""
-    states = [run["state"] for run in runs]
-    tokens = mean_cell([run["tokens"] / 1000 for run in runs], states)
-    forwards = mean_cell([run["forwards_per_token"] for run in runs], states)
-    return tokens, forwards, mean_cell([run["train_seconds"] for run in runs], states)
 
 
 def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
@@ -378,7 +324,7 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
         Line(
             block="not trained",
             label=label,
-            cells=tuple(_reference_cell(scores, model, m) for m in measures),
+            cells=tuple(reference_cell(scores.reference(model, m)) for m in measures),
             ranked=False,
         )
         for label, model in references(scores.profile).items()
@@ -394,23 +340,17 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
     ]
     for column in range(len(measures)):
         lines = ranked(lines, column)
+    headers = (benchmark_header(m.benchmark, scores.profile.name) for m in measures)
     return Table(
         name=name,
         title=f"Every domain, {metric.replace('_', ' ')}, {decoding}, profile {scores.profile.name}",
         caption=caption(scores, decoding, metric),
         block_header="trained on",
         label_header="method",
-        columns=tuple(Column(key=m.benchmark, header=_header(m.benchmark, scores.profile.name)) for m in measures),
+        columns=tuple(Column(key=m.benchmark, header=h) for m, h in zip(measures, headers, strict=True)),
         lines=tuple(lines),
         partial=scores.partial,
     )
-
-
-def _header(benchmark: str, profile: str) -> str:
-    harder = {name: domain for domain, name in HARDER[profile].items()}
-    if benchmark in harder:
-        return f"{harder[benchmark]}, harder, %"
-    return f"{benchmark.removeprefix(profile + '_')}, %"
 
 
 def lead_table(scores: Scores) -> Table:
@@ -559,26 +499,11 @@ def caption(scores: Scores, decoding: str = PRIMARY[0], metric: str = PRIMARY[1]
     parts = [
         f"{metric.replace('_', ' ').capitalize()}, {decoding}, {items} items a benchmark, at the last step "
         f"({steps}); seeds {seeds}; ± is half of the 95 % t interval over seeds.",
-        f"Student {profile.student.name} and teacher {profile.teacher.name} are fixed weights: seeds vary "
-        "the order of problems and the rollouts, and say nothing of other initialisations or items.",
+        learning_rate_sentence(profile, scores.options, scores.methods),
+        fixed_weights_sentence(profile),
         "Collapsed runs are averaged like the others and named.",
-        *_overrides(scores),
-        *(f"{e.label}: {e.departure}." for e in scores.methods.values() if e.departure),
+        *override_sentences(profile, scores.methods),
+        *departure_sentences(scores.methods.values()),
+        *stale_sentences(scores.costs),
     ]
-    if stale := scores.costs["state"].tolist().count("stale"):
-        parts.append(f"{stale} runs were published under other settings than this version plans.")
     return " ".join(parts)
-
-
-def _overrides(scores: Scores) -> list[str]:
-    """Settings of the profile that differ from the published ones, one sentence per setting and reason."""
-    profile = scores.profile
-    labels: dict[tuple[str, str], list[str]] = {}
-    for name, entry in scores.methods.items():
-        settings = ", ".join(f"{key} = {value}" for key, value in profile.method_overrides.get(name, {}).items())
-        if settings:
-            labels.setdefault((settings, profile.override_reasons[name]), []).append(entry.label)
-    return [
-        f"Profile {profile.name} sets {settings} for {', '.join(names)}: {why}."
-        for (settings, why), names in labels.items()
-    ]

@@ -1,4 +1,4 @@
-"""Done runs of the suite ``ood`` with scores from a formula, on disk or as frames; nothing is trained."""
+"""Done runs of a suite, ``ood`` unless told, with scores from a formula, on disk or as frames; nothing is trained."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     return factor * (MEANS[spec.method.name] + SPREAD[spec.seed] + (0.1 if inside else 0))
 
 
-def rows(spec: RunSpec, scores: Score = score) -> list[Row]:
+def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row]:
     """Every row the suite wants of one run."""
     name = spec.method.name if spec.method else f"reference/{spec.student.name}"
     return [
@@ -61,7 +61,7 @@ def rows(spec: RunSpec, scores: Score = score) -> list[Row]:
             status="collapsed" if name == COLLAPSED else "ok",
             tokens=300_000 if spec.method else 0,
         )
-        for evaluation in SUITE.evaluations(spec)
+        for evaluation in suite.evaluations(spec)
         for metric in ("exact_answer", "exact_trace")
     ]
 
@@ -82,27 +82,32 @@ def cost(spec: RunSpec) -> Cost:
     )
 
 
-def make_done(root: Path, spec: RunSpec, scores: Score = score) -> RunFolder:
+def make_done(root: Path, spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> RunFolder:
     """The folder of a run that needs nothing more."""
     folder = RunFolder(root, spec)
     folder.prepare()
-    folder.write_rows(rows(spec, scores))
+    folder.write_rows(rows(spec, scores, suite))
     folder.write_cost(cost(spec))
-    folder.mark_done(SUITE.evaluations(spec))
+    folder.mark_done(suite.evaluations(spec))
     return folder
 
 
 def frames(
-    chosen: Options, scores: Score = score, skip: Collection[RunSpec] = (), state: str = "absent"
+    chosen: Options,
+    scores: Score = score,
+    skip: Collection[RunSpec] = (),
+    state: str = "absent",
+    suite: Suite = SUITE,
 ) -> tuple[DataFrame, DataFrame]:
     """What ``results.load`` would give; the runs of ``skip`` have no rows and are in ``state``."""
-    planned = specs(chosen)
-    table = [row for spec in planned if spec not in skip for row in rows(spec, scores)]
+    planned = {spec.id: spec for spec in suite.runs(PROFILE, chosen)}.values()
+    table = [row for spec in planned if spec not in skip for row in rows(spec, scores, suite)]
     paid = [
-        {"run": spec.id, **missing(spec), "state": state}
-        if spec in skip
-        else {**dataclasses.asdict(cost(spec)), "state": "done"}
+        {**known, "run": spec.id, "lr": spec.optim.lr if spec.optim else None}
         for spec in planned
+        for known in (
+            {**missing(spec), "state": state} if spec in skip else {**dataclasses.asdict(cost(spec)), "state": "done"},
+        )
     ]
     return results.row_frame(table), results.cost_frame(paid)
 

@@ -8,6 +8,7 @@ import functools
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,16 @@ def dopd(verb: str, results: Path, *flags: str) -> int:
 
 
 def subparsers() -> dict[str, argparse.ArgumentParser]:
-    actions = [a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction)]
-    return dict(actions[0].choices)
+    """By verb; ``methods new`` stands below ``methods``."""
+    return dict(below(cli.parser()))
+
+
+def below(parser: argparse.ArgumentParser, above: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, sub in action.choices.items():
+                yield above + word, sub
+                yield from below(sub, f"{above}{word} ")
 
 
 def rows_of(section: str) -> list[list[str]]:
@@ -49,15 +58,15 @@ def rows_of(section: str) -> list[list[str]]:
 
 
 def test_docs_hold_exactly_the_flags_of_the_parser() -> None:
-    parsed: dict[str, tuple[list[str], str]] = {}
+    parsed: dict[tuple[str, str], list[str]] = {}
     for verb, parser in subparsers().items():
         for action in parser._actions:
-            if not isinstance(action, argparse._HelpAction):
+            if action.option_strings and not isinstance(action, argparse._HelpAction):
                 (name,) = action.option_strings
                 shown = f"`{name} {action.metavar}`" if action.nargs != 0 else f"`{name}`"
-                parsed.setdefault(shown, ([], action.help or ""))[0].append(verb)
-    documented = {flag: (verbs.split(), meaning) for flag, verbs, meaning in rows_of("Flags")}
-    assert documented == parsed
+                parsed.setdefault((shown, action.help or ""), []).append(verb)
+    documented = {(flag, meaning): verbs for flag, verbs, meaning in rows_of("Flags")}
+    assert documented == {row: " ".join(verbs) for row, verbs in parsed.items()}
 
 
 def test_docs_hold_exactly_the_verbs_of_the_parser() -> None:
@@ -289,6 +298,7 @@ def test_export_writes_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_methods_lists_every_name_and_a_plugin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The plugin declares no terms, which must not end the listing."""
     path = tmp_path / "my_method.py"
     path.write_text(
         "from dataclasses import dataclass\nfrom harness.method import Method\n"
@@ -299,8 +309,23 @@ def test_methods_lists_every_name_and_a_plugin(tmp_path: Path, capsys: pytest.Ca
     finally:
         registry._plugin.clear()
     text = capsys.readouterr().out
-    for name in (*registry.methods(), "my_method"):
-        assert re.search(rf"│ {name}\s", text), name
+    for name in (*registry.methods(), *registry.not_implemented(), "my_method"):
+        assert re.search(rf"^ {name} ", text, flags=re.M), name
+    assert "does not build:" in text and "NotImplementedError" in text
+    assert max(map(len, text.splitlines())) <= cli.WIDTH and "…" not in text
+
+
+def test_methods_new_writes_a_method_and_its_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = ["methods", "new", "my-method", "--out", str(tmp_path)]
+    assert cli.main(new) == 0
+    text = capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my_method.py", "test_my_method.py"]
+    for path in tmp_path.iterdir():
+        assert f"wrote {path}\n" in text
+    command = text.splitlines()[-1].partition("dopd ")[2].split()
+    assert cli.parser().parse_args(command).plugin == tmp_path / "my_method.py"
+    assert cli.main(new) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_suites_lists_every_name(capsys: pytest.CaptureFixture[str]) -> None:

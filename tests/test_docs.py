@@ -1,4 +1,4 @@
-"""Docs describe today: every path, name and command in them exists, and the example in the README runs."""
+"""Docs describe today: every path, name and command in them exists, and the README shows the skeleton as it is."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ import ast
 import importlib.util
 import re
 import shlex
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-import torch
 
-from harness import cli, registry
-from harness.views import TokenView
+from harness import cli, skeleton
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("methods/*.md")])
 SUFFIXES = {".py", ".md", ".toml", ".txt", ".cff", ".yaml", ".csv", ".json", ".jsonl", ".safetensors"}
 MADE_BY_RUNS = ("results/runs", ".nox")
-EXAMPLE_FILES = {"my_method.py"}
+EXAMPLE_FILES = {"my_method.py", "test_my_method.py"}
 """What the reader is told to write."""
 
 
@@ -162,27 +158,7 @@ def test_continuous_integration_runs_the_sessions() -> None:
     assert called == ["tests", "lint", "types"]
 
 
-@pytest.fixture
-def readme_plugin(tmp_path: Path) -> Iterator[ModuleType]:
-    file = tmp_path / "my_method.py"
-    file.write_text(blocks(ROOT / "README.md", "python")[0], encoding="utf-8")
-    registry.load_plugin(file)
-    yield sys.modules[registry.PLUGIN_MODULE]
-    registry._plugin.clear()
-    del sys.modules[registry.PLUGIN_MODULE]
-
-
-def test_readme_example_is_a_method(readme_plugin: ModuleType) -> None:
-    """Teacher (3/4, 1/4), student (1/2, 1/2): KL = 3/4 ln(3/2) + 1/4 ln(1/2) = 0.130812; twice that."""
-    spec = registry.method_spec("my_method", {"weight": 2.0})
-    method = registry.build_method(spec)
-    (term,) = method.terms
-    views = {term.trained: view([0.5, 0.5]), term.sources[0]: view([0.75, 0.25])}
-    loss_N = method.token_loss(term, views, {})
-    torch.testing.assert_close(loss_N, torch.tensor([2 * 0.130812]), atol=1e-5, rtol=0)
-
-
-def view(probabilities: list[float]) -> TokenView:
-    """One token; the output layer is the identity, so hidden states are logits."""
-    logits_NV = torch.tensor([probabilities]).log()
-    return TokenView(tokens_N=torch.tensor([0]), hidden_ND=logits_NV, head=lambda hidden_ND: hidden_ND)
+def test_readme_shows_what_methods_new_writes() -> None:
+    """``tests/test_skeleton.py`` runs it."""
+    (shown,) = blocks(ROOT / "README.md", "python")
+    assert skeleton.METHOD.endswith("\n\n\n" + shown)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from harness import figures
-from harness.figures import Bar, Group, Reference
+from harness.figures import Bar, Group, Panel, Reference
 
 GROUPS = (
     Group(
@@ -141,3 +141,55 @@ def test_nothing_is_cut_off_at_the_edges(bars: int) -> None:
     assert caption.x1 <= frame.x1 and caption.y0 >= 0
     lowest = min(label.get_window_extent().y0 for ax in figure.axes for label in ax.get_xticklabels())
     assert caption.y1 < lowest  # the caption is below every label
+
+
+def lying(bars: int = 1, panels: int = 2) -> Figure:
+    groups = tuple(
+        Group(
+            title=title,
+            bars=(
+                *(Bar(label=f"{title} {i}", mean=50.0 + i, half=2.0, points=(49.0, 51.0)) for i in range(bars)),
+                Bar(label=f"{title} fallen", mean=1.0, points=(1.0,), note="single run, collapsed 1/1", crossed=True),
+                Bar(label=f"{title} absent", mean=None, note="not run"),
+            ),
+        )
+        for title in ("classical", "dual")
+    )
+    panel = Panel(title="shared", groups=groups, references=GROUPS[0].references)
+    return figures.lying_bars([panel] * panels, title="All", axis="%", caption="A long caption about seeds. " * 20)
+
+
+def test_lying_bars_keep_their_height_in_every_panel() -> None:
+    figure = lying()
+    first, second = figure.axes
+    places = [[(p.get_y(), p.get_width()) for p in ax.patches] for ax in (first, second)]
+    assert places[0] == places[1] and len(places[0]) == 4
+    labels = {label.get_text(): y for label, y in zip(first.get_yticklabels(), first.get_yticks(), strict=True)}
+    assert labels["classical"] < labels["classical 0"] < labels["dual"] < labels["dual 0"]
+    assert first.get_ylim()[0] > first.get_ylim()[1]  # the first is above
+    assert {label.get_text() for label in second.get_yticklabels()} == {""}
+    said = [text.get_text() for text in first.texts]
+    assert {"50.0 ±2.0", "1.0  single run, collapsed 1/1", "not run", "Student 40.0", "Teacher 90.0"} <= set(said)
+    assert said.count("×") == 2
+
+
+def test_lying_bars_look_alike_within_a_group_only() -> None:
+    (ax,) = lying(bars=2, panels=1).axes
+    looks = [(p.get_facecolor(), p.get_hatch()) for p in ax.patches]
+    assert len(set(looks[:3])) == len(set(looks[3:])) == 1 and looks[0] != looks[3]
+
+
+@pytest.mark.parametrize(("bars", "panels"), [(1, 1), (12, 2)])
+def test_nothing_of_lying_bars_is_cut_off_or_overlaps(bars: int, panels: int) -> None:
+    figure = lying(bars, panels)
+    figure.draw_without_rendering()
+    frame = figure.bbox
+    for ax in figure.axes:
+        for text in (*ax.texts, ax.title, ax.xaxis.label, *ax.get_yticklabels()):
+            box = text.get_window_extent()
+            assert box.x0 >= 0 and box.x1 <= frame.x1 and box.y0 >= 0 and box.y1 <= frame.y1, text
+    caption = figure.texts[-1].get_window_extent()
+    assert caption.x1 <= frame.x1 and caption.y1 < min(ax.xaxis.label.get_window_extent().y0 for ax in figure.axes)
+    if panels == 2:
+        first, second = figure.axes
+        assert max(text.get_window_extent().x1 for text in first.texts) < second.get_window_extent().x0

@@ -535,9 +535,9 @@ def test_tip_keeps_the_best_of_a_soft_or() -> None:
 
 
 def test_tip_scales_over_the_response_tokens_of_the_whole_batch() -> None:
-    """Padding holds 0; were it counted, 2 would scale to 1/2 and not to 0."""
+    """1 - score is (1 - entropy)(1 - divergence), both scaled: the minimum only stretches it, the maximum decides."""
     stats = {"entropy": f64([[2.0, 4.0], [3.5, 0.0]]), "divergence": f64([[1.2, 1.0], [2.0, 0.0]])}
-    # Entropy 0, 1, 3/4; divergence .2, 0, 1: scores .2, 1, 1. Scaled a row at a time the first row would give 1, 1.
+    # Entropy 0, 1, 3/4; divergence .2, 0, 1: scores .2, 1, 1. A row at a time they would be 1, 1 and 0.
     a = TokenImportance(keep=0.5).assign(pool([[0.0, 0.0], [0.0]], stats_BT=stats), progress=0.0)
     assert a.mask_BT.tolist() == [[False, True], [True, False]]
 
@@ -640,14 +640,17 @@ def distribution(model: Any, view: View, batch: Batch, b: int, ids: Tensor) -> T
 def test_sft_is_the_negative_log_likelihood() -> None:
     method = SupervisedFineTuning()
     close(loss_of(method, [HALVES, QUARTERS], tokens=[0, 1]), [log(2), log(4)])
-    assert (method.sampling, method.reduction) == ({Source.VERIFIED_TEACHER: 1.0}, Reduction.TOKEN_MEAN)
+    assert method.sampling == {Source.VERIFIED_TEACHER: 1.0}
 
 
 def test_sft_learns_from_verified_responses_only() -> None:
-    p = pool([[0.0] * 2, [0.0]], reward=[0.0, 1.0])
-    a = SupervisedFineTuning().assign(p, progress=0.0)
-    assert a.mask_BT.tolist() == [[False, False], [True, False]]
-    assert a.metrics["verified"] == 0.5
+    p = pool([[0.0] * 2, [0.0] * 3, [0.0]], reward=[0.0, 1.0, 1.0])
+    method = SupervisedFineTuning()
+    a = method.assign(p, progress=0.0)
+    assert a.mask_BT.int().tolist() == [[0, 0, 0], [1, 1, 1], [1, 0, 0]]
+    assert a.metrics["verified"] == pytest.approx(2 / 3, rel=1e-6)
+    # A refused response is no label: the mean is over the four tokens that stay, of six.
+    assert coefficients(method.reduction, p, a).tolist() == [[0.0] * 3, [0.25] * 3, [0.25, 0.0, 0.0]]
     traces = SupervisedFineTuning(completions=Source.DATASET)
     assert torch.equal(traces.assign(p, progress=0.0).mask_BT, p.mask_BT)
 
@@ -698,6 +701,7 @@ def test_minillm_terms_apart_and_together() -> None:
     close(loss_of(step, [HALVES], [QUARTERS], **fields), [REVERSE])
     close(loss_of(horizon, [HALVES], [QUARTERS], **fields), [-3.0])
     close(loss_of(MiniLLM(), [HALVES], [QUARTERS], **fields), [REVERSE - 3.0])
+    assert MiniLLM().reduction is Reduction.TOKEN_MEAN
     with pytest.raises(HarnessError, match="both off"):
         MiniLLM(single_step=False, long_horizon=False)
 
@@ -920,8 +924,9 @@ def sketches() -> dict[str, dict[str, str]]:
     return made
 
 
-SKETCHED = list({entry.target: name for name, entry in reversed(registry.methods().items())}.values())
-"""One name per class: the first that has it."""
+LISTED = [(entry.target, name) for name, entry in registry.methods().items() if entry.listed]
+SKETCHED = list(dict(reversed(LISTED)).values())
+"""One name per class: the first that has it. A vehicle of ablations is no method of its own."""
 
 
 def described(view: View) -> str:

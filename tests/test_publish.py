@@ -36,7 +36,9 @@ def folder(chosen: Options) -> Path:
 def test_everything_is_written_once_and_listed(tmp_path: Path) -> None:
     chosen = done(tmp_path)
     written = publish.publish(SUITE, PROFILE, chosen)
-    assert sorted(written) == sorted(folder(chosen).iterdir())
+    front = folder(chosen).with_name("ood.md")
+    assert sorted(written) == sorted([front, *folder(chosen).iterdir()])
+    assert front.read_bytes() == (folder(chosen) / "ood.md").read_bytes()
     assert {path.name for path in written} >= {
         "README.md", "rows.jsonl", "costs.csv", "specs.jsonl", "environments.json",
         "ood.csv", "ood.md", "ood.tex", "figure7b.pdf", "figure7b.png",

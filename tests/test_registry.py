@@ -172,7 +172,6 @@ def test_every_override_of_a_profile_is_a_field_of_a_method() -> None:
             spec = registry.method_spec(name, settings)
             assert spec.name == name
             assert {key: spec.settings[key] for key in settings} == settings
-        assert set(profile.optim_overrides) <= set(registry.methods())
 
 
 def test_target_that_does_not_import_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,224 @@
+"""The learning rate of every method: the same grid and the same budget for all, on validation problems only.
+
+The paper trains all methods at one rate. Loss scales differ, so a method may be better than its row at that rate:
+``dopd tune`` runs this sweep, ``dopd publish --suite tuning`` keeps it, ``--learning-rate tuned`` uses what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from harness import registry, results
+from harness.benchmarks import METRICS, PRIMARY
+from harness.config import RunSpec
+from harness.method import Entry
+from harness.suite import LEARNING_RATES, TUNING, Evaluation, Options, Profile, Suite, training_run
+from harness.tables import Cell, Column, Kind, Line, Table, seed_cell
+from harness.types import HarnessError
+from suites.cells import (
+    by_paradigm,
+    collapsed_seeds,
+    fixed_weights_sentence,
+    joint_domains,
+    listed_methods,
+    mean_by_seed,
+    override_sentences,
+    stale_sentences,
+    unfinished,
+    with_rates,
+)
+from suites.profiles import GRIDS, VALIDATION, benchmark_version
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+FIRST_SEED = 1000
+"""No other suite comes near: ``--seeds 3`` means 1000, 1001, 1002."""
+DECIMALS = 9
+"""Of a share; means that are equal up to rounding are a tie."""
+
+
+class Tuning(Suite):
+    """Methods × learning rates × seeds, trained on all domains together."""
+
+    name = TUNING
+    title = "learning rate of every method, chosen on the validation split"
+
+    def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
+        """Method by method, so that whatever is done holds whole sweeps.
+
+        Raises:
+            HarnessError: tuned rates are asked for, which this suite is to find.
+        """
+        if options.learning_rate != "shared":
+            raise HarnessError(f"suite {TUNING} tries every rate of the grid: leave out --learning-rate")
+        domains = joint_domains(profile, options)
+        return [
+            training_run(
+                profile,
+                options,
+                method=method,
+                domains=domains,
+                seed=seed,
+                optim=replace(profile.optim, lr=rate),
+            )
+            for seed in seeds(options)
+            for method in listed_methods(options)
+            for rate in GRIDS[profile.name]
+        ]
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """Validation problems of every domain, greedy, at the last step."""
+        return tuple(
+            Evaluation("last", benchmark, PRIMARY[0], benchmark_version(benchmark))
+            for benchmark in VALIDATION[spec.profile].values()
+        )
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """The sweep, and the rates it gave, in the form ``--learning-rate tuned`` reads."""
+        sweep = Sweep(rows=results.last_step(rows), costs=costs, options=options)
+        return [sweep_table(sweep), rates_table(sweep)]
+
+
+def seeds(options: Options) -> tuple[int, ...]:
+    """Those asked for, counted from ``FIRST_SEED``; one by default."""
+    return tuple(FIRST_SEED + seed for seed in options.seeds or (0,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Rows at the last step, with what was asked for."""
+
+    rows: DataFrame
+    costs: DataFrame
+    options: Options
+
+    @cached_property
+    def profile(self) -> Profile:
+        """Whose grid and benchmarks these are."""
+        return registry.profile(self.options.profile)
+
+    @cached_property
+    def methods(self) -> dict[str, Entry]:
+        """Entries of the methods asked for, by name."""
+        return by_paradigm(listed_methods(self.options))
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """Learning rates, rising."""
+        return GRIDS[self.profile.name]
+
+    def values(self, method: str, rate: float) -> dict[int, float]:
+        """Mean share over the domains, by seed."""
+        return mean_by_seed(self._lines(method, rate))
+
+    def cell(self, method: str, rate: float) -> Cell:
+        """Percent over seeds; collapsed runs are named."""
+        states = results.by_seed(self._costs.get((method, rate), []), "state")
+        return seed_cell(self.values(method, rate), states, collapsed_seeds(self._lines(method, rate)))
+
+    def done(self, method: str) -> int:
+        """Runs of the method's sweep that have rows."""
+        return sum(len(self.values(method, rate)) for rate in self.grid)
+
+    def chosen(self, method: str) -> float | None:
+        """The rate of the best mean, the smaller one of a tie; None before the whole sweep is done."""
+        if self.done(method) < len(self.grid) * len(seeds(self.options)):
+            return None
+        means = {rate: round(fmean(self.values(method, rate).values()), DECIMALS) for rate in self.grid}
+        return max(self.grid, key=lambda rate: (means[rate], -rate))
+
+    def edge(self, rate: float) -> str:
+        """``lower`` or ``upper`` where a better rate may lie beyond the grid; else empty."""
+        return {self.grid[0]: "lower", self.grid[-1]: "upper"}.get(rate, "")
+
+    def chosen_cell(self, method: str) -> Cell:
+        """The rate, said to lie on the edge of the grid if it does."""
+        rate = self.chosen(method)
+        if rate is None:
+            return Cell(missing=f"{self.done(method)} of {len(self.grid) * len(seeds(self.options))} runs done")
+        edge = self.edge(rate)
+        return Cell(value=rate, notes=(f"{edge} edge",) if edge else ())
+
+    def _lines(self, method: str, rate: float) -> list[list[dict[str, Any]]]:
+        """Lines of each benchmark."""
+        return [self._rows.get((method, rate, benchmark), []) for benchmark in VALIDATION[self.profile.name].values()]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+        primary = results.select(self.rows, decoding=PRIMARY[0], metric=PRIMARY[1])
+        return results.grouped(with_rates(primary, self.costs), "method", "lr", "benchmark")
+
+    @cached_property
+    def _costs(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+        return results.grouped(self.costs, "method", "lr")
+
+
+def sweep_table(sweep: Sweep) -> Table:
+    """Method × learning rate, and the rate chosen."""
+    rates = (Column(key=f"lr_{rate:g}", header=f"{rate:g}") for rate in sweep.grid)
+    return Table(
+        name=TUNING,
+        title=f"Learning rates on validation, profile {sweep.profile.name}",
+        caption=caption(sweep),
+        block_header="paradigm",
+        label_header="method",
+        columns=(*rates, Column(key="chosen", header="chosen rate", kind=Kind.RATE)),
+        lines=tuple(
+            Line(
+                block=entry.paradigm,
+                label=entry.label,
+                cells=(*(sweep.cell(method, rate) for rate in sweep.grid), sweep.chosen_cell(method)),
+                ranked=False,
+            )
+            for method, entry in sweep.methods.items()
+        ),
+        partial=unfinished(sweep.costs),
+    )
+
+
+def rates_table(sweep: Sweep) -> Table:
+    """Registry name and rate; its CSV is read by ``harness.suite.tuned_rates``."""
+    lines: Sequence[Line] = [
+        Line(block=entry.paradigm, label=method, cells=(sweep.chosen_cell(method),), ranked=False)
+        for method, entry in sweep.methods.items()
+    ]
+    return Table(
+        name=LEARNING_RATES,
+        title=f"Chosen learning rates, profile {sweep.profile.name}",
+        caption=caption(sweep),
+        block_header="paradigm",
+        label_header="method",
+        columns=(Column(key="rate", header="learning rate", kind=Kind.RATE),),
+        lines=tuple(lines),
+        partial=unfinished(sweep.costs),
+    )
+
+
+def caption(sweep: Sweep) -> str:
+    """What was measured, how a rate is chosen, and which choices ended at the edge of the grid."""
+    profile, numbers = sweep.profile, seeds(sweep.options)
+    items = "/".join(map(str, sorted(set(sweep.rows["n"].tolist())))) or "no"
+    steps = "/".join(map(str, sorted({int(n) for n in sweep.costs["steps"].tolist()})))
+    edges = [
+        f"{entry.label} ({sweep.edge(rate)})"
+        for method, entry in sweep.methods.items()
+        if (rate := sweep.chosen(method)) is not None and sweep.edge(rate)
+    ]
+    parts = [
+        f"{METRICS[0].replace('_', ' ').capitalize()}, {PRIMARY[0]}, percent, mean over the domains of {items} "
+        f"validation problems each, at the last step ({steps}); seeds {', '.join(map(str, numbers))}, which no other "
+        "suite uses.",
+        f"Every method has the same grid of {len(sweep.grid)} rates and the same steps at each. Chosen is the best "
+        "mean, the smaller rate of a tie; where each rate is one run, neighbouring rates are not told apart for sure.",
+        f"On the edge of the grid, so a better rate may lie beyond: {', '.join(edges)}." if edges else "",
+        "Collapsed runs are averaged like the others and named.",
+        fixed_weights_sentence(profile),
+        *override_sentences(profile, sweep.methods),
+        *stale_sentences(sweep.costs),
+    ]
+    return " ".join(filter(None, parts))
