@@ -32,8 +32,9 @@ Report = Callable[[int, int, Mapping[str, Any]], None]
 
 def train(folder: RunFolder, trainer: Trainer, report: Report) -> str:
     """From the last good checkpoint to the last step; a line on what the resume passed over, or nothing."""
-    fault = restore(folder, trainer)
-    if trainer.step == 0:
+    found, fault = checkpoint.latest_valid(folder.checkpoints)
+    restore(folder, trainer, found)
+    if found is None:
         log(folder, {"step": 0, **probe(trainer)})
         save(folder, trainer)
     keep = set(trainer.spec.checkpoint_steps())
@@ -163,9 +164,8 @@ def save(folder: RunFolder, trainer: Trainer) -> None:
     checkpoint.save(folder.checkpoints, trainer.step, weights=trainer.student.state_dict(), state=state)
 
 
-def restore(folder: RunFolder, trainer: Trainer) -> str:
-    """Continue from the newest checkpoint that is whole; metrics after it are dropped, they will be made again."""
-    found, fault = checkpoint.latest_valid(folder.checkpoints)
+def restore(folder: RunFolder, trainer: Trainer, found: checkpoint.Checkpoint | None) -> None:
+    """Continue from a checkpoint, or from nothing; metrics after it are dropped, they will be made again."""
     step = -1 if found is None else found.step
     if is_first_rank():
         storage.keep_jsonl(folder.metrics, lambda record: record["step"] <= step)
@@ -177,7 +177,6 @@ def restore(folder: RunFolder, trainer: Trainer) -> str:
         for name, weights in state["copies"].items():
             trainer.policies[Policy(name)].load_state_dict(weights)
         trainer.step, trainer.tokens = found.step, state["tokens"]
-    return fault
 
 
 def log(folder: RunFolder, record: Mapping[str, Any]) -> None:

@@ -147,6 +147,24 @@ def test_a_damaged_checkpoint_falls_back_and_says_so(tmp_path: Path) -> None:
     assert [r.value for r in damaged.rows()] == [r.value for r in whole.rows()]
 
 
+@pytest.mark.parametrize("step", [1, 3])
+def test_stopped_between_checkpoints_every_step_is_logged_once(tmp_path: Path, step: int) -> None:
+    """Before the first checkpoint after step 0, and after it."""
+    folder = folder_of(tmp_path, "vanilla_opd", 20)
+
+    class Stop(Exception):
+        pass
+
+    def stop(at: int, steps: int, metrics: object) -> None:
+        if at == step:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(folder, EVALUATIONS[:1], stop)
+    run(folder, EVALUATIONS[:1], lambda *_: None)
+    assert [m["step"] for m in storage.read_jsonl(folder.metrics)] == list(range(21))
+
+
 def test_a_done_run_trains_nothing(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "vanilla_opd", 2)
     run(folder, EVALUATIONS[:1], lambda *_: None)
