@@ -50,7 +50,7 @@ def _seeds(text: str) -> tuple[int, ...]:
         numbers = [int(number) for number in text.split(",") if number.strip()]
     except ValueError:
         numbers = []
-    seeds = tuple(numbers) if "," in text else tuple(range(*numbers))
+    seeds = tuple(numbers) if "," in text else tuple(range(sum(numbers)))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise argparse.ArgumentTypeError(f"{text!r}: give a count (3 is 0,1,2) or different seeds (0,2,5)")
     return seeds
