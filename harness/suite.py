@@ -206,7 +206,7 @@ def tuned_rates(profile: Profile, options: Options) -> dict[str, float]:
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         try:
-            return {line["method"]: float(line["rate"]) for line in csv.DictReader(file) if line["rate"]}
+            return {line["method"]: float(line["rate"]) for line in csv.DictReader(file)}
         except (KeyError, TypeError, ValueError) as error:
             raise HarnessError(
                 f"{path} is damaged ({error}): restore it (git checkout) or run `dopd publish --suite {TUNING}`"

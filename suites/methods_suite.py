@@ -132,7 +132,9 @@ class Setting:
     """A way to choose learning rates."""
 
     name: Literal["shared", "tuned"]
+    """Block of the tables."""
     title: str
+    """Of the figure's panel."""
     rates: Mapping[str, float]
     """By registry name, in the order of the runs; a method without one is not run in this setting."""
 
@@ -270,7 +272,7 @@ def main_table(scores: Scores) -> Table:
             "paired by seed, p is of the two-sided paired t test, adjusted by Holm over the "
             f"{sum(p is not None for p in adjusted)} tests of this table. {acted_sentence(scores)}"
         ),
-        block_header="learning rates",
+        block_header="rates",
         label_header="method",
         columns=COLUMNS,
         lines=ranked(lines, SCORE),
@@ -295,7 +297,7 @@ def _method_line(scores: Scores, setting: Setting, method: str, difference: Diff
         *(cost_cells(runs) if rate is not None else (Cell(),) * 3),
     )
     return Line(
-        block=setting.title,
+        block=setting.name,
         label=_label(scores, setting, method),
         cells=cells,
         ranked=scores.is_ranked(setting, method),
@@ -353,7 +355,7 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
         for label, model in references(scores.profile).items()
     ] + [
         Line(
-            block=setting.title,
+            block=setting.name,
             label=_label(scores, setting, method),
             cells=tuple(scores.cell(setting, method, [m]) for m in measures),
             ranked=scores.is_ranked(setting, method),
@@ -368,7 +370,7 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
         name=name,
         title=f"Every method and domain, {metric.replace('_', ' ')}, {decoding}, profile {scores.profile.name}",
         caption=caption(scores, decoding, metric),
-        block_header="learning rates",
+        block_header="rates",
         label_header="method",
         columns=tuple(Column(key=m.benchmark, header=h) for m, h in zip(measures, headers, strict=True)),
         lines=tuple(lines),

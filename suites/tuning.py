@@ -211,8 +211,8 @@ def caption(sweep: Sweep) -> str:
     ]
     parts = [
         f"{METRICS[0].replace('_', ' ').capitalize()}, {PRIMARY[0]}, percent, mean over the domains of {items} "
-        f"validation problems each, at the last step ({steps}); seeds {', '.join(map(str, numbers))}, which no other "
-        "suite uses.",
+        f"validation problems each, at the last step ({steps}); {'seeds' if len(numbers) > 1 else 'seed'} "
+        f"{', '.join(map(str, numbers))}, used by no other suite.",
         f"Every method has the same grid of {len(sweep.grid)} rates and the same steps at each. Chosen is the best "
         "mean, the smaller rate of a tie; where each rate is one run, neighbouring rates are not told apart for sure.",
         f"On the edge of the grid, so a better rate may lie beyond: {', '.join(edges)}." if edges else "",

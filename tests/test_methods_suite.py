@@ -28,12 +28,13 @@ DOMAIN = {"general": -0.1, "reasoning": 0.0, "coding": 0.1}
 HALF = 2.7764451051977987 * math.sqrt(2.5) / math.sqrt(5)
 """Points: t(4) * deviation / sqrt(5) = 1.963."""
 STUDENT, TEACHER = 0.4, 0.6
-SHARED, TUNED = "shared learning rate 0.0002", "learning rate tuned on validation"
+SHARED, TUNED = "shared", "tuned"
 
 
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
-    """Half on harder problems and for traces; 0.02 more at 0.001 than at the shared rate."""
+    """Half on harder problems and for traces, 0.9 if sampled; 0.02 more at 0.001 than at the shared rate."""
     factor = (0.5 if metric == "exact_trace" else 1) * (0.5 if evaluation.benchmark.endswith("_hard") else 1)
+    factor *= 0.9 if evaluation.decoding == "sample4" else 1
     move = DOMAIN[evaluation.benchmark.removeprefix("embedded_").removesuffix("_hard")]
     if spec.method is None or spec.optim is None:
         return factor * ((STUDENT if spec.student == PROFILE.student else TEACHER) + move)
@@ -113,7 +114,7 @@ def test_main_table_by_hand(tmp_path: Path) -> None:
     assert vanilla["recovery"].value == pytest.approx(50)
     assert vanilla["recovery"].half == pytest.approx(100 * HALF / 20)
     assert vanilla["difference"].missing == "baseline" and vanilla["p_holm"] == Cell()
-    assert vanilla["harder"].value == pytest.approx(25) and vanilla["sample4"].value == pytest.approx(50)
+    assert vanilla["harder"].value == pytest.approx(25) and vanilla["sample4"].value == pytest.approx(45)
     # 300,000 tokens; 30 to 34 seconds.
     assert [vanilla[key].value for key in ("tokens", "forwards", "seconds")] == [300, 3, 32]
     dopd = line(table, SHARED, "DOPD")
@@ -123,7 +124,7 @@ def test_main_table_by_hand(tmp_path: Path) -> None:
     student, teacher = (line(table, "not trained", name) for name in ("Student", "Teacher"))
     assert tables.text(student["score"], Kind.SCORE) == "40.0 (fixed weights)" and student["gain"] == Cell()
     assert tables.text(teacher["gain"], Kind.DIFFERENCE) == "+20.0 (fixed weights)"
-    assert student["harder"].value == pytest.approx(20) and teacher["sample4"].value == pytest.approx(60)
+    assert student["harder"].value == pytest.approx(20) and teacher["sample4"].value == pytest.approx(54)
 
 
 def test_differences_are_paired_within_a_setting_and_adjusted_over_the_table(tmp_path: Path) -> None:
@@ -214,7 +215,10 @@ def test_figure_groups_by_paradigm(tmp_path: Path) -> None:
     chosen = options(tmp_path, "dopd,0.001")
     figure = SUITE.figures(*loaded(chosen, eopd=0.001), chosen)["methods"]
     first, second = figure.axes
-    assert [ax.get_title() for ax in figure.axes] == [SHARED, TUNED]
+    assert [ax.get_title() for ax in figure.axes] == [
+        "shared learning rate 0.0002",
+        "learning rate tuned on validation",
+    ]
     labels = [label.get_text() for label in first.get_yticklabels()]
     assert labels == ["classical", "SFT", "standard", "Vanilla OPD", "adaptive", "EOPD", "dual", "DOPD"]
     assert [round(bar.get_width(), 2) for bar in first.patches] == [48, 50, 59, 56]

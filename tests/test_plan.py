@@ -99,7 +99,7 @@ def test_published_costs_stand_in_until_a_run_is_measured(tmp_path: Path) -> Non
     options = dataclasses.replace(OPTIONS, published=tmp_path / "published")
     specs = [run.spec for run in planned(tmp_path)]
     costs = [cost(spec, train_seconds=100.0 * spec.steps) for spec in specs]
-    path = tmp_path / "published" / "fake" / "fake" / "costs.csv"
+    path = tmp_path / "published" / "fake" / "another_suite" / "costs.csv"
     storage.write_text_atomic(path, costs_csv(costs))
     assert plan.read_published_costs(path) == costs
     assert [run.estimate_seconds for run in planned(tmp_path, options=options)] == [5.0, 1005.0, 1005.0]

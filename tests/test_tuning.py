@@ -18,6 +18,7 @@ from harness.suite import Evaluation, Options, Suite, training_run, tuned_rates
 from harness.tables import Cell, Kind, Table
 from harness.types import HarnessError
 from suites import profiles, tuning
+from suites.cells import by_paradigm, mean_by_seed
 
 SUITE: Suite = registry.suite("tuning")
 GRID = profiles.LEARNING_RATES
@@ -124,17 +125,19 @@ def test_the_best_mean_of_the_domains_is_chosen(tmp_path: Path) -> None:
     assert "On the edge of the grid, so a better rate may lie beyond: SFT (upper), SDPO (lower)." in table.caption
 
 
-def test_more_seeds_are_averaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("more", "mean", "rate"), [(0.5, 65, 1e-3), (0.3, 55, 2e-4)])
+def test_more_seeds_are_averaged(tmp_path: Path, more: float, mean: float, rate: float) -> None:
+    """Seed 1001 is better than 1000 at the largest rate: 40 and 40 + more there, 60 at 0.0002."""
+
     def better_later(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
-        """Seed 1001 likes the largest rate by 0.5, so the mean of both does: 0.40 + 0.25 > 0.60."""
-        move = 0.5 if spec.seed == 1001 and spec.optim and spec.optim.lr == GRID[-1] else 0.0
+        move = more if spec.seed == 1001 and spec.optim and spec.optim.lr == GRID[-1] else 0.0
         return score(spec, evaluation, metric) + move
 
     chosen = options(tmp_path, methods=("vanilla_opd",), seeds=(0, 1))
     table = SUITE.tables(*frames(chosen, better_later, suite=SUITE), chosen)[0]
     cells = line(table, "Vanilla OPD")
-    assert cells["lr_0.001"].value == pytest.approx(65) and cells["lr_0.001"].n == 2
-    assert cells["chosen"].value == 1e-3
+    assert cells["lr_0.001"].value == pytest.approx(mean) and cells["lr_0.001"].n == 2
+    assert cells["chosen"].value == rate
 
 
 def test_an_unfinished_sweep_chooses_nothing(tmp_path: Path) -> None:
@@ -161,7 +164,7 @@ def test_caption_says_how_it_was_chosen(tmp_path: Path) -> None:
         for needed in (
             "400 validation problems each",
             f"last step ({PROFILE.steps})",
-            "seeds 1000, which no other suite uses",
+            "seed 1000, used by no other suite",
             "same grid of 5 rates",
             "the smaller rate of a tie",
             "not told apart for sure",
@@ -169,6 +172,18 @@ def test_caption_says_how_it_was_chosen(tmp_path: Path) -> None:
             "sets k = 8 for Vanilla OPD: 128 exceeds",
         ):
             assert needed in table.caption, needed
+
+
+def test_a_seed_without_all_domains_has_no_mean() -> None:
+    first, second = (
+        [{"run": "r", "seed": s, "value": v} for s, v in pairs] for pairs in ([(0, 0.2), (1, 1)], [(0, 0.4)])
+    )
+    assert mean_by_seed([first, second]) == {0: pytest.approx(0.3)}
+    assert mean_by_seed([first, []]) == mean_by_seed([]) == {}
+
+
+def test_methods_of_one_paradigm_stand_together() -> None:
+    assert list(by_paradigm(("sdft", "tip", "dapd"))) == ["sdft", "dapd", "tip"]
 
 
 # --- what is done with it
@@ -218,7 +233,9 @@ def test_a_method_without_a_tuned_rate_is_refused(swept: Path, tmp_path: Path) -
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["method,speed\nsft,1\n", "method,rate\nsft,fast\n", "rate\n0.1\n"])
+@pytest.mark.parametrize(
+    "text", ["method,speed\nsft,1\n", "method,rate\nsft,\n", "method,rate\nsft,fast\n", "rate\n0.1\n"]
+)
 def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "published" / "embedded" / "tuning" / "learning_rates.csv"
     storage.write_text_atomic(path, text)
@@ -235,6 +252,9 @@ def test_default_runs_are_what_they_were(tmp_path: Path) -> None:
 def test_another_suite_says_which_rates_it_used_and_keeps_them_apart(swept: Path) -> None:
     shared, tuned = (ood(swept, learning_rate=which) for which in ("shared", "tuned"))
     assert (shared.folder, tuned.folder) == ("ood", "ood-tuned")
+    for source, name in (("runs", "ood-tuned"), ("published", "ood-tuned-published")):
+        words = ["table", "--suite", "ood", "--learning-rate", "tuned", "--from", source]
+        assert cli.select(cli.parser().parse_args(words)).reports == Path("results/reports/embedded") / name
     said = [synthetic.SUITE.tables(*frames(chosen), chosen)[0].caption for chosen in (shared, tuned)]
     assert "Learning rate 0.0002, shared by all methods (the paper's protocol)." in said[0]
     assert "tuned on the validation split, one by one (suite tuning): Vanilla OPD 0.0002." in said[1]
@@ -250,6 +270,8 @@ def test_publishing_tuned_runs_leaves_the_shared_ones(swept: Path, tmp_path: Pat
     folders = [chosen.published / "embedded" / name for name in ("ood", "ood-tuned")]
     runs = [{row.run for row in results.read_rows(f / "rows.jsonl") if row.method == "sft"} for f in folders]
     assert len(runs[0]) == len(runs[1]) == 1 and runs[0] != runs[1]
+    costs = results.load("published", synthetic.SUITE, PROFILE, dataclasses.replace(chosen, learning_rate="tuned"))[1]
+    assert costs["state"].tolist() == ["done"] * 3
     assert "--learning-rate tuned" in (folders[1] / "README.md").read_text(encoding="utf-8")
 
 
