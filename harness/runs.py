@@ -250,7 +250,6 @@ def environment() -> tuple[dict[str, Any], str]:
         "diff_sha256": hashlib.sha256(diff.encode()).hexdigest() if diff else None,
         "machine": {
             "system": platform.system(),
-            "kernel": platform.release(),
             "architecture": platform.machine(),
             "processor": _processor(),
             "cores": os.cpu_count(),
