@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,20 @@ class Measure:
     benchmark: str
     decoding: str = PRIMARY[0]
     metric: str = PRIMARY[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Rows and costs with what was asked for; a suite adds what it reads from them."""
+
+    rows: DataFrame
+    costs: DataFrame
+    options: Options
+
+    @cached_property
+    def profile(self) -> Profile:
+        """Whose models, benchmarks and overrides these are."""
+        return registry.profile(self.options.profile)
 
 
 def listed_methods(options: Options) -> tuple[str, ...]:

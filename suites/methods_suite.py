@@ -22,6 +22,7 @@ from harness.types import HarnessError
 from suites.cells import (
     FIXED_WEIGHTS,
     Measure,
+    Shown,
     asked,
     benchmark_header,
     by_paradigm,
@@ -154,17 +155,8 @@ def settings(profile: Profile, options: Options) -> list[Setting]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores:
+class Scores(Shown):
     """Rows at the last step, with what was asked for."""
-
-    rows: DataFrame
-    costs: DataFrame
-    options: Options
-
-    @cached_property
-    def profile(self) -> Profile:
-        """Whose models, benchmarks and overrides these are."""
-        return registry.profile(self.options.profile)
 
     @cached_property
     def methods(self) -> dict[str, Entry]:

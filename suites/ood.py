@@ -21,6 +21,7 @@ from harness.suite import Evaluation, Options, Profile, Suite, reference_run, tr
 from harness.tables import Cell, Column, Kind, Line, Table, difference_cell, ranked, seed_cell, shade
 from suites.cells import (
     Measure,
+    Shown,
     asked,
     benchmark_header,
     cost_cells,
@@ -167,17 +168,8 @@ def direction(trained: str, tested: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores:
+class Scores(Shown):
     """Rows at the last step, with what was asked for."""
-
-    rows: DataFrame
-    costs: DataFrame
-    options: Options
-
-    @cached_property
-    def profile(self) -> Profile:
-        """Whose models, benchmarks and overrides these are."""
-        return registry.profile(self.options.profile)
 
     @cached_property
     def methods(self) -> dict[str, Entry]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from harness import registry, results
+from harness import results
 from harness.benchmarks import METRICS, PRIMARY
 from harness.config import RunSpec
 from harness.method import Entry
@@ -20,6 +20,7 @@ from harness.suite import LEARNING_RATES, TUNING, Evaluation, Options, Profile, 
 from harness.tables import Cell, Column, Kind, Line, Table, seed_cell
 from harness.types import HarnessError
 from suites.cells import (
+    Shown,
     by_paradigm,
     collapsed_seeds,
     fixed_weights_sentence,
@@ -90,17 +91,8 @@ def seeds(options: Options) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Sweep(Shown):
     """Rows at the last step, with what was asked for."""
-
-    rows: DataFrame
-    costs: DataFrame
-    options: Options
-
-    @cached_property
-    def profile(self) -> Profile:
-        """Whose grid and benchmarks these are."""
-        return registry.profile(self.options.profile)
 
     @cached_property
     def methods(self) -> dict[str, Entry]:
