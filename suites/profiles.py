@@ -132,7 +132,7 @@ VALIDATION: Mapping[str, Mapping[str, str]] = {
 
 GRIDS: Mapping[str, tuple[float, ...]] = {
     "embedded": LEARNING_RATES,
-    "paper": (1.25e-6, 2.5e-6, 5e-6, 1.25e-5, 2.5e-5),
+    "paper": (1.25e-6, 2.5e-6, 5e-6, 1.25e-5, 2.5e-5, 5e-5, 1.25e-4),
 }
 """Learning rates of the suite tuning, rising, by profile; the paper's are the same multiples of its shared rate."""
 

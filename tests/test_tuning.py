@@ -23,9 +23,9 @@ from suites.cells import by_paradigm, mean_by_seed
 SUITE: Suite = registry.suite("tuning")
 GRID = profiles.LEARNING_RATES
 MEANS = {
-    "vanilla_opd": (0.50, 0.55, 0.60, 0.60, 0.40),  # a tie
-    "sft": (0.30, 0.35, 0.40, 0.45, 0.50),  # best at the upper edge
-    "sdpo": (0.55, 0.50, 0.45, 0.40, 0.001),  # best at the lower edge
+    "vanilla_opd": (0.50, 0.55, 0.60, 0.60, 0.40, 0.35, 0.30),  # a tie
+    "sft": (0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50),  # best at the upper edge
+    "sdpo": (0.55, 0.50, 0.45, 0.40, 0.30, 0.20, 0.001),  # best at the lower edge
 }
 DOMAIN = {"general": -0.1, "reasoning": 0.0, "coding": 0.1}
 """Added to the mean by domain: the mean over the domains is the method's."""
@@ -102,7 +102,7 @@ def test_grids_rise_around_the_shared_rate() -> None:
     for name, profile in profiles.PROFILES.items():
         grid = profiles.GRIDS[name]
         assert list(grid) == sorted(set(grid)) and profile.optim.lr in grid[1:-1]
-        assert [rate / profile.optim.lr for rate in grid] == pytest.approx([0.25, 0.5, 1, 2.5, 5])
+        assert [rate / profile.optim.lr for rate in grid] == pytest.approx([0.25, 0.5, 1, 2.5, 5, 10, 25])
 
 
 def test_tuned_rates_are_not_asked_of_the_suite_that_finds_them(tmp_path: Path) -> None:
@@ -120,14 +120,14 @@ def test_the_best_mean_of_the_domains_is_chosen(tmp_path: Path) -> None:
     assert vanilla["lr_0.0001"].value == pytest.approx(55)
     assert vanilla["chosen"] == Cell(value=2e-4)  # 60 twice: the smaller rate
     assert tables.text(vanilla["chosen"], Kind.RATE) == "0.0002"
-    assert tables.text(line(table, "SFT")["chosen"], Kind.RATE) == "0.001 (upper edge)"
+    assert tables.text(line(table, "SFT")["chosen"], Kind.RATE) == "0.005 (upper edge)"
     assert tables.text(line(table, "SDPO")["chosen"], Kind.RATE) == "5e-05 (lower edge)"
     assert "On the edge of the grid, so a better rate may lie beyond: SFT (upper), SDPO (lower)." in table.caption
 
 
-@pytest.mark.parametrize(("more", "mean", "rate"), [(0.5, 65, 1e-3), (0.3, 55, 2e-4)])
+@pytest.mark.parametrize(("more", "mean", "rate"), [(0.7, 65, 5e-3), (0.5, 55, 2e-4)])
 def test_more_seeds_are_averaged(tmp_path: Path, more: float, mean: float, rate: float) -> None:
-    """Seed 1001 is better than 1000 at the largest rate: 40 and 40 + more there, 60 at 0.0002."""
+    """Seed 1001 is better than 1000 at the largest rate: 30 and 30 + more there, 60 at 0.0002."""
 
     def better_later(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
         move = more if spec.seed == 1001 and spec.optim and spec.optim.lr == GRID[-1] else 0.0
@@ -136,7 +136,7 @@ def test_more_seeds_are_averaged(tmp_path: Path, more: float, mean: float, rate:
     chosen = options(tmp_path, methods=("vanilla_opd",), seeds=(0, 1))
     table = SUITE.tables(*frames(chosen, better_later, suite=SUITE), chosen)[0]
     cells = line(table, "Vanilla OPD")
-    assert cells["lr_0.001"].value == pytest.approx(mean) and cells["lr_0.001"].n == 2
+    assert cells["lr_0.005"].value == pytest.approx(mean) and cells["lr_0.005"].n == 2
     assert cells["chosen"].value == rate
 
 
@@ -144,9 +144,9 @@ def test_an_unfinished_sweep_chooses_nothing(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     lost = [s for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "sft"][:2]
     shown = made(chosen, skip=lost)
-    assert line(shown["tuning"], "SFT")["chosen"] == Cell(missing="3 of 5 runs done")
+    assert line(shown["tuning"], "SFT")["chosen"] == Cell(missing="5 of 7 runs done")
     assert line(shown["tuning"], "SFT")["lr_5e-05"].missing == "not run"
-    assert shown["tuning"].partial == "13 of 15 runs done"
+    assert shown["tuning"].partial == "19 of 21 runs done"
     assert line(shown["learning_rates"], "vanilla_opd")["rate"].value == 2e-4
 
 
@@ -155,8 +155,8 @@ def test_collapsed_runs_are_named(tmp_path: Path) -> None:
     rows, costs = frames(chosen, score, suite=SUITE)
     rows.loc[(rows["method"] == "sdpo") & (rows["value"] == 0.001), "status"] = "collapsed"
     table = SUITE.tables(rows, costs, chosen)[0]
-    assert "collapsed 1/1" in line(table, "SDPO")["lr_0.001"].notes
-    assert line(table, "SDPO")["lr_0.0005"].notes == ()
+    assert "collapsed 1/1" in line(table, "SDPO")["lr_0.005"].notes
+    assert line(table, "SDPO")["lr_0.002"].notes == ()
 
 
 def test_caption_says_how_it_was_chosen(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_caption_says_how_it_was_chosen(tmp_path: Path) -> None:
             "400 validation problems each",
             f"last step ({PROFILE.steps})",
             "seed 1000, used by no other suite",
-            "same grid of 5 rates",
+            "same grid of 7 rates",
             "the smaller rate of a tie",
             "not told apart for sure",
             "fixed weights",
@@ -201,11 +201,11 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_published_rates_are_read(swept: Path) -> None:
     folder = swept / "published" / "embedded" / "tuning"
-    assert tuned_rates(PROFILE, options(swept)) == {"vanilla_opd": 2e-4, "sft": 1e-3, "sdpo": 5e-5}
+    assert tuned_rates(PROFILE, options(swept)) == {"vanilla_opd": 2e-4, "sft": 5e-3, "sdpo": 5e-5}
     text = (folder / "learning_rates.csv").read_text(encoding="utf-8")
     assert text.splitlines()[0] == "paradigm,method,rate,rate_half,rate_n,rate_note"
-    assert "classical,sft,0.001,,0,upper edge" in text.splitlines()
-    assert len(results.read_rows(folder / "rows.jsonl")) == 3 * 5 * 3 * 2  # the whole sweep, both metrics
+    assert "classical,sft,0.005,,0,upper edge" in text.splitlines()
+    assert len(results.read_rows(folder / "rows.jsonl")) == 3 * 7 * 3 * 2  # the whole sweep, both metrics
     rows, costs = results.load("published", SUITE, PROFILE, options(swept))
     assert SUITE.tables(rows, costs, options(swept)) == SUITE.tables(
         *results.load("runs", SUITE, PROFILE, options(swept)), options(swept)
@@ -213,7 +213,7 @@ def test_published_rates_are_read(swept: Path) -> None:
 
 
 def test_tuned_runs_differ_by_their_rate_alone(swept: Path) -> None:
-    for method, rate in (("sft", 1e-3), ("vanilla_opd", 2e-4)):
+    for method, rate in (("sft", 5e-3), ("vanilla_opd", 2e-4)):
         shared, tuned = (
             training_run(PROFILE, options(swept, learning_rate=which), method=method, domains=("coding",), seed=0)
             for which in ("shared", "tuned")
@@ -279,7 +279,7 @@ def test_tune_is_run_of_this_suite(tmp_path: Path, capsys: pytest.CaptureFixture
     flags = ["--methods", "sft,vanilla_opd", "--results", str(tmp_path), "--jobs", "1", "--minutes", "0"]
     assert cli.main(["tune", *flags]) == 0
     text = capsys.readouterr().out
-    assert "tuning: 10 runs: 10 absent" in text and "10 runs not started" in text
+    assert "tuning: 14 runs: 14 absent" in text and "14 runs not started" in text
     assert cli.main(["run", "--suite", "tuning", *flags]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == text.splitlines()[:2]
 
@@ -322,6 +322,6 @@ def test_acted_survives_publishing(tmp_path: Path) -> None:
         folder.write_cost(dataclasses.replace(synthetic.cost(spec), acted=number / 10 if number else None))
     publish.publish(SUITE, PROFILE, chosen)
     here, there = (results.load(source, SUITE, PROFILE, chosen)[1] for source in ("runs", "published"))
-    assert here["acted"].tolist()[1:] == there["acted"].tolist()[1:] == [0.1, 0.2, 0.3, 0.4]
-    assert here["acted"].isna().tolist() == there["acted"].isna().tolist() == [True, *[False] * 4]
+    assert here["acted"].tolist()[1:] == there["acted"].tolist()[1:] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert here["acted"].isna().tolist() == there["acted"].isna().tolist() == [True, *[False] * 6]
     assert here["lr"].tolist() == there["lr"].tolist() == list(GRID)
