@@ -136,6 +136,16 @@ def recovery_cell(score: Cell, student: float | None, teacher: float | None) -> 
     return Cell(value=100 * share, half=half, n=score.n)
 
 
+def gain_cell(score: Cell, student: float | None) -> Cell:
+    """The student is fixed, so the interval is the score's."""
+    if score.value is None:
+        return Cell(missing=score.missing)
+    if student is None:
+        return Cell(missing="no reference row")
+    notes = (FIXED_WEIGHTS,) if FIXED_WEIGHTS in score.notes else ()
+    return Cell(value=statistics.gain(score.value, student), half=score.half, n=score.n, notes=notes)
+
+
 def reference_cell(value: float | None) -> Cell:
     """A model that was only evaluated, percent."""
     return Cell(missing="not run") if value is None else Cell(value=value, notes=(FIXED_WEIGHTS,))

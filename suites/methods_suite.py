@@ -20,7 +20,6 @@ from harness.suite import TUNING, Evaluation, Options, Profile, Suite, reference
 from harness.tables import Cell, Column, Kind, Line, Table, mean_cell, ranked, seed_cell, shade
 from harness.types import HarnessError
 from suites.cells import (
-    FIXED_WEIGHTS,
     Measure,
     Shown,
     asked,
@@ -31,6 +30,7 @@ from suites.cells import (
     departure_sentences,
     difference_cells,
     fixed_weights_sentence,
+    gain_cell,
     joint_domains,
     listed_methods,
     mean_by_seed,
@@ -280,7 +280,7 @@ def _method_line(scores: Scores, setting: Setting, method: str, difference: Diff
     cells = (
         Cell(missing="not tuned") if rate is None else Cell(value=rate),
         score,
-        _gain_cell(score, student),
+        gain_cell(score, student),
         recovery_cell(score, student, teacher),
         *difference_cells(score, difference, p, is_baseline=method == BASELINE),
         scores.cell(setting, method, scores.harder),
@@ -309,21 +309,11 @@ def _reference_lines(scores: Scores) -> list[Line]:
             reference_cell(scores.reference(model, measures))
             for measures in (scores.inside, scores.harder, scores.sampled)
         )
-        gain = _gain_cell(score, student) if model != scores.profile.student else Cell()
+        gain = gain_cell(score, student) if model != scores.profile.student else Cell()
         blank = Cell()
         cells = (blank, score, gain, blank, blank, blank, harder, sampled, *(blank,) * 4)
         lines.append(Line(block="not trained", label=label, cells=cells, ranked=False))
     return lines
-
-
-def _gain_cell(score: Cell, student: float | None) -> Cell:
-    """The student is fixed, so the interval is the score's."""
-    if score.value is None:
-        return Cell(missing=score.missing)
-    if student is None:
-        return Cell(missing="no reference row")
-    notes = (FIXED_WEIGHTS,) if FIXED_WEIGHTS in score.notes else ()
-    return Cell(value=statistics.gain(score.value, student), half=score.half, n=score.n, notes=notes)
 
 
 def _difference(scores: Scores, setting: Setting, method: str) -> Difference | None:
