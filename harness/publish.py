@@ -47,7 +47,8 @@ def publish(suite: Suite, profile: Profile, options: Options, root: Path | None 
     root = root or options.published
     out = root / profile.name / options.folder
     _check_keeps(out / results.ROWS_FILE, specs)
-    rows = sorted((row for folder in folders for row in folder.rows()), key=_row_key)
+    wanted = (row for folder in folders for row in folder.wanted_rows(suite.evaluations(folder.spec)))
+    rows = sorted(wanted, key=_row_key)
     results.check(rows, profile.name)
     written = _write_records(out, rows, folders)
     chosen = dataclasses.replace(options, source="published", published=root)

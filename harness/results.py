@@ -10,6 +10,7 @@ Both frames are plain: one line per ``Row`` and one per planned run. ``train_dom
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from harness import storage
+from harness.audits import is_share
 from harness.config import RunSpec
 from harness.plan import read_published_costs
 from harness.runs import RunFolder, RunState
@@ -207,7 +209,7 @@ def _from_runs(suite: Suite, specs: Iterable[RunSpec], root: Path) -> tuple[list
         folder = RunFolder(root, spec)
         state = folder.state(suite.evaluations(spec))
         if state is RunState.DONE:
-            rows += folder.rows()
+            rows += folder.wanted_rows(suite.evaluations(spec))
             costs.append(_cost_record(spec, folder.cost(), state.value))
         else:
             costs.append(_cost_record(spec, None, "failed" if _ended_in_error(folder.log) else state.value))
@@ -265,16 +267,17 @@ def _check_row(row: Row, profile: str) -> None:
             f"run {row.run} is of profile {row.profile}, asked for is {profile}: rows of two profiles do not "
             "mix, move them away"
         )
-    if not _is_share(row.value) or row.n < 1:
+    share = is_share(row.benchmark, row.metric)
+    if not _is_number(row.value, 1.0 if share else math.inf) or row.n < 1:
         raise HarnessError(
-            f"run {row.run}: {row.benchmark} {row.decoding} {row.metric} is {row.value} over {row.n} items; "
-            "allowed is a number from 0 to 1 over at least one item: delete its row file and evaluate again"
+            f"run {row.run}: {row.benchmark} {row.decoding} {row.metric} is {row.value} over {row.n} items; allowed is "
+            f"a number from 0{' to 1' if share else ''} over at least one item: delete its row file and evaluate again"
         )
 
 
-def _is_share(value: object) -> bool:
-    """JSON may hold anything, NaN included."""
-    return isinstance(value, (int, float)) and 0 <= value <= 1
+def _is_number(value: object, most: float) -> bool:
+    """JSON may hold anything, NaN and infinity included."""
+    return isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= most
 
 
 def _frame(records: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> DataFrame:

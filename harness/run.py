@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import cache, partial
 from itertools import groupby
 from statistics import fmean
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from transformers import PreTrainedModel
 
 from harness import checkpoint, models, registry, storage
+from harness.audits import AUDIT, AUDITS, Subject, audit
 from harness.config import RunSpec
 from harness.evaluate import Score, evaluate
 from harness.method import forwards_per_token
@@ -21,7 +23,7 @@ from harness.runs import RunFolder
 from harness.suite import Evaluation
 from harness.train import Report, detect_collapse, peak_memory_mb, train
 from harness.trainer import prepare
-from harness.types import Cost, Row
+from harness.types import Cost, HarnessError, Row
 
 
 def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) -> str:
@@ -39,7 +41,7 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) ->
         if me.is_main_process:
             folder.prepare()
         me.wait_for_everyone()
-        fault = "" if is_trained(folder) else train(folder, prepare(folder.spec), report)
+        fault = "" if is_trained(folder) else train(folder, prepare(folder.spec, folder.root), report)
         me.wait_for_everyone()
         if me.is_main_process:
             finish(folder, evaluations)
@@ -73,15 +75,53 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> No
     tokenizer = models.load_tokenizer(spec.student)
     for step, group in groupby(missing, key=lambda e: e.at(spec)):
         wanted = list(group)
-        scores = evaluate(student_at(folder, step), tokenizer, wanted, seed=spec.seed, step=step)
+        student = cache(partial(student_at, folder, step))
+        subject = Subject(folder=folder, step=step, student=student, tokenizer=tokenizer)
+        scores = [score for e in wanted if e.decoding == AUDIT for score in audit_scores(e, subject)]
+        if asked := [e for e in wanted if e.decoding != AUDIT]:
+            scores += evaluate(student(), tokenizer, asked, seed=spec.seed, step=step)
+        items = {(s.benchmark, s.decoding): s.items for s in scores}
         for e in wanted:
-            items = next(s.items for s in scores if (s.benchmark, s.decoding) == (e.benchmark, e.decoding))
-            folder.write_samples(e, items)
+            if records := items.get((e.benchmark, e.decoding)):
+                folder.write_samples(e, records)
         folder.write_rows([row(spec, score, step, metrics) for score in scores])
 
 
+def audit_scores(evaluation: Evaluation, subject: Subject) -> list[Score]:
+    """An audit's findings, each as a score.
+
+    Raises:
+        HarnessError: it found nothing, or the package holds another version of it.
+    """
+    known = AUDITS[evaluation.benchmark]
+    if known.version != evaluation.version:
+        raise HarnessError(f"audit {known.name} is version {known.version} here, {evaluation.version} was asked for")
+    found = audit(known.name, subject)
+    if not found.values:
+        raise HarnessError(
+            f"audit {known.name} found nothing in {subject.folder.spec.id} at step {subject.step}: ask for a later step"
+        )
+    return [
+        Score(
+            benchmark=known.name,
+            version=known.version,
+            decoding=AUDIT,
+            metric=metric,
+            value=value,
+            n=found.n,
+            errors=0,
+            truncations=0,
+            items=found.records,
+        )
+        for metric, value in found.values.items()
+    ]
+
+
 def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
-    """The student at one checkpoint; for a reference row, the model as it came."""
+    """The student at one checkpoint; for a reference row, the model as it came.
+
+    A run that continues another has checkpoints of its own from step 0 on, so the other one is not asked.
+    """
     model = models.load(folder.spec.student, dtype=folder.spec.dtype, device=device())
     if not folder.spec.is_reference:
         model.load_state_dict(checkpoint.at_step(folder.checkpoints, step).weights())

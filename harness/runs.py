@@ -69,6 +69,7 @@ class RunFolder:
     """
 
     def __init__(self, root: Path, spec: RunSpec) -> None:
+        self.root = root
         self.spec = spec
         self.path = root / RUNS / spec.id
         self.metrics = self.path / "metrics.jsonl"
@@ -130,6 +131,11 @@ class RunFolder:
         """The evaluations of ``wanted`` that have no row yet, in the same order."""
         have = {(row.step, row.benchmark, row.version, row.decoding) for row in self.rows()}
         return tuple(e for e in wanted if (e.at(self.spec), e.benchmark, e.version, e.decoding) not in have)
+
+    def wanted_rows(self, wanted: Iterable[Evaluation]) -> list[Row]:
+        """The rows of these evaluations; a run that several suites share holds others too."""
+        keys = {(e.at(self.spec), e.benchmark, e.version, e.decoding) for e in wanted}
+        return [row for row in self.rows() if (row.step, row.benchmark, row.version, row.decoding) in keys]
 
     def rows(self) -> list[Row]:
         """Rows on disk.
@@ -235,6 +241,31 @@ def folders(root: Path) -> Iterator[RunFolder]:
         if folder.path != path.parent:
             raise _misplaced(path.parent, folder.spec)
         yield folder
+
+
+def continued(root: Path, spec: RunSpec) -> RunFolder:
+    """The folder of the run that ``spec`` continues, trained to its last step.
+
+    Raises:
+        HarnessError: it is absent, unfinished, not of the same profile and student, or was never trained.
+    """
+    head = f"run {spec.id} continues {spec.start}"
+    path = root / RUNS / spec.start / "spec.json"
+    if not path.exists():
+        raise HarnessError(f"{head}, which is not in {root / RUNS}: train that one first, or plan both together")
+    first = RunFolder(root, from_json(storage.read_json(path)))
+    if first.spec.id != spec.start:
+        raise _misplaced(path.parent, first.spec)
+    if first.spec.is_reference:
+        raise HarnessError(f"{head}, a reference row without training: leave start empty to begin from that model")
+    for what in ("profile", "student"):
+        have, want = getattr(first.spec, what), getattr(spec, what)
+        if have != want:
+            raise HarnessError(f"{head}, whose {what} is {have}, not {want}: continue a run of the same {what}")
+    if first.last_step() != first.spec.steps:
+        reached = first.last_step() or 0
+        raise HarnessError(f"{head}, which is at step {reached} of {first.spec.steps}: finish that one first")
+    return first
 
 
 @functools.cache

@@ -168,14 +168,14 @@ def shade(recovery: float | None) -> Shade:
     return Shade.ALL if recovery >= 1 else Shade.OVER_HALF
 
 
-def ranked(lines: Sequence[Line], column: int, digits: int = 1) -> tuple[Line, ...]:
-    """``lines`` with best and second marked in one column, block by block, among ranked lines.
+def ranked(lines: Sequence[Line], column: int, digits: int = 1, *, across: bool = False) -> tuple[Line, ...]:
+    """``lines`` with best and second marked in one column, among ranked lines of a block, or ``across`` all blocks.
 
     Values equal as printed share a rank. A block with one ranked number has no best.
     """
     out: list[Line] = []
     for line in lines:
-        peers = [q for q in lines if q.block == line.block and q.ranked]
+        peers = [q for q in lines if (across or q.block == line.block) and q.ranked]
         values = [round(v, digits) for q in peers if (v := q.cells[column].value) is not None]
         value = line.cells[column].value
         if not line.ranked or value is None or len(values) < 2:

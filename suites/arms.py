@@ -280,6 +280,7 @@ def comparison_table(
     extras: Sequence[Extra] | None = None,
     references: Mapping[str, ModelSpec] | None = None,
     step: At = "last",
+    one_ranking: bool = False,
 ) -> Table:
     """Arms with gain, gap recovered, difference to their baselines, extra columns and cost; Holm over the table.
 
@@ -288,6 +289,7 @@ def comparison_table(
         measures: of the ranked score; the trained range by default.
         extras: further columns; one per domain and the harder range by default.
         references: untrained models on top; the suite's by default.
+        one_ranking: best and second among all arms, not within each block.
     """
     keys = list(scores.arms) if arms is None else list(arms)
     measures = scores.inside if measures is None else measures
@@ -300,7 +302,7 @@ def comparison_table(
         for key, difference, p in zip(keys, differences, adjusted, strict=True)
     ]
     for column in (0, *(len(COLUMNS) + i for i in range(len(extras)))):
-        lines = ranked(lines, column)
+        lines = ranked(lines, column, across=one_ranking)
     return Table(
         name=name,
         title=f"{title}, profile {scores.profile.name}",

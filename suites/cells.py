@@ -54,6 +54,14 @@ def listed_methods(options: Options) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(registry.method_name, options.methods)))
 
 
+def selected_methods(options: Options, default: Sequence[str]) -> tuple[str, ...]:
+    """Registry names in the order asked for; without a choice the suite's ``default``, and a plugin's methods."""
+    if options.methods is not None:
+        return listed_methods(options)
+    known = registry.methods().items()
+    return (*default, *(name for name, entry in known if entry.target.startswith(registry.PLUGIN_MODULE)))
+
+
 def joint_domains(profile: Profile, options: Options) -> tuple[str, ...]:
     """Domains one run trains on together, in the profile's order; all of them unless some are named.
 

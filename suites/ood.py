@@ -34,6 +34,7 @@ from suites.cells import (
     recovery_cell,
     reference_cell,
     references,
+    selected_methods,
     stale_sentences,
     unfinished,
 )
@@ -84,7 +85,7 @@ class OutOfDomain(Suite):
             training_run(profile, options, method=method, domains=(domain,), seed=seed)
             for seed in options.seeds or SEEDS
             for domain in trained_domains(profile, options)
-            for method in method_names(options)
+            for method in selected_methods(options, METHODS)
         ]
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
@@ -138,16 +139,6 @@ class OutOfDomain(Suite):
         return pd.DataFrame(records, columns=list(results.ROW_COLUMNS))
 
 
-def method_names(options: Options) -> tuple[str, ...]:
-    """Registry names in the order asked for; a plugin's methods join the default ones."""
-    if options.methods == "all":
-        return tuple(name for name, entry in registry.methods().items() if entry.listed)
-    if options.methods is not None:
-        return tuple(dict.fromkeys(map(registry.method_name, options.methods)))
-    known = registry.methods().items()
-    return (*METHODS, *(name for name, entry in known if entry.target.startswith(registry.PLUGIN_MODULE)))
-
-
 def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
     """Domains to train on, the paper's two first.
 
@@ -175,7 +166,7 @@ class Scores(Shown):
     def methods(self) -> dict[str, Entry]:
         """Entries of the methods asked for, by name."""
         known = registry.methods()
-        return {name: known[name] for name in method_names(self.options)}
+        return {name: known[name] for name in selected_methods(self.options, METHODS)}
 
     @cached_property
     def trained(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from harness.suite import Evaluation, Options
 from harness.tables import Cell, Kind, Shade, Table
 from harness.types import HarnessError
 from suites import ood, profiles
+from suites.cells import selected_methods
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).parent / "golden" / "ood.md"
@@ -95,7 +96,7 @@ def test_a_plugin_joins_the_default_methods(tmp_path: Path, monkeypatch: pytest.
     )
     registry.load_plugin(plugin)
     chosen = options(tmp_path, seeds=(0,))
-    assert ood.method_names(chosen) == (*ood.METHODS, "my_method")
+    assert selected_methods(chosen, ood.METHODS) == (*ood.METHODS, "my_method")
 
     def scores(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
         return 0.7 if spec.method and spec.method.name == "my_method" else score(spec, evaluation, metric)

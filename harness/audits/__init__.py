@@ -1,0 +1,100 @@
+"""Audits: what is read of a run beside its benchmarks. Importing this imports no torch.
+
+A suite asks for an audit as for a benchmark, ``Evaluation(step, "training", AUDIT)``; its numbers are rows like all
+others, the records behind them samples. An audit never enters a main table: it says why, not how good.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from harness.runs import RunFolder
+
+AUDIT = "audit"
+"""Stands in the place of a decoding."""
+
+
+class Unit(StrEnum):
+    """Of an audit's number."""
+
+    SHARE = "share"
+    """In [0, 1]."""
+    NATS = "nats"
+    TOKENS = "tokens"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """One kind of reading.
+
+    Example::
+
+        Audit(name="training", metrics={"entropy": Unit.NATS}, target="harness.audits.training:training")
+    """
+
+    name: str
+    version: int = 1
+    """Bumped when a number changes its meaning; part of every row."""
+    metrics: Mapping[str, Unit]
+    """Every metric it may give; one without a single token or record behind it has no row."""
+    target: str
+    """``module:function``, a function of ``Subject`` that returns ``Findings``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A run at one checkpoint."""
+
+    folder: RunFolder
+    step: int
+    student: Callable[[], PreTrainedModel]
+    """Loads the weights of that step; an audit of logs never calls it."""
+    tokenizer: PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What an audit found."""
+
+    values: Mapping[str, float]
+    """By metric; a metric that has nothing to average is absent."""
+    n: int
+    """Problems or rollouts looked at; the same for every run an audit is compared over."""
+    records: list[dict[str, Any]] = field(default_factory=list)
+    """Kept as the samples of the evaluation."""
+
+
+AUDITS: dict[str, Audit] = {
+    audit.name: audit
+    for audit in (
+        Audit(
+            name="training",
+            metrics={
+                "entropy": Unit.NATS,
+                "response_length": Unit.TOKENS,
+                "truncation_rate": Unit.SHARE,
+                "accuracy_with_p": Unit.SHARE,
+            },
+            target="harness.audits.training:training",
+        ),
+    )
+}
+"""By name."""
+
+
+def is_share(benchmark: str, metric: str) -> bool:
+    """Whether a row's value must lie in [0, 1]; true of every benchmark's."""
+    return benchmark not in AUDITS or AUDITS[benchmark].metrics.get(metric) is Unit.SHARE
+
+
+def audit(name: str, subject: Subject) -> Findings:
+    """Runs the audit of that name."""
+    module, _, function = AUDITS[name].target.partition(":")
+    return getattr(importlib.import_module(module), function)(subject)

@@ -1,0 +1,72 @@
+"""Bars of a suite's arms, as several suites draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from suites.arms import ArmScores, At
+from suites.cells import Measure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from harness.figures import Bar, Group
+
+DOTS = "Dots are seeds, a cross is a collapse."
+
+
+def arm_bars(
+    scores: ArmScores,
+    groups: Mapping[str, Sequence[Measure]],
+    *,
+    title: str,
+    caption: str,
+    axis: str = "exact answer, greedy, %",
+    arms: Iterable[str] | None = None,
+) -> Figure:
+    """A panel per group of measures, a bar per arm, student and teacher as lines.
+
+    Args:
+        groups: measures by the panel's title.
+        arms: keys, in order; all of them by default.
+    """
+    from harness import figures
+
+    keys = list(scores.arms) if arms is None else list(arms)
+    marked = f" (partial: {scores.partial})" if scores.partial else ""
+    return figures.grouped_bars(
+        [_group(scores, name, measures, keys) for name, measures in groups.items()],
+        title=f"{title}{marked}",
+        axis=axis,
+        caption=f"{caption} {DOTS}",
+    )
+
+
+def _group(scores: ArmScores, title: str, measures: Sequence[Measure], keys: Sequence[str]) -> Group:
+    from harness.figures import Group, Reference
+
+    models = scores.suite.models(scores.profile)
+    values = {label: scores.reference(model, measures) for label, model in models.items()}
+    return Group(
+        title=title,
+        bars=tuple(arm_bar(scores, key, measures) for key in keys),
+        references=tuple(Reference(label=label, value=v) for label, v in values.items() if v is not None),
+    )
+
+
+def arm_bar(scores: ArmScores, key: str, measures: Sequence[Measure], step: At = "last", label: str = "") -> Bar:
+    """Mean, interval and seeds of one arm, percent."""
+    from harness.figures import Bar
+
+    cell = scores.cell(key, measures, step)
+    values = scores.values(key, measures, step)
+    notes = ("single run", *cell.notes) if cell.n == 1 else cell.notes
+    return Bar(
+        label=label or scores.arms[key].label,
+        mean=cell.value,
+        half=cell.half,
+        points=tuple(100 * values[seed] for seed in sorted(values)),
+        note=cell.missing or ", ".join(notes),
+        crossed=any(note.startswith("collapsed") for note in notes),
+    )

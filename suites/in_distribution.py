@@ -1,0 +1,74 @@
+"""Table 1 and Figure 1: every compared method on the domains it was trained on.
+
+The paper trains Qwen3-1.7B on three domains together and asks eight benchmarks of the same domains. Here a domain is
+one benchmark in the trained range of difficulty and one in a harder range that no method saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from harness import registry
+from harness.suite import Options, Profile, training_run
+from harness.tables import Table
+from suites.arms import Arm, ArmScores, ArmSuite, caption, comparison_table
+from suites.bars import arm_bars
+from suites.cells import joint_domains, selected_methods
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+METHODS = ("vanilla_opd", "opcd", "exopd", "uni_opd", "sdft", "opsd", "sdpo", "eopd", "tip", "dopd")
+"""Table 1's, in its order."""
+BASELINE = "vanilla_opd"
+
+
+class InDistribution(ArmSuite):
+    """Methods × seeds on all domains together."""
+
+    name = "in_distribution"
+    title = "every compared method on its own domains (Table 1, Figure 1)"
+
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        """One per method; a plugin's methods join the default ones."""
+        known, domains = registry.methods(), joint_domains(profile, options)
+        names = selected_methods(options, METHODS)
+        return [
+            Arm(
+                key=name,
+                label=known[name].label,
+                block=known[name].paradigm,
+                baseline=BASELINE if BASELINE in names else "",
+                ranked=known[name].ranked,
+                specs={
+                    seed: training_run(profile, options, method=name, domains=domains, seed=seed)
+                    for seed in self.chosen_seeds(options)
+                },
+            )
+            for name in names
+        ]
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """``table1``: mean, each domain, the harder range, gain, gap recovered, difference to vanilla OPD, cost."""
+        return [table1(self.scores(rows, costs, options))]
+
+    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+        """``figure1``: bars of the mean and of each domain."""
+        scores = self.scores(rows, costs, options)
+        groups = {"mean of domains": scores.inside, **{m.benchmark: [m] for m in scores.inside}}
+        drawn = arm_bars(scores, groups, title="In distribution", caption=caption(scores))
+        return {"figure1": drawn}
+
+
+def table1(scores: ArmScores) -> Table:
+    """All arms in one ranking: blocks are the paradigms' names, but every method competes with every other."""
+    return comparison_table(
+        scores,
+        name="table1",
+        title="In distribution",
+        caption=caption(scores),
+        block_header="paradigm",
+        one_ranking=True,
+    )
