@@ -1,0 +1,270 @@
+"""Whether runs bear out what a paper claims: three kinds of rule, fixed before the runs. No torch.
+
+- *direction*: the 95 % t interval of a paired difference lies on the claimed side (reproduced) or on the other
+  (contradicted);
+- *equivalence*: the difference is smaller than a stated margin by two one-sided tests (reproduced), or its 95 %
+  interval lies outside the margin (contradicted);
+- *order*: a statement about several means holds in at least 95 % of bootstrap draws over seeds (reproduced), or in
+  at most 5 % (contradicted).
+
+Else undecided, with the smallest effect these seeds could have shown; or not run, with the reason. Each claim is
+decided on its own at its own 95 %: of many true null claims one in twenty is decided by chance.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from harness import statistics
+from harness.tables import Cell, Column, Kind, Line, Table
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+Values = Mapping[str, Mapping[int, float]]
+"""Points by name and seed."""
+SURE = 0.95
+"""Share of bootstrap draws that decides an order; one minus it decides against."""
+LEAST_SEEDS = 3
+"""Below it an interval of seeds says nothing."""
+
+
+class Verdict(StrEnum):
+    """What the runs say of a claim."""
+
+    REPRODUCED = "reproduced"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "undecided"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A claim with its verdict; what is shown of it."""
+
+    id: str
+    statement: str
+    source: str
+    """Where the paper says it."""
+    predicted: str
+    """The paper's own effect, in its own setting; empty where it states none."""
+    rule: str
+    suite: str
+    verdict: Verdict
+    effect: float | None = None
+    """In ``unit``; of an order the share of draws in which it holds, percent."""
+    low: float | None = None
+    """Of the 95 % interval; none for an order."""
+    high: float | None = None
+    unit: str = "points"
+    n: int = 0
+    """Seeds."""
+    note: str = ""
+    """Why it was not run; what could have been detected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(ABC):
+    """How values decide."""
+
+    unit: str = "points"
+
+    @abstractmethod
+    def text(self) -> str:
+        """The rule in words."""
+
+    @abstractmethod
+    def decide(self, open_: Decision, values: Values) -> Decision:
+        """``open_`` with its verdict and effect; every name of ``values`` has a value for the same seeds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direction(Rule):
+    """The one quantity is above 0; a claimed loss is written as its negative."""
+
+    def text(self) -> str:
+        """The rule in words."""
+        return "direction: the 95 % t interval over seeds lies above 0"
+
+    def decide(self, open_: Decision, values: Values) -> Decision:
+        """By the t interval."""
+        found = _interval(open_, _only(values))
+        assert found.low is not None and found.high is not None
+        if found.low > 0:
+            return replace(found, verdict=Verdict.REPRODUCED, note="")
+        return replace(found, verdict=Verdict.CONTRADICTED, note="") if found.high < 0 else found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equivalence(Rule):
+    """The one quantity is negligible: smaller than ``margin`` either way."""
+
+    margin: float
+
+    def text(self) -> str:
+        """The rule in words."""
+        return f"equivalence: two one-sided tests within ±{self.margin:g} {self.unit}"
+
+    def decide(self, open_: Decision, values: Values) -> Decision:
+        """By two one-sided tests."""
+        seeds = _only(values)
+        found, test = _interval(open_, seeds), statistics.equivalence(seeds, self.margin)
+        assert found.low is not None and found.high is not None and test.low is not None and test.high is not None
+        if -self.margin < test.low and test.high < self.margin:
+            return replace(found, verdict=Verdict.REPRODUCED, note="")
+        outside = found.low > self.margin or found.high < -self.margin
+        return replace(found, verdict=Verdict.CONTRADICTED, note="") if outside else found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order(Rule):
+    """A statement about the means of several arms."""
+
+    statement: str
+    """In words, for people."""
+    holds: Callable[[Mapping[str, float]], bool]
+    unit: str = "% of draws"
+
+    def text(self) -> str:
+        """The rule in words."""
+        return f"order: {self.statement}, in at least {100 * SURE:g} % of bootstrap draws over seeds"
+
+    def decide(self, open_: Decision, values: Values) -> Decision:
+        """By bootstrap draws over seeds."""
+        share = statistics.order_share(values, self.holds)
+        assert share is not None
+        verdict = Verdict.UNDECIDED
+        if share >= SURE or share <= 1 - SURE:
+            verdict = Verdict.REPRODUCED if share >= SURE else Verdict.CONTRADICTED
+        means = ", ".join(f"{name} {fmean(seeds.values()):.1f}" for name, seeds in values.items())
+        return replace(open_, verdict=verdict, effect=100 * share, note=f"means: {means}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One sentence of a paper that numbers can decide.
+
+    Example::
+
+        Claim(id="main_gain", statement="DOPD beats vanilla OPD", source="Table 1", predicted="+7.5 points",
+              suite="in_distribution", rule=Direction(), values=lambda scores: {...})
+    """
+
+    id: str
+    statement: str
+    source: str
+    predicted: str = ""
+    suite: str
+    """Whose rows it needs."""
+    rule: Rule
+    values: Callable[[Any], Values]
+    """From the suite's scores to points by name and seed."""
+
+
+def decide(claim: Claim, values: Values | str) -> Decision:
+    """A claim's verdict from its values, or not run, from a reason."""
+    open_ = Decision(
+        id=claim.id,
+        statement=claim.statement,
+        source=claim.source,
+        predicted=claim.predicted,
+        rule=claim.rule.text(),
+        suite=claim.suite,
+        verdict=Verdict.NOT_RUN,
+        unit=claim.rule.unit,
+    )
+    if isinstance(values, str):
+        return replace(open_, note=values)
+    common = set[int].intersection(*(set(seeds) for seeds in values.values())) if values else set[int]()
+    if len(common) < LEAST_SEEDS:
+        lacking = [name for name, seeds in values.items() if len(seeds) < LEAST_SEEDS]
+        note = (
+            f"{len(common)} common seeds, {LEAST_SEEDS} are needed; too few of {', '.join(lacking) or 'all together'}"
+        )
+        return replace(open_, n=len(common), note=note)
+    paired = {name: {seed: seeds[seed] for seed in sorted(common)} for name, seeds in values.items()}
+    return claim.rule.decide(replace(open_, verdict=Verdict.UNDECIDED, n=len(common)), paired)
+
+
+def _only(values: Values) -> Mapping[int, float]:
+    (seeds,) = values.values()
+    return seeds
+
+
+def _interval(open_: Decision, seeds: Mapping[int, float]) -> Decision:
+    """With effect and interval, and what these seeds could have shown."""
+    values = list(seeds.values())
+    e = statistics.estimate(values)
+    assert e.half is not None
+    least = statistics.minimum_detectable_effect(statistics.deviation(values), e.n)
+    note = "" if least is None else f"detectable with 80 % power: {least:.1f} {open_.unit}"
+    return replace(open_, effect=e.mean, low=e.mean - e.half, high=e.mean + e.half, note=note)
+
+
+COLUMNS = (
+    Column(key="verdict", header="verdict"),
+    Column(key="effect", header="effect", kind=Kind.DIFFERENCE),
+    Column(key="low", header="low", kind=Kind.DIFFERENCE),
+    Column(key="high", header="high", kind=Kind.DIFFERENCE),
+    Column(key="unit", header="unit"),
+    Column(key="n", header="seeds", kind=Kind.COUNT),
+    Column(key="predicted", header="paper"),
+    Column(key="source", header="where"),
+    Column(key="rule", header="rule"),
+    Column(key="note", header="note"),
+)
+
+
+def heading(decisions: Sequence[Decision], profile: str) -> str:
+    """How many of each verdict."""
+    counts = ", ".join(f"{sum(d.verdict is verdict for d in decisions)} {verdict}" for verdict in Verdict)
+    return f"The paper's claims, profile {profile}: {counts}"
+
+
+def summary(decisions: Sequence[Decision], profile: str) -> RichTable:
+    """For a terminal: what was claimed, what was found, the paper's effect in its own setting."""
+    from rich.table import Table as RichTable
+
+    out = RichTable(title=heading(decisions, profile), title_justify="left")
+    for name in ("suite", "claim", "verdict", "effect and 95 % interval", "seeds", "paper"):
+        out.add_column(name, no_wrap=name == "verdict")
+    for d in decisions:
+        found = "" if d.effect is None else f"{d.effect:+.1f}" if d.low is not None else f"{d.effect:.0f}"
+        interval = "" if d.low is None or d.high is None else f" [{d.low:+.1f}, {d.high:+.1f}]"
+        said = f"{found}{interval} {d.unit}" if found else d.note
+        out.add_row(d.suite, d.statement, d.verdict.value, said, str(d.n or ""), d.predicted)
+    return out
+
+
+def claims_table(decisions: Sequence[Decision], profile: str) -> Table:
+    """Every claim with its verdict, in the order of the paper."""
+    return Table(
+        name="claims",
+        title=heading(decisions, profile),
+        caption=(
+            "Each rule was fixed before the runs (docs/log.md). Effects are points unless said; an order's effect is "
+            "the share of bootstrap draws over seeds in which it holds. Each claim is decided on its own at 95 %, "
+            "without correction over claims. The column paper gives the paper's effect in its own setting (Qwen3, "
+            "other data), on which no verdict depends. Contradicted means: not so here."
+        ),
+        block_header="suite",
+        label_header="claim",
+        columns=COLUMNS,
+        lines=tuple(_line(d) for d in decisions),
+    )
+
+
+def _line(d: Decision) -> Line:
+    cells = (
+        Cell(missing=d.verdict.value),
+        *(Cell() if value is None else Cell(value=value) for value in (d.effect, d.low, d.high)),
+        Cell(missing=d.unit if d.effect is not None else ""),
+        Cell(value=d.n) if d.n else Cell(),
+        *(Cell(missing=text) for text in (d.predicted, d.source, d.rule, d.note)),
+    )
+    return Line(block=d.suite, label=d.statement, cells=cells, ranked=False)

@@ -1,0 +1,510 @@
+"""The claims of DOPD (arXiv:2606.30626), each with the rows and the rule that decide it.
+
+Written before any run but those of the suites ood, tuning and methods was made (docs/log.md). ``harness.claims`` holds
+the rules; the arms named here are those of the suites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from harness import registry, results
+from harness.claims import Claim, Decision, Direction, Equivalence, Order, Values, decide
+from harness.suite import Options, Profile
+from harness.types import HarnessError
+from suites.arms import ArmScores
+from suites.cells import Measure
+
+SUBJECT, BASELINE = "dopd", "vanilla_opd"
+STANDARD = ("vanilla_opd", "opcd", "exopd", "uni_opd")
+SELF = ("sdft", "opsd", "sdpo")
+ADAPTIVE = ("eopd", "tip")
+OOD_RIVALS = ("exopd", "uni_opd", "eopd", "vanilla_opd")
+STABILITY_RIVALS = ("exopd", "sdpo", "eopd", "vanilla_opd")
+CHOSEN: Mapping[str, Mapping[str, Any]] = {
+    "ood": {"methods": (SUBJECT, *OOD_RIVALS), "seeds": (0, 1, 2, 3, 4)},
+}
+"""Options a claim needs that are not its suite's default."""
+NEGLIGIBLE = 2.0
+"""Points: a seventh of vanilla OPD's embedded gain, and below every difference the paper calls an effect."""
+EARLY, MIDDLE, SHARE_80 = 0.2, 0.5, 0.4
+"""Shares of a run: the first fifth, the half, the paper's step 80 of 200."""
+ENTROPY = [Measure("training", "audit", "entropy")]
+PAIRS = ("strong-small", "mid-small", "base-small", "strong-base", "mid-base")
+"""Of profile embedded; the first three share the smaller student, strongest teacher first."""
+
+
+def points(scores: ArmScores, key: str, share: float = 1.0) -> dict[int, float]:
+    """Mean of the domains by seed, percent, at a share of the run."""
+    return {seed: 100 * value for seed, value in scores.values(key, scores.inside, step_at(scores, key, share)).items()}
+
+
+def entropy(scores: ArmScores, key: str, share: float = 1.0) -> dict[int, float]:
+    """Nats by seed, mean since the checkpoint before."""
+    return scores.values(key, ENTROPY, step_at(scores, key, share))
+
+
+def step_at(scores: ArmScores, key: str, share: float) -> int:
+    """The checkpoint nearest to a share of the run."""
+    spec = scores.arms[key].spec
+    return min(spec.checkpoint_steps(), key=lambda step: abs(step - share * spec.steps))
+
+
+def minus(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, float]:
+    """Paired by seed."""
+    return {seed: a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())}
+
+
+def difference(a: str, b: str, share: float = 1.0) -> Callable[[ArmScores], Values]:
+    """``a`` minus ``b``, points."""
+    return lambda scores: {f"{a} - {b}": minus(points(scores, a, share), points(scores, b, share))}
+
+
+def means(*keys: str) -> Callable[[ArmScores], Values]:
+    """Several arms at the end, points."""
+    return lambda scores: {key: points(scores, key) for key in keys}
+
+
+def first_is_best(names: Mapping[str, float]) -> bool:
+    """The first mean is above all others."""
+    first, *others = names.values()
+    return first > max(others)
+
+
+def rising(names: Mapping[str, float]) -> bool:
+    """Each mean is above the one before."""
+    values = list(names.values())
+    return all(a < b for a, b in pairwise(values))
+
+
+def beats(paradigm: str, rivals: Sequence[str], predicted: str) -> Claim:
+    """DOPD is above every method of a paradigm."""
+    return Claim(
+        id=f"beats_{paradigm}",
+        statement=f"DOPD beats every {paradigm} method",
+        source="Table 1",
+        predicted=predicted,
+        suite="in_distribution",
+        rule=Order(statement=f"DOPD above {', '.join(rivals)}", holds=first_is_best),
+        values=means(SUBJECT, *rivals),
+    )
+
+
+def gap_share(scores: ArmScores) -> Values:
+    """DOPD's score above half of the way from student to teacher, points."""
+    student, teacher = scores.ends(SUBJECT, scores.inside)
+    if student is None or teacher is None:
+        return {SUBJECT: {}}
+    return {"above half of the gap": {s: v - (student + teacher) / 2 for s, v in points(scores, SUBJECT).items()}}
+
+
+def gains(method: str, pairs: Sequence[str]) -> Callable[[ArmScores], Values]:
+    """Gain over the untrained student in several pairs, points."""
+
+    def values(scores: ArmScores) -> Values:
+        found: dict[str, dict[int, float]] = {}
+        for pair in pairs:
+            student, _ = scores.ends(key := f"{pair}/{method}", scores.inside)
+            found[key] = {} if student is None else {seed: v - student for seed, v in points(scores, key).items()}
+        return found
+
+    return values
+
+
+def pair_claim(pair: str, paper: str, predicted: str) -> Claim:
+    """DOPD against vanilla OPD in one pair of models."""
+    return Claim(
+        id=f"pair_{pair.replace('-', '_')}",
+        statement=f"DOPD beats vanilla OPD, {pair.replace('-', ' → ')} (paper: {paper})",
+        source="Table 3",
+        predicted=predicted,
+        suite="robustness",
+        rule=Direction(),
+        values=difference(f"{pair}/{SUBJECT}", f"{pair}/{BASELINE}"),
+    )
+
+
+def late_fall(key: str) -> Callable[[ArmScores], Values]:
+    """How far the end lies below the best checkpoint of the first half, points."""
+
+    def values(scores: ArmScores) -> Values:
+        spec = scores.arms[key].spec
+        early = [step for step in spec.checkpoint_steps() if 0 < step <= MIDDLE * spec.steps]
+        curves = [points(scores, key, step / spec.steps) for step in early]
+        seeds = set[int].intersection(*map(set, curves)) if curves else set[int]()
+        best = {seed: max(curve[seed] for curve in curves) for seed in seeds}
+        return {f"fall of {key}": minus(best, points(scores, key))}
+
+    return values
+
+
+def illusion(arm: str, label: str) -> list[Claim]:
+    """Figure 3 of one arm with single-sided p."""
+    return [
+        Claim(
+            id=f"illusion_early_{arm}",
+            statement=f"{label} gains faster than vanilla OPD early on",
+            source="Figure 3",
+            suite="privilege_illusion",
+            rule=Direction(),
+            values=difference(arm, BASELINE, EARLY),
+        ),
+        Claim(
+            id=f"illusion_late_{arm}",
+            statement=f"{label} ends below vanilla OPD",
+            source="Figure 3",
+            suite="privilege_illusion",
+            rule=Direction(),
+            values=difference(BASELINE, arm),
+        ),
+        Claim(
+            id=f"illusion_fall_{arm}",
+            statement=f"{label} falls late, from its best checkpoint of the first half",
+            source="Figure 3",
+            suite="privilege_illusion",
+            rule=Direction(),
+            values=late_fall(arm),
+        ),
+        Claim(
+            id=f"illusion_entropy_{arm}",
+            statement=f"{label} loses entropy against vanilla OPD",
+            source="Figure 3",
+            suite="privilege_illusion",
+            rule=Direction(unit="nats"),
+            values=lambda scores: {"entropy": minus(entropy(scores, BASELINE), entropy(scores, arm))},
+        ),
+    ]
+
+
+def lost_share(arm: str) -> Callable[[ArmScores], Values]:
+    """Vanilla OPD minus an arm without a fifth of its tokens, points."""
+    return difference(BASELINE, arm)
+
+
+def routed(regime: str, uniform: str, predicted: str) -> Claim:
+    """Table 6: adaptive against uniform with the same regimes on."""
+    on = f"HT+{regime}"
+    return Claim(
+        id=f"routing_{regime.lower()}",
+        statement=f"Adaptive beats uniform supervision with {on} on",
+        source="Table 6",
+        predicted=predicted,
+        suite="token_ablation",
+        rule=Direction(),
+        values=difference(f"adaptive/{on}", f"{uniform}/{on}"),
+    )
+
+
+def component(key: str, what: str, predicted: str) -> Claim:
+    """Table 8: DOPD against itself without one part."""
+    return Claim(
+        id=f"component_{key}",
+        statement=f"DOPD is worse {what}",
+        source="Table 8",
+        predicted=predicted,
+        suite="ablation",
+        rule=Direction(),
+        values=difference(SUBJECT, key),
+    )
+
+
+def out_of_domain(trained: str, tested: str, predicted: str) -> Claim:
+    """Figure 7b, one direction."""
+
+    def values(scores: Any) -> Values:
+        measure = scores.target(tested)
+        found = {name: scores.values(name, trained, measure) for name in (SUBJECT, *OOD_RIVALS)}
+        return {name: {seed: 100 * value for seed, value in seeds.items()} for name, seeds in found.items()}
+
+    return Claim(
+        id=f"ood_{trained}_{tested}",
+        statement=f"DOPD is ahead of every rival, {trained} → {tested}",
+        source="Figure 7b",
+        predicted=predicted,
+        suite="ood",
+        rule=Order(statement=f"DOPD above {', '.join(OOD_RIVALS)}", holds=first_is_best),
+        values=values,
+    )
+
+
+STAGES = ("general", "reasoning", "coding")
+
+
+def on_domain(scores: ArmScores, stage: str, domain: str) -> dict[int, float]:
+    """DOPD's percent in a domain after a stage."""
+    (measure,) = (m for m in scores.inside if m.benchmark.endswith(domain))
+    return {seed: 100 * value for seed, value in scores.values(f"{stage}/{SUBJECT}", [measure]).items()}
+
+
+def learns(before: str, stage: str) -> Claim:
+    """A new domain's stage adds to that domain."""
+    return Claim(
+        id=f"continual_gain_{stage}",
+        statement=f"DOPD gains on {stage} when its turn comes",
+        source="Figure 7a",
+        suite="continual",
+        rule=Direction(),
+        values=lambda scores: {
+            "gain": minus(on_domain(scores, stage, stage), on_domain(scores, before, stage)),
+        },
+    )
+
+
+def backward_transfer(scores: ArmScores) -> Values:
+    """Mean over the earlier domains of the end minus right after their own stage, points."""
+    *earlier, last = STAGES
+    changes = [minus(on_domain(scores, last, domain), on_domain(scores, domain, domain)) for domain in earlier]
+    seeds = set[int].intersection(*map(set, changes))
+    return {"backward transfer": {seed: sum(c[seed] for c in changes) / len(changes) for seed in seeds}}
+
+
+def efficiency(scores: ArmScores) -> Values:
+    """DOPD at 40 % of the run, the others at its end."""
+    return {f"{SUBJECT} at 40 %": points(scores, SUBJECT, SHARE_80)} | {
+        rival: points(scores, rival) for rival in STABILITY_RIVALS
+    }
+
+
+def entropy_path(scores: ArmScores) -> Values:
+    """DOPD's entropy at each tenth of the run, nats."""
+    steps = [step for step in scores.arms[SUBJECT].spec.checkpoint_steps() if step > 0]
+    return {f"step {step}": entropy(scores, SUBJECT, step / steps[-1]) for step in steps}
+
+
+def rises_then_falls(names: Mapping[str, float]) -> bool:
+    """Neither end is the highest."""
+    first, *inner, last = names.values()
+    return max(inner) > max(first, last)
+
+
+def grid(scores: ArmScores) -> Values:
+    """The paper's point first, then the rest of the grid."""
+    keys = sorted(scores.arms, key=lambda key: key != "0.3-0.6")
+    return {key: points(scores, key) for key in keys}
+
+
+CELLS = tuple(f"{d}/{g}" for d in ("forward_kl", "reverse_kl", "js") for g in ("sampled", "top_k", "full"))
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="main_gain",
+        statement="DOPD beats vanilla OPD",
+        source="Table 1",
+        predicted="+7.5 points",
+        suite="in_distribution",
+        rule=Direction(),
+        values=difference(SUBJECT, BASELINE),
+    ),
+    Claim(
+        id="main_recovery",
+        statement="DOPD closes more than half of the gap to the teacher",
+        source="Table 1",
+        predicted="89.8 % of the gap",
+        suite="in_distribution",
+        rule=Direction(),
+        values=gap_share,
+    ),
+    beats("standard", STANDARD, "+4.4 points over the best"),
+    beats("self", SELF, "+8.6 points over the best"),
+    beats("adaptive", ADAPTIVE, "+5.3 points over the best"),
+    *illusion("privileged_teacher", "Priv. T→S"),
+    *illusion("privileged_student", "Priv. S→S"),
+    Claim(
+        id="illusion_both",
+        statement="Priv. T→Priv. S, uniform, stays below vanilla OPD",
+        source="Figure 3",
+        suite="privilege_illusion",
+        rule=Direction(),
+        values=difference(BASELINE, "privileged_both"),
+    ),
+    Claim(
+        id="tokens_high",
+        statement="Dropping the fifth of the tokens with the highest A costs more than dropping a random fifth",
+        source="Figure 4",
+        predicted="about half of the gain",
+        suite="token_ablation",
+        rule=Direction(),
+        values=difference("drop_random", "drop_high"),
+    ),
+    Claim(
+        id="tokens_random",
+        statement="Dropping a random fifth of the tokens is negligible",
+        source="Figure 4",
+        predicted="negligible",
+        suite="token_ablation",
+        rule=Equivalence(margin=NEGLIGIBLE),
+        values=lost_share("drop_random"),
+    ),
+    Claim(
+        id="tokens_low",
+        statement="Dropping the fifth of the tokens with the lowest A is negligible",
+        source="Figure 4",
+        predicted="negligible",
+        suite="token_ablation",
+        rule=Equivalence(margin=NEGLIGIBLE),
+        values=lost_share("drop_low"),
+    ),
+    pair_claim("strong-small", "8B → 0.6B", "+10.6 points"),
+    pair_claim("mid-small", "4B → 0.6B", "+9.0 points"),
+    pair_claim("base-small", "1.7B → 0.6B", "+6.4 points"),
+    pair_claim("strong-base", "8B → 1.7B", "+7.5 points"),
+    pair_claim("mid-base", "4B → 1.7B", "+6.2 points"),
+    Claim(
+        id="pairs_trend_dopd",
+        statement="DOPD's gain grows with the teacher, same student",
+        source="Figure 6a",
+        predicted="+11.9, +13.7, +14.1",
+        suite="robustness",
+        rule=Order(statement="gain from base below mid below strong", holds=rising),
+        values=gains(SUBJECT, PAIRS[2::-1]),
+    ),
+    Claim(
+        id="pairs_trend_vanilla",
+        statement="Vanilla OPD's gain shrinks as the teacher grows, same student",
+        source="Figure 6a",
+        predicted="+5.5, +4.7, +3.5",
+        suite="robustness",
+        rule=Order(statement="gain from strong below mid below base", holds=rising),
+        values=gains(BASELINE, PAIRS[:3]),
+    ),
+    learns("general", "reasoning"),
+    learns("reasoning", "coding"),
+    Claim(
+        id="continual_forgetting",
+        statement="DOPD forgets little of earlier domains",
+        source="Figure 7a",
+        predicted="little",
+        suite="continual",
+        rule=Equivalence(margin=NEGLIGIBLE),
+        values=backward_transfer,
+    ),
+    out_of_domain("coding", "reasoning", "+3.1 points over the second best"),
+    out_of_domain("reasoning", "coding", "+4.3 points over the second best"),
+    Claim(
+        id="efficiency",
+        statement="DOPD at 40 % of the run is past the others' end",
+        source="Figure 8",
+        predicted="step 80 of 200",
+        suite="stability",
+        rule=Order(statement=f"DOPD at 40 % above {', '.join(STABILITY_RIVALS)} at 100 %", holds=first_is_best),
+        values=efficiency,
+    ),
+    Claim(
+        id="sdpo_falls",
+        statement="SDPO falls late, from its best checkpoint of the first half",
+        source="Figure 8",
+        predicted="collapse near step 95 of 200",
+        suite="stability",
+        rule=Direction(),
+        values=late_fall("sdpo"),
+    ),
+    Claim(
+        id="entropy_path",
+        statement="DOPD's entropy rises before it falls",
+        source="Figure 8",
+        predicted="settles near step 110 of 200",
+        suite="stability",
+        rule=Order(statement="the highest tenth is neither the first nor the last", holds=rises_then_falls),
+        values=entropy_path,
+    ),
+    Claim(
+        id="hints_beat_answers",
+        statement="Hints beat the final answer as privileged input",
+        source="Table 4",
+        predicted="+12.5 points (mean of two benchmarks)",
+        suite="privileged_input",
+        rule=Direction(),
+        values=difference("hints", "final_answer"),
+    ),
+    Claim(
+        id="answers_hurt",
+        statement="The final answer as privileged input is worse than none",
+        source="Table 4",
+        predicted="+3.1 points for none",
+        suite="privileged_input",
+        rule=Direction(),
+        values=difference("none", "final_answer"),
+    ),
+    Claim(
+        id="hints_best",
+        statement="Hints without execution are the best privileged input",
+        source="Table 4",
+        predicted="+5.9 points over the second best",
+        suite="privileged_input",
+        rule=Order(statement="hints above every other form and none", holds=first_is_best),
+        values=means("hints", "summary", "hints_with_execution", "final_answer", "none"),
+    ),
+    Claim(
+        id="routing_all",
+        statement="Adaptive routing beats uniform supervision, all regimes on",
+        source="Table 6",
+        predicted="+8.5 points",
+        suite="token_ablation",
+        rule=Direction(),
+        values=difference(SUBJECT, "uniform/all"),
+    ),
+    routed("LH", "uniform", "+2.9 points"),
+    routed("LL", "uniform", "+2.1 points"),
+    routed("HS", "uniform", "+3.1 points"),
+    Claim(
+        id="ht_alone",
+        statement="HT tokens alone beat all tokens, uniform supervision",
+        source="Table 6",
+        predicted="+4.0 points",
+        suite="token_ablation",
+        rule=Direction(),
+        values=difference("uniform/HT", "uniform/all"),
+    ),
+    Claim(
+        id="js_full_best",
+        statement="JS over the full vocabulary is the best uniform objective",
+        source="Table 7",
+        predicted="+0.6 points over the second best",
+        suite="divergence",
+        rule=Order(statement="js/full above the eight others", holds=first_is_best),
+        values=means(*sorted(CELLS, key=lambda cell: cell != "js/full")),
+    ),
+    component("no_privilege", "without privileged input", "+9.6 points (mean of two benchmarks)"),
+    component("no_student_source", "without the student as source", "+1.4 points"),
+    component("no_teacher_source", "without the teacher as source", "+7.0 points"),
+    component("not_adaptive", "without advantage-aware routing", "+6.1 points"),
+    component("one_divergence", "with one divergence", "+2.2 points"),
+    component("one_granularity", "with one granularity", "+2.1 points"),
+    Claim(
+        id="beta_optimum",
+        statement="β_w = 0.3, β_l = 0.6 is the best point of the grid",
+        source="Figure 10",
+        suite="sensitivity",
+        rule=Order(statement="the paper's point above every other", holds=first_is_best),
+        values=grid,
+    ),
+)
+
+
+def decisions(profile: Profile, options: Options) -> list[Decision]:
+    """Every claim with its verdict, from the rows of one source; each suite's rows are read once."""
+    scores = {suite: _scores(suite, profile, options) for suite in dict.fromkeys(claim.suite for claim in CLAIMS)}
+    return [decide(claim, _values(claim, scores[claim.suite])) for claim in CLAIMS]
+
+
+def _scores(name: str, profile: Profile, options: Options) -> Any:
+    """The suite's scores; a string on why there are none."""
+    try:
+        suite: Any = registry.suite(name)
+        chosen = replace(options, suite=name, **CHOSEN.get(name, {}))
+        rows, costs = results.load(options.source, suite, profile, chosen)
+    except HarnessError as error:
+        return str(error)
+    return "no run of the suite is done" if rows.empty else suite.scores(rows, costs, chosen)
+
+
+def _values(claim: Claim, scores: Any) -> Values | str:
+    if isinstance(scores, str):
+        return scores
+    try:
+        return claim.values(scores)
+    except KeyError as error:
+        return f"the suite has no arm {error} in profile {scores.profile.name}"
