@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.types import HarnessError, Privilege
+from harness.types import Corruption, HarnessError, Privilege
 
 SCHEMA = 1
 """Bumped when the meaning of a field changes; part of the identity."""
+STEPLESS = (Privilege.NONE, Privilege.FINAL_ANSWER)
+"""Kinds of p that name no step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,28 @@ class DataSpec:
     """Distinct training problems per domain."""
     privilege: Privilege = Privilege.HINTS
     """The kind of p every privileged view sees."""
+    corruption: Corruption = field(default=Corruption.NONE, metadata={"since": 2})
+    """How p is made wrong in training."""
+    corrupted: float = field(default=0.0, metadata={"since": 2})
+    """Share of the training examples with a wrong p, in [0, 1]; 0 exactly where ``corruption`` is none."""
+
+    def __post_init__(self) -> None:
+        given = f"corruption={str(self.corruption)!r}, corrupted={self.corrupted}"
+        if not 0 <= self.corrupted <= 1:
+            raise HarnessError(f"{given}: corrupted is a share of the examples, give a number from 0 to 1")
+        if (self.corruption == Corruption.NONE) != (self.corrupted == 0):
+            raise HarnessError(
+                f"{given}: give a share above 0 with a corruption ({', '.join(list(Corruption)[1:])}), or 'none' with 0"
+            )
+        if self.corruption == Corruption.NONE:
+            return
+        needs_steps = self.corruption != Corruption.OTHER_EXAMPLE
+        if self.privilege == Privilege.NONE or (needs_steps and self.privilege in STEPLESS):
+            allowed = [kind for kind in Privilege if kind not in (STEPLESS if needs_steps else (Privilege.NONE,))]
+            raise HarnessError(
+                f"{given}: privilege {str(self.privilege)!r} has nothing of this to corrupt, choose "
+                f"one of {', '.join(allowed)}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +160,14 @@ class RunSpec:
 
 
 def to_json(value: Any) -> Any:
-    """Dataclasses, tuples and enums as plain JSON values."""
+    """Dataclasses, tuples and enums as plain JSON values.
+
+    A field with ``metadata={"since": n}``, n > 1, came after the first specs were published: it is left out while
+    it has its default, so the identity of every older run stays.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        given = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {f.name: to_json(v) for f, v in given if f.metadata.get("since", 1) == 1 or v != f.default}
     if isinstance(value, Mapping):
         return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -166,6 +195,7 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
             d: dict[str, Any] = dict(r["data"])
             d["domains"], d["difficulty"] = tuple(d["domains"]), tuple(d["difficulty"])
             d["privilege"] = Privilege(d["privilege"])
+            d["corruption"] = Corruption(d.get("corruption", Corruption.NONE))
             r["data"] = DataSpec(**d)
         if r["optim"]:
             r["optim"] = OptimSpec(**(r["optim"] | {"betas": tuple(r["optim"]["betas"])}))

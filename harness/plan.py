@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -42,11 +42,24 @@ def planned(suite: Suite, profile: Profile, options: Options, root: Path) -> lis
     """Every run of the suite once, in its order. ``root`` is the results folder.
 
     Raises:
-        HarnessError: an unknown name, or a damaged run folder.
+        HarnessError: an unknown name, a damaged run folder, or a run that continues one neither planned nor trained.
     """
     rates = _rates(profile, options, root)
     folders = {spec.id: RunFolder(root, spec) for spec in suite.runs(profile, options)}
+    check_starts(folders, root)
     return [_planned_run(f, suite.evaluations(f.spec), rates, profile) for f in folders.values()]
+
+
+def check_starts(folders: Mapping[str, RunFolder], root: Path) -> None:
+    """Every run that is still to be trained and continues another must find that one: in the plan or on disk.
+
+    Raises:
+        HarnessError: one does not.
+    """
+    for folder in folders.values():
+        spec = folder.spec
+        if spec.start and spec.start not in folders and folder.last_step() != spec.steps:
+            runs.continued(root, spec)
 
 
 def missing(plan: Iterable[PlannedRun]) -> list[PlannedRun]:

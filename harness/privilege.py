@@ -1,4 +1,8 @@
-"""The only place where privileged input enters a context. No torch."""
+"""The only place where privileged input enters a context. No torch.
+
+p is read from the example. A run with corrupted p has it corrupted in its training set (``harness.corruption``),
+so nothing here or after knows of it.
+"""
 
 from __future__ import annotations
 

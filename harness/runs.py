@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import storage
-from harness.config import RunSpec, from_json, to_json
+from harness.config import ModelSpec, RunSpec, from_json, to_json
 from harness.types import Cost, HarnessError, Row
 
 if TYPE_CHECKING:
@@ -261,10 +261,13 @@ def continued(root: Path, spec: RunSpec) -> RunFolder:
     for what in ("profile", "student"):
         have, want = getattr(first.spec, what), getattr(spec, what)
         if have != want:
-            raise HarnessError(f"{head}, whose {what} is {have}, not {want}: continue a run of the same {what}")
+            raise HarnessError(f"{head}, whose {what} is {_named(have)}, not {_named(want)}: continue one of the same")
     if first.last_step() != first.spec.steps:
         reached = first.last_step() or 0
-        raise HarnessError(f"{head}, which is at step {reached} of {first.spec.steps}: finish that one first")
+        raise HarnessError(
+            f"{head}, whose last checkpoint is of step {reached}, not {first.spec.steps}: run that one to its end "
+            "first, with --force if it is done"
+        )
     return first
 
 
@@ -288,6 +291,10 @@ def environment() -> tuple[dict[str, Any], str]:
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
     }
     return record, diff
+
+
+def _named(value: str | ModelSpec) -> str:
+    return value if isinstance(value, str) else f"{value.name} {value.sha256[:10]}".strip()
 
 
 def _misplaced(folder: Path, stored: RunSpec) -> HarnessError:

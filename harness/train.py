@@ -15,7 +15,7 @@ from harness.probe import accuracy_with_privilege
 from harness.reduce import world
 from harness.runs import RunFolder
 from harness.step import Batch, StepRecord, optimiser_losses
-from harness.trainer import Trainer, refresh_copies
+from harness.trainer import Trainer, is_shared, own_copy, refresh_copies
 from harness.types import Policy, Privilege
 from harness.writers import select, truncation_rate, write_rollouts
 
@@ -119,7 +119,10 @@ def peak_memory_mb() -> float:
 
 
 def probe(trainer: Trainer) -> dict[str, float]:
-    """Greedy accuracy on validation problems without and with p; with p falls first when a run collapses."""
+    """Greedy accuracy on validation problems without and with p; with p falls first when a run collapses.
+
+    p is the right one here, whatever share of the training examples has it corrupted.
+    """
     kinds = {"probe/accuracy": Privilege.NONE}
     if trainer.data.privilege is not Privilege.NONE:
         kinds["probe/accuracy_with_p"] = trainer.data.privilege
@@ -147,13 +150,16 @@ def detect_collapse(metrics: Sequence[Mapping[str, Any]]) -> str:
 
 
 def save(folder: RunFolder, trainer: Trainer) -> None:
-    """A checkpoint of everything the rest of the run depends on; random streams are derived from the step."""
+    """A checkpoint of everything the rest of the run depends on; random streams are derived from the step.
+
+    A copy still shared with another policy has not moved, so it is the initial one that ``prepare`` makes.
+    """
     if not is_first_rank():
         return
     copies = {
         policy.value: model.state_dict()
         for policy, model in trainer.policies.items()
-        if policy in (Policy.EMA, Policy.SNAPSHOT)
+        if policy in (Policy.EMA, Policy.SNAPSHOT) and not is_shared(trainer.policies, policy)
     }
     state = {
         "optimiser": trainer.optimiser.state_dict(),
@@ -175,7 +181,7 @@ def restore(folder: RunFolder, trainer: Trainer, found: checkpoint.Checkpoint | 
         trainer.optimiser.load_state_dict(state["optimiser"])
         trainer.schedule.load_state_dict(state["schedule"])
         for name, weights in state["copies"].items():
-            trainer.policies[Policy(name)].load_state_dict(weights)
+            own_copy(trainer.policies, Policy(name)).load_state_dict(weights)
         trainer.step, trainer.tokens = found.step, state["tokens"]
 
 

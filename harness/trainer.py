@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 
-from harness import data, models, privilege, registry, render
+from harness import checkpoint, corruption, data, models, privilege, registry, render, runs
 from harness.config import DataSpec, OptimSpec, RunSpec
 from harness.method import Method, untrained_views
 from harness.phases import Phases
@@ -35,8 +36,9 @@ class Trainer:
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     examples: Sequence[Example]
-    """The training set."""
+    """The training set, p corrupted in the share the run's data says."""
     validation: Sequence[Example]
+    """Of the probe, p never corrupted: it is a reading of the student, not a lesson."""
     step: int = 0
     """Rollout batches taken."""
     tokens: int = 0
@@ -58,22 +60,30 @@ class Trainer:
         return ids_PL.to(self.student.device), mask_PL.to(self.student.device)
 
 
-def prepare(spec: RunSpec) -> Trainer:
+def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     """Load, check and assemble a run; nothing is computed before every check has passed.
 
+    ``root`` is the results folder, asked only where the run continues another. Such a run begins where that one
+    ended: student, step-0 checkpoint and probe, and the initial, reference, EMA and snapshot policies all have its
+    last weights. Optimiser, schedule and step count begin anew.
+
     Raises:
-        HarnessError: the spec is a reference row; see also ``models.check_pair`` and ``check_data``.
+        HarnessError: the spec is a reference row; see also ``starting_weights``, ``models.check_pair``, ``check_data``.
     """
     if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
         raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
     torch.set_num_threads(spec.threads)
     method = registry.build_method(spec.method)
+    start = starting_weights(spec, root)
     examples = data.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
     check_data(spec, method, examples)
+    examples = corruption.corrupt(examples, spec.data)
     student, teacher = (models.load(s, dtype=spec.dtype, device=device()) for s in (spec.student, spec.teacher))
     tokenizer = models.load_tokenizer(spec.student)
     models.check_pair(student, tokenizer, teacher, models.load_tokenizer(spec.teacher))
     method.check_vocabulary(vocabulary_size(student))
+    if start is not None:
+        student.load_state_dict(start)
     optimiser, schedule = build_optimiser(student, spec.optim, spec.steps * method.updates)
     trainer = Trainer(
         spec=spec,
@@ -92,13 +102,42 @@ def prepare(spec: RunSpec) -> Trainer:
     return trainer
 
 
+def starting_weights(spec: RunSpec, root: Path | None) -> Mapping[str, torch.Tensor] | None:
+    """The student's weights at the end of the run this one continues; None: it begins from the student's own.
+
+    Raises:
+        HarnessError: that run cannot be continued (``runs.continued``), or its last checkpoint is damaged.
+    """
+    if not spec.start:
+        return None
+    if root is None:
+        raise HarnessError(f"run {spec.id} continues {spec.start}: give the results folder that holds it")
+    first = runs.continued(root, spec)
+    return checkpoint.at_step(first.checkpoints, first.spec.steps).weights()
+
+
 def build_policies(method: Method, student: PreTrainedModel, teacher: PreTrainedModel) -> dict[Policy, PreTrainedModel]:
-    """Student and teacher, and a frozen copy of the student for every other policy the method's views name."""
+    """Student, teacher, and one frozen copy of the student that every other policy of the method's views shares.
+
+    Those that move get a copy of their own at their first move, see ``own_copy``.
+    """
     policies = {Policy.STUDENT: student, Policy.TEACHER: teacher.requires_grad_(False)}
-    for view in untrained_views(method):
-        if view.policy not in policies:
-            policies[view.policy] = copy.deepcopy(student).requires_grad_(False)
+    others = {view.policy for view in untrained_views(method)} - set(policies)
+    if others:
+        policies |= dict.fromkeys(others, copy.deepcopy(student).requires_grad_(False))
     return policies
+
+
+def is_shared(policies: Mapping[Policy, PreTrainedModel], policy: Policy) -> bool:
+    """Whether another policy is the same model, so that neither may be written to."""
+    return sum(model is policies[policy] for model in policies.values()) > 1
+
+
+def own_copy(policies: dict[Policy, PreTrainedModel], policy: Policy) -> PreTrainedModel:
+    """The policy's model, after this call nobody else's: it may be written to."""
+    if is_shared(policies, policy):
+        policies[policy] = copy.deepcopy(policies[policy])
+    return policies[policy]
 
 
 def check_data(spec: RunSpec, method: Method, examples: Sequence[Example]) -> None:
@@ -162,6 +201,8 @@ def refresh_copies(trainer: Trainer) -> None:
                 share = float(every is not None and trainer.step % every == 0)
             case _:
                 continue
-        assert share is not None
-        for copied, current in zip(trainer.policies[policy].parameters(), trainer.student.parameters(), strict=True):
+        if not share:
+            continue
+        moved = own_copy(trainer.policies, policy)
+        for copied, current in zip(moved.parameters(), trainer.student.parameters(), strict=True):
             copied.lerp_(current, share)

@@ -37,6 +37,18 @@ class Privilege(StrEnum):
     """The hints, condensed."""
 
 
+class Corruption(StrEnum):
+    """How the privileged input of a training example is made wrong; see ``harness.corruption``."""
+
+    NONE = "none"
+    WRONG_STEPS = "wrong_steps"
+    """Every step of p is wrong: the other choice, what follows from it, another code."""
+    SHUFFLED_STEPS = "shuffled_steps"
+    """The right steps in another order."""
+    OTHER_EXAMPLE = "other_example"
+    """The p of another problem of the same domain and number of steps."""
+
+
 class Fact(StrEnum):
     """What decides a token of a reference trace."""
 

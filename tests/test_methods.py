@@ -31,7 +31,7 @@ from harness.objectives import Divergence, Granularity
 from harness.reduce import coefficients
 from harness.step import Batch, build_pool, optimiser_losses, score_views
 from harness.suite import Options, training_run
-from harness.trainer import build_policies, check_data, refresh_copies
+from harness.trainer import build_policies, check_data, own_copy, refresh_copies
 from harness.types import (
     PLAIN,
     PRIVILEGED,
@@ -804,6 +804,25 @@ def test_a_snapshot_is_copied_at_its_interval_and_the_initial_policy_never() -> 
     assert value(trainer, Policy.INITIAL) == 1.0
 
 
+@pytest.mark.parametrize("moved", [Policy.EMA, Policy.SNAPSHOT])
+def test_a_copy_that_moves_first_leaves_the_one_it_shared(moved: Policy) -> None:
+    """One model for the initial, the reference and the moving policy; a second one from the first move on."""
+    method = DualAnchorDistillation(every=2) if moved is Policy.SNAPSHOT else SelfDistillationFineTuning(rate=0.25)
+    trainer = copies(method)
+    shared = trainer.policies[moved]
+    trainer.policies |= dict.fromkeys((moved, Policy.INITIAL, Policy.REFERENCE), shared)
+    trainer.step = 1
+    if moved is Policy.SNAPSHOT:
+        refresh_copies(trainer)
+        assert trainer.policies[moved] is shared, "not its turn: nothing is copied"
+    trainer.step = 2
+    refresh_copies(trainer)
+    own = trainer.policies[moved]
+    assert own is not shared and trainer.policies[Policy.INITIAL] is trainer.policies[Policy.REFERENCE] is shared
+    assert (value(trainer, moved), value(trainer, Policy.INITIAL)) == (3.0 if moved is Policy.SNAPSHOT else 1.5, 1.0)
+    assert own_copy(trainer.policies, moved) is own, "copied once"
+
+
 @pytest.mark.parametrize("name", ["sdft", "opsd", "exopd", "dapd"])
 def test_every_copy_begins_as_the_student_and_is_frozen(name: str) -> None:
     models, method = policies(), small_method(name)
@@ -811,6 +830,7 @@ def test_every_copy_begins_as_the_student_and_is_frozen(name: str) -> None:
     made = build_policies(method, student, models[Policy.TEACHER])
     extra = set(made) - {Policy.STUDENT, Policy.TEACHER}
     assert extra == {v.policy for t in method.terms for v in t.sources} - {Policy.TEACHER}
+    assert len({id(made[policy]) for policy in extra}) == 1, "one copy until one of them moves"
     for policy in extra:
         assert made[policy] is not student
         for copied, current in zip(made[policy].parameters(), student.parameters(), strict=True):
