@@ -100,7 +100,7 @@ def grouped_bars(groups: Sequence[Group], *, title: str, axis: str, caption: str
     """
     from matplotlib.figure import Figure
 
-    with _style():
+    with styled():
         layout = _layout(groups, caption)
         figure = Figure(figsize=(layout.width, layout.height))
         axes = figure.subplots(layout.rows, layout.columns, sharey=True, squeeze=False).ravel()
@@ -138,7 +138,7 @@ def _layout(groups: Sequence[Group], caption: str) -> Layout:
     columns = max(1, min(PER_ROW, len(groups), int(WIDEST / panel)))
     rows = -(-len(groups) // columns)
     width = max(6.5, columns * panel + 0.8)
-    lines = textwrap.wrap(caption, int(CHARACTERS_PER_INCH * width))
+    lines = wrapped(caption, width)
     labels = [_tick(bar, upright=dense) for group in groups for bar in group.bars]
     high = max(map(len, labels)) * CHARACTER_INCHES if dense else max(_lines(label) for label in labels) * LINE_INCHES
     ticks, foot = 0.15 + high, 0.25 + LINE_INCHES * len(lines)
@@ -175,10 +175,10 @@ def lying_bars(panels: Sequence[Panel], *, title: str, axis: str, caption: str) 
     """
     from matplotlib.figure import Figure
 
-    with _style():
+    with styled():
         heights = _heights(panels[0].groups)
         width, edges = _lying_width(panels)
-        lines = textwrap.wrap(caption, int(CHARACTERS_PER_INCH * (width - 0.2)))
+        lines = wrapped(caption, width - 0.2)
         foot, head = 0.55 + LINE_INCHES * len(lines), 0.85
         height = head + ROW_INCHES * (max(heights.values()) + 1) + foot
         figure = Figure(figsize=(width, height))
@@ -281,7 +281,7 @@ def _draw_lying(ax: Axes, y: float, bar: Bar, colour: str, hatch: str) -> None:
 def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
     """``stem``.pdf and ``stem``.png in ``folder``, without date or version: equal figures are equal files."""
     paths: list[Path] = []
-    with _style():
+    with styled():
         for kind, metadata in (
             ("pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
             ("png", {"Software": None}),
@@ -294,7 +294,8 @@ def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """matplotlib's defaults and ``STYLE``, whatever a reader has set; drawing and saving happen inside."""
     import matplotlib as mpl
 
     with mpl.rc_context():
@@ -302,6 +303,11 @@ def _style() -> Iterator[None]:
         for group, settings in STYLE.items():
             mpl.rc(group, **settings)
         yield
+
+
+def wrapped(caption: str, inches: float) -> list[str]:
+    """Lines of small text that fit into a width."""
+    return textwrap.wrap(caption, int(CHARACTERS_PER_INCH * inches))
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

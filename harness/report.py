@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from harness import figures, results, storage, tables
+from harness import figures, latex, results, storage, tables
 from harness.benchmarks import PRIMARY
 from harness.suite import Options, Suite
 from harness.tables import Table
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-WRITERS = {"csv": tables.to_csv, "md": tables.to_markdown, "tex": tables.to_latex}
+WRITERS = {"csv": tables.to_csv, "md": tables.to_markdown, "tex": latex.to_latex}
 
 
 def emit(

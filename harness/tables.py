@@ -1,4 +1,4 @@
-"""A table as a value, made from rows by a suite; and its CSV, Markdown, LaTeX and terminal forms. No torch.
+"""A table as a value, made from rows by a suite; and its CSV, Markdown and terminal forms. No torch.
 
 Colour, bold and underline follow the paper: blue where over half of the gap to the teacher is closed, green
 where all of it is; the best ranked method of a block bold, the second underlined.
@@ -45,11 +45,9 @@ class Shade(StrEnum):
     """Green."""
 
 
-LATEX_COLOURS = {Shade.OVER_HALF: "blue!15", Shade.ALL: "green!20"}
 MARKDOWN_SIGNS = {Shade.OVER_HALF: " ◐", Shade.ALL: " ●"}
 LEGEND = "Bold: best ranked method, underlined: second"
 MARKDOWN_LEGEND = f"{LEGEND}; ◐ over half of the gap to the teacher closed, ● all of it."
-LATEX_LEGEND = f"{LEGEND}; blue: over half of the gap to the teacher closed, green: all of it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,40 +200,10 @@ def to_markdown(table: Table) -> str:
     """Heading, table and caption; shades as signs, because Markdown has no colour."""
     headers = [table.block_header, table.label_header, *(c.header for c in table.columns)]
     out = [f"### {table.heading}", "", _pipe(headers), _pipe(["---", "---", *["---:"] * len(table.columns)])]
-    for line, block in _with_block(table.lines):
+    for line, block in with_block(table.lines):
         cells = (_markdown_cell(cell, c) for cell, c in zip(line.cells, table.columns, strict=True))
         out.append(_pipe([block, line.label, *cells]))
-    return "\n".join([*out, "", f"{table.caption} {MARKDOWN_LEGEND if _marked(table) else ''}".rstrip(), ""])
-
-
-def to_latex(table: Table) -> str:
-    """A ``table`` environment with a full-width ``tabular``; its first line names the packages it needs."""
-    headers = [table.label_header, *(c.header for c in table.columns)]
-    body: list[str] = []
-    for line, block in _with_block(table.lines):
-        if block:
-            body += ["\\midrule", f"\\multicolumn{{{len(headers)}}}{{l}}{{\\emph{{{_escape(block)}}}}} \\\\"]
-        cells = (_latex_cell(cell, c) for cell, c in zip(line.cells, table.columns, strict=True))
-        body.append(" & ".join([_escape(line.label), *cells]) + " \\\\")
-    caption = f"{_escape(table.heading)}. {_escape(table.caption)}"
-    return "\n".join(
-        [
-            "% needs \\usepackage{booktabs,graphicx} and \\usepackage[table]{xcolor}",
-            "\\begin{table}[t]",
-            "\\centering",
-            f"\\caption{{{caption}{' ' + LATEX_LEGEND if _marked(table) else ''}}}",
-            f"\\label{{tab:{table.name.replace('_', '-')}}}",
-            "\\resizebox{\\linewidth}{!}{%",
-            f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
-            "\\toprule",
-            " & ".join(map(_escape, headers)) + " \\\\",
-            *body,
-            "\\bottomrule",
-            "\\end{tabular}}",
-            "\\end{table}",
-            "",
-        ]
-    )
+    return "\n".join([*out, "", f"{table.caption} {MARKDOWN_LEGEND if is_marked(table) else ''}".rstrip(), ""])
 
 
 def to_rich(table: Table) -> RichTable:
@@ -248,7 +216,7 @@ def to_rich(table: Table) -> RichTable:
     out.add_column(escape(table.label_header))
     for column in table.columns:
         out.add_column(escape(column.header), justify="right")
-    for line, block in _with_block(table.lines):
+    for line, block in with_block(table.lines):
         cells = (_rich_cell(cell, c, escape) for cell, c in zip(line.cells, table.columns, strict=True))
         out.add_row(escape(block), escape(line.label), *cells, end_section=False)
     return out
@@ -291,11 +259,12 @@ def _csv_fields(cell: Cell) -> tuple[object, ...]:
     return blank, "" if cell.half is None else repr(cell.half), cell.n, note
 
 
-def _marked(table: Table) -> bool:
+def is_marked(table: Table) -> bool:
+    """Whether a cell is ranked or shaded, so that the marks need a legend."""
     return any(cell.rank or cell.shade for line in table.lines for cell in line.cells)
 
 
-def _with_block(lines: Sequence[Line]) -> Iterable[tuple[Line, str]]:
+def with_block(lines: Sequence[Line]) -> Iterable[tuple[Line, str]]:
     """Each line with its block's name if it opens the block, else nothing."""
     before = ""
     for line in lines:
@@ -313,38 +282,9 @@ def _markdown_cell(cell: Cell, column: Column) -> str:
     return marked + MARKDOWN_SIGNS.get(cell.shade, "")
 
 
-def _latex_cell(cell: Cell, column: Column) -> str:
-    plain = text(cell, column.kind)
-    written = _escape("−" + plain[1:] if plain.startswith("-") else plain)
-    marked = {1: f"\\textbf{{{written}}}", 2: f"\\underline{{{written}}}"}.get(cell.rank, written)
-    return (f"\\cellcolor{{{LATEX_COLOURS[cell.shade]}}}" if cell.shade else "") + marked
-
-
 def _rich_cell(cell: Cell, column: Column, escape: Callable[[str], str]) -> str:
     styles = [{1: "bold", 2: "underline"}.get(cell.rank, ""), "dim" if cell.missing else ""]
     styles.append({Shade.OVER_HALF: "blue", Shade.ALL: "green"}.get(cell.shade, ""))
     style = " ".join(filter(None, styles))
     written = escape(text(cell, column.kind))
     return f"[{style}]{written}[/]" if style else written
-
-
-_LATEX = {
-    "\\": "\\textbackslash{}",
-    **{c: f"\\{c}" for c in "&%$#_{}"},
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "→": "$\\rightarrow$",
-    "±": "$\\pm$",
-    "−": "$-$",
-    "≥": "$\\geq$",
-    "≤": "$\\leq$",
-    "×": "$\\times$",
-    "β": "$\\beta$",
-    "…": "\\ldots{}",
-}
-
-
-def _escape(written: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in written)

@@ -15,6 +15,7 @@ from harness.tables import Table
 from suites.arms import Arm, ArmScores, ArmSuite, caption, comparison_table
 from suites.bars import arm_bars
 from suites.cells import joint_domains, selected_methods
+from suites.papers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,11 +26,12 @@ METHODS = ("vanilla_opd", "opcd", "exopd", "uni_opd", "sdft", "opsd", "sdpo", "e
 BASELINE = "vanilla_opd"
 
 
-class InDistribution(ArmSuite):
+class InDistribution(PaperNumbers, ArmSuite):
     """Methods × seeds on all domains together."""
 
     name = "in_distribution"
     title = "every compared method on its own domains (Table 1, Figure 1)"
+    paper = ("table1", "table2", "figure1")
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
         """One per method; a plugin's methods join the default ones."""
@@ -52,10 +54,14 @@ class InDistribution(ArmSuite):
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
         """``table1``: mean, each domain, the harder range, gain, gap recovered, difference to vanilla OPD, cost."""
+        if options.source == "paper":
+            return self.paper_tables(options)
         return [table1(self.scores(rows, costs, options))]
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """``figure1``: bars of the mean and of each domain."""
+        if options.source == "paper":
+            return self.paper_figures(options)
         scores = self.scores(rows, costs, options)
         groups = {"mean of domains": scores.inside, **{m.benchmark: [m] for m in scores.inside}}
         drawn = arm_bars(scores, groups, title="In distribution", caption=caption(scores))

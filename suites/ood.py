@@ -38,6 +38,7 @@ from suites.cells import (
     stale_sentences,
     unfinished,
 )
+from suites.papers import PaperNumbers
 from suites.profiles import PROFILES, TARGETS, benchmark_version
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ DECODINGS = ("greedy", "sample4")
 BASELINE, SUBJECT = "vanilla_opd", "dopd"
 PAPER_TABLE = "figure7b"
 LEAD = "lead_over_second_best"
-"""Metric of the paper's rows: the only thing its text states."""
+"""Column of the paper's numbers: the only thing its text states."""
 MAIN_COLUMNS = (
     Column(key="score", header="tested domain, %"),
     Column(key="recovery", header="gap recovered, %"),
@@ -65,18 +66,14 @@ MAIN_COLUMNS = (
     Column(key="forwards", header="forwards per token"),
     Column(key="seconds", header="training, s", kind=Kind.COUNT),
 )
-PAPER_CAPTION = (
-    "Values stated in the text of arXiv:2606.30626 (Qwen3-8B → Qwen3-1.7B): single numbers without seeds or "
-    "intervals. The figure itself exists as a picture only and was not read, so no score and no second-best "
-    "method is named; the order of the two directions is the text's."
-)
 
 
-class OutOfDomain(Suite):
+class OutOfDomain(PaperNumbers, Suite):
     """Methods × directions × seeds, with student and teacher as reference rows."""
 
     name = "ood"
     title = "train on one domain, test on another (Figure 7b)"
+    paper = ("figure7b",)
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
         """References first; then seed by seed, so that whatever is done compares all methods."""
@@ -99,8 +96,8 @@ class OutOfDomain(Suite):
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
         """The main table, DOPD's lead beside the paper's, and every benchmark under each metric."""
         if options.source == "paper":
-            return [paper_table(rows)]
-        scores = Scores(rows=results.last_step(rows), costs=costs, options=options)
+            return self.paper_tables(options)
+        scores = self.scores(rows, costs, options)
         return [
             main_table(scores),
             *([lead_table(scores)] if SUBJECT in scores.methods and scores.rivals else []),
@@ -112,31 +109,17 @@ class OutOfDomain(Suite):
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """``figure7b``: the paper's two directions; ``ood_all``: every direction, if there are more."""
         if options.source == "paper":
-            return {"figure7b_paper": paper_figure(rows)}
-        scores = Scores(rows=results.last_step(rows), costs=costs, options=options)
+            return self.paper_figures(options)
+        scores = self.scores(rows, costs, options)
         papers = [pair for pair in scores.directions if set(pair) == set(TRAIN_DOMAINS)]
         drawn = {"figure7b": papers or scores.directions}
         if 0 < len(papers) < len(scores.directions):
             drawn["ood_all"] = scores.directions
         return {stem: figure(scores, directions) for stem, directions in drawn.items()}
 
-    def paper_rows(self, options: Options) -> DataFrame:
-        """The two leads the paper states, in the columns of rows."""
-        import pandas as pd
-
-        records = [
-            {
-                "run": results.PAPER,
-                "method": SUBJECT,
-                "profile": results.PAPER,
-                "train_domains": line["train"],
-                "benchmark": f"{line['test']} ({line['benchmark']})",
-                "metric": LEAD,
-                "value": line[LEAD] / 100,
-            }
-            for line in results.paper_numbers(PAPER_TABLE, options.published)
-        ]
-        return pd.DataFrame(records, columns=list(results.ROW_COLUMNS))
+    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> Scores:
+        """Rows of the last step, found by method, direction and seed."""
+        return Scores(rows=results.last_step(rows), costs=costs, options=options)
 
 
 def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
@@ -424,40 +407,6 @@ def _bar(scores: Scores, method: str, trained: str, measure: Measure) -> Bar:
         note=cell.missing or ", ".join(notes),
         crossed=any(note.startswith("collapsed") for note in notes),
     )
-
-
-def paper_table(rows: DataFrame) -> Table:
-    """The paper's own numbers and nothing else."""
-    return Table(
-        name="figure7b_paper",
-        title="The paper's Figure 7b, as its text states it",
-        caption=PAPER_CAPTION,
-        block_header="trained → tested",
-        label_header="method",
-        columns=(Column(key=LEAD, header="lead over the second best, points", kind=Kind.DIFFERENCE),),
-        lines=tuple(
-            Line(block=block, label=registry.methods()[SUBJECT].label, cells=(Cell(value=lead),), ranked=False)
-            for block, lead in _paper_leads(rows).items()
-        ),
-    )
-
-
-def paper_figure(rows: DataFrame) -> Figure:
-    """The two stated leads as bars; no score is known, so none is drawn."""
-    from harness.figures import Bar, Group, grouped_bars
-
-    label = registry.methods()[SUBJECT].label
-    return grouped_bars(
-        [Group(title=t, bars=(Bar(label=label, mean=lead),)) for t, lead in _paper_leads(rows).items()],
-        title="The paper's Figure 7b, as its text states it",
-        axis="lead over the second best, points",
-        caption=PAPER_CAPTION,
-    )
-
-
-def _paper_leads(rows: DataFrame) -> dict[str, float]:
-    """Points by direction."""
-    return {direction(row["train_domains"], row["benchmark"]): 100 * row["value"] for row in results.records(rows)}
 
 
 def paper_sentence(options: Options) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from synthetic import PROFILE, SUITE, frames, make_done, options, score, specs
 
-from harness import publish, registry, report, results, tables
+from harness import latex, publish, registry, report, results, tables
 from harness.config import RunSpec
 from harness.embedded.tokenizer import WORDS
 from harness.suite import Evaluation, Options
@@ -192,7 +192,7 @@ def test_collapsed_runs_are_named_and_averaged(tmp_path: Path) -> None:
     shown = made(options(tmp_path))
     cell = line(shown["ood"], "reasoning → coding", "Priv. S→S")["score"]
     assert tables.text(cell, Kind.SCORE) == "0.1 ± 0.0 (n=3, collapsed 3/3)"
-    assert "collapsed 3/3" in tables.to_latex(shown["ood_full"])
+    assert "collapsed 3/3" in latex.to_latex(shown["ood_full"])
 
 
 def test_single_runs_say_so_and_are_not_tested(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from dataclasses import replace
 
 import pytest
@@ -145,51 +144,8 @@ Greedy, 50 % of β & more. Bold: best ranked method, underlined: second; ◐ ove
 teacher closed, ● all of it.
 """
 
-LATEX = r"""% needs \usepackage{booktabs,graphicx} and \usepackage[table]{xcolor}
-\begin{table}[t]
-\centering
-\caption{Demo (partial: 20 of 24 runs done). Greedy, 50 \% of $\beta$ \& more. Bold: best ranked method, underlined: second; blue: over half of the gap to the teacher closed, green: all of it.}
-\label{tab:demo-table}
-\resizebox{\linewidth}{!}{%
-\begin{tabular}{lrrr}
-\toprule
-method & score, \% & gain & p \\
-\midrule
-\multicolumn{4}{l}{\emph{coding $\rightarrow$ reasoning}} \\
-Teacher & 72.0 (fixed weights) &  &  \\
-Priv. T$\rightarrow$S & \cellcolor{blue!15}\underline{52.0 $\pm$ 5.0 (n=3)} & +0.0 $\pm$ 1.0 (n=3) & 0.031 \\
-a\_b|c & \cellcolor{green!20}\textbf{73.0 (single run)} & +3.1 (single run) & single run \\
-Priv. S$\rightarrow$S & 0.1 $\pm$ 0.2 (n=3, collapsed 3/3) & $-$71.9 $\pm$ 0.3 (n=3) & $<$0.001 \\
-\midrule
-\multicolumn{4}{l}{\emph{reasoning $\rightarrow$ coding}} \\
-DOPD & not run & not run & not run \\
-\bottomrule
-\end{tabular}}
-\end{table}
-"""  # noqa: E501
-
-
 def test_markdown() -> None:
     assert tables.to_markdown(TABLE) == MARKDOWN
-
-
-def test_latex() -> None:
-    assert tables.to_latex(TABLE) == LATEX
-
-
-def test_latex_braces_and_environments_balance_and_rows_are_even() -> None:
-    written = tables.to_latex(replace(TABLE, caption="odd } and { and { and \\ and 100 % of $x_1$ #2 ~ ^"))
-    bare = re.sub(r"(?m)(?<!\\)%.*$", "", written).replace("\\{", "").replace("\\}", "")
-    depth = 0
-    for character in bare:
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        assert depth >= 0
-    assert depth == 0
-    assert re.findall(r"\\begin\{(\w+)\}", bare) == re.findall(r"\\end\{(\w+)\}", bare)[::-1]
-    rows = [row for row in bare.splitlines() if row.endswith("\\\\") and "multicolumn" not in row]
-    assert len(rows) == 1 + len(TABLE.lines)
-    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(COLUMNS)}
-    assert bare.isascii()
 
 
 def test_csv_keeps_precision_and_reasons() -> None:

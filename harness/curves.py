@@ -1,0 +1,511 @@
+"""Lines against a step, a ratio or seconds, and matrices with numbers in their cells. No torch.
+
+They look as ``harness.figures`` and are saved by it. A series is told apart by colour, marker, line style and its
+name at its end, so that a grey print reads.
+
+Example::
+
+    loss = Series(label="DOPD", x=(0, 50, 100), y=(39.1, 47.0, 51.4), half=(0, 1.2, 1.0))
+    panel = LinePanel(title="coding", y_axis="exact answer, %", series=(loss,), references=(student,))
+    figures.save(curves([panel], title="Stability", x_axis="step", caption="3 seeds."), folder, "figure8")
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness import tables
+from harness.figures import (
+    CHARACTER_INCHES,
+    INK,
+    LINE_INCHES,
+    OKABE_ITO,
+    PANEL_INCHES,
+    PER_ROW,
+    SMALL,
+    WIDEST,
+    Reference,
+    styled,
+    wrapped,
+)
+from harness.tables import Cell, Kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = tuple(colour for colour in OKABE_ITO if colour != "#F0E442")
+"""Yellow lines cannot be seen on white."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 2, 2)))
+"""Of series that do not ask for a line of their own."""
+PANEL_WIDTH, LONE_PANEL_WIDTH = 3.3, 4.8
+"""Inches of a panel between its axes, side by side and alone."""
+LABEL_INCHES = 0.155
+"""Least distance of two names at the right of a panel."""
+LEADER_INCHES = 0.28
+"""From the axes to the names."""
+TITLED, UNTITLED = 0.36, 0.16
+"""Inches above a panel."""
+SQUARE_INCHES = (0.92, 0.62)
+"""Width and height of a matrix's cell."""
+CROWDED = 25
+"""Points of a series above which not every one is marked."""
+PAPER_WHITE = {"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+"""Under words that stand on lines."""
+PLACES: dict[str, tuple[tuple[float, float], str, str]] = {
+    "right": ((6, 0), "left", "center"),
+    "left": ((-6, 0), "right", "center"),
+    "above": ((0, 6), "center", "bottom"),
+    "below": ((0, -6), "center", "top"),
+}
+"""Offset in points and alignment of the words at a point."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One line of a panel; a single point is drawn with a whisker."""
+
+    label: str
+    """Written at its end."""
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    """NaN breaks the line."""
+    half: tuple[float, ...] = ()
+    """Half-width of the shaded band at each point, NaN where none is known; empty: nowhere."""
+    line: Literal["own", "solid", "dashed", "none"] = "own"
+    """own: told apart by its style too; solid and dashed: where the style has a meaning; none: markers alone."""
+    kin: str = ""
+    """Series of one kin share colour and marker, in every panel; empty: the label."""
+    note: str = ""
+    """``collapsed 3/3``; of a series without points, why: ``not run``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A value that is known without the line it lies on, as a text states it."""
+
+    label: str
+    x: float
+    y: float
+    place: Literal["right", "left", "above", "below"] = "right"
+    """Of the label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A vertical line: a stage that begins, a step that a text names."""
+
+    label: str
+    x: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinePanel:
+    """Lines on one pair of axes."""
+
+    title: str
+    y_axis: str
+    """Panels of one figure with equal words here share their limits."""
+    series: tuple[Series, ...] = ()
+    references: tuple[Reference, ...] = ()
+    """Horizontal: student, teacher."""
+    moments: tuple[Moment, ...] = ()
+    points: tuple[Point, ...] = ()
+    x_limits: tuple[float, float] | None = None
+    """None: what is drawn, with a margin."""
+    y_limits: tuple[float, float] | None = None
+    """None: the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Numbers by row and column."""
+
+    title: str
+    row_axis: str
+    column_axis: str
+    rows: tuple[str, ...]
+    """Labels from the top."""
+    columns: tuple[str, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+    """``rows`` × ``columns``; a missing number shows its reason, a cell of rank 1 a frame."""
+    kind: Kind = Kind.SCORE
+
+
+def curves(panels: Sequence[LinePanel], *, title: str, x_axis: str, caption: str, log_x: bool = False) -> Figure:
+    """Panels of lines, at most three in a row; ``caption`` is printed below."""
+    from matplotlib.figure import Figure
+
+    with styled():
+        looks = _looks(panels)
+        gutter = LEADER_INCHES + CHARACTER_INCHES * max(map(len, chain.from_iterable(map(_names, panels))), default=0)
+        most = max(len(_names(panel)) for panel in panels)
+        size = (LONE_PANEL_WIDTH if len(panels) == 1 else PANEL_WIDTH, max(PANEL_INCHES, LABEL_INCHES * (most + 1)))
+        sheet = sheet_of(
+            len(panels),
+            size,
+            left=0.62,
+            right=gutter + 0.15,
+            above=TITLED if any(panel.title for panel in panels) else UNTITLED,
+            below=0.46,
+            title=title,
+            caption=caption,
+        )
+        figure = Figure(figsize=(sheet.width, sheet.height))
+        for panel, box in zip(panels, sheet.boxes, strict=True):
+            ax = figure.add_axes(box)
+            _axes(ax, panel, [peer for peer in panels if peer.y_axis == panel.y_axis], x_axis, log_x)
+            for each in panel.series:
+                _draw_series(ax, each, *looks[each.kin or each.label])
+            _draw_words(ax, panel)
+            _name_lines(ax, panel, looks, size)
+        sheet.write(figure)
+    return figure
+
+
+def heatmap(matrices: Sequence[Matrix], *, title: str, caption: str) -> Figure:
+    """Matrices side by side on one colour scale (cividis), their numbers in the cells."""
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+    with styled():
+        known = [c.value for m in matrices for row in m.cells for c in row if c.value is not None]
+        scale = Normalize(min(known, default=0), max(known, default=1))
+        size = (
+            SQUARE_INCHES[0] * max(len(m.columns) for m in matrices),
+            SQUARE_INCHES[1] * max(len(m.rows) for m in matrices),
+        )
+        left = 0.45 + CHARACTER_INCHES * max(len(label) for m in matrices for label in m.rows)
+        sheet = sheet_of(
+            len(matrices), size, left=left, right=0.2, above=TITLED, below=0.55, title=title, caption=caption
+        )
+        figure = Figure(figsize=(sheet.width, sheet.height))
+        for matrix, box in zip(matrices, sheet.boxes, strict=True):
+            _draw_matrix(figure.add_axes(box), matrix, scale)
+        sheet.write(figure)
+    return figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """A figure's paper: size in inches, places of the panels in fractions of it, and the words around them."""
+
+    width: float
+    height: float
+    boxes: tuple[tuple[float, float, float, float], ...]
+    title: str
+    caption: str
+    head: float
+    """Inches from the top to the end of the title."""
+
+    def write(self, figure: Figure) -> None:
+        """Title and caption."""
+        figure.suptitle(self.title, fontsize=11, y=1 - 0.1 / self.height, va="top")
+        x, y = 0.1 / self.width, 0.1 / self.height
+        figure.text(x, y, self.caption, fontsize=SMALL, va="bottom", color=INK, linespacing=1.3)
+
+
+def sheet_of(
+    count: int,
+    size: tuple[float, float],
+    *,
+    left: float,
+    right: float,
+    above: float,
+    below: float,
+    title: str,
+    caption: str,
+    extra: float = 0.0,
+) -> Sheet:
+    """Equal panels of ``size`` in rows.
+
+    Args:
+        left: inches for what stands beside a panel; ``right``, ``above`` and ``below`` likewise.
+        extra: inches between the title and the panels, for a legend.
+    """
+    whole = left + size[0] + right
+    columns = max(1, min(PER_ROW, count, int(WIDEST / whole)))
+    rows = -(-count // columns)
+    width = max(5.0, columns * whole)
+    margin = (width - columns * whole) / 2
+    heading = textwrap.wrap(title, int(width / 0.09))
+    lines = wrapped(caption, width - 0.2)
+    title_inches, foot = 0.12 + 0.2 * len(heading), 0.18 + LINE_INCHES * len(lines)
+    head = title_inches + extra
+    height = head + rows * (above + size[1] + below) + foot
+    boxes = tuple(
+        (
+            (margin + (i % columns) * whole + left) / width,
+            1 - (head + (i // columns + 1) * (above + size[1]) + (i // columns) * below) / height,
+            size[0] / width,
+            size[1] / height,
+        )
+        for i in range(count)
+    )
+    return Sheet(
+        width=width,
+        height=height,
+        boxes=boxes,
+        title="\n".join(heading),
+        caption="\n".join(lines),
+        head=title_inches,
+    )
+
+
+def _looks(panels: Sequence[LinePanel]) -> dict[str, tuple[str, str, Any]]:
+    """Kin to colour, marker and line style, by first appearance: no two equal among the first 56."""
+    kins = dict.fromkeys(each.kin or each.label for panel in panels for each in panel.series)
+    return {
+        kin: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
+        for i, kin in enumerate(kins)
+    }
+
+
+def _axes(ax: Axes, panel: LinePanel, peers: Sequence[LinePanel], x_axis: str, log_x: bool) -> None:
+    """Limits, grid and the words of both axes; a panel without any height has no scale."""
+    heights = [value for peer in peers for value in _heights(peer)]
+    ax.set_ylim(*(panel.y_limits or _room(heights)))
+    if log_x:
+        _logarithmic(ax)
+    widths = [x for each in panel.series for x in each.x] + [each.x for each in (*panel.points, *panel.moments)]
+    if panel.x_limits:
+        ax.set_xlim(*panel.x_limits)
+    elif log_x and widths:
+        ax.set_xlim(min(widths) / 1.2, max(widths) * 1.2)
+    else:
+        ax.set_xlim(*_room(widths, share=0.04))
+    if not heights and panel.y_limits is None:
+        ax.set_yticks([])
+    ax.set_title("\n".join(textwrap.wrap(panel.title, 44)), fontsize=9.5)
+    ax.set_xlabel(x_axis, fontsize=8)
+    ax.set_ylabel(panel.y_axis, fontsize=8)
+    ax.tick_params(labelsize=8)
+    ax.grid(color="#DDDDDD", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _logarithmic(ax: Axes) -> None:
+    """Ticks at 1, 2, 5, 10, written out."""
+    from matplotlib.ticker import LogLocator
+
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
+
+
+def _heights(panel: LinePanel) -> Iterator[float]:
+    """Every finite y that must lie inside."""
+    for each in panel.series:
+        halves = each.half or (0.0,) * len(each.y)
+        for y, half in zip(each.y, halves, strict=True):
+            yield from (value for value in (y, y - half, y + half) if math.isfinite(value))
+    yield from (reference.value for reference in panel.references)
+    yield from (point.y for point in panel.points)
+
+
+def _room(values: Sequence[float], share: float = 0.08) -> tuple[float, float]:
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = share * (high - low) or 1.0
+    return low - room, high + room
+
+
+def _draw_series(ax: Axes, each: Series, colour: str, marker: str, dashes: Any) -> None:
+    """The line with its band; a lone point with its whisker."""
+    style = {"own": dashes, "solid": "solid", "dashed": (0, (5, 2)), "none": "none"}[each.line]
+    every = max(1, len(each.x) // 12) if len(each.x) > CROWDED else 1
+    ax.plot(
+        each.x,
+        each.y,
+        color=colour,
+        linestyle=style,
+        linewidth=1.5,
+        marker=marker,
+        markevery=every,
+        markersize=5,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        zorder=3,
+    )
+    if not each.half:
+        return
+    if len(each.x) == 1:
+        ax.errorbar(each.x, each.y, each.half, color=colour, capsize=3, linewidth=1.1, zorder=2)
+        return
+    low, high = ([y + sign * h for y, h in zip(each.y, each.half, strict=True)] for sign in (-1, 1))
+    ax.fill_between(each.x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+
+
+def _draw_words(ax: Axes, panel: LinePanel) -> None:
+    """Reference lines, moments and stated points, the last two with their labels."""
+    for i, reference in enumerate(panel.references):
+        ax.axhline(reference.value, color=INK, linewidth=1.0, dashes=((4, 2), (1, 1.5))[i % 2], zorder=1)
+    for moment in panel.moments:
+        ax.axvline(moment.x, color="#777777", linewidth=1.0, linestyle="dashdot", zorder=1)
+        ax.annotate(
+            moment.label,
+            (moment.x, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(-2, -2),
+            textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="top",
+            fontsize=SMALL,
+            color=INK,
+            bbox=PAPER_WHITE,
+        )
+    for point in panel.points:
+        offset, ha, va = PLACES[point.place]
+        ax.scatter([point.x], [point.y], s=42, facecolor="white", edgecolor=INK, linewidth=1.3, zorder=5)
+        words = "\n".join(textwrap.wrap(point.label, 30))
+        ax.annotate(
+            words,
+            (point.x, point.y),
+            xytext=offset,
+            textcoords="offset points",
+            ha=ha,
+            va=va,
+            fontsize=SMALL,
+            color=INK,
+            bbox=PAPER_WHITE,
+        )
+
+
+def _names(panel: LinePanel) -> list[str]:
+    """What is written right of a panel, in the order of series and references."""
+    named = [", ".join(filter(None, (each.label, each.note))) for each in panel.series]
+    return named + [f"{reference.label} {reference.value:.1f}" for reference in panel.references]
+
+
+def _name_lines(ax: Axes, panel: LinePanel, looks: dict[str, tuple[str, str, Any]], size: tuple[float, float]) -> None:
+    """Each name at the height of its line's end, moved up or down until none covers another.
+
+    ``size`` of the panel in inches. A series without points is named at the foot.
+    """
+    width, height = size
+    bottom, top = ax.get_ylim()
+    ends = [_end(each) for each in panel.series] + [
+        (ax.get_xlim()[1], reference.value) for reference in panel.references
+    ]
+    wanted = [0.0 if end is None else height * (end[1] - bottom) / (top - bottom) for end in ends]
+    looks_of = [looks[each.kin or each.label][:2] for each in panel.series] + [(INK, "")] * len(panel.references)
+    left, right = ax.get_xlim()
+    places = spread(wanted, LABEL_INCHES, height)
+    for name, end, at, look in zip(_names(panel), ends, places, looks_of, strict=True):
+        far = end is not None and (end[0] - left) / (right - left) < 0.9
+        _name(ax, name, end, (1 + LEADER_INCHES / width, at / height), *look, leader=0.4 if far else 0.8)
+
+
+def _name(
+    ax: Axes,
+    name: str,
+    end: tuple[float, float] | None,
+    at: tuple[float, float],
+    colour: str,
+    marker: str,
+    *,
+    leader: float,
+) -> None:
+    """One name in the gutter, with its marker and a line of ``leader`` points from the end of its own."""
+    if end is not None:
+        arrow = {"arrowstyle": "-", "color": colour, "linewidth": leader, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate(
+            "", end, xycoords="data", xytext=at, textcoords="axes fraction", arrowprops=arrow, annotation_clip=False
+        )
+    if end is not None and marker:
+        ax.plot(*at, marker=marker, color=colour, markersize=4.5, transform=ax.transAxes, clip_on=False)
+    ax.annotate(
+        name,
+        at,
+        xycoords="axes fraction",
+        xytext=(5 if marker else 2, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=SMALL,
+        color=INK,
+        style="normal" if end is not None else "italic",
+    )
+
+
+def spread(wanted: Sequence[float], distance: float, height: float) -> list[float]:
+    """Places from 0 to ``height``, at least ``distance`` apart and in the same order, nearest to the wanted ones.
+
+    Nearest in least squares; closer than ``distance`` only where so many do not fit.
+    """
+    from scipy.optimize import isotonic_regression
+
+    if not wanted:
+        return []
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    step = min(distance, height / max(len(wanted) - 1, 1))
+    shifted = isotonic_regression([wanted[i] - step * rank for rank, i in enumerate(order)]).x
+    free = height - step * (len(wanted) - 1)
+    placed = {i: min(max(float(shifted[rank]), 0.0), free) + step * rank for rank, i in enumerate(order)}
+    return [placed[i] for i in range(len(wanted))]
+
+
+def _end(each: Series) -> tuple[float, float] | None:
+    """The last point that is a number."""
+    known = [(x, y) for x, y in zip(each.x, each.y, strict=True) if math.isfinite(y)]
+    return known[-1] if known else None
+
+
+def _draw_matrix(ax: Axes, matrix: Matrix, scale: Any) -> None:
+    from matplotlib import colormaps
+
+    colours = colormaps["cividis"]
+    for y, row in enumerate(matrix.cells):
+        for x, cell in enumerate(row):
+            shade = None if cell.value is None else colours(scale(cell.value))
+            _draw_cell(ax, x, y, cell, shade, matrix.kind)
+    ax.set_xlim(0, len(matrix.columns))
+    ax.set_ylim(len(matrix.rows), 0)
+    ax.set_xticks([x + 0.5 for x in range(len(matrix.columns))], matrix.columns, fontsize=8)
+    ax.set_yticks([y + 0.5 for y in range(len(matrix.rows))], matrix.rows, fontsize=8)
+    ax.tick_params(length=0)
+    ax.set_xlabel(matrix.column_axis, fontsize=8)
+    ax.set_ylabel(matrix.row_axis, fontsize=8)
+    ax.set_title("\n".join(textwrap.wrap(matrix.title, 44)), fontsize=9.5)
+    ax.spines[:].set_visible(False)
+
+
+def _draw_cell(ax: Axes, x: int, y: int, cell: Cell, shade: Any, kind: Kind) -> None:
+    """A coloured square and its number; hatched, with the reason, where there is none."""
+    from matplotlib.patches import Rectangle
+
+    face = "#F4F4F4" if shade is None else shade
+    hatch = "////" if cell.missing else ""
+    ax.add_patch(Rectangle((x, y), 1, 1, facecolor=face, edgecolor="white", hatch=hatch, linewidth=1.5))
+    if cell.rank == 1:
+        frame = Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, fill=False, edgecolor="#D55E00", linewidth=2.2)
+        ax.add_patch(frame)
+    light = shade is not None and 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] < 0.5
+    ax.text(
+        x + 0.5,
+        y + 0.5,
+        _in_cell(cell, kind),
+        ha="center",
+        va="center",
+        fontsize=SMALL,
+        color="white" if light else INK,
+        linespacing=1.25,
+        style="normal" if cell.value is not None else "italic",
+    )
+
+
+def _in_cell(cell: Cell, kind: Kind) -> str:
+    """The number, its half-width and what must be known of it, a line each."""
+    if cell.value is None:
+        return "\n".join(textwrap.wrap(cell.missing, 12))
+    number = tables.text(Cell(value=cell.value), kind)
+    half = "" if cell.half is None else f"±{cell.half:.1f}"
+    notes = textwrap.wrap(", ".join((*(("single run",) if cell.n == 1 else ()), *cell.notes)), 16)
+    return "\n".join(filter(None, (number, half, *notes)))
