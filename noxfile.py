@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parent
 PACKAGES = ("harness", "methods", "suites")
 WORKERS = min(4, os.cpu_count() or 1)
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
@@ -75,6 +77,24 @@ def figure(session: nox.Session) -> None:
     """Draw a suite's figures from rows already there; arguments go to ``dopd figure``."""
     install(session)
     run(session, "harness", "figure", *session.posargs)
+
+
+@nox.session
+def latex(session: nox.Session) -> None:
+    """Compile every published table and the paper's; ``-- FILE.pdf`` keeps the document. Skipped without pdflatex."""
+    if shutil.which("pdflatex") is None:
+        session.skip("no pdflatex on this machine: install Debian's texlive-latex-recommended")
+    install(session)
+    session.run(str(python(session)), "tests/latex_check.py", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Open the published report in headless Chromium, use it by keyboard, photograph it. Skipped without Chromium."""
+    if not any(map(shutil.which, CHROMIUM)):
+        session.skip(f"no Chromium on this machine ({', '.join(CHROMIUM)}): install Debian's chromium")
+    install(session, "dev,browser")
+    run(session, "pytest", "-n", "0", "-s", *(session.posargs or ["tests/browser_check.py"]), **ONE_THREAD, **OFFLINE)
 
 
 @nox.session

@@ -245,6 +245,15 @@ def dopd_ema_self(f: Facts) -> list[float]:
     return dopd(f, "ema")
 
 
+def opd_dropped(f: Facts) -> list[float]:
+    """Paper, Fig. 4: vanilla OPD without the 20 % of the batch's tokens whose A is largest; they stay in |y|."""
+    ls, lt = f.of("student", "privileged"), f.of("teacher", "privileged")
+    gaps = np.concatenate([np.abs(b - a) for a, b in zip(ls, lt, strict=True)])
+    border = np.sort(gaps)[::-1][round(0.2 * len(gaps)) - 1]
+    losses = student_top_k(f, "teacher", "plain")
+    return [seq_mean([np.where(np.abs(b - a) >= border, 0.0, x) for a, b, x in zip(ls, lt, losses, strict=True)])]
+
+
 def opcd(f: Facts) -> list[float]:
     """3.2: Σ_{v in student's top-256} q (log q − log t), T(x, p), neither renormalised nor with a tail; token-mean."""
     out = []
@@ -440,5 +449,6 @@ METHODS: Mapping[str, Reference] = {
     "dopd_initial_self": dopd_initial_self,
     "dopd_ema_self": dopd_ema_self,
     "dopd_ablation": dopd,
+    "opd_dropped": opd_dropped,
 }
 """Registry name -> reference."""

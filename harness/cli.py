@@ -8,8 +8,8 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,7 +20,7 @@ from harness import registry, skeleton
 from harness.methods_table import absent_table, methods_table
 from harness.plan import PlannedRun, duration, makespan, missing, overrides_table, plan_table, planned
 from harness.runs import RunFolder, RunState
-from harness.suite import TUNING, Options, Profile, Suite
+from harness.suite import ALL, TUNING, Options, Profile, Suite, Together
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
@@ -86,20 +86,20 @@ def _jobs() -> int:
 
 
 ON_SUITES = ("plan", "run", "evaluate", "table", "figure", "publish")
-SELECTING = (*ON_SUITES, "tune")
-"""``tune`` is ``run`` of one suite."""
+SELECTING = (*ON_SUITES, "tune", "claims")
+"""``tune`` is ``run`` of one suite, ``claims`` reads several."""
 FLAGS = (
     Flag(
         name="--suite",
         metavar="NAME",
         verbs=ON_SUITES,
-        help="what to run and show",
+        help="what to run and show; all: every suite of the paper",
         settings={"required": True},
     ),
     Flag(
         name="--profile",
         metavar="NAME",
-        verbs=SELECTING,
+        verbs=(*SELECTING, "report"),
         help="sizes: models, data, steps (default: embedded)",
         settings={"default": "embedded"},
     ),
@@ -141,7 +141,7 @@ FLAGS = (
     Flag(
         name="--results",
         metavar="DIR",
-        verbs=SELECTING,
+        verbs=(*SELECTING, "report"),
         help="folder of runs and reports (default: results)",
         settings={"type": Path, "default": Path("results")},
     ),
@@ -169,9 +169,23 @@ FLAGS = (
     Flag(
         name="--from",
         metavar="SOURCE",
-        verbs=("run", "tune", "table", "figure"),
+        verbs=("run", "tune", "table", "figure", "claims"),
         help="runs, published or paper (default: runs); run trains nothing for the last two",
         settings={"dest": "source", "choices": SOURCES, "default": "runs"},
+    ),
+    Flag(
+        name="--from",
+        metavar="SOURCE",
+        verbs=("report",),
+        help="whose numbers stand beside the paper's: runs or published (default: runs)",
+        settings={"dest": "source", "choices": ("runs", "published"), "default": "runs"},
+    ),
+    Flag(
+        name="--output",
+        metavar="DIR",
+        verbs=("report",),
+        help="folder to write index.html to",
+        settings={"type": Path, "required": True},
     ),
     Flag(
         name="--force",
@@ -208,6 +222,8 @@ VERBS = {
     "evaluate": "evaluate what is missing of trained runs; trains nothing",
     "table": "print tables and write them as CSV, Markdown and LaTeX",
     "figure": "write figures as PDF and PNG",
+    "claims": "decide the paper's claims: reproduced, contradicted, undecided or not run",
+    "report": "write one static HTML page of every suite, with nothing to fetch",
     "export": "write the benchmarks as lm-eval tasks that run without this package",
     "publish": "copy rows, tables and figures of done runs to the committed results",
     "methods": "list the registry of methods, and what is not implemented",
@@ -285,6 +301,18 @@ class Selection:
         """The suite's runs and their states."""
         return planned(self.suite, self.profile, self.options, self.options.results)
 
+    def parts(self) -> list[Selection]:
+        """Each suite of ``--suite all``; this one alone otherwise."""
+        if not isinstance(self.suite, Together):
+            return [self]
+        return [replace(self, suite=s, options=replace(self.options, suite=s.name)) for s in self.suite.suites]
+
+    def load(self) -> tuple[DataFrame, DataFrame]:
+        """Rows and costs of one suite."""
+        from harness import results
+
+        return results.load(self.options.source, self.suite, self.profile, self.options)
+
 
 def select(given: argparse.Namespace) -> Selection:
     """Names looked up, options as a value.
@@ -334,11 +362,13 @@ def _run(given: argparse.Namespace) -> int:
         plan = chosen.plan()
         _say(console, f"{chosen.suite.name}: {_summary(plan, chosen.options.jobs)}")
         done = _launch(plan, chosen, console)
-    rows, costs = _load(chosen)
-    if rows.empty:
-        _say(console, "no run is done, there is nothing to show yet")
-    else:
-        _show(chosen, rows, costs, console)
+    for part, rows, costs in _loaded(chosen, console):
+        if rows.empty:
+            _say(console, f"{part.suite.name}: no run is done, there is nothing to show yet")
+        else:
+            _show(part, rows, costs, console)
+    if isinstance(chosen.suite, Together):
+        _show_claims(chosen, console)
     _say(console, _times(done, time.monotonic() - start))
     return _outcome(done, console)
 
@@ -374,9 +404,9 @@ def _table(given: argparse.Namespace) -> int:
     from harness import report
 
     chosen, console = select(given), _console()
-    rows, costs = _load(chosen)
-    tables = chosen.suite.tables(rows, costs, chosen.options)
-    _wrote(console, report.write_tables(tables, chosen.reports, console=console))
+    for part, rows, costs in _loaded(chosen, console):
+        tables = part.suite.tables(rows, costs, part.options)
+        _wrote(console, report.write_tables(tables, part.reports, console=console))
     return 0
 
 
@@ -384,9 +414,24 @@ def _figure(given: argparse.Namespace) -> int:
     from harness import report
 
     chosen, console = select(given), _console()
-    rows, costs = _load(chosen)
-    figures = chosen.suite.figures(rows, costs, chosen.options)
-    _wrote(console, report.write_figures(figures, chosen.reports))
+    for part, rows, costs in _loaded(chosen, console):
+        figures = part.suite.figures(rows, costs, part.options)
+        _wrote(console, report.write_figures(figures, part.reports))
+    return 0
+
+
+def _claims(given: argparse.Namespace) -> int:
+    chosen = select(argparse.Namespace(**vars(given), suite=ALL))
+    _show_claims(chosen, _console())
+    return 0
+
+
+def _report(given: argparse.Namespace) -> int:
+    from harness import webreport
+
+    profile = registry.profile(given.profile)
+    options = Options(suite="", profile=profile.name, results=given.results, source=given.source)
+    _wrote(_console(), [webreport.write(given.output, profile, options)])
     return 0
 
 
@@ -401,8 +446,11 @@ def _export(given: argparse.Namespace) -> int:
 def _publish(given: argparse.Namespace) -> int:
     from harness import publish
 
-    chosen = select(given)
-    _wrote(_console(), publish.publish(chosen.suite, chosen.profile, chosen.options))
+    chosen, console = select(given), _console()
+    for part in chosen.parts():
+        _wrote(console, publish.publish(part.suite, part.profile, part.options))
+    if isinstance(chosen.suite, Together):
+        _wrote(console, publish.publish_claims(chosen.profile, chosen.options))
     return 0
 
 
@@ -440,6 +488,8 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": _evaluate,
     "table": _table,
     "figure": _figure,
+    "report": _report,
+    "claims": _claims,
     "export": _export,
     "publish": _publish,
     "methods": _methods,
@@ -456,10 +506,34 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
     return launch(plan, chosen.options, console=console)
 
 
-def _load(chosen: Selection) -> tuple[DataFrame, DataFrame]:
-    from harness import results
+def _loaded(chosen: Selection, console: Console) -> Iterator[tuple[Selection, DataFrame, DataFrame]]:
+    """Rows and costs suite by suite; among several, one that has none says why.
 
-    return results.load(chosen.options.source, chosen.suite, chosen.profile, chosen.options)
+    Raises:
+        HarnessError: a suite that was asked for by its own name has none in that source.
+    """
+    for part in chosen.parts():
+        try:
+            rows, costs = part.load()
+        except HarnessError as error:
+            if part is chosen:
+                raise
+            _say(console, f"{part.suite.name}: {error}")
+            continue
+        yield part, rows, costs
+
+
+def _show_claims(chosen: Selection, console: Console) -> None:
+    """The paper's claims with their verdicts, printed and written; the paper's own numbers decide none."""
+    from harness import claims, report
+
+    if chosen.options.source == "paper":
+        return
+    decisions = registry.claims(chosen.profile, chosen.options)
+    console.print(claims.summary(decisions, chosen.profile.name))
+    table = claims.claims_table(decisions, chosen.profile.name)
+    folder = chosen.reports.with_name(chosen.reports.name.replace(ALL, "claims", 1))
+    _wrote(console, report.write_tables([table], folder))
 
 
 def _compare(chosen: Selection, rows: DataFrame, console: Console) -> None:

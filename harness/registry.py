@@ -28,10 +28,12 @@ from harness.method import Entry, Method
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
-    from harness.suite import Profile, Suite
+    from harness.claims import Decision
+    from harness.suite import Options, Profile, Suite
 
 METHODS_MODULE = "methods"
 SUITES_MODULE = "suites"
+CLAIMS_MODULE = "suites.claims"
 PROFILES_MODULE = "suites.profiles"
 ENTRY_POINTS = "dopd.methods"
 PLUGIN_MODULE = "dopd_plugin"
@@ -164,13 +166,22 @@ def suites() -> dict[str, str]:
 
 
 def suite(name: str) -> Suite:
-    """A suite by name or alias.
+    """A suite by name or alias; ``all`` is every suite of the paper as one.
 
     Raises:
         HarnessError: unknown; near names are offered.
     """
+    if _plain(name) == "all":
+        from harness.suite import Together
+
+        return Together([each for each in map(suite, suites()) if each.of_paper])
     name = lookup("suite", SUITE_ALIASES.get(_plain(name), name), suites(), listing="dopd suites")
     return _resolve(suites()[name], f"suite {name!r}")()
+
+
+def claims(profile: Profile, options: Options) -> list[Decision]:
+    """Every claim of the paper with its verdict, from the rows ``options`` name."""
+    return importlib.import_module(CLAIMS_MODULE).decisions(profile, options)
 
 
 def profiles() -> dict[str, Profile]:

@@ -73,6 +73,33 @@ def load(
     return row_frame(rows), cost_frame(costs)
 
 
+def samples(name: str, suite: Suite, profile: Profile, options: Options) -> list[dict[str, Any]]:
+    """Records behind one evaluation of a suite's done runs, or as published; none where there are none.
+
+    Args:
+        name: one of ``suite.published_samples``.
+
+    Raises:
+        HarnessError: a file is damaged.
+    """
+    if options.source == "published":
+        return storage.read_jsonl(options.published / profile.name / options.folder / f"{name}.jsonl")
+    specs = {spec.id: spec for spec in suite.runs(profile, options)}.values()
+    return run_samples(name, suite, (RunFolder(options.results, spec) for spec in specs))
+
+
+def run_samples(name: str, suite: Suite, folders: Iterable[RunFolder]) -> list[dict[str, Any]]:
+    """Records behind one evaluation of the runs that are done, run by run and step by step."""
+    done = (folder for folder in folders if folder.state(suite.evaluations(folder.spec)) is RunState.DONE)
+    return [
+        record
+        for folder in done
+        for evaluation in suite.evaluations(folder.spec)
+        if evaluation.benchmark == name
+        for record in storage.read_jsonl(folder.samples(evaluation))
+    ]
+
+
 def select(frame: DataFrame, **where: Any) -> DataFrame:
     """The lines whose columns have these values."""
     for column, value in where.items():

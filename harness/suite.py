@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "results"
 """Folder of the committed results of this checkout: ``<profile>/<suite>/`` and ``paper/``."""
+ALL = "all"
+"""Stands for every suite of the paper, where a suite is named."""
 TUNING = "tuning"
 """The suite whose published table holds each method's own learning rate."""
 LEARNING_RATES = "learning_rates"
@@ -136,6 +138,11 @@ class Suite(ABC):
     """As in ``--suite``."""
     title: ClassVar[str]
     """One phrase: the claim it tests and the paper's table or figure."""
+    of_paper: ClassVar[bool] = True
+    """Whether ``--suite all`` holds it; False for what the paper has no part in."""
+    published_samples: ClassVar[tuple[str, ...]] = ()
+    """Evaluations whose records are published too, ``<name>.jsonl`` beside the rows, for a figure of single responses;
+    ``figures`` reads them with ``harness.results.samples``."""
 
     @abstractmethod
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
@@ -152,6 +159,36 @@ class Suite(ABC):
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """File stem (``figure7b``) to figure; a suite without figures returns nothing."""
         return {}
+
+
+class Together(Suite):
+    """Several suites as one plan: a run that more than one asks for is trained once and evaluated for all."""
+
+    name = ALL
+    title = "every table and figure of the paper"
+
+    def __init__(self, suites: Sequence[Suite]) -> None:
+        self.suites = tuple(suites)
+        self._askers: dict[str, dict[str, Suite]] = {}
+
+    def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
+        """Of each suite in turn, each run once."""
+        found: dict[str, RunSpec] = {}
+        for suite in self.suites:
+            for spec in suite.runs(profile, dataclasses.replace(options, suite=suite.name)):
+                found.setdefault(spec.id, spec)
+                self._askers.setdefault(spec.id, {})[suite.name] = suite
+        return list(found.values())
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """What any suite that planned the run asks of it."""
+        asked = (e for suite in self._askers.get(spec.id, {}).values() for e in suite.evaluations(spec))
+        by_key = {(e.at(spec), e.benchmark, e.decoding, e.version): e for e in asked}
+        return tuple(by_key.values())
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """None of its own: each suite shows its own rows."""
+        return []
 
 
 def training_run(

@@ -202,6 +202,15 @@ METHODS: dict[str, Entry] = {
         ranked=False,
         listed=False,
     ),
+    "opd_dropped": Entry(
+        target="methods.opd_dropped:DroppedDistillation",
+        label="Vanilla OPD (tokens dropped)",
+        paradigm="standard",
+        citation=PAPER,
+        granularity=STUDENT_TAIL,
+        ranked=False,
+        listed=False,
+    ),
 }
 
 NOT_IMPLEMENTED: dict[str, tuple[str, str]] = {

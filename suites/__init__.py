@@ -7,7 +7,19 @@ from __future__ import annotations
 
 SUITES: dict[str, str] = {
     "in_distribution": "suites.in_distribution:InDistribution",
+    "robustness": "suites.robustness:Robustness",
+    "continual": "suites.continual:Continual",
     "ood": "suites.ood:OutOfDomain",
+    "stability": "suites.stability:Stability",
+    "privilege_illusion": "suites.privilege_illusion:PrivilegeIllusion",
+    "token_ablation": "suites.token_ablation:TokenAblation",
+    "privileged_input": "suites.privileged_input:PrivilegedInput",
+    "divergence": "suites.divergence:UniformObjectives",
+    "ablation": "suites.ablation:Ablation",
+    "sensitivity": "suites.sensitivity:Sensitivity",
+    "trajectory": "suites.trajectory:Trajectory",
+    "regime_audit": "suites.regime_audit:RegimeAudit",
+    "transfer_audit": "suites.transfer_audit:TransferAudit",
     "tuning": "suites.tuning:Tuning",
     "methods": "suites.methods_suite:EveryMethod",
 }

@@ -88,6 +88,7 @@ class EveryMethod(Suite):
 
     name = "methods"
     title = "every method on all domains together, at the shared and at its own learning rate"
+    of_paper = False
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
         """References first; then seed by seed, so that whatever is done compares all methods.

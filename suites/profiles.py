@@ -24,6 +24,7 @@ PUBLISHED_TOP_K = {
     "dopd_initial_self": 128,
     "dopd_ema_self": 128,
     "dopd_ablation": 128,
+    "opd_dropped": 128,
 }
 """Supports that are larger than the embedded vocabulary, by method."""
 
@@ -135,6 +136,34 @@ GRIDS: Mapping[str, tuple[float, ...]] = {
     "paper": (1.25e-6, 2.5e-6, 5e-6, 1.25e-5, 2.5e-5, 5e-5, 1.25e-4),
 }
 """Learning rates of the suite tuning, rising, by profile; the paper's are the same multiples of its shared rate."""
+
+PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "embedded": (("strong", "small"), ("mid", "small"), ("base", "small"), ("strong", "base"), ("mid", "base")),
+    "paper": (("8B", "0.6B"), ("4B", "0.6B"), ("1.7B", "0.6B"), ("8B", "1.7B"), ("4B", "1.7B")),
+}
+"""(teacher, student) of Table 3 and Figure 6, names of the ladder, by profile: the smaller student first."""
+
+ERRING_PAIR: Mapping[str, tuple[str, str]] = {"embedded": ("small", "base"), "paper": ("0.6B", "1.7B")}
+"""A (teacher, student) whose teacher is worse than its student, both without p, by profile."""
+
+BILLIONS: Mapping[str, Mapping[str, float]] = {
+    "embedded": {},
+    "paper": {"0.6B": 0.6, "1.7B": 1.7, "4B": 4.0, "8B": 8.0},
+}
+"""Parameters as the models' names say, by profile and name in its ladder: Figure 6 is drawn against their ratio.
+
+Empty where parameters do not tell the models apart; there the ratio is that of accuracies (``RATIOS``).
+"""
+
+RATIOS: Mapping[str, str] = {
+    "embedded": (
+        "Ratio: accuracy of the teacher over that of the student, both without p, before distillation and on the "
+        "benchmarks of the gain; not of parameters, because strong and mid have equally many and differ in what they "
+        "were taught."
+    ),
+    "paper": "Ratio: parameters of the teacher over those of the student, as the models' names say.",
+}
+"""What Figure 6 is drawn against and why, a sentence for its caption, by profile."""
 
 
 def benchmark_version(name: str) -> int:

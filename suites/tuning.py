@@ -48,6 +48,7 @@ class Tuning(Suite):
 
     name = TUNING
     title = "learning rate of every method, chosen on the validation split"
+    of_paper = False
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
         """Method by method, so that whatever is done holds whole sweeps.

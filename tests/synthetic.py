@@ -10,6 +10,8 @@ from typing import Any
 from pandas import DataFrame
 
 from harness import registry, results
+from harness.audits import AUDIT, AUDITS
+from harness.benchmarks import METRICS
 from harness.config import RunSpec
 from harness.runs import RunFolder
 from harness.suite import Evaluation, Options, Profile, Suite
@@ -48,7 +50,7 @@ def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row
             profile=spec.profile,
             seed=spec.seed,
             train_domains=spec.data.domains if spec.data else (),
-            step=spec.steps,
+            step=evaluation.at(spec),
             steps=spec.steps,
             benchmark=evaluation.benchmark,
             version=evaluation.version,
@@ -62,8 +64,13 @@ def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row
             tokens=300_000 if spec.method else 0,
         )
         for evaluation in suite.evaluations(spec)
-        for metric in ("exact_answer", "exact_trace")
+        for metric in metrics(evaluation)
     ]
+
+
+def metrics(evaluation: Evaluation) -> Collection[str]:
+    """What an evaluation gives."""
+    return AUDITS[evaluation.benchmark].metrics if evaluation.decoding == AUDIT else METRICS
 
 
 def cost(spec: RunSpec) -> Cost:

@@ -27,6 +27,7 @@ TORCH_FREE = (
     "harness.config",
     "harness.objectives",
     "harness.data",
+    "harness.corruption",
     "harness.privilege",
     "harness.embedded.world",
     "harness.embedded.zoo",

@@ -19,7 +19,6 @@ from harness.config import ModelSpec, RunSpec
 from harness.run import run, student_at
 from harness.runs import RunFolder, RunState
 from harness.suite import Options, Profile, reference_run, training_run
-from harness.train import train
 from harness.trainer import prepare
 from harness.types import HarnessError, Policy
 
@@ -64,9 +63,7 @@ def first(root: Path) -> RunFolder:
 
 
 def trained(folder: RunFolder, report: Callable[..., Any] = silent) -> None:
-    with folder.lock():
-        folder.prepare()
-        train(folder, prepare(folder.spec, folder.root), report)
+    run(folder, (), report)
 
 
 def weights(folder: RunFolder, step: int) -> dict[str, torch.Tensor]:

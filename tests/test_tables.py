@@ -144,6 +144,7 @@ Greedy, 50 % of β & more. Bold: best ranked method, underlined: second; ◐ ove
 teacher closed, ● all of it.
 """
 
+
 def test_markdown() -> None:
     assert tables.to_markdown(TABLE) == MARKDOWN
 

@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 
 AUDIT = "audit"
 """Stands in the place of a decoding."""
+SOURCE_OF = {"LH": "teacher", "LL": "self", "HT": "teacher", "HS": "self"}
+"""The regimes of dual distillation, and which of the two policies that see p supervises each."""
+REGIME_METRICS = (
+    "share",
+    "first_error",
+    "information",
+    "right",
+    "student_right",
+    "plain_teacher_right",
+    "teacher_right",
+    "self_right",
+    "source_right",
+)
+"""What the audit ``regimes`` gives of each, as ``HT/share``; see ``harness.audits.routing``."""
 
 
 class Unit(StrEnum):
@@ -46,6 +60,8 @@ class Audit:
     """Every metric it may give; one without a single token or record behind it has no row."""
     target: str
     """``module:function``, a function of ``Subject`` that returns ``Findings``."""
+    methods: Mapping[str, str] = field(default_factory=dict)
+    """Registry names of methods that it reads with, whatever the run was trained by; by what each is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +99,33 @@ AUDITS: dict[str, Audit] = {
                 "accuracy_with_p": Unit.SHARE,
             },
             target="harness.audits.training:training",
+        ),
+        Audit(
+            name="regimes",
+            metrics={f"{regime}/{metric}": Unit.SHARE for regime in SOURCE_OF for metric in REGIME_METRICS},
+            target="harness.audits.routing:regimes",
+            methods={"routing": "dopd"},
+        ),
+        Audit(
+            name="trajectory",
+            metrics={"right": Unit.SHARE} | dict.fromkeys(SOURCE_OF, Unit.SHARE),
+            target="harness.audits.routing:trajectory",
+            methods={"routing": "dopd"},
+        ),
+        Audit(
+            name="transfer",
+            metrics={
+                "capability_probability": Unit.SHARE,
+                "capability_top1": Unit.SHARE,
+                "capability_top1_with_p": Unit.SHARE,
+                "format_top1": Unit.SHARE,
+                "information_abstained": Unit.SHARE,
+                "information_asserted": Unit.SHARE,
+                "information_other": Unit.SHARE,
+                "information_right": Unit.SHARE,
+                "information_right_with_p": Unit.SHARE,
+            },
+            target="harness.audits.transfer:transfer",
         ),
     )
 }

@@ -1,0 +1,128 @@
+"""Table 7: divergence × granularity, the same for every token.
+
+The uniform row has one number in the paper's Tables 6, 7 and 8 (41.3), so the teacher is read as seeing p here as
+there; the paper also calls that row equivalent to vanilla OPD, so all nine cells stand beside it without p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.config import RunSpec
+from harness.objectives import Divergence, Granularity
+from harness.suite import Evaluation
+from harness.tables import Table
+from harness.types import PLAIN, PRIVILEGED
+from suites.analyses import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, best_marked, settings_table
+from suites.arms import ArmScores, caption
+from suites.curves import score_cell
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from harness.curves import Matrix
+
+DIVERGENCES = {Divergence.FORWARD_KL: "forward KL", Divergence.REVERSE_KL: "reverse KL", Divergence.JS: "JS"}
+GRANULARITIES = {
+    Granularity.SAMPLED: "sampled token",
+    Granularity.TOP_K: "top-k",
+    Granularity.FULL: "full vocabulary",
+}
+METHODS = {PRIVILEGED: "privileged_teacher", PLAIN: "vanilla_opd"}
+"""On-policy distillation from a teacher that sees p, or does not."""
+SHARED: Mapping[tuple[str, Divergence, Granularity], tuple[str, Mapping[str, Any]]] = {
+    (PRIVILEGED, Divergence.JS, Granularity.TOP_K): ("dopd_ablation", {"adaptive": False}),
+    (PLAIN, Divergence.JS, Granularity.TOP_K): ("dopd_ablation", {"adaptive": False, "uniform_context": PLAIN}),
+    (PLAIN, Divergence.REVERSE_KL, Granularity.SAMPLED): ("vanilla_opd_sampled", {}),
+}
+"""Cells that are another name's run: the uniform rows of Tables 6 and 8, and vanilla OPD (sampled)."""
+FRAMED = "Shown: mean of domains, %; framed: the best of a matrix."
+PREFIX = {PRIVILEGED: "", PLAIN: "plain/"}
+SAME_RUNS = (
+    "JS on top-k is the uniform row of Tables 6 and 8, whose runs score one view more; reverse KL on top-k is {}: the "
+    "same runs. A loss of the sampled token is an estimate from a single sample."
+)
+
+
+def cell_key(context: str, divergence: Divergence, granularity: Granularity) -> str:
+    """``js/full``; ``plain/js/full`` for the teacher without p."""
+    return f"{PREFIX[context]}{divergence}/{granularity}"
+
+
+def cell_variant(context: str, divergence: Divergence, granularity: Granularity) -> Variant:
+    """One cell, compared with the one that is the paper's best."""
+    own = (METHODS[context], {"divergence": divergence.value, "granularity": granularity.value})
+    method, settings = SHARED.get((context, divergence, granularity), own)
+    return Variant(
+        key=cell_key(context, divergence, granularity),
+        label=GRANULARITIES[granularity],
+        method=method,
+        settings=settings,
+        block=DIVERGENCES[divergence],
+        baseline=cell_key(context, Divergence.JS, Granularity.FULL),
+    )
+
+
+class UniformObjectives(AnalysisSuite):
+    """Nine cells, with p at the teacher and without."""
+
+    name = "divergence"
+    title = "divergence and granularity, the same for every token (Table 7)"
+    paper = ("table7",)
+    seeds = (0, 1, 2)
+    variants = tuple(cell_variant(c, d, g) for c in METHODS for d in DIVERGENCES for g in GRANULARITIES)
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """At the shares of a run that the table shows."""
+        return along_the_run(spec)
+
+    def tables_of(self, scores: ArmScores) -> list[Table]:
+        """``table7``: the teacher with p; ``table7_plain``: without."""
+        return [table7(scores, context) for context in METHODS]
+
+    def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
+        """``table7``: both readings as matrices, at the last step."""
+        from harness.curves import heatmap
+
+        marked = f" (partial: {scores.partial})" if scores.partial else ""
+        drawn = heatmap(
+            [matrix(scores, context) for context in METHODS],
+            title=f"Uniform objectives{marked}",
+            caption=caption(scores, FRAMED),
+        )
+        return {"table7": drawn}
+
+
+def keys_of(context: str) -> list[str]:
+    """Arms of one reading."""
+    return [cell_key(context, d, g) for d in DIVERGENCES for g in GRANULARITIES]
+
+
+def table7(scores: ArmScores, context: str) -> Table:
+    """Nine cells along the run, in one ranking."""
+    without = "" if context == PRIVILEGED else ", teacher without p"
+    other = "Priv. T→S" if context == PRIVILEGED else "vanilla OPD"
+    return settings_table(
+        scores,
+        name="table7" if context == PRIVILEGED else "table7_plain",
+        title=f"Divergence and granularity, the same for all tokens{without}",
+        caption=caption(scores, SAME_RUNS.format(other), SHARES_SENTENCE),
+        keys=keys_of(context),
+        headers=("divergence", "granularity"),
+    )
+
+
+def matrix(scores: ArmScores, context: str) -> Matrix:
+    """Score at the end by divergence and granularity."""
+    from harness.curves import Matrix
+
+    cells = best_marked({key: score_cell(scores, key) for key in keys_of(context)})
+    return Matrix(
+        title=f"teacher {'with' if context == PRIVILEGED else 'without'} p",
+        row_axis="divergence",
+        column_axis="granularity",
+        rows=tuple(DIVERGENCES.values()),
+        columns=tuple(GRANULARITIES.values()),
+        cells=tuple(tuple(cells[cell_key(context, d, g)] for g in GRANULARITIES) for d in DIVERGENCES),
+    )

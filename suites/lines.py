@@ -1,0 +1,52 @@
+"""Lines of cells over an axis, as several suites draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from harness.tables import Cell
+
+if TYPE_CHECKING:
+    from harness.curves import Series
+
+
+def cell_series(
+    label: str,
+    at: Sequence[tuple[float, Cell]],
+    *,
+    line: Literal["own", "solid", "dashed", "none"] = "own",
+    kin: str = "",
+) -> Series:
+    """Means and half-widths of cells at their x; what is missing breaks the line and is named.
+
+    Args:
+        at: x and cell, x rising.
+        line: see ``Series.line``; ``kin`` likewise.
+    """
+    from harness.curves import Series
+
+    note = ", ".join(dict.fromkeys(word for _, cell in at for word in _words(cell)))
+    if all(cell.value is None for _, cell in at):
+        return Series(label=label, x=(), y=(), line=line, kin=kin, note=note)
+    halves = tuple(_number(cell.half) for _, cell in at)
+    return Series(
+        label=label,
+        x=tuple(x for x, _ in at),
+        y=tuple(_number(cell.value) for _, cell in at),
+        half=halves if any(cell.half is not None for _, cell in at) else (),
+        line=line,
+        kin=kin,
+        note=note,
+    )
+
+
+def _words(cell: Cell) -> tuple[str, ...]:
+    """What must be known of a number, or why there is none."""
+    if cell.value is None:
+        return (cell.missing,) if cell.missing else ()
+    return ("single run", *cell.notes) if cell.n == 1 else cell.notes
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,264 @@
+"""Figure 3: what p does to uniform distillation, shown along the run: score, entropy, and the student asked with p.
+
+The paper has four arms: p at nobody, at the teacher alone, at the student alone, at both. "Student alone" has two
+readings, and both are run: the student with p teaches the one without (Priv. S→S), or the teacher without p teaches
+the student with p (T→Priv. S). Privilege illusion means that what is learnt needs p: accuracy with p minus accuracy
+without it is that need, measured. Early gain, late fall and loss of entropy are columns, not assumptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from harness import statistics
+from harness.audits import AUDIT, AUDITS
+from harness.config import RunSpec
+from harness.curves import LinePanel
+from harness.statistics import Difference
+from harness.suite import Evaluation, Options
+from harness.tables import Cell, Column, Kind, Line, Table
+from harness.types import PRIVILEGED
+from suites.arms import Arm, ArmScores, caption
+from suites.cells import Measure
+from suites.curves import (
+    BAND,
+    BASELINE,
+    BEST,
+    ENTROPY,
+    MILLI,
+    READ,
+    TRAINING,
+    Curve,
+    CurveSuite,
+    Extra,
+    accuracy_panel,
+    cell_of,
+    curve,
+    curve_table,
+    entropy,
+    entropy_panel,
+    joined,
+    series,
+    step_at,
+    step_figure,
+    tested,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+WITH_P = Measure(TRAINING, AUDIT, "accuracy_with_p")
+EARLY = 0.2
+"""Share of the run at which a gain is early: the first that tables show, the paper's step 40 of 200."""
+PROBED = (
+    "With p: the student of that checkpoint reads the right p, greedy exact answer over the validation problems of the "
+    "training's probe. Gap: with p minus without; without p is the mean of the domains, which are other problems of "
+    "the same domains and difficulty, so changes of the gap and gaps of two arms compare, its height less so; where "
+    "accuracy with p is at its ceiling, the gap only mirrors accuracy without."
+)
+READS_P = "of the view with p"
+
+
+class PrivilegeIllusion(CurveSuite):
+    """p at nobody, teacher, student (two readings), both; one loss for all tokens."""
+
+    name = "privilege_illusion"
+    title = "privileged input at the teacher, the student, both: performance and entropy along the run (Figure 3)"
+    methods = ("vanilla_opd", "privileged_teacher", "privileged_student", "student_privileged", "privileged_both")
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """Also the probe with p before training."""
+        asked = super().evaluations(spec)
+        return asked if spec.is_reference else (*asked, Evaluation(0, TRAINING, AUDIT, AUDITS[TRAINING].version))
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """``figure3``: along the run and at its end; ``illusion_signs``: what would show an illusion, tested."""
+        scores = self.scores(rows, costs, options)
+        return [figure3(scores), illusion_signs(scores)]
+
+    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+        """``figure3``: accuracy, entropy, accuracy with p, and the gap between the two."""
+        scores = self.scores(rows, costs, options)
+        panels = [
+            accuracy_panel(scores),
+            entropy_panel(scores, {key: "reads p" for key in scores.arms if reads_p(scores.arms[key])}),
+            LinePanel(
+                title="the student asked with p",
+                y_axis="exact answer with p, %",
+                series=tuple(series(scores, key, with_p(scores, key)) for key in scores.arms),
+            ),
+            LinePanel(
+                title="gap: with p minus without",
+                y_axis="gap, points",
+                series=tuple(series(scores, key, gap(scores, key)) for key in scores.arms),
+            ),
+        ]
+        words = caption(scores, READ, view_sentence(scores), PROBED, BAND)
+        return {"figure3": step_figure(scores, panels, title="Privilege illusion", caption=words)}
+
+
+def reads_p(arm: Arm) -> bool:
+    """Whether the trained view has p: its logged entropy is then not that of the deployed student."""
+    assert arm.spec.method is not None
+    return arm.spec.method.settings.get("trained_context") == PRIVILEGED
+
+
+def with_p(scores: ArmScores, key: str) -> Curve:
+    """Accuracy with p along the run."""
+    return curve(scores, key, [WITH_P])
+
+
+def gap(scores: ArmScores, key: str) -> Curve:
+    """Accuracy with p minus accuracy without it."""
+    asked, plain = with_p(scores, key), curve(scores, key, scores.inside)
+    return joined(asked.steps, [_minus(asked.at(step), plain.at(step)) for step in asked.steps])
+
+
+def _minus(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, float]:
+    return {seed: a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())}
+
+
+def view_sentence(scores: ArmScores) -> str:
+    """Whose entropy is not the deployed student's; empty if none."""
+    labels = [arm.label for arm in scores.arms.values() if reads_p(arm)]
+    if not labels:
+        return ""
+    return (
+        f"In {' and '.join(labels)} the trained policy reads p, so that entropy is not of the deployed student and is "
+        "not compared with the others'."
+    )
+
+
+def figure3(scores: ArmScores) -> Table:
+    """Score along the run; entropy, accuracy with p and gap at its end."""
+    columns = (
+        Column(key="entropy", header="entropy at the end, millinats"),
+        Column(key="with_p", header="with p at the end, %"),
+        Column(key="gap", header="gap at the end, points", kind=Kind.DIFFERENCE),
+    )
+
+    def cells(key: str) -> tuple[Cell, ...]:
+        return (
+            _noted(scores, key, _last(scores, key, entropy(scores, key), MILLI)),
+            _last(scores, key, with_p(scores, key)),
+            _last(scores, key, gap(scores, key)),
+        )
+
+    return curve_table(
+        scores,
+        name="figure3",
+        title="Privilege illusion",
+        caption=caption(scores, BEST, READ, view_sentence(scores), PROBED),
+        extra=Extra(columns=columns, cells=cells),
+    )
+
+
+def _last(scores: ArmScores, key: str, path: Curve, scale: float = 100.0) -> Cell:
+    return cell_of(scores, key, path.at(path.steps[-1]), scale)
+
+
+def _noted(scores: ArmScores, key: str, cell: Cell) -> Cell:
+    """An entropy that is not of the deployed student says so."""
+    apart = reads_p(scores.arms[key]) and cell.value is not None
+    return replace(cell, notes=(*cell.notes, READS_P)) if apart else cell
+
+
+Sign = Callable[[ArmScores, str], "Difference | str"]
+"""Of an arm, a difference over seeds in the unit of its values, or why there is none."""
+
+
+def illusion_signs(scores: ArmScores) -> Table:
+    """What an illusion would do, as paired differences; Holm within each column, for each is a claim of its own."""
+    step = step_at(next(iter(scores.arms.values())).spec, EARLY)
+    signs: dict[str, tuple[str, float, Sign]] = {
+        "early": (f"minus baseline at step {step}, points", 100.0, partial(lead, step=step)),
+        "late": ("minus baseline at the end, points", 100.0, partial(lead, step=None)),
+        "entropy": ("entropy minus baseline's at the end, millinats", MILLI, entropy_lead),
+        "entropy_change": ("entropy, end minus first tenth, millinats", MILLI, entropy_change),
+        "gap_change": ("gap, end minus start, points", 100.0, gap_change),
+    }
+    found = [_tested(scores, sign, scale) for _, scale, sign in signs.values()]
+    lines = (
+        Line(
+            block=arm.block,
+            label=arm.label,
+            ranked=False,
+            cells=tuple(cell for column in found for cell in column[key]),
+        )
+        for key, arm in scores.arms.items()
+    )
+    columns = (
+        column
+        for name, (header, _, _) in signs.items()
+        for column in (
+            Column(key=name, header=header, kind=Kind.DIFFERENCE),
+            Column(key=f"p_{name}", header="p (Holm)", kind=Kind.P),
+        )
+    )
+    return Table(
+        name="illusion_signs",
+        title=f"Signs of privilege illusion, profile {scores.profile.name}",
+        caption=caption(scores, signs_sentence(scores), READ, view_sentence(scores), PROBED),
+        block_header="paradigm",
+        label_header="method",
+        columns=tuple(columns),
+        lines=tuple(lines),
+        partial=scores.partial,
+    )
+
+
+def _tested(scores: ArmScores, sign: Sign, scale: float) -> dict[str, tuple[Cell, Cell]]:
+    """One sign of every arm, with its p, by key."""
+    found = {key: sign(scores, key) for key in scores.arms}
+    differences = [None if isinstance(each, str) else each for each in found.values()]
+    reasons = [each if isinstance(each, str) else "" for each in found.values()]
+    return dict(zip(found, tested(differences, reasons, scale), strict=True))
+
+
+def lead(scores: ArmScores, key: str, step: int | None) -> Difference | str:
+    """Score minus the baseline's, at a step or at the end."""
+    return _to_baseline(scores, key, scores.inside, scores.arms[key].spec.steps if step is None else step)
+
+
+def entropy_lead(scores: ArmScores, key: str) -> Difference | str:
+    """Entropy minus the baseline's at the end; only of students without p."""
+    return READS_P if reads_p(scores.arms[key]) else _to_baseline(scores, key, [ENTROPY], scores.arms[key].spec.steps)
+
+
+def entropy_change(scores: ArmScores, key: str) -> Difference | str:
+    """Entropy at the end minus that of the first tenth of the run."""
+    return _change(scores, key, entropy(scores, key))
+
+
+def gap_change(scores: ArmScores, key: str) -> Difference | str:
+    """Gap at the end minus that of the untrained student."""
+    return _change(scores, key, gap(scores, key))
+
+
+def _change(scores: ArmScores, key: str, path: Curve) -> Difference | str:
+    found = statistics.paired_difference(path.at(path.steps[-1]), path.at(path.steps[0]))
+    return cell_of(scores, key, {}).missing if found is None else found
+
+
+def _to_baseline(scores: ArmScores, key: str, measures: list[Measure], step: int) -> Difference | str:
+    base = scores.arms[key].baseline
+    if base == key:
+        return "baseline"
+    found = scores.difference(key, base, measures, step) if base else None
+    if found is not None:
+        return found
+    return cell_of(scores, key, scores.values(key, measures, step)).missing or "no baseline of these seeds"
+
+
+def signs_sentence(scores: ArmScores) -> str:
+    """How the columns are to be read."""
+    return (
+        f"Baseline: {scores.arms[BASELINE].label if BASELINE in scores.arms else 'none'}. Early gain would be a first "
+        "column above 0, late degradation a second below 0 (and a fall in figure3), loss of entropy a third or fourth "
+        "below 0, learning to need p a fifth above 0. Differences are paired by seed; p is of the two-sided paired t "
+        "test, adjusted by Holm within each column."
+    )

@@ -1,0 +1,189 @@
+"""What the four regimes of dual distillation hold, along a run: not in the paper, which shows one trajectory.
+
+The rule reads HS as "the teacher is unreliable" and HT as "a credible capability gap". Here the reference trace says
+who was right, so both readings can be checked; and the comparison with a run that was not trained by the rule shows
+what the rule itself does to the regimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from harness.audits import SOURCE_OF
+from harness.config import ModelSpec, RunSpec
+from harness.curves import LinePanel, Series
+from harness.statistics import Difference
+from harness.suite import Evaluation, Options, Profile
+from harness.tables import Cell, Column, Kind, Line, Table
+from suites.arms import Arm
+from suites.audited import Audited, asked
+from suites.curves import CurveSuite, step_at, step_figure, tested
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from harness.figures import Panel
+
+AUDIT_NAME = "regimes"
+SHARES = (0.0, 0.2, 0.5, 1.0)
+"""Of a run: where it is read."""
+PARTS = {"share": "tokens", "first_error": "first errors", "information": "tokens only p decides"}
+"""Metrics that add up to 100 % over the regimes, with what they are shares of."""
+RIGHTS = {
+    "right": "sampled token",
+    "student_right": "student, x",
+    "plain_teacher_right": "teacher, x",
+    "teacher_right": "teacher, x and p",
+    "self_right": "student, x and p",
+}
+"""Whose token is right, by metric."""
+OTHER = {"teacher": "self", "self": "teacher"}
+READ = "Rollouts at temperature 1 of the student without p, 4 to each of {items} test problems"
+MEANING = (
+    "At a checkpoint they are routed as one batch by DOPD's rule, whatever the run was trained by. First errors: the "
+    "first token of a rollout that the grader refuses. Right: over tokens that the grader looks at and whose prefix "
+    "holds no error; for policies, whether their most probable token is the reference's. Source: the policy that "
+    "supervises the regime (teacher for LH and HT, student for LL and HS, both with p); source minus other is paired "
+    "by seed, p is of the two-sided paired t test, adjusted by Holm over this table."
+)
+
+
+class RegimeAudit(CurveSuite):
+    """DOPD and vanilla OPD × seeds on all domains together, read at four checkpoints."""
+
+    name = "regime_audit"
+    title = "what the four regimes hold and which source was right (not in the paper)"
+    methods = ("dopd", "vanilla_opd")
+
+    def models(self, profile: Profile) -> dict[str, ModelSpec]:
+        """None: step 0 of a run is the untrained student."""
+        return {}
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """The audit along the run."""
+        return tuple(asked(AUDIT_NAME, step) for step in steps(spec))
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """``regime_audit``: a block per method and step, a line per regime."""
+        return [table(Audited(scores=self.scores(rows, costs, options), audit=AUDIT_NAME))]
+
+    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+        """``regime_audit``: shares along the run; ``regime_sources``: whose token is right."""
+        from harness.figures import lying_bars
+
+        scores = self.scores(rows, costs, options)
+        audited = Audited(scores=scores, audit=AUDIT_NAME)
+        words = audited.caption(READ, MEANING)
+        panels = [share_panel(audited, metric) for metric in PARTS]
+        shares = step_figure(scores, panels, title="What the regimes hold", caption=words)
+        marked = f" (partial: {scores.partial})" if scores.partial else ""
+        first = next(iter(scores.arms.values()))
+        sources = lying_bars(
+            [source_panel(audited, first, step) for step in (0, first.spec.steps)],
+            title=f"Whose token is right, run of {first.label}{marked}",
+            axis="right, %",
+            caption=f"{words} Dots are seeds.",
+        )
+        return {"regime_audit": shares, "regime_sources": sources}
+
+
+def steps(spec: RunSpec) -> tuple[int, ...]:
+    """The checkpoints nearest to ``SHARES`` of a run."""
+    return tuple(dict.fromkeys(step_at(spec, share) for share in SHARES))
+
+
+def places(audited: Audited) -> list[tuple[str, str, int]]:
+    """Block, arm and step of the table; before training all arms are the same student, shown once."""
+    arms = audited.scores.arms
+    untrained = [("before training", next(iter(arms)), 0)]
+    return untrained + [
+        (f"{arm.label}, step {step}", key, step) for key, arm in arms.items() for step in steps(arm.spec) if step
+    ]
+
+
+def table(audited: Audited) -> Table:
+    """Shares, rights, and the source against the other policy that sees p."""
+    lines = [(block, key, step, regime) for block, key, step in places(audited) for regime in SOURCE_OF]
+    differences = [lead(audited, key, regime, step) for _, key, step, regime in lines]
+    missing = [audited.missing(key, step) for _, key, step, _ in lines]
+    columns = (
+        *(Column(key=metric, header=f"of {words}, %") for metric, words in PARTS.items()),
+        *(Column(key=metric, header=f"{words}: right, %") for metric, words in RIGHTS.items()),
+        Column(key="lead", header="source minus other, points", kind=Kind.DIFFERENCE),
+        Column(key="p_holm", header="p (Holm)", kind=Kind.P),
+    )
+    return Table(
+        name="regime_audit",
+        title=f"What the regimes hold, profile {audited.scores.profile.name}",
+        caption=audited.caption(READ, MEANING),
+        block_header="run",
+        label_header="regime",
+        columns=columns,
+        lines=tuple(
+            Line(block=block, label=regime, cells=(*_cells(audited, key, regime, step), *compared), ranked=False)
+            for (block, key, step, regime), compared in zip(lines, tested(differences, missing), strict=True)
+        ),
+        partial=audited.scores.partial,
+    )
+
+
+def _cells(audited: Audited, key: str, regime: str, step: int) -> tuple[Cell, ...]:
+    return tuple(audited.cell(key, f"{regime}/{metric}", step) for metric in (*PARTS, *RIGHTS))
+
+
+def lead(audited: Audited, key: str, regime: str, step: int) -> Difference | None:
+    """How much more often the source of a regime is right than the other policy that sees p; None without tokens."""
+    own = SOURCE_OF[regime]
+    return audited.difference(key, f"{regime}/{own}_right", f"{regime}/{OTHER[own]}_right", step)
+
+
+def share_panel(audited: Audited, metric: str) -> LinePanel:
+    """One kind of share along the run: a line per regime, solid for the first arm."""
+    arms = audited.scores.arms
+    series = [
+        _series(audited, key, regime, metric, dashed=i > 0, named=len(arms) > 1)
+        for i, key in enumerate(arms)
+        for regime in SOURCE_OF
+    ]
+    return LinePanel(title=f"share of {PARTS[metric]}", y_axis="share, %", series=tuple(series))
+
+
+def _series(audited: Audited, key: str, regime: str, metric: str, *, dashed: bool, named: bool) -> Series:
+    arm = audited.scores.arms[key]
+    cells = {step: audited.cell(key, f"{regime}/{metric}", step) for step in steps(arm.spec)}
+    known = {step: cell for step, cell in cells.items() if cell.value is not None}
+    last = list(cells.values())[-1]
+    halves = [cell.half for cell in known.values()]
+    single = ("single run",) if last.n == 1 else ()
+    return Series(
+        label=f"{regime}, {arm.label}" if named else regime,
+        kin=regime,
+        line="dashed" if dashed else "solid",
+        x=tuple(map(float, known)),
+        y=tuple(cell.value for cell in known.values() if cell.value is not None),
+        half=tuple(half for half in halves if half is not None) if None not in halves else (),
+        note=last.missing or ", ".join((*single, *last.notes)),
+    )
+
+
+def source_panel(audited: Audited, arm: Arm, step: int) -> Panel:
+    """Whose token is right at one step, a group per regime."""
+    from harness.figures import Bar, Group, Panel
+
+    def bar(regime: str, metric: str) -> Bar:
+        cell = audited.cell(arm.key, f"{regime}/{metric}", step)
+        values = audited.values(arm.key, f"{regime}/{metric}", step)
+        single = ("single run",) if cell.n == 1 else ()
+        is_source = metric == f"{SOURCE_OF[regime]}_right"
+        return Bar(
+            label=f"{RIGHTS[metric]}{' (source)' if is_source else ''}",
+            mean=cell.value,
+            half=cell.half,
+            points=tuple(100 * values[seed] for seed in sorted(values)),
+            note=cell.missing or ", ".join((*single, *cell.notes)),
+        )
+
+    groups = tuple(Group(title=regime, bars=tuple(bar(regime, metric) for metric in RIGHTS)) for regime in SOURCE_OF)
+    return Panel(title="before training" if step == 0 else f"step {step}", groups=groups)

@@ -1,0 +1,259 @@
+"""Table 3, Figures 6a and 6b: five pairs of models; and what the paper names as a limit and never measures.
+
+The paper's pairs are sizes of Qwen3, here they are rungs of the profile's ladder. Its limitation is the privileged
+input's quality: ``suites.corruption`` makes p wrong in part of the training examples, and one more pair has a teacher
+that is worse than its student as long as it does not see p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from harness import registry
+from harness.config import ModelSpec
+from harness.suite import Options, Profile, training_run
+from harness.tables import Cell, Column, Kind, Line, Table
+from suites.arms import Arm, ArmScores, ArmSuite, caption, comparison_table
+from suites.cells import gain_cell, joint_domains, recovery_cell, selected_methods
+from suites.corruption import corruption_arms, corruption_figure, corruption_table
+from suites.lines import cell_series
+from suites.papers import PaperNumbers
+from suites.profiles import BILLIONS, ERRING_PAIR, PAIRS, RATIOS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from harness.curves import Series
+
+METHODS = ("vanilla_opd", "dopd")
+"""Of the pairs, Table 3's."""
+ERRING_METHODS = ("vanilla_opd", "privileged_teacher", "dopd")
+BASELINE = "vanilla_opd"
+ERRING_BLOCK = "a teacher that errs"
+STYLES: tuple[Literal["solid", "dashed"], ...] = ("solid", "dashed")
+"""Of the lines of the first and the second student, as in the paper."""
+WEIGHTS = "Every model of the ladder is fixed weights."
+Pair = tuple[str, str]
+"""Teacher and student, names of the profile's ladder."""
+
+
+class Robustness(PaperNumbers, ArmSuite):
+    """Pairs × methods, corruptions × methods, an erring teacher × methods; × seeds."""
+
+    name = "robustness"
+    title = "five pairs of models (Table 3, Figure 6); wrong privileged input, a teacher that errs"
+    paper = ("table3", "figure6")
+
+    def models(self, profile: Profile) -> dict[str, ModelSpec]:
+        """The whole ladder, strongest first."""
+        return dict(reversed(list(profile.ladder.items())))
+
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        """``<teacher>-<student>/<method>``, then ``<corruption>-<percent>/<method>``, then the erring teacher's."""
+        seeds = self.chosen_seeds(options)
+        erring = pair_arms(
+            profile, options, seeds, ERRING_PAIR[profile.name], selected_methods(options, ERRING_METHODS), ERRING_BLOCK
+        )
+        pairs = [
+            arm
+            for pair in PAIRS[profile.name]
+            for arm in pair_arms(
+                profile, options, seeds, pair, selected_methods(options, METHODS), f"{pair[0]} → {pair[1]}"
+            )
+        ]
+        return [*pairs, *corruption_arms(profile, options, seeds), *erring]
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """``table3``, ``figure6`` (its points), ``corruption`` if a method sees p, ``erring_teacher``."""
+        if options.source == "paper":
+            return self.paper_tables(options)
+        scores = self.scores(rows, costs, options)
+        corrupted = corrupted_keys(scores)
+        return [
+            table3(scores),
+            figure6_table(scores),
+            *([corruption_table(scores, corrupted)] if corrupted else []),
+            erring_table(scores),
+        ]
+
+    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+        """``figure6a``: gain, ``figure6b``: gap closed, against the pair's ratio; ``corruption``."""
+        if options.source == "paper":
+            return self.paper_figures(options)
+        scores = self.scores(rows, costs, options)
+        drawn = {
+            "figure6a": figure6(scores, gain_of, "Gain", "gain over the student, points"),
+            "figure6b": figure6(scores, recovery_of, "Gap closed", "share of the gap to the teacher closed, %"),
+        }
+        if corrupted := corrupted_keys(scores):
+            drawn["corruption"] = corruption_figure(scores, corrupted)
+        return drawn
+
+
+def pair_arms(
+    profile: Profile, options: Options, seeds: Sequence[int], pair: Pair, names: Sequence[str], block: str
+) -> list[Arm]:
+    """One per method, on all domains together."""
+    known, domains = registry.methods(), joint_domains(profile, options)
+    teacher, student = (profile.ladder[name] for name in pair)
+    return [
+        Arm(
+            key=pair_key(pair, name),
+            label=known[name].label,
+            block=block,
+            baseline=pair_key(pair, BASELINE) if BASELINE in names else "",
+            ranked=known[name].ranked,
+            specs={
+                seed: training_run(
+                    profile, options, method=name, domains=domains, seed=seed, teacher=teacher, student=student
+                )
+                for seed in seeds
+            },
+        )
+        for name in names
+    ]
+
+
+def pair_key(pair: Pair, method: str) -> str:
+    """``strong-small/dopd``."""
+    return f"{'-'.join(pair)}/{method}"
+
+
+def pair_keys(scores: ArmScores, pair: Pair) -> list[str]:
+    """Arms of one pair, with the right p."""
+    return [key for key in scores.arms if key.startswith(pair_key(pair, ""))]
+
+
+def corrupted_keys(scores: ArmScores) -> list[str]:
+    """Arms of ``suites.corruption``: all that are of no pair."""
+    name = scores.profile.name
+    paired = {key for pair in (*PAIRS[name], ERRING_PAIR[name]) for key in pair_keys(scores, pair)}
+    return [key for key in scores.arms if key not in paired]
+
+
+def table3(scores: ArmScores) -> Table:
+    """Every model of the ladder, then the pairs, each ranked by itself."""
+    return comparison_table(
+        scores,
+        name="table3",
+        title="Pairs of teacher and student",
+        caption=caption(scores, WEIGHTS, "Gain and gap are of the pair's own student and teacher, both without p."),
+        block_header="teacher → student",
+        arms=[key for pair in PAIRS[scores.profile.name] for key in pair_keys(scores, pair)],
+    )
+
+
+def erring_table(scores: ArmScores) -> Table:
+    """A teacher below its student: nothing to recover, so the gain says whether it does harm."""
+    teacher, student = pair = ERRING_PAIR[scores.profile.name]
+    return comparison_table(
+        scores,
+        name="erring_teacher",
+        title="A teacher that errs",
+        caption=caption(
+            scores,
+            WEIGHTS,
+            f"Without p, {teacher} is worse than its student {student}; with p it may be right all the same.",
+        ),
+        block_header="pair",
+        arms=pair_keys(scores, pair),
+        references={
+            f"{name} ({role})": scores.profile.ladder[name]
+            for name, role in ((teacher, "teacher"), (student, "student"))
+        },
+    )
+
+
+def ratio(scores: ArmScores, pair: Pair) -> float | None:
+    """Of the profile's parameters, or of accuracies without p where those say nothing; None without reference rows."""
+    if sizes := BILLIONS[scores.profile.name]:
+        return sizes[pair[0]] / sizes[pair[1]]
+    teacher, student = (scores.reference(scores.profile.ladder[name], scores.inside) for name in pair)
+    return teacher / student if teacher is not None and student else None
+
+
+def ratio_cell(scores: ArmScores, pair: Pair) -> Cell:
+    """To two decimals."""
+    found = ratio(scores, pair)
+    return Cell(missing="no reference row") if found is None else Cell(value=round(found, 2))
+
+
+def gain_of(scores: ArmScores, key: str) -> Cell:
+    """Points over the arm's own student."""
+    return gain_cell(scores.cell(key, scores.inside), scores.ends(key, scores.inside)[0])
+
+
+def recovery_of(scores: ArmScores, key: str) -> Cell:
+    """Percent of the way to the arm's own teacher."""
+    return recovery_cell(scores.cell(key, scores.inside), *scores.ends(key, scores.inside))
+
+
+def figure6_table(scores: ArmScores) -> Table:
+    """The points of Figure 6."""
+    return Table(
+        name="figure6",
+        title=f"Gain and gap closed against the ratio of teacher and student, profile {scores.profile.name}",
+        caption=caption(scores, RATIOS[scores.profile.name], WEIGHTS),
+        block_header="teacher → student",
+        label_header="method",
+        columns=(
+            Column(key="ratio", header="ratio", kind=Kind.RATE),
+            Column(key="gain", header="gain, points", kind=Kind.DIFFERENCE),
+            Column(key="recovery", header="gap closed, %"),
+        ),
+        lines=tuple(
+            Line(
+                block=scores.arms[key].block,
+                label=scores.arms[key].label,
+                cells=(ratio_cell(scores, pair), gain_of(scores, key), recovery_of(scores, key)),
+                ranked=False,
+            )
+            for pair in PAIRS[scores.profile.name]
+            for key in pair_keys(scores, pair)
+        ),
+        partial=scores.partial,
+    )
+
+
+def figure6(scores: ArmScores, of: Callable[[ArmScores, str], Cell], title: str, axis: str) -> Figure:
+    """A line per method and student; the first student solid, the second dashed."""
+    from harness.curves import LinePanel, curves
+
+    students = list(dict.fromkeys(student for _, student in PAIRS[scores.profile.name]))
+    methods = dict.fromkeys(
+        scores.arms[key].method for pair in PAIRS[scores.profile.name] for key in pair_keys(scores, pair)
+    )
+    series = [
+        ratio_line(scores, method, student, style, of)
+        for method in methods
+        for student, style in zip(students, STYLES, strict=True)
+    ]
+    marked = f" (partial: {scores.partial})" if scores.partial else ""
+    solid, dashed = students
+    what = "parameters" if BILLIONS[scores.profile.name] else "accuracy without p"
+    return curves(
+        [LinePanel(title="", y_axis=axis, series=tuple(series))],
+        title=f"{title} against the ratio of teacher and student{marked}",
+        x_axis=f"{what}: teacher ÷ student",
+        caption=(
+            f"Solid: student {solid}; dashed: student {dashed}. "
+            f"{caption(scores, RATIOS[scores.profile.name], WEIGHTS)} Bands are the intervals."
+        ),
+    )
+
+
+def ratio_line(
+    scores: ArmScores,
+    method: str,
+    student: str,
+    style: Literal["solid", "dashed"],
+    of: Callable[[ArmScores, str], Cell],
+) -> Series:
+    """One method on one student, by rising ratio; a pair without a ratio has no place on the axis."""
+    pairs = [pair for pair in PAIRS[scores.profile.name] if pair[1] == student]
+    placed = {x: of(scores, pair_key(pair, method)) for pair in pairs if (x := ratio(scores, pair)) is not None}
+    label = registry.methods()[method].label
+    at = sorted(placed.items()) or [(0.0, Cell(missing="no reference rows"))]
+    return cell_series(f"{label}, {student}", at, line=style, kin=label)

@@ -1,0 +1,220 @@
+"""Figure 4 and Table 6: which tokens matter.
+
+Figure 4 drops a fifth of the tokens from vanilla OPD, at random, where A is lowest, where A is highest, and asks what
+is left of its gain. Table 6 trains the tokens of some regimes only, under one loss for all of them or adaptively. In
+the paper, high-gap tokens carry about half of the gain, HT alone beats all tokens under one loss, and routing beats
+both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from harness import statistics
+from harness.config import RunSpec
+from harness.curves import LinePanel
+from harness.suite import Evaluation
+from harness.tables import Cell, Column, Line, Table
+from harness.types import PLAIN
+from suites.analyses import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, settings_table
+from suites.arms import ArmScores, caption
+from suites.curves import ACCURACY, BAND, Extra, cell_of, curve, ends, score_cell, series, step_at, step_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+REGIMES = ("LH", "LL", "HT", "HS")
+"""In the order of the method's own field: another order would be another run."""
+SHOWN = ("HT", "LH", "LL", "HS")
+"""In the paper's order."""
+BASELINE, UNIFORM, DOPD = "vanilla_opd", "uniform/all", "dopd"
+KEPT_AT = (0.5, 1.0)
+"""Shares of a run: the paper states what is left at step 100 of 200."""
+DROPPED = {"random": "20 % dropped at random", "low": "20 % dropped, lowest A", "high": "20 % dropped, highest A"}
+GAP = (
+    "A = |log q_T − log q_S| of the sampled token, teacher and student both with p, scored on the rollouts and never "
+    "trained on; the fifth is of the whole rollout batch, and dropped tokens stay in |y|."
+)
+KEPT = (
+    "Gain kept: gain over the untrained student as a share of vanilla OPD's, ratio of means over the seeds both have; "
+    "its ± comes from the seeds' residuals (arm minus ratio times vanilla OPD). No number where vanilla OPD's own gain "
+    "is not above 0 at 95 %."
+)
+READINGS = (
+    "Uniform: every token that is on learns by JS on top-k at weight 1 from the teacher with p; adaptive: as DOPD "
+    "does. Tokens of a regime that is off have loss 0 and stay in |y|."
+)
+
+
+def _regimes(on: str, *, adaptive: bool) -> Variant:
+    """Two regimes, or HT alone."""
+    names = on.split("+")
+    return Variant(
+        key=f"{'adaptive' if adaptive else 'uniform'}/{on}",
+        label=" + ".join(names),
+        method="dopd_ablation",
+        settings={"regimes": [r for r in REGIMES if r in names]} | ({} if adaptive else {"adaptive": False}),
+        block="adaptive routing" if adaptive else "uniform loss",
+        baseline=UNIFORM,
+    )
+
+
+FIGURE4 = (
+    Variant(
+        key=BASELINE,
+        label="Vanilla OPD",
+        method="vanilla_opd",
+        block="vanilla OPD",
+        baseline=BASELINE,
+    ),
+    *(
+        Variant(
+            key=f"drop_{drop}",
+            label=label,
+            method="opd_dropped",
+            settings={"drop": drop},
+            block="vanilla OPD",
+            baseline=BASELINE,
+        )
+        for drop, label in DROPPED.items()
+    ),
+)
+ALL = " + ".join(SHOWN)
+TABLE6 = (
+    *(_regimes(on, adaptive=False) for on in ("HT", "HT+LH", "HT+LL", "HT+HS")),
+    Variant(
+        key=UNIFORM,
+        label=ALL,
+        method="dopd_ablation",
+        settings={"adaptive": False},
+        block="uniform loss",
+        baseline=UNIFORM,
+    ),
+    *(_regimes(on, adaptive=True) for on in ("HT+LH", "HT+LL", "HT+HS")),
+    Variant(key=DOPD, label=f"{ALL} (DOPD)", method="dopd", block="adaptive routing", baseline=UNIFORM),
+    Variant(
+        key="uniform_plain/all",
+        label=ALL,
+        method="dopd_ablation",
+        settings={"adaptive": False, "uniform_context": PLAIN},
+        block="uniform loss, teacher without p",
+        baseline=UNIFORM,
+    ),
+)
+FIGURE4_KEYS, TABLE6_KEYS = ([variant.key for variant in part] for part in (FIGURE4, TABLE6))
+CURVED = {variant.method for variant in FIGURE4}
+"""Methods that are asked at every checkpoint."""
+
+
+class TokenAblation(AnalysisSuite):
+    """Tokens dropped from vanilla OPD, and regimes of DOPD on and off."""
+
+    name = "token_ablation"
+    title = "which tokens matter: a fifth dropped by A (Figure 4), regimes alone and combined (Table 6)"
+    paper = ("figure4", "table6")
+    variants = (*FIGURE4, *TABLE6)
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """The arms of Figure 4 at every checkpoint, those of Table 6 at the shares it shows."""
+        if spec.method is None or spec.method.name not in CURVED:
+            return along_the_run(spec)
+        return along_the_run(spec, [step / spec.steps for step in spec.checkpoint_steps()])
+
+    def tables_of(self, scores: ArmScores) -> list[Table]:
+        """``figure4`` and ``figure4_kept``: what is left of vanilla OPD's gain; ``table6``: sets of regimes."""
+        return [figure4_table(scores), kept_table(scores), table6(scores)]
+
+    def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
+        """``figure4``: accuracy against the step."""
+        panel = LinePanel(
+            title="mean of domains",
+            y_axis=ACCURACY,
+            series=tuple(series(scores, key, curve(scores, key, scores.inside)) for key in FIGURE4_KEYS),
+            references=ends(scores),
+        )
+        words = caption(scores, GAP, BAND)
+        return {"figure4": step_figure(scores, [panel], title="Vanilla OPD with tokens dropped", caption=words)}
+
+
+def figure4_table(scores: ArmScores) -> Table:
+    """Score at the end, difference to vanilla OPD, and the share of its gain that is kept half-way and at the end."""
+    spec = scores.arms[BASELINE].spec
+    shares = {share: step_at(spec, share) for share in KEPT_AT}
+    columns = tuple(
+        Column(key=f"kept_{100 * share:g}", header=f"gain kept at {100 * share:g} % of the run, %") for share in shares
+    )
+    return settings_table(
+        scores,
+        name="figure4",
+        title="Vanilla OPD with tokens dropped",
+        caption=caption(scores, GAP, KEPT),
+        keys=FIGURE4_KEYS,
+        headers=("method", "tokens"),
+        shares=(1.0,),
+        extra=Extra(columns=columns, cells=lambda key: tuple(kept_cell(scores, key, step) for step in shares.values())),
+    )
+
+
+def kept_table(scores: ArmScores) -> Table:
+    """Share of vanilla OPD's gain that is kept at each checkpoint."""
+    steps = [step for step in scores.arms[BASELINE].spec.checkpoint_steps() if step > 0]
+    return Table(
+        name="figure4_kept",
+        title=f"Share of vanilla OPD's gain that is kept, %, profile {scores.profile.name}",
+        caption=caption(scores, GAP, KEPT),
+        block_header="method",
+        label_header="tokens",
+        columns=tuple(Column(key=f"step_{step}", header=f"step {step}") for step in steps),
+        lines=tuple(
+            Line(
+                block=scores.arms[key].block,
+                label=scores.arms[key].label,
+                cells=tuple(kept_cell(scores, key, step) for step in steps),
+                ranked=False,
+            )
+            for key in FIGURE4_KEYS
+            if key != BASELINE
+        ),
+        partial=scores.partial,
+    )
+
+
+def kept_cell(scores: ArmScores, key: str, step: int) -> Cell:
+    """Share of vanilla OPD's gain that an arm has at a step, percent."""
+    if key == BASELINE:
+        return Cell(missing="baseline")
+    student, _ = scores.ends(key, scores.inside)
+    arm, vanilla = (scores.values(each, scores.inside, step) for each in (key, BASELINE))
+    if missing := score_cell(scores, key, step).missing:
+        return Cell(missing=missing)
+    if student is None or not arm.keys() & vanilla.keys():
+        return Cell(missing="no reference row" if student is None else "no baseline of these seeds")
+    kept = gain_kept(*({seed: v - student / 100 for seed, v in values.items()} for values in (arm, vanilla)))
+    return cell_of(scores, key, kept, step=step) if kept else Cell(missing="no gain to keep")
+
+
+def gain_kept(arm: Mapping[int, float], full: Mapping[int, float]) -> dict[int, float]:
+    """By seed, values whose mean is the ratio of mean gains and whose spread is that of its residuals.
+
+    The usual linearisation of a ratio of paired means: r + (a - r b) / mean(b). Empty where the full gain, over the
+    seeds both have, is not above 0 by its t interval.
+    """
+    seeds = sorted(arm.keys() & full.keys())
+    whole = statistics.estimate([full[seed] for seed in seeds])
+    if whole.mean - (whole.half or 0.0) <= 0:
+        return {}
+    ratio = statistics.estimate([arm[seed] for seed in seeds]).mean / whole.mean
+    return {seed: ratio + (arm[seed] - ratio * full[seed]) / whole.mean for seed in seeds}
+
+
+def table6(scores: ArmScores) -> Table:
+    """Sets of regimes under one loss and under routing, along the run."""
+    return settings_table(
+        scores,
+        name="table6",
+        title="Tokens of which regimes are trained",
+        caption=caption(scores, READINGS, SHARES_SENTENCE),
+        keys=TABLE6_KEYS,
+        headers=("loss", "regimes"),
+    )

@@ -1,0 +1,144 @@
+"""Figure 9: real rollouts of a DOPD run, each token in the colour of its regime, with A, q_T and q_S."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness import results
+from harness.audits import SOURCE_OF
+from harness.config import ModelSpec, RunSpec
+from harness.strips import Strip, Token, strips
+from harness.suite import Evaluation, Options, Profile
+from harness.tables import Column, Line, Table
+from harness.types import HarnessError
+from suites.arms import Arm
+from suites.audited import Audited, asked
+from suites.curves import CurveSuite, step_at
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+NAME = "trajectory"
+SHARES = (0.0, 0.5, 1.0)
+"""Of a run: where rollouts are shown."""
+COLOURS = {"LH": "#F0E442", "LL": "#BBBBBB", "HT": "#4DBB94", "HS": "#56B4E9"}
+"""The paper's yellow, grey, green and blue, in Okabe and Ito's tones, light enough for words on them."""
+READ = "{items} rollouts at temperature 1 of the student without p, one to each test problem"
+MEANING = (
+    "They are routed by DOPD's rule among as many as a training step has; A, q_T and q_S are of the sampled token, "
+    "both policies with p. Rollouts are the first of each problem, chosen by nothing else."
+)
+LEGEND = (
+    "Yellow LH: small gap, both confident; grey LL: small gap, both unsure; green HT: large gap, the teacher more "
+    "confident; blue HS: large gap, the student more confident. A: bars, nats, cut at 5, the dashed line is the "
+    "batch's threshold; q: triangle the teacher, circle the student, from 0 to 1. Thick frame and cross: the first "
+    "error; what follows is not judged. _: unknown, k0 to k7: codes that only p holds. Problems are the first of each "
+    "domain."
+)
+
+
+class Trajectory(CurveSuite):
+    """The first seed of DOPD, read at three checkpoints."""
+
+    name = NAME
+    title = "real rollouts, each token coloured by its regime (Figure 9)"
+    methods = ("dopd",)
+    seeds = (0,)
+    published_samples = (NAME,)
+
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        """DOPD alone.
+
+        Raises:
+            HarnessError: ``--methods``.
+        """
+        if options.methods is not None:
+            raise HarnessError(f"suite {self.name} shows DOPD's own rollouts: leave out --methods")
+        return super().arms(profile, options)[: len(self.methods)]
+
+    def models(self, profile: Profile) -> dict[str, ModelSpec]:
+        """None: step 0 of a run is the untrained student."""
+        return {}
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """The audit at three checkpoints."""
+        return tuple(asked(NAME, step) for step in steps(spec))
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """``trajectory``: share of the shown tokens by regime, at each step."""
+        return [table(Audited(scores=self.scores(rows, costs, options), audit=NAME))]
+
+    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+        """``figure9``: a problem of each domain at each step."""
+        audited = Audited(scores=self.scores(rows, costs, options), audit=NAME)
+        shown = list(panels(audited, results.samples(NAME, self, audited.scores.profile, options)))
+        words = f"{LEGEND} {audited.caption(READ, MEANING)}"
+        return {"figure9": strips(shown, colours=COLOURS, title="Rollouts by regime", caption=words)}
+
+
+def steps(spec: RunSpec) -> tuple[int, ...]:
+    """The checkpoints nearest to ``SHARES`` of a run."""
+    return tuple(dict.fromkeys(step_at(spec, share) for share in SHARES))
+
+
+def table(audited: Audited) -> Table:
+    """A line per step."""
+    scores = audited.scores
+    arm = next(iter(scores.arms.values()))
+    headers = {"right": "answer right, %", **{regime: f"{regime}, % of tokens" for regime in SOURCE_OF}}
+    return Table(
+        name=NAME,
+        title=f"Rollouts by regime, profile {scores.profile.name}",
+        caption=audited.caption(READ, MEANING),
+        block_header="run",
+        label_header="step",
+        columns=tuple(Column(key=metric, header=header) for metric, header in headers.items()),
+        lines=tuple(
+            Line(
+                block=arm.label,
+                label=str(step),
+                cells=tuple(audited.cell(arm.key, metric, step) for metric in headers),
+                ranked=False,
+            )
+            for step in steps(arm.spec)
+        ),
+        partial=scores.partial,
+    )
+
+
+def panels(audited: Audited, records: Sequence[Mapping[str, Any]]) -> Iterator[Strip]:
+    """The first problem of each domain at each step, of the first seed; a step without records says why."""
+    arm = next(iter(audited.scores.arms.values()))
+    assert arm.spec.data is not None
+    run = next(iter(audited.scores.run_of(arm.key).values()))["run"]
+    mine = [record for record in records if record["run"] == run]
+    for domain in arm.spec.data.domains:
+        for step in steps(arm.spec):
+            found = [r for r in mine if r["step"] == step and r["id"].startswith(f"{domain}/")]
+            where = f"{domain}, {'before training' if step == 0 else f'step {step}'}"
+            if found:
+                yield strip(where, found[0])
+            else:
+                yield Strip(title=f"{where}: {audited.missing(arm.key, step)}", tokens=())
+
+
+def strip(where: str, record: Mapping[str, Any]) -> Strip:
+    """One record, ready to be drawn."""
+    verdict = "right" if record["right"] else "wrong"
+    return Strip(
+        title=f"{where}: {record['id']}, answer {verdict}",
+        threshold=record["thresholds"]["gap"],
+        tokens=tuple(
+            Token(
+                text="end" if token["text"].startswith("<|") else token["text"],
+                label=token["regime"],
+                gap=token["gap"],
+                q_teacher=token["q_teacher"],
+                q_student=token["q_student"],
+                right=token["right"],
+            )
+            for token in record["tokens"]
+        ),
+    )

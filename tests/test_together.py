@@ -1,0 +1,77 @@
+"""``--suite all``: one plan, each run once, evaluated for every suite that asks; tables suite by suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from synthetic import PROFILE, make_done
+
+from harness import cli, registry
+from harness.runs import RunFolder, RunState
+from harness.suite import Options, Suite, Together
+
+
+def chosen(suite: str, root: Path) -> Options:
+    return Options(suite=suite, results=root, published=root / "published")
+
+
+def test_all_is_every_suite_of_the_paper() -> None:
+    suite = registry.suite("all")
+    assert isinstance(suite, Together)
+    names = [each.name for each in suite.suites]
+    assert set(registry.suites()) - set(names) == {"tuning", "methods"}
+
+
+def test_a_shared_run_stands_once_and_is_asked_for_all(tmp_path: Path) -> None:
+    members = [registry.suite(name) for name in ("in_distribution", "ablation", "stability")]
+    together = Together(members)
+    plans = {each.name: each.runs(PROFILE, chosen(each.name, tmp_path)) for each in members}
+    planned = together.runs(PROFILE, chosen("all", tmp_path))
+    ids = [spec.id for spec in planned]
+    assert len(set(ids)) == len(ids) < sum(map(len, plans.values()))
+    assert set(ids) == {spec.id for specs in plans.values() for spec in specs}
+    shared = set.intersection(*({s.id for s in specs if s.method} for specs in plans.values()))
+    spec = next(spec for spec in planned if spec.id in shared)
+    asked = together.evaluations(spec)
+
+    def keys(suite: Suite) -> set[tuple[int, str, str]]:
+        return {(e.at(spec), e.benchmark, e.decoding) for e in suite.evaluations(spec)}
+
+    assert {(e.at(spec), e.benchmark, e.decoding) for e in asked} == set.union(*map(keys, members))
+    assert len(asked) == len({(e.at(spec), e.benchmark, e.decoding, e.version) for e in asked})
+
+
+def test_a_run_only_one_suite_plans_is_asked_for_that_one(tmp_path: Path) -> None:
+    members = [registry.suite(name) for name in ("in_distribution", "stability")]
+    together = Together(members)
+    together.runs(PROFILE, chosen("all", tmp_path))
+    alone = next(s for s in members[0].runs(PROFILE, chosen("in_distribution", tmp_path)) if s.id.startswith("tip"))
+    assert together.evaluations(alone) == members[0].evaluations(alone)
+
+
+def test_done_for_one_suite_is_not_done_for_all(tmp_path: Path) -> None:
+    members = [registry.suite(name) for name in ("in_distribution", "stability")]
+    together = Together(members)
+    planned = together.runs(PROFILE, chosen("all", tmp_path))
+    spec = next(s for s in planned if s.id.startswith("dopd-mid"))
+    make_done(tmp_path, spec, lambda spec, evaluation, metric: 0.5, members[0])
+    folder = RunFolder(tmp_path, spec)
+    assert folder.state(members[0].evaluations(spec)) is RunState.DONE
+    assert folder.state(together.evaluations(spec)) is RunState.UNEVALUATED
+
+
+def test_suites_without_rows_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["table", "--suite", "all", "--results", str(tmp_path)]) == 0
+    assert cli.main(["run", "--suite", "all", "--minutes", "0", "--results", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "continual: no run is done, there is nothing to show yet" in shown
+    assert (tmp_path / "reports" / "embedded" / "claims" / "claims.csv").is_file()
+
+
+def test_the_papers_numbers_decide_no_claim(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--suite", "all", "--from", "paper", "--results", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "transfer_audit: suite transfer_audit: the paper states no numbers for it" in shown
+    assert (tmp_path / "reports" / "embedded" / "in_distribution-paper" / "table1_paper.csv").is_file()
+    assert not list((tmp_path / "reports" / "embedded").glob("claims*"))

@@ -1,0 +1,151 @@
+"""Figure 9: rollouts from runs and as published, drawn token by token."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import PROFILE, frames, make_done
+
+from harness import publish, registry, results, storage
+from harness.audits import AUDIT, AUDITS
+from harness.config import RunSpec
+from harness.suite import Evaluation, Options, Suite
+from harness.types import HarnessError
+from harness.webreport import trajectory as viewer
+from suites.trajectory import COLOURS
+
+SUITE: Suite = registry.suite("trajectory")
+VALUES = {"right": 0.5, "LH": 0.7, "LL": 0.05, "HT": 0.1, "HS": 0.15}
+
+
+def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
+    return VALUES[metric]
+
+
+def options(root: Path, **changes: Any) -> Options:
+    return Options(suite=SUITE.name, **{"results": root, "published": root / "published", **changes})
+
+
+def records(spec: RunSpec, step: int) -> list[dict[str, Any]]:
+    """One of each domain; the coding one of step 50 is wrong from its second token."""
+    made = []
+    for domain in PROFILE.data.domains:
+        wrong = domain == "coding" and step == 50
+        tokens = [
+            {"text": "A", "regime": "LH", "gap": 0.0, "q_teacher": 0.9, "q_student": 0.9, "right": True},
+            {"text": "+3", "regime": "HT", "gap": 9.0, "q_teacher": 0.8, "q_student": 0.0, "right": not wrong},
+            {"text": "<|im_end|>", "regime": "HS", "gap": 0.5, "q_teacher": 0.1, "q_student": 0.2, "right": None},
+        ]
+        made.append(
+            {
+                "run": spec.id,
+                "step": step,
+                "id": f"{domain}/test/0",
+                "prompt": f"{domain} 3",
+                "privileged": "hints A",
+                "right": not wrong,
+                "tokens": tokens,
+                "thresholds": {"gap": 0.2, "q_teacher": 0.5, "q_student": 0.5},
+            }
+        )
+    return made
+
+
+def done(chosen: Options) -> RunSpec:
+    (spec,) = SUITE.runs(PROFILE, chosen)
+    folder = make_done(chosen.results, spec, score, SUITE)
+    for evaluation in SUITE.evaluations(spec):
+        folder.write_samples(evaluation, records(spec, evaluation.at(spec)))
+    return spec
+
+
+def test_it_reads_the_first_seed_of_table_1s_dopd(tmp_path: Path) -> None:
+    for profile in ("embedded", "paper"):
+        chosen = options(tmp_path, profile=profile)
+        (spec,) = SUITE.runs(registry.profile(profile), chosen)
+        theirs = registry.suite("in_distribution").runs(registry.profile(profile), chosen)
+        assert spec.id in {s.id for s in theirs} and spec.seed == 0 and spec.method and spec.method.name == "dopd"
+        steps, version = spec.steps, AUDITS["trajectory"].version
+        assert SUITE.evaluations(spec) == tuple(
+            Evaluation(step, "trajectory", AUDIT, version) for step in (0, steps // 2, steps)
+        )
+
+
+def test_other_methods_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="leave out --methods"):
+        SUITE.runs(PROFILE, options(tmp_path, methods=("tip",)))
+
+
+def test_table_has_a_line_per_step(tmp_path: Path) -> None:
+    chosen = options(tmp_path)
+    (made,) = SUITE.tables(*frames(chosen, score, suite=SUITE), chosen)
+    assert [each.label for each in made.lines] == ["0", "50", "100"]
+    assert [column.key for column in made.columns] == list(VALUES)
+    values = [cell.value for cell in made.lines[0].cells]
+    assert values == pytest.approx([100 * v for v in VALUES.values()]) and made.lines[0].cells[0].n == 1
+    (empty,) = SUITE.tables(*frames(chosen, score, suite=SUITE, skip=SUITE.runs(PROFILE, chosen)), chosen)
+    assert empty.lines[0].cells[0].missing == "not run" and empty.partial == "0 of 1 runs done"
+
+
+def test_figure_draws_each_token_in_its_colour(tmp_path: Path) -> None:
+    chosen = options(tmp_path)
+    done(chosen)
+    axes = SUITE.figures(*results.load("runs", SUITE, PROFILE, chosen), chosen)["figure9"].axes
+    titles = [ax.get_title(loc="left") for ax in axes]
+    assert titles[:2] == [
+        "general, before training: general/test/0, answer right",
+        "general, step 50: general/test/0, answer right",
+    ]
+    assert titles[7] == "coding, step 50: coding/test/0, answer wrong" and len(titles) == 9
+    from matplotlib.colors import to_hex
+
+    boxes = [patch for patch in axes[7].patches if patch.get_width() == pytest.approx(0.9)]
+    assert [to_hex(box.get_facecolor()) for box in boxes] == [COLOURS[r].lower() for r in ("LH", "HT", "HS")]
+    assert [box.get_linewidth() > 1 for box in boxes] == [False, True, False]
+    words = [text.get_text() for text in axes[7].texts]
+    assert {"A", "+3", "end", "LH", "HT ×", "HS", "9.0", "0.5"} <= set(words) and "0.0" not in words
+
+
+def test_a_step_that_was_not_run_says_so(tmp_path: Path) -> None:
+    chosen = options(tmp_path)
+    axes = SUITE.figures(*results.load("runs", SUITE, PROFILE, chosen), chosen)["figure9"].axes
+    assert axes[0].get_title(loc="left") == "general, before training: not run" and not axes[0].patches
+
+
+def test_published_rollouts_are_those_of_the_run(tmp_path: Path) -> None:
+    chosen = options(tmp_path)
+    spec = done(chosen)
+    written = publish.publish(SUITE, PROFILE, chosen)
+    path = chosen.published / PROFILE.name / "trajectory" / "trajectory.jsonl"
+    assert path in written
+    expected = [record for step in (0, 50, 100) for record in records(spec, step)]
+    assert storage.read_jsonl(path) == expected
+    there = dataclasses.replace(chosen, source="published")
+    for which in (chosen, there):
+        assert results.samples("trajectory", SUITE, PROFILE, which) == expected
+        titles = [
+            ax.get_title(loc="left")
+            for ax in SUITE.figures(*results.load(which.source, SUITE, PROFILE, which), which)["figure9"].axes
+        ]
+        assert titles[7] == "coding, step 50: coding/test/0, answer wrong"
+    assert "trajectory.jsonl" in (path.parent / "README.md").read_text()
+
+
+def test_the_reports_viewer_reads_them(tmp_path: Path) -> None:
+    chosen = options(tmp_path)
+    done(chosen)
+    publish.publish(SUITE, PROFILE, chosen)
+    for source in ("runs", "published"):
+        found = viewer.load(PROFILE, dataclasses.replace(chosen, source=source))
+        assert found.reason == "" and len(found.rollouts) == 9
+        assert sum(not rollout.right for rollout in found.rollouts) == 1
+
+
+def test_rollouts_of_an_unfinished_run_are_not_shown(tmp_path: Path) -> None:
+    chosen = options(tmp_path)
+    done(chosen)
+    longer = dataclasses.replace(chosen, steps=200)
+    assert results.samples("trajectory", SUITE, PROFILE, longer) == []
