@@ -171,7 +171,8 @@ class ArmScores:
 
     def values(self, key: str, measures: Sequence[Measure], step: At = "last") -> dict[int, float]:
         """Mean share over the measures, by seed, for the seeds that have all of them."""
-        found = {seed: self._values_of(spec, measures, step) for seed, spec in self.arms[key].specs.items()}
+        steps = self.arms[key].spec.steps if step == "last" else step
+        found = {seed: self._values_of(line, measures, steps) for seed, line in self.run_of(key).items()}
         return {seed: fmean(values) for seed, values in found.items() if values}
 
     def curve(self, key: str, measures: Sequence[Measure]) -> dict[int, dict[int, float]]:
@@ -196,7 +197,8 @@ class ArmScores:
 
     def reference(self, model: ModelSpec, measures: Sequence[Measure]) -> float | None:
         """Percent of a model that was only evaluated, mean over the measures; None if it was not."""
-        values = self._values_of(reference_run(self.profile, model), measures, "last")
+        line = self._runs.get(reference_run(self.profile, model).id)
+        values = self._values_of(line, measures, 0) if line else []
         return 100 * fmean(values) if values else None
 
     def ends(self, key: str, measures: Sequence[Measure]) -> tuple[float | None, float | None]:
@@ -207,13 +209,11 @@ class ArmScores:
 
     def run_of(self, key: str) -> dict[int, dict[str, Any]]:
         """Lines of ``costs`` by seed."""
-        return {seed: self._runs[spec.id] for seed, spec in self.arms[key].specs.items()}
+        return self._runs_of[key]
 
-    def _values_of(self, spec: RunSpec, measures: Sequence[Measure], step: At) -> list[float]:
-        """A share per measure; empty if one is missing."""
-        line = self._runs.get(spec.id)
-        at = spec.steps if step == "last" else step
-        keys = [(line["run"], at, m.benchmark, m.decoding, m.metric) for m in measures] if line else []
+    def _values_of(self, line: Mapping[str, Any], measures: Sequence[Measure], step: int) -> list[float]:
+        """A share per measure of a line of ``costs``; empty if one is missing."""
+        keys = [(line["run"], step, m.benchmark, m.decoding, m.metric) for m in measures]
         values = [self._rows[key] for key in keys if key in self._rows]
         return values if len(values) == len(measures) else []
 
@@ -226,6 +226,11 @@ class ArmScores:
     @cached_property
     def _collapsed(self) -> set[str]:
         return set(self.rows.loc[self.rows["status"] == "collapsed", "run"].tolist())
+
+    @cached_property
+    def _runs_of(self) -> dict[str, dict[int, dict[str, Any]]]:
+        """By key and seed; an id is a hash of the whole spec, so it is made once."""
+        return {key: {seed: self._runs[spec.id] for seed, spec in arm.specs.items()} for key, arm in self.arms.items()}
 
     @cached_property
     def _runs(self) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from harness import registry
 from harness.config import RunSpec
 from harness.suite import Evaluation, Options, Suite
 from harness.tables import Cell, Kind, Table
-from suites.token_ablation import FIGURE4_KEYS, TABLE6_KEYS, gain_kept
+from suites.token_ablation import FIGURE4_KEYS, TABLE6_KEYS, gain_kept, kept_cell
 
 SUITE: Suite = registry.suite("token_ablation")
 GAINS = {"vanilla_opd": (0.10, 0.12, 0.14), "high": (0.05, 0.06, 0.10), "low": (0.09, 0.12, 0.13), "random": (0.1,) * 3}
@@ -163,20 +163,23 @@ def test_numbers_of_table_6(tmp_path: Path) -> None:
 
 def test_what_is_missing_says_why(tmp_path: Path) -> None:
     chosen = options(tmp_path)
-    lost = [s for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.settings.get("drop") == "high"]
-    made = tables(chosen, skip=lost)
-    high = line(made["figure4"], "20 % dropped, highest A")
-    assert high["at_100"] == high["kept_100"] == Cell(missing="not run")
-    assert made["table6"].partial == "41 of 44 runs done"
-    without = [s for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "vanilla_opd"]
-    high = line(tables(chosen, skip=without)["figure4"], "20 % dropped, highest A")
-    assert high["kept_100"] == Cell(missing="no baseline of these seeds") == high["difference"]
-    some = line(tables(chosen, skip=lost[:1])["figure4"], "20 % dropped, highest A")["kept_100"]
+    planned = SUITE.runs(PROFILE, chosen)
+    high = [spec for spec in planned if spec.method and spec.method.settings.get("drop") == "high"]
+    vanilla = [spec for spec in planned if spec.method and spec.method.name == "vanilla_opd"]
+    student = [spec for spec in planned if spec.is_reference and spec.student == PROFILE.student]
+
+    def kept(skip: list[RunSpec]) -> Cell:
+        return kept_cell(SUITE.scores(*frames(chosen, score, skip, suite=SUITE), chosen), "drop_high", 100)  # type: ignore[attr-defined]
+
+    assert kept(high) == Cell(missing="not run")
+    assert kept(vanilla) == Cell(missing="no baseline of these seeds")
+    assert kept(student) == Cell(missing="no reference row")
+    some = kept(high[:1])
     # Seeds 1 and 2 are left: (.06 + .10) / (.12 + .14).
     assert some.value == pytest.approx(100 * 16 / 26) and "1 of 3 not run" in some.notes
-    (student,) = [s for s in SUITE.runs(PROFILE, chosen) if s.is_reference and s.student == PROFILE.student]
-    high = line(tables(chosen, skip=[student])["figure4"], "20 % dropped, highest A")
-    assert high["kept_100"] == Cell(missing="no reference row")
+    made = tables(chosen, skip=high)
+    assert line(made["figure4"], "20 % dropped, highest A")["at_100"] == Cell(missing="not run")
+    assert made["table6"].partial == "41 of 44 runs done"
 
 
 def test_a_collapse_is_named_from_the_step_on_that_saw_it(tmp_path: Path) -> None:

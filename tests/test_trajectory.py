@@ -30,10 +30,10 @@ def options(root: Path, **changes: Any) -> Options:
 
 
 def records(spec: RunSpec, step: int) -> list[dict[str, Any]]:
-    """One of each domain; the coding one of step 50 is wrong from its second token."""
+    """One of each domain; the coding one of step 50 is wrong from its second token, and all of seed 1 are."""
     made = []
     for domain in PROFILE.data.domains:
-        wrong = domain == "coding" and step == 50
+        wrong = (domain == "coding" and step == 50) or spec.seed == 1
         tokens = [
             {"text": "A", "regime": "LH", "gap": 0.0, "q_teacher": 0.9, "q_student": 0.9, "right": True},
             {"text": "+3", "regime": "HT", "gap": 9.0, "q_teacher": 0.8, "q_student": 0.0, "right": not wrong},
@@ -55,11 +55,13 @@ def records(spec: RunSpec, step: int) -> list[dict[str, Any]]:
 
 
 def done(chosen: Options) -> RunSpec:
-    (spec,) = SUITE.runs(PROFILE, chosen)
-    folder = make_done(chosen.results, spec, score, SUITE)
-    for evaluation in SUITE.evaluations(spec):
-        folder.write_samples(evaluation, records(spec, evaluation.at(spec)))
-    return spec
+    """The first of the runs; all are made."""
+    specs = SUITE.runs(PROFILE, chosen)
+    for spec in specs:
+        folder = make_done(chosen.results, spec, score, SUITE)
+        for evaluation in SUITE.evaluations(spec):
+            folder.write_samples(evaluation, records(spec, evaluation.at(spec)))
+    return specs[0]
 
 
 def test_it_reads_the_first_seed_of_table_1s_dopd(tmp_path: Path) -> None:
@@ -132,6 +134,16 @@ def test_published_rollouts_are_those_of_the_run(tmp_path: Path) -> None:
         ]
         assert titles[7] == "coding, step 50: coding/test/0, answer wrong"
     assert "trajectory.jsonl" in (path.parent / "README.md").read_text()
+
+
+def test_a_figure_of_one_seed_shows_that_seed(tmp_path: Path) -> None:
+    chosen = options(tmp_path, seeds=(0, 1))
+    done(chosen)
+    publish.publish(SUITE, PROFILE, chosen)
+    for seed, verdict in ((0, "right"), (1, "wrong")):
+        one = dataclasses.replace(chosen, seeds=(seed,), source="published")
+        drawn = SUITE.figures(*results.load("published", SUITE, PROFILE, one), one)["figure9"]
+        assert drawn.axes[0].get_title(loc="left").endswith(f"answer {verdict}")
 
 
 def test_the_reports_viewer_reads_them(tmp_path: Path) -> None:
