@@ -31,6 +31,8 @@ from harness.types import Cost, HarnessError, Row
 
 SPECS_FILE = "specs.jsonl"
 ENVIRONMENTS_FILE = "environments.json"
+MACHINE = ("system", "architecture", "processor", "cores")
+"""What is said of a machine; runs of older versions recorded more, on which no number depends."""
 
 
 def publish(suite: Suite, profile: Profile, options: Options, root: Path | None = None) -> list[Path]:
@@ -121,9 +123,9 @@ def _costs_csv(costs: Sequence[Cost]) -> str:
 
 
 def _environments(folders: Sequence[RunFolder]) -> list[dict[str, Any]]:
-    """Distinct environments, the most used first."""
+    """Distinct environments, the most used first; of the machine what ``MACHINE`` names."""
     counts = Counter(
-        json.dumps(record, sort_keys=True)
+        json.dumps({**record, "machine": {key: record["machine"].get(key) for key in MACHINE}}, sort_keys=True)
         for folder in folders
         if (path := folder.path / "environment.json").exists()
         for record in storage.read_json(path)

@@ -15,7 +15,7 @@ from harness.config import RunSpec
 from harness.suite import Evaluation, Options, Suite
 from harness.types import HarnessError
 from harness.webreport import trajectory as viewer
-from suites.trajectory import COLOURS
+from suites.trajectory import COLOURS, Trajectory
 
 SUITE: Suite = registry.suite("trajectory")
 VALUES = {"right": 0.5, "LH": 0.7, "LL": 0.05, "HT": 0.1, "HS": 0.15}
@@ -161,3 +161,17 @@ def test_rollouts_of_an_unfinished_run_are_not_shown(tmp_path: Path) -> None:
     done(chosen)
     longer = dataclasses.replace(chosen, steps=200)
     assert results.samples("trajectory", SUITE, PROFILE, longer) == []
+
+
+def test_samples_are_of_one_evaluation(tmp_path: Path) -> None:
+    class Wider(Trajectory):
+        def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+            return (Evaluation("last", "embedded_coding", "greedy"), *super().evaluations(spec))
+
+    wider = Wider()
+    (spec,) = wider.runs(PROFILE, options(tmp_path))
+    folder = make_done(tmp_path, spec, lambda *_: 0.5, wider)
+    for evaluation in wider.evaluations(spec):
+        folder.write_samples(evaluation, [{"of": evaluation.benchmark, "step": evaluation.at(spec)}])
+    expected = [{"of": "trajectory", "step": step} for step in (0, 50, 100)]
+    assert results.run_samples("trajectory", wider, [folder]) == expected
