@@ -225,7 +225,9 @@ class ArmScores:
 
     @cached_property
     def _collapsed(self) -> set[str]:
-        return set(self.rows.loc[self.rows["status"] == "collapsed", "run"].tolist())
+        """Runs that ended collapsed; one that recovered did not."""
+        ended = results.last_step(self.rows)
+        return set(ended.loc[ended["status"] == "collapsed", "run"].tolist())
 
     @cached_property
     def _runs_of(self) -> dict[str, dict[int, dict[str, Any]]]:

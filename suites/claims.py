@@ -6,9 +6,11 @@ the rules; the arms named here are those of the suites.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 from harness import registry, results
@@ -144,17 +146,24 @@ def pair_claim(pair: str, paper: str, predicted: str) -> Claim:
 
 
 def late_fall(key: str) -> Callable[[ArmScores], Values]:
-    """How far the end lies below the best checkpoint of the first half, points."""
+    """How far the end lies below the best checkpoint of the first half, points.
+
+    Each seed's best checkpoint is chosen by the other seeds: its own maximum shows a fall in pure noise.
+    """
 
     def values(scores: ArmScores) -> Values:
         spec = scores.arms[key].spec
         early = [step for step in spec.checkpoint_steps() if 0 < step <= MIDDLE * spec.steps]
         curves = [points(scores, key, step / spec.steps) for step in early]
         seeds = set[int].intersection(*map(set, curves)) if curves else set[int]()
-        best = {seed: max(curve[seed] for curve in curves) for seed in seeds}
+        best = {seed: max(curves, key=partial(_mean, seeds - {seed}))[seed] for seed in seeds if len(seeds) > 1}
         return {f"fall of {key}": minus(best, points(scores, key))}
 
     return values
+
+
+def _mean(seeds: Collection[int], curve: Mapping[int, float]) -> float:
+    return fmean(curve[seed] for seed in seeds)
 
 
 def illusion(arm: str, label: str) -> list[Claim]:

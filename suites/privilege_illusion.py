@@ -46,6 +46,7 @@ from suites.curves import (
     step_figure,
     tested,
 )
+from suites.papers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,11 +64,12 @@ PROBED = (
 READS_P = "of the view with p"
 
 
-class PrivilegeIllusion(CurveSuite):
+class PrivilegeIllusion(PaperNumbers, CurveSuite):
     """p at nobody, teacher, student (two readings), both; one loss for all tokens."""
 
     name = "privilege_illusion"
     title = "privileged input at the teacher, the student, both: performance and entropy along the run (Figure 3)"
+    paper = ("figure3",)
     methods = ("vanilla_opd", "privileged_teacher", "privileged_student", "student_privileged", "privileged_both")
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
@@ -77,11 +79,15 @@ class PrivilegeIllusion(CurveSuite):
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
         """``figure3``: along the run and at its end; ``illusion_signs``: what would show an illusion, tested."""
+        if options.source == "paper":
+            return self.paper_tables(options)
         scores = self.scores(rows, costs, options)
         return [figure3(scores), illusion_signs(scores)]
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """``figure3``: accuracy, entropy, accuracy with p, and the gap between the two."""
+        if options.source == "paper":
+            return self.paper_figures(options)
         scores = self.scores(rows, costs, options)
         panels = [
             accuracy_panel(scores),

@@ -37,6 +37,7 @@ from suites.curves import (
     tested,
     when_cell,
 )
+from suites.papers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,20 +51,25 @@ SHARED_SECONDS = (
 )
 
 
-class Stability(CurveSuite):
+class Stability(PaperNumbers, CurveSuite):
     """DOPD, vanilla OPD and the three methods of Figure 8."""
 
     name = "stability"
     title = "performance and entropy along the run, step and seconds to reach the others' end (Figure 8)"
+    paper = ("figure8",)
     methods = ("vanilla_opd", "exopd", "sdpo", "eopd", "dopd")
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
         """``figure8``, and ``step_to_reach`` where DOPD is among the methods."""
+        if options.source == "paper":
+            return self.paper_tables(options)
         scores = self.scores(rows, costs, options)
         return [figure8(scores), *([step_to_reach(scores)] if CHALLENGER in scores.arms else [])]
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """``figure8``: accuracy and entropy against the step; ``accuracy_seconds``: accuracy against seconds."""
+        if options.source == "paper":
+            return self.paper_figures(options)
         scores = self.scores(rows, costs, options)
         return {
             "figure8": step_figure(
