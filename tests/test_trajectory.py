@@ -12,6 +12,7 @@ from synthetic import PROFILE, frames, make_done
 from harness import publish, registry, results, storage
 from harness.audits import AUDIT, AUDITS
 from harness.config import RunSpec
+from harness.runs import RunFolder
 from harness.suite import Evaluation, Options, Suite
 from harness.types import HarnessError
 from harness.webreport import trajectory as viewer
@@ -158,9 +159,10 @@ def test_the_reports_viewer_reads_them(tmp_path: Path) -> None:
 
 def test_rollouts_of_an_unfinished_run_are_not_shown(tmp_path: Path) -> None:
     chosen = options(tmp_path)
-    done(chosen)
-    longer = dataclasses.replace(chosen, steps=200)
-    assert results.samples("trajectory", SUITE, PROFILE, longer) == []
+    spec = done(chosen)
+    (RunFolder(tmp_path, spec).path / "done").unlink()
+    assert results.samples("trajectory", SUITE, PROFILE, chosen) == []
+    assert results.samples("trajectory", SUITE, PROFILE, dataclasses.replace(chosen, steps=200)) == []
 
 
 def test_samples_are_of_one_evaluation(tmp_path: Path) -> None:
