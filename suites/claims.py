@@ -6,6 +6,7 @@ the rules; the arms named here are those of the suites.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -524,13 +525,13 @@ def decisions(profile: Profile, options: Options) -> list[Decision]:
 
 
 def _scores(name: str, profile: Profile, options: Options) -> Any:
-    """The suite's scores; a string on why there are none."""
+    """The suite's scores; a string on why there are none, without this machine's folders: it is published."""
     try:
         suite: Any = registry.suite(name)
         chosen = replace(options, suite=name, **CHOSEN.get(name, {}))
         rows, costs = results.load(options.source, suite, profile, chosen)
     except HarnessError as error:
-        return str(error)
+        return str(error).replace(f"{options.published}{os.sep}", "").replace(f"{options.results}{os.sep}", "")
     return "no run of the suite is done" if rows.empty else suite.scores(rows, costs, chosen)
 
 

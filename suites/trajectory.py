@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness import results
 from harness.audits import SOURCE_OF
 from harness.config import ModelSpec, RunSpec
-from harness.strips import Strip, Token, strips
+from harness.strips import GAP_TOP, Strip, Token, strips
 from harness.suite import Evaluation, Options, Profile
 from harness.tables import Column, Line, Table
 from harness.types import HarnessError
@@ -32,8 +32,8 @@ MEANING = (
 )
 LEGEND = (
     "Yellow LH: small gap, both confident; grey LL: small gap, both unsure; green HT: large gap, the teacher more "
-    "confident; blue HS: large gap, the student more confident. A: bars, nats, cut at 5, the dashed line is the "
-    "batch's threshold; q: triangle the teacher, circle the student, from 0 to 1. Thick frame and cross: the first "
+    f"confident; blue HS: large gap, the student more confident. A: bars, nats, cut at {GAP_TOP:g}, the dashed line is "
+    "the batch's threshold; q: triangle the teacher, circle the student, from 0 to 1. Thick frame and cross: the first "
     "error; what follows is not judged. _: unknown, k0 to k7: codes that only p holds. Problems are the first of each "
     "domain."
 )

@@ -28,9 +28,11 @@ from harness.runs import RunFolder
 from harness.suite import Evaluation, Options, reference_run, training_run
 from harness.types import Assignment, Example, Fact, Finish, HarnessError, Policy, Privilege, ScorePool
 from methods.dopd import REGIMES, DualOnPolicyDistillation, Side
+from suites.regime_audit import READ
 
 PROFILE = registry.profile("embedded")
 STEP = 30
+ROLLOUTS = routing.ROLLOUTS
 
 
 @pytest.fixture(scope="module")
@@ -295,6 +297,10 @@ def full_logp(
         logits = model(input_ids=torch.cat([torch.tensor(prompt), response])[None]).logits[0]
         out[b, : len(response)] = logits.log_softmax(-1)[len(prompt) - 1 : -1]
     return out
+
+
+def test_captions_say_how_many_rollouts() -> None:
+    assert f" {ROLLOUTS} to each of " in READ
 
 
 # Trajectories.
