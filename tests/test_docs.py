@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("methods/*.md")])
 SUFFIXES = {".py", ".md", ".toml", ".txt", ".cff", ".yaml", ".csv", ".json", ".jsonl", ".safetensors"}
 MADE_BY_RUNS = ("results/runs", ".nox")
-EXAMPLE_FILES = {"my_method.py", "test_my_method.py"}
+EXAMPLE_FILES = {"my_method.py", "test_my_method.py", "my_suite.py", "test_my_suite.py"}
 """What the reader is told to write."""
 
 
