@@ -46,8 +46,8 @@ def points(scores: ArmScores, key: str, share: float = 1.0) -> dict[int, float]:
 
 
 def entropy(scores: ArmScores, key: str, share: float = 1.0) -> dict[int, float]:
-    """Nats by seed, mean since the checkpoint before."""
-    return scores.values(key, ENTROPY, step_at(scores, key, share))
+    """Millinats by seed, mean since the checkpoint before."""
+    return {seed: 1000 * value for seed, value in scores.values(key, ENTROPY, step_at(scores, key, share)).items()}
 
 
 def step_at(scores: ArmScores, key: str, share: float) -> int:
@@ -199,7 +199,7 @@ def illusion(arm: str, label: str) -> list[Claim]:
             statement=f"{label} loses entropy against vanilla OPD",
             source="Figure 3",
             suite="privilege_illusion",
-            rule=Direction(unit="nats"),
+            rule=Direction(unit="millinats"),
             values=lambda scores: {"entropy": minus(entropy(scores, BASELINE), entropy(scores, arm))},
         ),
     ]
@@ -295,7 +295,7 @@ def efficiency(scores: ArmScores) -> Values:
 
 
 def entropy_path(scores: ArmScores) -> Values:
-    """DOPD's entropy at each tenth of the run, nats."""
+    """DOPD's entropy at each tenth of the run, millinats."""
     steps = [step for step in scores.arms[SUBJECT].spec.checkpoint_steps() if step > 0]
     return {f"step {step}": entropy(scores, SUBJECT, step / steps[-1]) for step in steps}
 

@@ -63,6 +63,7 @@ ACTS = {
     "sdpo": "rollouts with feedback",
     "eopd": "tokens with an open gate",
     "tip": "tokens kept",
+    "opd_dropped": "tokens dropped",
 }
 """What is counted as acting, by registry name."""
 SCORE = 1

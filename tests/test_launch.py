@@ -243,7 +243,7 @@ def test_stopped_launcher_takes_its_workers_along_and_the_run_goes_on(tmp_path: 
             time.sleep(0.02)
     finally:
         parent.send_signal(how)
-    parent.wait(timeout=20)
+    parent.wait(timeout=300)
     wait_for_lock(folder)
     assert folder.state((LAST,)) is RunState.PARTIAL
     assert folder.last_step() == 2
