@@ -448,7 +448,12 @@ def _publish(given: argparse.Namespace) -> int:
 
     chosen, console = select(given), _console()
     for part in chosen.parts():
-        _wrote(console, publish.publish(part.suite, part.profile, part.options))
+        try:
+            _wrote(console, publish.publish(part.suite, part.profile, part.options))
+        except HarnessError as error:
+            if part is chosen:
+                raise
+            _say(console, f"{part.suite.name} stays as it was published: {error}")
     if isinstance(chosen.suite, Together):
         _wrote(console, publish.publish_claims(chosen.profile, chosen.options))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,27 @@ def test_suites_without_rows_say_why(tmp_path: Path, capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().out
     assert "continual: no run is done, there is nothing to show yet" in shown
     assert (tmp_path / "reports" / "embedded" / "claims" / "claims.csv").is_file()
+
+
+def test_publishing_all_publishes_what_is_done_and_the_claims(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = registry.suite("in_distribution")
+    for spec in done.runs(PROFILE, chosen(done.name, tmp_path)):
+        make_done(tmp_path, spec, lambda spec, evaluation, metric: 0.5, done)
+    monkeypatch.setattr(cli, "Options", partial(Options, published=tmp_path / "published"))
+    assert cli.main(["publish", "--suite", "all", "--results", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "continual stays as it was published" in shown and "stability stays as it was published" in shown
+    published = tmp_path / "published" / "embedded"
+    assert {path.name for path in published.iterdir()} == {
+        "in_distribution",
+        "in_distribution.md",
+        "claims",
+        "claims.md",
+    }
+    claims = (published / "claims.md").read_text(encoding="utf-8")
+    assert "no published rows at embedded/continual" in claims and str(tmp_path) not in claims
 
 
 def test_the_papers_numbers_decide_no_claim(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
