@@ -176,7 +176,10 @@ def suite(name: str) -> Suite:
 
         return Together([each for each in map(suite, suites()) if each.of_paper])
     name = lookup("suite", SUITE_ALIASES.get(_plain(name), name), suites(), listing="dopd suites")
-    return _resolve(suites()[name], f"suite {name!r}")()
+    found = _resolve(suites()[name], f"suite {name!r}")()
+    if found.name != name:
+        raise HarnessError(f"suite {name!r} ({suites()[name]}) names itself {found.name!r}: give both the same name")
+    return found
 
 
 def claims(profile: Profile, options: Options) -> list[Decision]:

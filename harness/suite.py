@@ -212,6 +212,8 @@ def training_run(
         max_response_tokens=profile.max_response_tokens,
         seed=seed,
     )
+    for name in changes:
+        registry.lookup("field of a run:", name, [field.name for field in dataclasses.fields(RunSpec)])
     return dataclasses.replace(spec, **changes)
 
 

@@ -19,6 +19,7 @@ from harness.method import Entry
 from harness.statistics import Difference
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run
 from harness.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, shade
+from harness.types import HarnessError
 from suites.cells import (
     Measure,
     asked,
@@ -94,12 +95,27 @@ class ArmSuite(Suite):
         return {"Student": profile.student, "Teacher": profile.teacher}
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
-        """References first; then seed by seed, so that whatever is done compares all arms."""
+        """References first; then seed by seed, so that whatever is done compares all arms.
+
+        Raises:
+            HarnessError: two arms have one key, or a baseline is no arm.
+        """
         arms = self.arms(profile, options)
+        self._check(arms)
         seeds = dict.fromkeys(seed for arm in arms for seed in arm.specs)
         return [reference_run(profile, model) for model in dict.fromkeys(self.models(profile).values())] + [
             arm.specs[seed] for seed in seeds for arm in arms if seed in arm.specs
         ]
+
+    def _check(self, arms: Sequence[Arm]) -> None:
+        keys = [arm.key for arm in arms]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise HarnessError(f"suite {self.name}: two arms have the key {twice[0]!r}: give each a key of its own")
+        if lost := [arm for arm in arms if arm.baseline and arm.baseline not in keys]:
+            raise HarnessError(
+                f"suite {self.name}: arm {lost[0].key!r} is compared with {lost[0].baseline!r}, which is no arm; there "
+                f"are {', '.join(keys)}"
+            )
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """Every domain in the trained range and in the harder one, greedy, at the last step."""

@@ -11,8 +11,10 @@ from synthetic import PROFILE, frames, make_done
 
 from harness import publish, registry, results
 from harness.config import RunSpec
-from harness.suite import Evaluation, Options, Suite
+from harness.suite import Evaluation, Options, Profile, Suite, training_run
 from harness.tables import Cell, Shade, Table
+from harness.types import HarnessError
+from suites.arms import Arm, ArmSuite
 
 SUITE: Suite = registry.suite("in_distribution")
 MEANS = {"vanilla_opd": 0.52, "sdpo": 0.45, "dopd": 0.58}
@@ -112,6 +114,38 @@ def test_rows_of_other_suites_stay_out(tmp_path: Path) -> None:
         rows, costs = results.load(source, SUITE, PROFILE, chosen)
         assert set(rows["decoding"]) == {"greedy"}
         assert SUITE.tables(rows, costs, chosen) == [table(chosen)]
+
+
+class Odd(ArmSuite):
+    name = "odd"
+    title = "arms with a fault"
+
+    def __init__(self, *arms: tuple[str, str]) -> None:
+        self._arms = arms
+
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        spec = SUITE.runs(profile, options)[-1]
+        return [Arm(key=key, label=key, baseline=base, specs={0: spec}) for key, base in self._arms]
+
+    def tables(self, rows: Any, costs: Any, options: Options) -> list[Table]:
+        return []
+
+
+def test_faulty_arms_are_refused_before_any_run(tmp_path: Path) -> None:
+    chosen = options(tmp_path)
+    assert Odd(("a", ""), ("b", "a")).runs(PROFILE, chosen)
+    with pytest.raises(HarnessError, match="suite odd: two arms have the key 'a'"):
+        Odd(("a", ""), ("a", "")).runs(PROFILE, chosen)
+    with pytest.raises(HarnessError, match="arm 'b' is compared with '4', which is no arm; there are a, b"):
+        Odd(("a", ""), ("b", "4")).runs(PROFILE, chosen)
+    with pytest.raises(HarnessError, match="unknown field of a run: 'prompts_per_stp': did you mean prompts_per_step"):
+        training_run(PROFILE, chosen, method="dopd", domains=("coding",), seed=0, prompts_per_stp=8)
+
+
+def test_a_suite_has_the_name_it_is_registered_under(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.suites(), "typo", "suites.in_distribution:InDistribution")
+    with pytest.raises(HarnessError, match=r"suite 'typo' .* names itself 'in_distribution'"):
+        registry.suite("typo")
 
 
 def test_figure_has_a_panel_for_the_mean_and_each_domain(tmp_path: Path) -> None:
