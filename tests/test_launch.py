@@ -219,8 +219,9 @@ def test_plugin_reaches_the_workers(tmp_path: Path) -> None:
 
 
 SLOW_LAUNCH = f"""
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits SIGINT ignored
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from harness import registry
 from test_launch import launch, spec
