@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-PUBLISHED_SINCE = ("exopd", "uni_opd", "eopd")
-"""Methods that joined the published rows after the noise was measured on the eleven others."""
 SCORE_DEVIATION = 0.0068
 """Between seeds, of the mean exact answer over the three trained-range benchmarks, greedy: root mean square over the
 33 cells (11 methods × 3 trained domains, 5 seeds) of the published suite ``ood``; median 0.0055, largest 0.0189."""
