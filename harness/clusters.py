@@ -6,23 +6,23 @@ that a method is followed from group to group. Numbers stand upright on the bars
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.curves import UNTITLED, Sheet, sheet_of
 from harness.figures import (
-    HATCHES,
     INK,
     LINE_INCHES,
-    OKABE_ITO,
     PANEL_INCHES,
     SMALL,
     WIDEST,
     Bar,
     Group,
     Reference,
+    bar_styles,
+    plain_axes,
     styled,
 )
+from harness.sheet import UNTITLED, Sheet, sheet_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +38,8 @@ KEY_INCHES = 1.5
 """Width of a legend's entry."""
 DASHES: tuple[Any, ...] = ((0, (1, 1.2)), (0, (4, 1.5)))
 """Of the first and the second reference of a group, which every group has in the same order."""
+Styles = Mapping[str, tuple[str, str]]
+"""Label to colour and hatch."""
 
 
 def clustered_bars(groups: Sequence[Group], *, title: str, axis: str, caption: str) -> Figure:
@@ -45,10 +47,10 @@ def clustered_bars(groups: Sequence[Group], *, title: str, axis: str, caption: s
     from matplotlib.figure import Figure
 
     with styled():
-        labels = list(dict.fromkeys(bar.label for group in groups for bar in group.bars))
+        styles = bar_styles(groups)
         rows = _rows(groups)
         width = max(6.5, max(map(_places, rows)) * BAR_INCHES + 0.9)
-        keys = [*labels, *dict.fromkeys(line.label for group in groups for line in group.references)]
+        keys = [*styles, *dict.fromkeys(line.label for group in groups for line in group.references)]
         columns = max(1, int((width - 0.3) / KEY_INCHES))
         legend = 0.1 + 1.3 * LINE_INCHES * -(-len(keys) // columns)
         sheet = sheet_of(
@@ -66,8 +68,8 @@ def clustered_bars(groups: Sequence[Group], *, title: str, axis: str, caption: s
         top = max((bar.mean + (bar.half or 0) for g in groups for bar in g.bars if bar.mean is not None), default=1.0)
         top = max([top, *(line.value for g in groups for line in g.references)])
         for row, box in zip(rows, sheet.boxes, strict=True):
-            _draw_row(figure.add_axes(box), row, labels, axis, (max(map(_places, rows)), 1.16 * top))
-        _write_legend(figure, sheet, labels, groups, columns)
+            _draw_row(figure.add_axes(box), row, styles, axis, (max(map(_places, rows)), 1.16 * top))
+        _write_legend(figure, sheet, styles, groups, columns)
         sheet.write(figure)
     return figure
 
@@ -86,17 +88,12 @@ def _places(row: Sequence[Group]) -> float:
     return sum(len(group.bars) + GAP for group in row)
 
 
-def _look(labels: Sequence[str], label: str) -> tuple[str, str]:
-    i = labels.index(label)
-    return OKABE_ITO[i % len(OKABE_ITO)], HATCHES[(i + i // len(OKABE_ITO)) % len(HATCHES)]
-
-
-def _draw_row(ax: Axes, row: Sequence[Group], labels: Sequence[str], axis: str, ends: tuple[float, float]) -> None:
+def _draw_row(ax: Axes, row: Sequence[Group], styles: Styles, axis: str, ends: tuple[float, float]) -> None:
     """``ends`` of both axes, the same for all rows."""
     left, centres = GAP / 2, []
     for group in row:
         for i, bar in enumerate(group.bars):
-            _draw_bar(ax, left + i + 0.5, bar, *_look(labels, bar.label))
+            _draw_bar(ax, left + i + 0.5, bar, *styles[bar.label])
         right = left + len(group.bars)
         for line, dashes in zip(group.references, DASHES, strict=False):
             ax.hlines(line.value, left - 0.3, right + 0.3, color=INK, linewidth=1.1, linestyles=dashes, zorder=3)
@@ -108,9 +105,7 @@ def _draw_row(ax: Axes, row: Sequence[Group], labels: Sequence[str], axis: str, 
     ax.tick_params(axis="x", length=0)
     ax.tick_params(axis="y", labelsize=8)
     ax.set_ylabel(axis, fontsize=8)
-    ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain_axes(ax, "y")
 
 
 def _draw_bar(ax: Axes, x: float, bar: Bar, colour: str, hatch: str) -> None:
@@ -138,15 +133,15 @@ def _draw_bar(ax: Axes, x: float, bar: Bar, colour: str, hatch: str) -> None:
     )
 
 
-def _write_legend(figure: Figure, sheet: Sheet, labels: Sequence[str], groups: Sequence[Group], columns: int) -> None:
+def _write_legend(figure: Figure, sheet: Sheet, styles: Styles, groups: Sequence[Group], columns: int) -> None:
     """Methods, then references, under the title."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    patches: list[Any] = []
-    for label in labels:
-        colour, hatch = _look(labels, label)
-        patches.append(Patch(facecolor=colour, hatch=2 * hatch, edgecolor=INK, linewidth=0.5, label=label))
+    patches: list[Any] = [
+        Patch(facecolor=colour, hatch=2 * hatch, edgecolor=INK, linewidth=0.5, label=label)
+        for label, (colour, hatch) in styles.items()
+    ]
     known: tuple[Reference, ...] = max((group.references for group in groups), key=len)
     for line, dashes in zip(known, DASHES, strict=False):
         patches.append(Line2D([], [], color=INK, linestyle=dashes, linewidth=1.1, label=line.label))

@@ -1,4 +1,4 @@
-"""Lines against a step, a ratio or seconds, and matrices with numbers in their cells. No torch.
+"""Lines against a step, a ratio or seconds. No torch.
 
 They look as ``harness.figures`` and are saved by it. A series is told apart by colour, marker, line style and its
 name at its end, so that a grey print reads.
@@ -19,21 +19,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness import tables
-from harness.figures import (
-    CHARACTER_INCHES,
-    INK,
-    LINE_INCHES,
-    OKABE_ITO,
-    PANEL_INCHES,
-    PER_ROW,
-    SMALL,
-    WIDEST,
-    Reference,
-    styled,
-    wrapped,
-)
-from harness.tables import Cell, Kind
+from harness.figures import CHARACTER_INCHES, INK, OKABE_ITO, PANEL_INCHES, SMALL, Reference, plain_axes, styled
+from harness.gutter import LABEL_INCHES, LEADER_INCHES, draw_leader, spread, write_name
+from harness.sheet import TITLED, UNTITLED, sheet_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,14 +34,6 @@ DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 
 """Of series that do not ask for a line of their own."""
 PANEL_WIDTH, LONE_PANEL_WIDTH = 3.3, 4.8
 """Inches of a panel between its axes, side by side and alone."""
-LABEL_INCHES = 0.155
-"""Least distance of two names at the right of a panel."""
-LEADER_INCHES = 0.28
-"""From the axes to the names."""
-TITLED, UNTITLED = 0.36, 0.16
-"""Inches above a panel."""
-SQUARE_INCHES = (0.92, 0.62)
-"""Width and height of a matrix's cell."""
 CROWDED = 25
 """Points of a series above which not every one is marked."""
 PAPER_WHITE = {"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
@@ -123,21 +103,6 @@ class LinePanel:
     """None: the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matrix:
-    """Numbers by row and column."""
-
-    title: str
-    row_axis: str
-    column_axis: str
-    rows: tuple[str, ...]
-    """Labels from the top."""
-    columns: tuple[str, ...]
-    cells: tuple[tuple[Cell, ...], ...]
-    """``rows`` × ``columns``; a missing number shows its reason, a cell of rank 1 a frame."""
-    kind: Kind = Kind.SCORE
-
-
 def curves(panels: Sequence[LinePanel], *, title: str, x_axis: str, caption: str, log_x: bool = False) -> Figure:
     """Panels of lines, at most three in a row; ``caption`` is printed below."""
     from matplotlib.figure import Figure
@@ -169,95 +134,6 @@ def curves(panels: Sequence[LinePanel], *, title: str, x_axis: str, caption: str
     return figure
 
 
-def heatmap(matrices: Sequence[Matrix], *, title: str, caption: str) -> Figure:
-    """Matrices side by side on one colour scale (cividis), their numbers in the cells."""
-    from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
-
-    with styled():
-        known = [c.value for m in matrices for row in m.cells for c in row if c.value is not None]
-        scale = Normalize(min(known, default=0), max(known, default=1))
-        size = (
-            SQUARE_INCHES[0] * max(len(m.columns) for m in matrices),
-            SQUARE_INCHES[1] * max(len(m.rows) for m in matrices),
-        )
-        left = 0.45 + CHARACTER_INCHES * max(len(label) for m in matrices for label in m.rows)
-        sheet = sheet_of(
-            len(matrices), size, left=left, right=0.2, above=TITLED, below=0.55, title=title, caption=caption
-        )
-        figure = Figure(figsize=(sheet.width, sheet.height))
-        for matrix, box in zip(matrices, sheet.boxes, strict=True):
-            _draw_matrix(figure.add_axes(box), matrix, scale)
-        sheet.write(figure)
-    return figure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """A figure's paper: size in inches, places of the panels in fractions of it, and the words around them."""
-
-    width: float
-    height: float
-    boxes: tuple[tuple[float, float, float, float], ...]
-    title: str
-    caption: str
-    head: float
-    """Inches from the top to the end of the title."""
-
-    def write(self, figure: Figure) -> None:
-        """Title and caption."""
-        figure.suptitle(self.title, fontsize=11, y=1 - 0.1 / self.height, va="top")
-        x, y = 0.1 / self.width, 0.1 / self.height
-        figure.text(x, y, self.caption, fontsize=SMALL, va="bottom", color=INK, linespacing=1.3)
-
-
-def sheet_of(
-    count: int,
-    size: tuple[float, float],
-    *,
-    left: float,
-    right: float,
-    above: float,
-    below: float,
-    title: str,
-    caption: str,
-    extra: float = 0.0,
-) -> Sheet:
-    """Equal panels of ``size`` in rows.
-
-    Args:
-        left: inches for what stands beside a panel; ``right``, ``above`` and ``below`` likewise.
-        extra: inches between the title and the panels, for a legend.
-    """
-    whole = left + size[0] + right
-    columns = max(1, min(PER_ROW, count, int(WIDEST / whole)))
-    rows = -(-count // columns)
-    width = max(5.0, columns * whole)
-    margin = (width - columns * whole) / 2
-    heading = textwrap.wrap(title, int(width / 0.09))
-    lines = wrapped(caption, width - 0.2)
-    title_inches, foot = 0.12 + 0.2 * len(heading), 0.18 + LINE_INCHES * len(lines)
-    head = title_inches + extra
-    height = head + rows * (above + size[1] + below) + foot
-    boxes = tuple(
-        (
-            (margin + (i % columns) * whole + left) / width,
-            1 - (head + (i // columns + 1) * (above + size[1]) + (i // columns) * below) / height,
-            size[0] / width,
-            size[1] / height,
-        )
-        for i in range(count)
-    )
-    return Sheet(
-        width=width,
-        height=height,
-        boxes=boxes,
-        title="\n".join(heading),
-        caption="\n".join(lines),
-        head=title_inches,
-    )
-
-
 def _looks(panels: Sequence[LinePanel]) -> dict[str, tuple[str, str, Any]]:
     """Kin to colour, marker and line style, by first appearance: no two equal among the first 56."""
     kins = dict.fromkeys(each.kin or each.label for panel in panels for each in panel.series)
@@ -286,9 +162,7 @@ def _axes(ax: Axes, panel: LinePanel, peers: Sequence[LinePanel], x_axis: str, l
     ax.set_xlabel(x_axis, fontsize=8)
     ax.set_ylabel(panel.y_axis, fontsize=8)
     ax.tick_params(labelsize=8)
-    ax.grid(color="#DDDDDD", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain_axes(ax)
 
 
 def _logarithmic(ax: Axes) -> None:
@@ -416,96 +290,13 @@ def _name(
 ) -> None:
     """One name in the gutter, with its marker and a line of ``leader`` points from the end of its own."""
     if end is not None:
-        arrow = {"arrowstyle": "-", "color": colour, "linewidth": leader, "shrinkA": 0, "shrinkB": 0}
-        ax.annotate(
-            "", end, xycoords="data", xytext=at, textcoords="axes fraction", arrowprops=arrow, annotation_clip=False
-        )
+        draw_leader(ax, end, at, colour, linewidth=leader)
     if end is not None and marker:
         ax.plot(*at, marker=marker, color=colour, markersize=4.5, transform=ax.transAxes, clip_on=False)
-    ax.annotate(
-        name,
-        at,
-        xycoords="axes fraction",
-        xytext=(5 if marker else 2, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=SMALL,
-        color=INK,
-        style="normal" if end is not None else "italic",
-    )
-
-
-def spread(wanted: Sequence[float], distance: float, height: float) -> list[float]:
-    """Places from 0 to ``height``, at least ``distance`` apart and in the same order, nearest to the wanted ones.
-
-    Nearest in least squares; closer than ``distance`` only where so many do not fit.
-    """
-    from scipy.optimize import isotonic_regression
-
-    if not wanted:
-        return []
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    step = min(distance, height / max(len(wanted) - 1, 1))
-    shifted = isotonic_regression([wanted[i] - step * rank for rank, i in enumerate(order)]).x
-    free = height - step * (len(wanted) - 1)
-    placed = {i: min(max(float(shifted[rank]), 0.0), free) + step * rank for rank, i in enumerate(order)}
-    return [placed[i] for i in range(len(wanted))]
+    write_name(ax, name, at, indent=5 if marker else 2, is_drawn=end is not None)
 
 
 def _end(each: Series) -> tuple[float, float] | None:
     """The last point that is a number."""
     known = [(x, y) for x, y in zip(each.x, each.y, strict=True) if math.isfinite(y)]
     return known[-1] if known else None
-
-
-def _draw_matrix(ax: Axes, matrix: Matrix, scale: Any) -> None:
-    from matplotlib import colormaps
-
-    colours = colormaps["cividis"]
-    for y, row in enumerate(matrix.cells):
-        for x, cell in enumerate(row):
-            shade = None if cell.value is None else colours(scale(cell.value))
-            _draw_cell(ax, x, y, cell, shade, matrix.kind)
-    ax.set_xlim(0, len(matrix.columns))
-    ax.set_ylim(len(matrix.rows), 0)
-    ax.set_xticks([x + 0.5 for x in range(len(matrix.columns))], matrix.columns, fontsize=8)
-    ax.set_yticks([y + 0.5 for y in range(len(matrix.rows))], matrix.rows, fontsize=8)
-    ax.tick_params(length=0)
-    ax.set_xlabel(matrix.column_axis, fontsize=8)
-    ax.set_ylabel(matrix.row_axis, fontsize=8)
-    ax.set_title("\n".join(textwrap.wrap(matrix.title, 44)), fontsize=9.5)
-    ax.spines[:].set_visible(False)
-
-
-def _draw_cell(ax: Axes, x: int, y: int, cell: Cell, shade: Any, kind: Kind) -> None:
-    """A coloured square and its number; hatched, with the reason, where there is none."""
-    from matplotlib.patches import Rectangle
-
-    face = "#F4F4F4" if shade is None else shade
-    hatch = "////" if cell.missing else ""
-    ax.add_patch(Rectangle((x, y), 1, 1, facecolor=face, edgecolor="white", hatch=hatch, linewidth=1.5))
-    if cell.rank == 1:
-        frame = Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, fill=False, edgecolor="#D55E00", linewidth=2.2)
-        ax.add_patch(frame)
-    light = shade is not None and 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] < 0.5
-    ax.text(
-        x + 0.5,
-        y + 0.5,
-        _in_cell(cell, kind),
-        ha="center",
-        va="center",
-        fontsize=SMALL,
-        color="white" if light else INK,
-        linespacing=1.25,
-        style="normal" if cell.value is not None else "italic",
-    )
-
-
-def _in_cell(cell: Cell, kind: Kind) -> str:
-    """The number, its half-width and what must be known of it, a line each."""
-    if cell.value is None:
-        return "\n".join(textwrap.wrap(cell.missing, 12))
-    number = tables.text(Cell(value=cell.value), kind)
-    half = "" if cell.half is None else f"±{cell.half:.1f}"
-    notes = textwrap.wrap(", ".join((*(("single run",) if cell.n == 1 else ()), *cell.notes)), 16)
-    return "\n".join(filter(None, (number, half, *notes)))

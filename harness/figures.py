@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness import storage
 
@@ -104,7 +104,7 @@ def grouped_bars(groups: Sequence[Group], *, title: str, axis: str, caption: str
         layout = _layout(groups, caption)
         figure = Figure(figsize=(layout.width, layout.height))
         axes = figure.subplots(layout.rows, layout.columns, sharey=True, squeeze=False).ravel()
-        styles = _styles(groups)
+        styles = bar_styles(groups)
         for ax, group in zip(axes, groups, strict=False):
             _draw_group(ax, group, styles, upright=_is_dense(groups))
         for ax in axes[len(groups) :]:
@@ -248,9 +248,7 @@ def _draw_panel(
         tick.set_fontstyle("normal" if label else "italic")
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=8)
-    ax.grid(axis="x", color="#DDDDDD", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain_axes(ax, "x")
 
 
 def _draw_lying(ax: Axes, y: float, bar: Bar, colour: str, hatch: str) -> None:
@@ -305,6 +303,13 @@ def styled() -> Iterator[None]:
         yield
 
 
+def plain_axes(ax: Axes, grid: Literal["x", "y", "both"] = "both") -> None:
+    """A faint grid behind the data; no frame above and at the right."""
+    ax.grid(axis=grid, color="#DDDDDD", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
 def wrapped(caption: str, inches: float) -> list[str]:
     """Lines of small text that fit into a width."""
     return textwrap.wrap(caption, int(CHARACTERS_PER_INCH * inches))
@@ -319,7 +324,7 @@ def _write_bytes(path: Path, data: bytes) -> None:
         os.replace(part, path)
 
 
-def _styles(groups: Sequence[Group]) -> dict[str, tuple[str, str]]:
+def bar_styles(groups: Sequence[Group]) -> dict[str, tuple[str, str]]:
     """Label to colour and hatch, by first appearance; the second eight take the hatches in another order."""
     labels = dict.fromkeys(bar.label for group in groups for bar in group.bars)
     size = len(OKABE_ITO)
@@ -355,9 +360,7 @@ def _draw_group(ax: Axes, group: Group, styles: dict[str, tuple[str, str]], *, u
     ax.set_xticks(range(len(group.bars)), [_tick(bar, upright=upright) for bar in group.bars], fontsize=SMALL)
     ax.tick_params(axis="x", length=0, labelrotation=90 if upright else 0)
     ax.tick_params(axis="y", labelsize=8)
-    ax.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain_axes(ax, "y")
 
 
 def _gutter(group: Group) -> float:

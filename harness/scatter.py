@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.curves import COLOURS, LABEL_INCHES, LEADER_INCHES, MARKERS, sheet_of, spread
-from harness.figures import CHARACTER_INCHES, INK, SMALL, styled
+from harness.curves import COLOURS, MARKERS
+from harness.figures import CHARACTER_INCHES, INK, plain_axes, styled
+from harness.gutter import LABEL_INCHES, LEADER_INCHES, draw_leader, spread, write_name
+from harness.sheet import sheet_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,9 +79,7 @@ def _axes(ax: Axes, spots: Sequence[Spot], x_axis: str, y_axis: str) -> None:
     ax.set_xlabel(x_axis, fontsize=8)
     ax.set_ylabel(y_axis, fontsize=8)
     ax.tick_params(labelsize=8)
-    ax.grid(color="#DDDDDD", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain_axes(ax)
 
 
 def _limits(values: Sequence[tuple[float | None, float | None]]) -> tuple[float, float]:
@@ -109,22 +109,9 @@ def _write_names(ax: Axes, spots: Sequence[Spot], looks: Sequence[tuple[str, str
     for spot, place, (colour, marker) in zip(spots, places, looks, strict=True):
         at = (x, place / height)
         if spot.x is not None and spot.y is not None:
-            leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 4}
-            ax.annotate(
-                "", (spot.x, spot.y), xytext=at, textcoords="axes fraction", arrowprops=leader, annotation_clip=False
-            )
+            draw_leader(ax, (spot.x, spot.y), at, colour, linewidth=0.5, gap=4)
             face = "white" if spot.hollow else colour
             ax.plot(
                 *at, marker, color=face, markeredgecolor=colour, markersize=4.5, transform=ax.transAxes, clip_on=False
             )
-        ax.annotate(
-            _name(spot),
-            at,
-            xycoords="axes fraction",
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=SMALL,
-            color=INK,
-            style="normal" if spot.x is not None else "italic",
-        )
+        write_name(ax, _name(spot), at, is_drawn=spot.x is not None)

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.curves import sheet_of
 from harness.figures import INK, SMALL, styled
+from harness.sheet import sheet_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -73,6 +73,11 @@ class Cell:
     rank: int = 0
     """1 best, 2 second, 0 neither or not ranked."""
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Its notes, and before them that it is of a single run."""
+        return ("single run", *self.notes) if self.n == 1 else self.notes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -226,8 +231,8 @@ def text(cell: Cell, kind: Kind) -> str:
     """``52.1 ± 2.0 (n=3)``, ``52.1 (single run)``, or why there is no number."""
     if cell.value is None:
         return cell.missing
-    seeds = {0: (), 1: ("single run",)}.get(cell.n, (f"n={cell.n}",))
-    notes = ", ".join((*seeds, *cell.notes))
+    seeds = (f"n={cell.n}",) if cell.n > 1 else ()
+    notes = ", ".join((*seeds, *cell.remarks))
     half = "" if cell.half is None else f" ± {cell.half:.1f}"
     return _number(cell.value, kind) + half + (f" ({notes})" if notes else "")
 
@@ -254,7 +259,7 @@ def _seed_notes(values: Mapping[int, float], states: Mapping[int, str], collapse
 
 
 def _csv_fields(cell: Cell) -> tuple[object, ...]:
-    note = cell.missing or "; ".join((*(("single run",) if cell.n == 1 else ()), *cell.notes))
+    note = cell.missing or "; ".join(cell.remarks)
     blank = "" if cell.value is None else repr(cell.value)
     return blank, "" if cell.half is None else repr(cell.half), cell.n, note
 

@@ -17,7 +17,7 @@ from harness.tables import Cell, Column, Kind, Line, Table, ranked
 from harness.types import HarnessError, Privilege
 from suites.arms import COST_COLUMNS, Arm, ArmScores, ArmSuite, benchmarks_at, test_sentence
 from suites.bars import DOTS, arm_bar
-from suites.cells import cost_cells, joint_domains, recovery_cell, reference_cell
+from suites.cells import cost_cells, joint_domains, recovery_cell, reference_cell, untrained_line
 from suites.curves import Extra, ends, score_cell, step_at, tested
 from suites.papers import PaperNumbers
 
@@ -201,8 +201,7 @@ def _reference_lines(scores: ArmScores, columns: Sequence[Column], shares: Seque
             f"at_{100 * shares[-1]:g}": reference_cell(scores.reference(model, scores.inside)),
             "harder": reference_cell(scores.reference(model, scores.harder)) if scores.harder else Cell(),
         }
-        cells = tuple(known.get(column.key, Cell()) for column in columns)
-        yield Line(block="not trained", label=label, cells=cells, ranked=False)
+        yield untrained_line(label, (known.get(column.key, Cell()) for column in columns))
 
 
 def best_marked(cells: Mapping[str, Cell]) -> dict[str, Cell]:
@@ -220,10 +219,9 @@ def block_bars(scores: ArmScores, *, title: str, caption: str, anchor: str = "")
     from harness import figures
 
     blocks = dict.fromkeys(arm.block for arm in scores.arms.values())
-    marked = f" (partial: {scores.partial})" if scores.partial else ""
     return figures.grouped_bars(
         [_group(scores, block, anchor) for block in blocks],
-        title=f"{title}{marked}",
+        title=f"{title}{scores.mark}",
         axis="exact answer, mean of domains, %",
         caption=f"{caption} {DOTS}",
     )

@@ -11,30 +11,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness import registry, results, statistics
 from harness.config import ModelSpec, RunSpec
 from harness.method import Entry
 from harness.statistics import Difference
-from harness.suite import Evaluation, Options, Profile, Suite, reference_run
+from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
 from harness.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, shade
 from harness.types import HarnessError
 from suites.cells import (
+    BASELINE,
     Measure,
+    Shown,
     asked,
     cost_cells,
-    departure_sentences,
     difference_cells,
-    fixed_weights_sentence,
     gain_cell,
+    joint_domains,
     learning_rate_sentence,
-    override_sentences,
     recovery,
     recovery_cell,
     reference_cell,
-    stale_sentences,
-    unfinished,
+    references,
+    selected_methods,
+    slashed,
+    standing_sentences,
+    untrained_line,
 )
 from suites.profiles import HARDER, PROFILES, benchmark_version
 
@@ -80,6 +83,19 @@ class Arm:
         return self.spec.method.name
 
 
+def method_arm(method: str, specs: Mapping[int, RunSpec], *, key: str = "", block: str = "", baseline: str = "") -> Arm:
+    """An arm that is labelled and ranked as its method is; without more its key is the name, its block the paradigm."""
+    entry = registry.methods()[method]
+    return Arm(
+        key=key or method,
+        label=entry.label,
+        specs=specs,
+        block=block or entry.paradigm,
+        baseline=baseline,
+        ranked=entry.ranked,
+    )
+
+
 class ArmSuite(Suite):
     """Arms × seeds, with the untrained models they are measured against."""
 
@@ -92,7 +108,7 @@ class ArmSuite(Suite):
 
     def models(self, profile: Profile) -> dict[str, ModelSpec]:
         """Models that are only evaluated, by the name they have in tables."""
-        return {"Student": profile.student, "Teacher": profile.teacher}
+        return references(profile)
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
         """References first; then seed by seed, so that whatever is done compares all arms.
@@ -130,6 +146,28 @@ class ArmSuite(Suite):
         return ArmScores(suite=self, rows=rows, costs=costs, options=options)
 
 
+class MethodSuite(ArmSuite):
+    """Methods × seeds on all domains together."""
+
+    methods: ClassVar[tuple[str, ...]]
+    """Registry names, in the order of the table; keys of the arms."""
+
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        """One per method; a plugin's methods join the default ones."""
+        domains, names = joint_domains(profile, options), selected_methods(options, self.methods)
+        return [
+            method_arm(
+                name,
+                {
+                    seed: training_run(profile, options, method=name, domains=domains, seed=seed)
+                    for seed in self.chosen_seeds(options)
+                },
+                baseline=BASELINE if BASELINE in names else "",
+            )
+            for name in names
+        ]
+
+
 def benchmarks_at(
     spec: RunSpec, steps: Sequence[At], decodings: Sequence[str] = DECODINGS, *, harder: bool = True
 ) -> tuple[Evaluation, ...]:
@@ -146,18 +184,10 @@ def benchmarks_at(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArmScores:
+class ArmScores(Shown):
     """What the rows say of each arm. Values are shares by seed; cells are percent."""
 
     suite: ArmSuite
-    rows: DataFrame
-    costs: DataFrame
-    options: Options
-
-    @cached_property
-    def profile(self) -> Profile:
-        """Whose models, benchmarks and overrides these are."""
-        return registry.profile(self.options.profile)
 
     @cached_property
     def arms(self) -> dict[str, Arm]:
@@ -173,11 +203,6 @@ class ArmScores:
     def harder(self) -> list[Measure]:
         """The harder range under the primary metric; none in a profile without."""
         return [Measure(benchmark) for benchmark in HARDER[self.profile.name].values()]
-
-    @property
-    def partial(self) -> str:
-        """How many of the planned runs have rows; empty if all."""
-        return unfinished(self.costs)
 
     @property
     def entries(self) -> dict[str, Entry]:
@@ -377,7 +402,7 @@ def _reference_line(
         *(reference_cell(scores.reference(model, extra.measures)) for extra in extras),
         *(Cell(),) * len(COST_COLUMNS),
     )
-    return Line(block="not trained", label=label, cells=cells, ranked=False)
+    return untrained_line(label, cells)
 
 
 def test_sentence(scores: ArmScores, keys: Sequence[str], adjusted: Sequence[float | None]) -> str:
@@ -400,8 +425,8 @@ def caption(scores: ArmScores, *more: str, what: str = "") -> str:
         what: of the metric; the greedy exact answer by default.
     """
     profile, options = scores.profile, scores.options
-    items = "/".join(map(str, sorted(set(results.select(scores.rows, decoding="greedy")["n"].tolist())))) or "no"
-    steps = "/".join(map(str, sorted({arm.spec.steps for arm in scores.arms.values()})))
+    items = slashed(results.select(scores.rows, decoding="greedy")["n"].tolist()) or "no"
+    steps = slashed(arm.spec.steps for arm in scores.arms.values())
     seeds = ", ".join(map(str, scores.suite.chosen_seeds(options)))
     trained = {arm.spec.data.domains for arm in scores.arms.values() if arm.spec.data}
     domains = f", trained on {', '.join(next(iter(trained)))} together" if len(trained) == 1 else ""
@@ -410,10 +435,6 @@ def caption(scores: ArmScores, *more: str, what: str = "") -> str:
         f"unless said; seeds {seeds}; ± is half of the 95 % t interval over seeds.",
         *more,
         learning_rate_sentence(profile, options, scores.entries),
-        fixed_weights_sentence(profile),
-        "Collapsed runs are averaged like the others and named.",
-        *override_sentences(profile, scores.entries),
-        *departure_sentences(scores.entries.values()),
-        *stale_sentences(scores.costs),
+        *standing_sentences(profile, scores.entries, scores.costs),
     ]
     return " ".join(filter(None, parts))

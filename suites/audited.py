@@ -12,14 +12,7 @@ from harness.statistics import Difference, paired_difference
 from harness.suite import Evaluation
 from harness.tables import Cell, reason, seed_cell
 from suites.arms import ArmScores, At
-from suites.cells import (
-    Measure,
-    departure_sentences,
-    fixed_weights_sentence,
-    learning_rate_sentence,
-    override_sentences,
-    stale_sentences,
-)
+from suites.cells import Measure, learning_rate_sentence, slashed, standing_sentences
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -82,8 +75,8 @@ class Audited:
             what: a sentence without its full stop; ``{items}`` stands for the number of problems.
         """
         scores, profile, options = self.scores, self.scores.profile, self.scores.options
-        items = "/".join(map(str, sorted(set(self._rows["n"].tolist())))) or "no"
-        steps = "/".join(map(str, sorted({arm.spec.steps for arm in scores.arms.values()})))
+        items = slashed(self._rows["n"].tolist()) or "no"
+        steps = slashed(arm.spec.steps for arm in scores.arms.values())
         seeds = ", ".join(map(str, scores.suite.chosen_seeds(options)))
         trained = {arm.spec.data.domains for arm in scores.arms.values() if arm.spec.data}
         domains = f"Trained on {', '.join(next(iter(trained)))} together; runs" if len(trained) == 1 else "Runs"
@@ -92,11 +85,7 @@ class Audited:
             *more,
             f"{domains} of {steps} steps; seeds {seeds}; ± is half of the 95 % t interval over seeds.",
             learning_rate_sentence(profile, options, scores.entries),
-            fixed_weights_sentence(profile),
-            "Collapsed runs are averaged like the others and named.",
-            *override_sentences(profile, scores.entries),
-            *departure_sentences(scores.entries.values()),
-            *stale_sentences(scores.costs),
+            *standing_sentences(profile, scores.entries, scores.costs),
         ]
         return " ".join(filter(None, parts))
 

@@ -1,12 +1,14 @@
-"""Bars of a suite's arms, as several suites draw them."""
+"""Bars as several suites draw them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from harness.tables import Cell
 from suites.arms import ArmScores, At
 from suites.cells import Measure
+from suites.lines import reference_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,39 +36,46 @@ def arm_bars(
     from harness import figures
 
     keys = list(scores.arms) if arms is None else list(arms)
-    marked = f" (partial: {scores.partial})" if scores.partial else ""
     return figures.grouped_bars(
         [_group(scores, name, measures, keys) for name, measures in groups.items()],
-        title=f"{title}{marked}",
+        title=f"{title}{scores.mark}",
         axis=axis,
         caption=f"{caption} {DOTS}",
     )
 
 
 def _group(scores: ArmScores, title: str, measures: Sequence[Measure], keys: Sequence[str]) -> Group:
-    from harness.figures import Group, Reference
+    from harness.figures import Group
 
     models = scores.suite.models(scores.profile)
     values = {label: scores.reference(model, measures) for label, model in models.items()}
     return Group(
         title=title,
         bars=tuple(arm_bar(scores, key, measures) for key in keys),
-        references=tuple(Reference(label=label, value=v) for label, v in values.items() if v is not None),
+        references=reference_lines(values),
     )
 
 
 def arm_bar(scores: ArmScores, key: str, measures: Sequence[Measure], step: At = "last", label: str = "") -> Bar:
     """Mean, interval and seeds of one arm, percent."""
+    cell, values = scores.cell(key, measures, step), scores.values(key, measures, step)
+    return seed_bar(label or scores.arms[key].label, cell, values)
+
+
+def seed_bar(label: str, cell: Cell, values: Mapping[int, float], *notes: str) -> Bar:
+    """A mean over seeds with its interval and the seeds' own; ``notes`` stand behind the cell's.
+
+    Args:
+        values: shares by seed; the cell is percent.
+    """
     from harness.figures import Bar
 
-    cell = scores.cell(key, measures, step)
-    values = scores.values(key, measures, step)
-    notes = ("single run", *cell.notes) if cell.n == 1 else cell.notes
+    said = (*cell.remarks, *notes)
     return Bar(
-        label=label or scores.arms[key].label,
+        label=label,
         mean=cell.value,
         half=cell.half,
         points=tuple(100 * values[seed] for seed in sorted(values)),
-        note=cell.missing or ", ".join(notes),
-        crossed=any(note.startswith("collapsed") for note in notes),
+        note=cell.missing or ", ".join(said),
+        crossed=any(note.startswith("collapsed") for note in said),
     )

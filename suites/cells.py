@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from harness import registry, results, statistics
@@ -14,14 +13,18 @@ from harness.config import ModelSpec
 from harness.method import Entry
 from harness.statistics import Difference
 from harness.suite import TUNING, Options, Profile, learning_rate
-from harness.tables import Cell, difference_cell, mean_cell
+from harness.tables import Cell, Column, Line, Table, difference_cell, mean_cell, ranked
+from suites.by_seed import mean
 from suites.profiles import HARDER
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+BASELINE = "vanilla_opd"
+"""What methods are compared with."""
 FIXED_WEIGHTS = "fixed weights"
 """Note of a model that was only evaluated."""
+COLLAPSES = "Collapsed runs are averaged like the others and named."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,18 @@ class Shown:
     def profile(self) -> Profile:
         """Whose models, benchmarks and overrides these are."""
         return registry.profile(self.options.profile)
+
+    @property
+    def partial(self) -> str:
+        """How many of the planned runs have rows; empty if all."""
+        states = self.costs["state"].tolist()
+        done = sum(state in results.SHOWN for state in states)
+        return "" if done == len(states) else f"{done} of {len(states)} runs done"
+
+    @property
+    def mark(self) -> str:
+        """What the title of a figure ends with if runs are missing."""
+        return f" (partial: {self.partial})" if self.partial else ""
 
 
 def listed_methods(options: Options) -> tuple[str, ...]:
@@ -91,9 +106,7 @@ def with_rates(rows: DataFrame, costs: DataFrame) -> DataFrame:
 
 def mean_by_seed(lines: Sequence[Sequence[Mapping[str, Any]]]) -> dict[int, float]:
     """Mean of a share over several benchmarks, given the lines of each, for the seeds that all of them have."""
-    values = [results.by_seed(each, "value") for each in lines]
-    seeds = set[int].intersection(*map(set, values)) if values else set()
-    return {seed: fmean(each[seed] for each in values) for seed in sorted(seeds)}
+    return mean([results.by_seed(each, "value") for each in lines])
 
 
 def collapsed_seeds(lines: Iterable[Sequence[Mapping[str, Any]]]) -> set[int]:
@@ -117,13 +130,6 @@ def benchmark_header(benchmark: str, profile: str) -> str:
     if benchmark in harder:
         return f"{harder[benchmark]}, harder, %"
     return f"{benchmark.removeprefix(profile + '_')}, %"
-
-
-def unfinished(costs: DataFrame) -> str:
-    """How many of the planned runs have rows; empty if all."""
-    states = costs["state"].tolist()
-    done = sum(state in results.SHOWN for state in states)
-    return "" if done == len(states) else f"{done} of {len(states)} runs done"
 
 
 def recovery(score: float, student: float | None, teacher: float | None) -> float | None:
@@ -159,6 +165,42 @@ def reference_cell(value: float | None) -> Cell:
     return Cell(missing="not run") if value is None else Cell(value=value, notes=(FIXED_WEIGHTS,))
 
 
+def untrained_line(label: str, cells: Iterable[Cell]) -> Line:
+    """A model that was only evaluated."""
+    return Line(block="not trained", label=label, cells=tuple(cells), ranked=False)
+
+
+def benchmark_table(
+    scores: Shown,
+    measures: Sequence[Measure],
+    lines: Sequence[Line],
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    block_header: str,
+) -> Table:
+    """A column per measure, ranked in each of them.
+
+    Args:
+        measures: of one decoding and one metric.
+    """
+    for column in range(len(measures)):
+        lines = ranked(lines, column)
+    headers = (benchmark_header(measure.benchmark, scores.profile.name) for measure in measures)
+    how = f"{measures[0].metric.replace('_', ' ')}, {measures[0].decoding}"
+    return Table(
+        name=name,
+        title=f"{title}, {how}, profile {scores.profile.name}",
+        caption=caption,
+        block_header=block_header,
+        label_header="method",
+        columns=tuple(Column(key=m.benchmark, header=h) for m, h in zip(measures, headers, strict=True)),
+        lines=tuple(lines),
+        partial=scores.partial,
+    )
+
+
 def difference_cells(
     score: Cell, difference: Difference | None, p: float | None, *, is_baseline: bool
 ) -> tuple[Cell, Cell]:
@@ -167,8 +209,13 @@ def difference_cells(
         return Cell(missing="baseline"), Cell()
     if difference is None:
         return Cell(missing=score.missing or "no baseline of these seeds"), Cell()
+    return tested_cells(difference, p)
+
+
+def tested_cells(difference: Difference, p: float | None, scale: float = 100.0) -> tuple[Cell, Cell]:
+    """A difference and its p, or why it has none."""
     untested = "single run" if difference.n == 1 else "no spread"
-    return difference_cell(difference), Cell(missing=untested) if p is None else Cell(value=p)
+    return difference_cell(difference, scale), Cell(missing=untested) if p is None else Cell(value=p)
 
 
 def cost_cells(runs: Sequence[Mapping[str, Any]]) -> tuple[Cell, Cell, Cell]:
@@ -217,3 +264,19 @@ def stale_sentences(costs: DataFrame) -> list[str]:
     """Whether published runs are of other settings."""
     stale = costs["state"].tolist().count("stale")
     return [f"{stale} runs were published under other settings than this version plans."] if stale else []
+
+
+def standing_sentences(profile: Profile, entries: Mapping[str, Entry], costs: DataFrame) -> list[str]:
+    """What every caption of trained runs says: fixed weights, collapses, overrides, departures, other settings."""
+    return [
+        fixed_weights_sentence(profile),
+        COLLAPSES,
+        *override_sentences(profile, entries),
+        *departure_sentences(entries.values()),
+        *stale_sentences(costs),
+    ]
+
+
+def slashed(numbers: Iterable[int]) -> str:
+    """``100``, or ``100/200`` where they differ; empty without any."""
+    return "/".join(map(str, sorted(set(numbers))))

@@ -1,27 +1,38 @@
 """The claims of DOPD (arXiv:2606.30626), each with the rows and the rule that decide it.
 
 Written before any run but those of the suites ood, tuning and methods was made (docs/log.md). ``harness.claims`` holds
-the rules; the arms named here are those of the suites.
+the rules, ``suites.quantities`` what is measured; the arms named here are those of the suites.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from itertools import pairwise
-from statistics import fmean
 from typing import Any
 
 from harness import registry, results
-from harness.claims import Claim, Decision, Direction, Equivalence, Order, Values, decide
+from harness.claims import Claim, Decision, Direction, Equivalence, Values, decide
 from harness.suite import Options, Profile
 from harness.types import HarnessError
-from suites.arms import ArmScores
-from suites.cells import Measure
+from suites.cells import BASELINE
+from suites.orders import first_best, inner_peak, rising
+from suites.quantities import (
+    SUBJECT,
+    ahead_of_time,
+    all_arms,
+    backward_transfer,
+    difference,
+    entropy_loss,
+    entropy_path,
+    gains,
+    gap_share,
+    late_fall,
+    means,
+    out_of_domain,
+    stage_gain,
+)
 
-SUBJECT, BASELINE = "dopd", "vanilla_opd"
 STANDARD = ("vanilla_opd", "opcd", "exopd", "uni_opd")
 SELF = ("sdft", "opsd", "sdpo")
 ADAPTIVE = ("eopd", "tip")
@@ -33,70 +44,10 @@ CHOSEN: Mapping[str, Mapping[str, Any]] = {
 """Options a claim needs that are not its suite's default."""
 NEGLIGIBLE = 2.0
 """Points: a seventh of vanilla OPD's embedded gain, and below every difference the paper calls an effect."""
-EARLY, MIDDLE, SHARE_80 = 0.2, 0.5, 0.4
-"""Shares of a run: the first fifth, the half, the paper's step 80 of 200."""
-ENTROPY = [Measure("training", "audit", "entropy")]
+EARLY, SHARE_80 = 0.2, 0.4
+"""Shares of a run: the first fifth, the paper's step 80 of 200."""
 PAIRS = ("strong-small", "mid-small", "base-small", "strong-base", "mid-base")
 """Of profile embedded; the first three share the smaller student, strongest teacher first."""
-
-
-def points(scores: ArmScores, key: str, share: float = 1.0) -> dict[int, float]:
-    """Mean of the domains by seed, percent, at a share of the run."""
-    return {seed: 100 * value for seed, value in scores.values(key, scores.inside, step_at(scores, key, share)).items()}
-
-
-def entropy(scores: ArmScores, key: str, share: float = 1.0) -> dict[int, float]:
-    """Millinats by seed, mean since the checkpoint before."""
-    return {seed: 1000 * value for seed, value in scores.values(key, ENTROPY, step_at(scores, key, share)).items()}
-
-
-def step_at(scores: ArmScores, key: str, share: float) -> int:
-    """The checkpoint nearest to a share of the run."""
-    spec = scores.arms[key].spec
-    return min(spec.checkpoint_steps(), key=lambda step: abs(step - share * spec.steps))
-
-
-def minus(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, float]:
-    """Paired by seed."""
-    return {seed: a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())}
-
-
-def difference(a: str, b: str, share: float = 1.0) -> Callable[[ArmScores], Values]:
-    """``a`` minus ``b``, points."""
-    return lambda scores: {f"{a} - {b}": minus(points(scores, a, share), points(scores, b, share))}
-
-
-def means(*keys: str) -> Callable[[ArmScores], Values]:
-    """Several arms at the end, points."""
-    return lambda scores: {key: points(scores, key) for key in keys}
-
-
-def first_is_best(names: Mapping[str, float]) -> bool:
-    """The first mean is above all others."""
-    first, *others = names.values()
-    return first > max(others)
-
-
-def rising(names: Mapping[str, float]) -> bool:
-    """Each mean is above the one before."""
-    values = list(names.values())
-    return all(a < b for a, b in pairwise(values))
-
-
-def first_above(names: Sequence[str]) -> list[tuple[str, str]]:
-    """The first against each other."""
-    return [(names[0], name) for name in names[1:]]
-
-
-def each_above_the_one_before(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Neighbours."""
-    return [(b, a) for a, b in pairwise(names)]
-
-
-def peak_above_ends(names: Sequence[str]) -> list[tuple[str, str]]:
-    """The middle against both ends: which tenth is the peak is not claimed."""
-    middle = names[len(names) // 2]
-    return [(middle, names[0]), (middle, names[-1])]
 
 
 def beats(paradigm: str, rivals: Sequence[str], predicted: str) -> Claim:
@@ -107,30 +58,9 @@ def beats(paradigm: str, rivals: Sequence[str], predicted: str) -> Claim:
         source="Table 1",
         predicted=predicted,
         suite="in_distribution",
-        rule=Order(statement=f"DOPD above {', '.join(rivals)}", holds=first_is_best, pairs=first_above),
+        rule=first_best(f"DOPD above {', '.join(rivals)}"),
         values=means(SUBJECT, *rivals),
     )
-
-
-def gap_share(scores: ArmScores) -> Values:
-    """DOPD's score above half of the way from student to teacher, points."""
-    student, teacher = scores.ends(SUBJECT, scores.inside)
-    if student is None or teacher is None:
-        return {SUBJECT: {}}
-    return {"above half of the gap": {s: v - (student + teacher) / 2 for s, v in points(scores, SUBJECT).items()}}
-
-
-def gains(method: str, pairs: Sequence[str]) -> Callable[[ArmScores], Values]:
-    """Gain over the untrained student in several pairs, points."""
-
-    def values(scores: ArmScores) -> Values:
-        found: dict[str, dict[int, float]] = {}
-        for pair in pairs:
-            student, _ = scores.ends(key := f"{pair}/{method}", scores.inside)
-            found[key] = {} if student is None else {seed: v - student for seed, v in points(scores, key).items()}
-        return found
-
-    return values
 
 
 def pair_claim(pair: str, paper: str, predicted: str) -> Claim:
@@ -144,27 +74,6 @@ def pair_claim(pair: str, paper: str, predicted: str) -> Claim:
         rule=Direction(),
         values=difference(f"{pair}/{SUBJECT}", f"{pair}/{BASELINE}"),
     )
-
-
-def late_fall(key: str) -> Callable[[ArmScores], Values]:
-    """How far the end lies below the best checkpoint of the first half, points.
-
-    Each seed's best checkpoint is chosen by the other seeds: its own maximum shows a fall in pure noise.
-    """
-
-    def values(scores: ArmScores) -> Values:
-        spec = scores.arms[key].spec
-        early = [step for step in spec.checkpoint_steps() if 0 < step <= MIDDLE * spec.steps]
-        curves = [points(scores, key, step / spec.steps) for step in early]
-        seeds = set[int].intersection(*map(set, curves)) if curves else set[int]()
-        best = {seed: max(curves, key=partial(_mean, seeds - {seed}))[seed] for seed in seeds if len(seeds) > 1}
-        return {f"fall of {key}": minus(best, points(scores, key))}
-
-    return values
-
-
-def _mean(seeds: Collection[int], curve: Mapping[int, float]) -> float:
-    return fmean(curve[seed] for seed in seeds)
 
 
 def illusion(arm: str, label: str) -> list[Claim]:
@@ -200,14 +109,9 @@ def illusion(arm: str, label: str) -> list[Claim]:
             source="Figure 3",
             suite="privilege_illusion",
             rule=Direction(unit="millinats"),
-            values=lambda scores: {"entropy": minus(entropy(scores, BASELINE), entropy(scores, arm))},
+            values=entropy_loss(arm),
         ),
     ]
-
-
-def lost_share(arm: str) -> Callable[[ArmScores], Values]:
-    """Vanilla OPD minus an arm without a fifth of its tokens, points."""
-    return difference(BASELINE, arm)
 
 
 def routed(regime: str, uniform: str, predicted: str) -> Claim:
@@ -237,32 +141,17 @@ def component(key: str, what: str, predicted: str) -> Claim:
     )
 
 
-def out_of_domain(trained: str, tested: str, predicted: str) -> Claim:
+def leads_out_of_domain(trained: str, tested: str, predicted: str) -> Claim:
     """Figure 7b, one direction."""
-
-    def values(scores: Any) -> Values:
-        measure = scores.target(tested)
-        found = {name: scores.values(name, trained, measure) for name in (SUBJECT, *OOD_RIVALS)}
-        return {name: {seed: 100 * value for seed, value in seeds.items()} for name, seeds in found.items()}
-
     return Claim(
         id=f"ood_{trained}_{tested}",
         statement=f"DOPD is ahead of every rival, {trained} → {tested}",
         source="Figure 7b",
         predicted=predicted,
         suite="ood",
-        rule=Order(statement=f"DOPD above {', '.join(OOD_RIVALS)}", holds=first_is_best, pairs=first_above),
-        values=values,
+        rule=first_best(f"DOPD above {', '.join(OOD_RIVALS)}"),
+        values=out_of_domain(trained, tested, (SUBJECT, *OOD_RIVALS)),
     )
-
-
-STAGES = ("general", "reasoning", "coding")
-
-
-def on_domain(scores: ArmScores, stage: str, domain: str) -> dict[int, float]:
-    """DOPD's percent in a domain after a stage."""
-    (measure,) = (m for m in scores.inside if m.benchmark.endswith(domain))
-    return {seed: 100 * value for seed, value in scores.values(f"{stage}/{SUBJECT}", [measure]).items()}
 
 
 def learns(before: str, stage: str) -> Claim:
@@ -273,43 +162,8 @@ def learns(before: str, stage: str) -> Claim:
         source="Figure 7a",
         suite="continual",
         rule=Direction(),
-        values=lambda scores: {
-            "gain": minus(on_domain(scores, stage, stage), on_domain(scores, before, stage)),
-        },
+        values=stage_gain(before, stage),
     )
-
-
-def backward_transfer(scores: ArmScores) -> Values:
-    """Mean over the earlier domains of the end minus right after their own stage, points."""
-    *earlier, last = STAGES
-    changes = [minus(on_domain(scores, last, domain), on_domain(scores, domain, domain)) for domain in earlier]
-    seeds = set[int].intersection(*map(set, changes))
-    return {"backward transfer": {seed: sum(c[seed] for c in changes) / len(changes) for seed in seeds}}
-
-
-def efficiency(scores: ArmScores) -> Values:
-    """DOPD at 40 % of the run, the others at its end."""
-    return {f"{SUBJECT} at 40 %": points(scores, SUBJECT, SHARE_80)} | {
-        rival: points(scores, rival) for rival in STABILITY_RIVALS
-    }
-
-
-def entropy_path(scores: ArmScores) -> Values:
-    """DOPD's entropy at each tenth of the run, millinats."""
-    steps = [step for step in scores.arms[SUBJECT].spec.checkpoint_steps() if step > 0]
-    return {f"step {step}": entropy(scores, SUBJECT, step / steps[-1]) for step in steps}
-
-
-def rises_then_falls(names: Mapping[str, float]) -> bool:
-    """Neither end is the highest."""
-    first, *inner, last = names.values()
-    return max(inner) > max(first, last)
-
-
-def grid(scores: ArmScores) -> Values:
-    """The paper's point first, then the rest of the grid."""
-    keys = sorted(scores.arms, key=lambda key: key != "0.3-0.6")
-    return {key: points(scores, key) for key in keys}
 
 
 CELLS = tuple(f"{d}/{g}" for d in ("forward_kl", "reverse_kl", "js") for g in ("sampled", "top_k", "full"))
@@ -362,7 +216,7 @@ CLAIMS: tuple[Claim, ...] = (
         predicted="negligible",
         suite="token_ablation",
         rule=Equivalence(margin=NEGLIGIBLE),
-        values=lost_share("drop_random"),
+        values=difference(BASELINE, "drop_random"),
     ),
     Claim(
         id="tokens_low",
@@ -371,7 +225,7 @@ CLAIMS: tuple[Claim, ...] = (
         predicted="negligible",
         suite="token_ablation",
         rule=Equivalence(margin=NEGLIGIBLE),
-        values=lost_share("drop_low"),
+        values=difference(BASELINE, "drop_low"),
     ),
     pair_claim("strong-small", "8B → 0.6B", "+10.6 points"),
     pair_claim("mid-small", "4B → 0.6B", "+9.0 points"),
@@ -384,7 +238,7 @@ CLAIMS: tuple[Claim, ...] = (
         source="Figure 6a",
         predicted="+11.9, +13.7, +14.1",
         suite="robustness",
-        rule=Order(statement="gain from base below mid below strong", holds=rising, pairs=each_above_the_one_before),
+        rule=rising("gain from base below mid below strong"),
         values=gains(SUBJECT, PAIRS[2::-1]),
     ),
     Claim(
@@ -393,7 +247,7 @@ CLAIMS: tuple[Claim, ...] = (
         source="Figure 6a",
         predicted="+5.5, +4.7, +3.5",
         suite="robustness",
-        rule=Order(statement="gain from strong below mid below base", holds=rising, pairs=each_above_the_one_before),
+        rule=rising("gain from strong below mid below base"),
         values=gains(BASELINE, PAIRS[:3]),
     ),
     learns("general", "reasoning"),
@@ -407,20 +261,16 @@ CLAIMS: tuple[Claim, ...] = (
         rule=Equivalence(margin=NEGLIGIBLE),
         values=backward_transfer,
     ),
-    out_of_domain("coding", "reasoning", "+3.1 points over the second best"),
-    out_of_domain("reasoning", "coding", "+4.3 points over the second best"),
+    leads_out_of_domain("coding", "reasoning", "+3.1 points over the second best"),
+    leads_out_of_domain("reasoning", "coding", "+4.3 points over the second best"),
     Claim(
         id="efficiency",
         statement="DOPD at 40 % of the run is past the others' end",
         source="Figure 8",
         predicted="step 80 of 200",
         suite="stability",
-        rule=Order(
-            statement=f"DOPD at 40 % above {', '.join(STABILITY_RIVALS)} at 100 %",
-            holds=first_is_best,
-            pairs=first_above,
-        ),
-        values=efficiency,
+        rule=first_best(f"DOPD at 40 % above {', '.join(STABILITY_RIVALS)} at 100 %"),
+        values=ahead_of_time(SHARE_80, STABILITY_RIVALS),
     ),
     Claim(
         id="sdpo_falls",
@@ -437,11 +287,7 @@ CLAIMS: tuple[Claim, ...] = (
         source="Figure 8",
         predicted="settles near step 110 of 200",
         suite="stability",
-        rule=Order(
-            statement="the highest tenth is neither the first nor the last",
-            holds=rises_then_falls,
-            pairs=peak_above_ends,
-        ),
+        rule=inner_peak("the highest tenth is neither the first nor the last"),
         values=entropy_path,
     ),
     Claim(
@@ -468,7 +314,7 @@ CLAIMS: tuple[Claim, ...] = (
         source="Table 4",
         predicted="+5.9 points over the second best",
         suite="privileged_input",
-        rule=Order(statement="hints above every other form and none", holds=first_is_best, pairs=first_above),
+        rule=first_best("hints above every other form and none"),
         values=means("hints", "summary", "hints_with_execution", "final_answer", "none"),
     ),
     Claim(
@@ -498,7 +344,7 @@ CLAIMS: tuple[Claim, ...] = (
         source="Table 7",
         predicted="+0.6 points over the second best",
         suite="divergence",
-        rule=Order(statement="js/full above the eight others", holds=first_is_best, pairs=first_above),
+        rule=first_best("js/full above the eight others"),
         values=means(*sorted(CELLS, key=lambda cell: cell != "js/full")),
     ),
     component("no_privilege", "without privileged input", "+9.6 points (mean of two benchmarks)"),
@@ -512,8 +358,8 @@ CLAIMS: tuple[Claim, ...] = (
         statement="β_w = 0.3, β_l = 0.6 is the best point of the grid",
         source="Figure 10",
         suite="sensitivity",
-        rule=Order(statement="the paper's point above every other", holds=first_is_best, pairs=first_above),
-        values=grid,
+        rule=first_best("the paper's point above every other"),
+        values=all_arms("0.3-0.6"),
     ),
 )
 

@@ -3,36 +3,26 @@
 Each stage's run begins with the weights the stage before ended with (same method, same seed) and has an optimiser, a
 schedule and as many steps of its own; no problem of an earlier stage is shown again. SFT and GRPO stand beside the
 paper's two methods: its text names them, its figure does not show them.
-
-With R[k, j] the score in domain j after stage k, and R[0, j] the untrained student's (Lopez-Paz & Ranzato, Gradient
-Episodic Memory, NIPS 2017, with their random initialisation replaced by the student before stage 1), T stages:
-average accuracy (1/T) Σ_j R[T, j]; backward transfer 1/(T-1) Σ_{j<T} R[T, j] - R[j, j], negative for forgetting;
-forward transfer 1/(T-1) Σ_{j>1} R[j-1, j] - R[0, j].
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from harness import registry, statistics
+from harness import statistics
 from harness.config import RunSpec
-from harness.method import Entry
-from harness.results import SHOWN
-from harness.runs import RunState
 from harness.suite import Evaluation, Options, Profile, training_run
-from harness.tables import Cell, Column, Kind, Line, Table, ranked, reason, seed_cell
-from harness.types import HarnessError
-from suites.arms import COST_COLUMNS, DECODINGS, Arm, ArmScores, ArmSuite, At, caption
-from suites.cells import Measure, cost_cells, difference_cells, reference_cell, selected_methods
-from suites.curves import collapsed
+from harness.tables import Cell, Column, Kind, Line, Table, ranked
+from suites.arms import COST_COLUMNS, DECODINGS, Arm, ArmSuite, At, caption, method_arm
+from suites.by_seed import mean
+from suites.cells import BASELINE, cost_cells, difference_cells, reference_cell, selected_methods, untrained_line
 from suites.lines import cell_series
 from suites.papers import PaperNumbers
 from suites.profiles import TARGETS, benchmark_version
+from suites.stages import NO_START, Scores, Values, points, stage_name, stages, whole_costs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,9 +31,6 @@ if TYPE_CHECKING:
     from harness.curves import Series
 
 METHODS = ("vanilla_opd", "dopd", "sft", "grpo")
-BASELINE = "vanilla_opd"
-EVERY = 2
-"""Checkpoints between two points of a curve."""
 MARGIN = 0.1
 """Of a stage, before the first and after the last step."""
 WORDS = 0.35
@@ -61,9 +48,6 @@ TRANSFER = (
     "(definitions: Lopez-Paz & Ranzato, NIPS 2017)."
 )
 NORMALISED = "Normalised: score divided by the same student's before stage 1, which is 100 %."
-NO_START = "no score before stage 1"
-Values = dict[int, float]
-"""A share by seed."""
 Place = tuple[int | str, str]
 """What is compared (a stage's number, a column's name) and the method."""
 
@@ -77,29 +61,29 @@ class Continual(PaperNumbers, ArmSuite):
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
         """``<domain>/<method>``, stage by stage."""
-        known, names = registry.methods(), selected_methods(options, METHODS)
+        names = selected_methods(options, METHODS)
         arms: dict[tuple[str, str], Arm] = {}
         before = ""
         for number, domain in enumerate(stages(profile, options), start=1):
             for name in names:
                 first = arms.get((before, name))
-                arms[domain, name] = Arm(
+                specs = {
+                    seed: training_run(
+                        profile,
+                        options,
+                        method=name,
+                        domains=(domain,),
+                        seed=seed,
+                        start=first.specs[seed].id if first else "",
+                    )
+                    for seed in self.chosen_seeds(options)
+                }
+                arms[domain, name] = method_arm(
+                    name,
+                    specs,
                     key=f"{domain}/{name}",
-                    label=known[name].label,
                     block=stage_name(number, domain),
                     baseline=f"{domain}/{BASELINE}" if BASELINE in names else "",
-                    ranked=known[name].ranked,
-                    specs={
-                        seed: training_run(
-                            profile,
-                            options,
-                            method=name,
-                            domains=(domain,),
-                            seed=seed,
-                            start=first.specs[seed].id if first else "",
-                        )
-                        for seed in self.chosen_seeds(options)
-                    },
                 )
             before = domain
         return list(arms.values())
@@ -134,122 +118,6 @@ class Continual(PaperNumbers, ArmSuite):
             return self.paper_figures(options)
         scores = self.scores(rows, costs, options)
         return {"figure7a": curve_figure(scores), "accuracy_matrix": matrix_figure(scores)}
-
-
-def stages(profile: Profile, options: Options) -> tuple[str, ...]:
-    """Domains in the order they are trained on; the profile's unless some are named.
-
-    Raises:
-        HarnessError: an unknown domain, one named twice, or fewer than two.
-    """
-    known = profile.data.domains
-    if options.train_domains in (None, "all"):
-        return known
-    named = tuple(registry.lookup("training domain", name, known) for name in options.train_domains)
-    if len(named) < 2 or len(set(named)) < len(named):
-        raise HarnessError(
-            f"--train-domains {','.join(named)}: the stages of suite {Continual.name} are two or more domains, each "
-            f"once, of {', '.join(known)}"
-        )
-    return named
-
-
-def stage_name(number: int, domain: str) -> str:
-    """``2. reasoning``."""
-    return f"{number}. {domain}"
-
-
-def points(spec: RunSpec) -> tuple[int, ...]:
-    """Steps of a run's curve: every second checkpoint, the last among them, without step 0."""
-    return tuple(step for step in spec.checkpoint_steps()[::-EVERY][::-1] if step > 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores(ArmScores):
-    """Scores by stage, of which 1 is the first and 0 the untrained student."""
-
-    @cached_property
-    def stages(self) -> tuple[str, ...]:
-        """Domains in the order they are trained on."""
-        return stages(self.profile, self.options)
-
-    @cached_property
-    def methods(self) -> dict[str, Entry]:
-        """Entries by registry name, in the order of the arms."""
-        return {arm.method: self.entries[arm.method] for arm in self.arms.values()}
-
-    @property
-    def domains(self) -> tuple[str, ...]:
-        """Those that are asked, trained on or not."""
-        return tuple(TARGETS[self.profile.name])
-
-    @property
-    def steps(self) -> int:
-        """Of each stage."""
-        return next(iter(self.arms.values())).spec.steps
-
-    def measures(self, domain: str) -> list[Measure]:
-        """The benchmark that stands for a domain."""
-        return [Measure(TARGETS[self.profile.name][domain])]
-
-    def before(self, domain: str) -> float | None:
-        """Share of the untrained student; None without its row."""
-        percent = self.reference(self.profile.student, self.measures(domain))
-        return None if percent is None else percent / 100
-
-    def after(self, method: str, stage: int, domain: str, step: At = "last") -> Values:
-        """R[stage, domain] by seed, or the score at a step of that stage."""
-        if stage:
-            return self.values(f"{self.stages[stage - 1]}/{method}", self.measures(domain), step)
-        start = self.before(domain)
-        return {} if start is None else dict.fromkeys(self.suite.chosen_seeds(self.options), start)
-
-    def average(self, method: str) -> Values:
-        """Mean of the stages' domains after the last stage."""
-        return mean([self.after(method, len(self.stages), domain) for domain in self.stages])
-
-    def backward_transfer(self, method: str) -> Values:
-        """Mean over the earlier domains of the end minus right after their own stage."""
-        last = len(self.stages)
-        earlier = enumerate(self.stages[:-1], start=1)
-        return mean([minus(self.after(method, last, d), self.after(method, own, d)) for own, d in earlier])
-
-    def forward_transfer(self, method: str) -> Values:
-        """Mean over the later domains of just before their own stage minus the untrained student's."""
-        later = enumerate(self.stages[1:], start=1)
-        return mean([minus(self.after(method, stage, d), self.after(method, 0, d)) for stage, d in later])
-
-    def normalised(self, method: str, stage: int, domain: str, step: At = "last") -> Values:
-        """Divided by the untrained student's; empty where that is 0 or unknown."""
-        start = self.before(domain)
-        return {seed: v / start for seed, v in self.after(method, stage, domain, step).items()} if start else {}
-
-    def stage_cell(self, method: str, stage: int, values: Values, step: At = "last") -> Cell:
-        """Percent over seeds of anything that needs the runs of the first ``stage`` stages, the last up to a step."""
-        keys = [f"{domain}/{method}" for domain in self.stages[:stage]]
-        runs = [self.run_of(key) for key in keys]
-        states = {seed: joint_state(run[seed]["state"] for run in runs) for seed in self.arms[keys[0]].specs}
-        fallen = set[int]().union(*(collapsed(self, key) for key in keys[:-1]), collapsed(self, keys[-1], step))
-        cell = seed_cell(values, states, fallen)
-        unscaled = cell.value is None and set(states.values()) <= set(SHOWN)
-        return Cell(missing=NO_START) if unscaled else cell
-
-
-def joint_state(states: Iterable[str]) -> str:
-    """Of what needs several runs: done, or the worst there is, so that a stage after a failed one says failed."""
-    lacking = [state for state in states if state not in SHOWN]
-    return reason(lacking) if lacking else RunState.DONE.value
-
-
-def minus(a: Values, b: Values) -> Values:
-    """Paired by seed."""
-    return {seed: a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())}
-
-
-def mean(values: Sequence[Values]) -> Values:
-    """Over several quantities, for the seeds that have all of them."""
-    seeds = set[int].intersection(*map(set, values))
-    return {seed: fmean(each[seed] for each in values) for seed in sorted(seeds)}
 
 
 MEASURED: Mapping[str, tuple[Column, Callable[[Scores, str], Values]]] = {
@@ -394,21 +262,7 @@ def _reference_line(scores: Scores, label: str) -> Line:
     model = scores.suite.models(scores.profile)[label]
     value = scores.reference(model, [measure for domain in scores.stages for measure in scores.measures(domain)])
     blank = (Cell(),) * (3 * len(MEASURED) - 1 + len(COST_COLUMNS))
-    return Line(block="not trained", label=label, cells=(reference_cell(value), *blank), ranked=False)
-
-
-def whole_costs(scores: Scores, method: str) -> list[dict[str, Any]]:
-    """By seed, the sum over the stages; forwards per token are the same in each."""
-    stages = [scores.run_of(f"{domain}/{method}") for domain in scores.stages]
-    return [
-        {
-            "state": joint_state(run[seed]["state"] for run in stages),
-            "tokens": sum(run[seed]["tokens"] for run in stages),
-            "forwards_per_token": stages[0][seed]["forwards_per_token"],
-            "train_seconds": sum(run[seed]["train_seconds"] for run in stages),
-        }
-        for seed in stages[0]
-    ]
+    return untrained_line(label, (reference_cell(value), *blank))
 
 
 def matrix_cells(scores: Scores, method: str) -> dict[str, tuple[Cell, ...]]:
@@ -442,7 +296,7 @@ def matrix_table(scores: Scores) -> Table:
 
 def matrix_figure(scores: Scores) -> Figure:
     """``accuracy_matrix``: a heat map per method, the domain of each stage framed."""
-    from harness.curves import Matrix, heatmap
+    from harness.heatmap import Matrix, heatmap
 
     return heatmap(
         [
@@ -456,7 +310,7 @@ def matrix_figure(scores: Scores) -> Figure:
             )
             for method, entry in scores.methods.items()
         ],
-        title=f"Every domain after every stage{_marked(scores)}",
+        title=f"Every domain after every stage{scores.mark}",
         caption=f"Framed: the domain of the stage. {said(scores)}",
     )
 
@@ -496,7 +350,7 @@ def curve_figure(scores: Scores) -> Figure:
     ]
     return curves(
         panels,
-        title=f"Continual learning: {' → '.join(scores.stages)}{_marked(scores)}",
+        title=f"Continual learning: {' → '.join(scores.stages)}{scores.mark}",
         x_axis="step, over all stages",
         caption=(
             f"{NORMALISED} Solid: {GENERAL}; dashed: the specific domains; vertical: the named stage begins; bands are "
@@ -529,7 +383,3 @@ def path(scores: Scores, method: str, domain: str) -> list[tuple[float, Cell]]:
     ]
     some = any(cell.value is not None for _, cell in way)
     return [(0.0, normalised_cell(scores, method, 0, domain)), *way] if some else way
-
-
-def _marked(scores: Scores) -> str:
-    return f" (partial: {scores.partial})" if scores.partial else ""

@@ -17,16 +17,19 @@ from harness.statistics import Difference
 from harness.suite import Options, Profile, training_run
 from harness.tables import Cell, Column, Kind, Line, Table, ranked
 from harness.types import PLAIN, Corruption, Source
-from suites.arms import COST_COLUMNS, Arm, ArmScores, caption
+from suites.arms import COST_COLUMNS, Arm, ArmScores, caption, method_arm
 from suites.cells import (
+    BASELINE,
     cost_cells,
     difference_cells,
     joint_domains,
     recovery_cell,
     reference_cell,
+    references,
     selected_methods,
+    untrained_line,
 )
-from suites.lines import cell_series
+from suites.lines import cell_series, reference_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 
 METHODS = ("vanilla_opd", "privileged_teacher", "dopd")
 """Without ``--methods``. Vanilla OPD sees no p."""
-BASELINE = "vanilla_opd"
 KINDS = (Corruption.WRONG_STEPS, Corruption.SHUFFLED_STEPS, Corruption.OTHER_EXAMPLE)
 SHARES = (0.25, 0.5, 1.0)
 """Of the training examples; 0 is the run with the right p."""
@@ -89,14 +91,12 @@ def _arm(
     kind: Corruption,
     share: float,
 ) -> Arm:
-    entry = registry.methods()[name]
-    return Arm(
+    return method_arm(
+        name,
+        {seed: _run(profile, options, name, kind, share, seed) for seed in seeds},
         key=f"{setting_key(kind, share)}/{name}",
-        label=entry.label,
         block="the right p" if kind is Corruption.NONE else f"{words(kind)}, {100 * share:.0f} %",
         baseline=f"{NONE}/{BASELINE}" if BASELINE in selected_methods(options, METHODS) else "",
-        ranked=entry.ranked,
-        specs={seed: _run(profile, options, name, kind, share, seed) for seed in seeds},
     )
 
 
@@ -123,7 +123,7 @@ def corruption_table(scores: ArmScores, keys: Sequence[str]) -> Table:
     adjusted = statistics.holm([test.p if test else None for test in tests.values()])
     p_values = dict(zip(tests, adjusted, strict=True))
     lines: Sequence[Line] = [
-        *(_reference_line(scores, model) for model in (scores.profile.student, scores.profile.teacher)),
+        *(_reference_line(scores, label, model) for label, model in references(scores.profile).items()),
         *(_line(scores, key, tests, p_values) for key in keys),
     ]
     for column in (COLUMNS.index(SCORE), COLUMNS.index(HARDER)):
@@ -177,25 +177,21 @@ def _line(
     return Line(block=arm.block, label=arm.label, cells=cells, ranked=arm.ranked)
 
 
-def _reference_line(scores: ArmScores, model: ModelSpec) -> Line:
+def _reference_line(scores: ArmScores, label: str, model: ModelSpec) -> Line:
     cells = {
         SCORE: reference_cell(scores.reference(model, scores.inside)),
         HARDER: reference_cell(scores.reference(model, scores.harder)) if scores.harder else Cell(),
     }
-    label = "Student" if model == scores.profile.student else "Teacher"
-    return Line(
-        block="not trained", label=label, cells=tuple(cells.get(column, Cell()) for column in COLUMNS), ranked=False
-    )
+    return untrained_line(label, (cells.get(column, Cell()) for column in COLUMNS))
 
 
 def corruption_figure(scores: ArmScores, keys: Sequence[str]) -> Figure:
     """``corruption``: score against the share of wrong p, a panel per kind, a line per method."""
     from harness.curves import curves
 
-    marked = f" (partial: {scores.partial})" if scores.partial else ""
     return curves(
         [_panel(scores, keys, kind) for kind in KINDS],
-        title=f"Corrupted privileged input{marked}",
+        title=f"Corrupted privileged input{scores.mark}",
         x_axis="training examples with a wrong p, %",
         caption=f"{caption(scores, WHAT)} Bands are the intervals; a method that sees no p is flat.",
     )
@@ -203,7 +199,6 @@ def corruption_figure(scores: ArmScores, keys: Sequence[str]) -> Figure:
 
 def _panel(scores: ArmScores, keys: Sequence[str], kind: Corruption) -> LinePanel:
     from harness.curves import LinePanel
-    from harness.figures import Reference
 
     lines = []
     for right in (key for key in keys if key.startswith(NONE)):
@@ -212,11 +207,10 @@ def _panel(scores: ArmScores, keys: Sequence[str], kind: Corruption) -> LinePane
         known = wrong if set(wrong.values()) <= set(keys) else dict.fromkeys(wrong, right)
         at = [(share, scores.cell(key, scores.inside)) for share, key in {0.0: right, **known}.items()]
         lines.append(cell_series(scores.arms[right].label, at))
-    ends = {"Student": scores.profile.student, "Teacher": scores.profile.teacher}
-    values = {label: scores.reference(model, scores.inside) for label, model in ends.items()}
+    values = {label: scores.reference(model, scores.inside) for label, model in references(scores.profile).items()}
     return LinePanel(
         title=words(kind),
         y_axis="exact answer, greedy, mean of domains, %",
         series=tuple(lines),
-        references=tuple(Reference(label=label, value=value) for label, value in values.items() if value is not None),
+        references=reference_lines(values),
     )

@@ -11,18 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import fmean
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from harness import registry, statistics
+from harness import statistics
 from harness.audits import AUDIT, AUDITS
 from harness.config import RunSpec
 from harness.curves import LinePanel, Series, curves
 from harness.figures import Reference
 from harness.statistics import CONFIDENCE, Difference
-from harness.suite import Evaluation, Options, Profile, training_run
-from harness.tables import Cell, Column, Kind, Line, Table, difference_cell, ranked, seed_cell, shade
-from suites.arms import Arm, ArmScores, ArmSuite, At, benchmarks_at
-from suites.cells import Measure, joint_domains, recovery, reference_cell, selected_methods
+from harness.suite import Evaluation
+from harness.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, shade
+from suites.arms import ArmScores, At, MethodSuite, benchmarks_at
+from suites.by_seed import common_seeds
+from suites.cells import Measure, recovery, reference_cell, tested_cells, untrained_line
+from suites.lines import reference_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-BASELINE = "vanilla_opd"
 TRAINING = "training"
 """The audit that reads what a run logged."""
 ENTROPY = Measure(TRAINING, AUDIT, "entropy")
@@ -53,30 +54,8 @@ READ = (
 BAND = "Bands are 95 % t intervals over seeds."
 
 
-class CurveSuite(ArmSuite):
+class CurveSuite(MethodSuite):
     """Methods × seeds on all domains together, asked at every checkpoint."""
-
-    methods: ClassVar[tuple[str, ...]]
-    """Registry names, in the order of the table; keys of the arms."""
-
-    def arms(self, profile: Profile, options: Options) -> list[Arm]:
-        """One per method; a plugin's methods join the default ones."""
-        known, domains = registry.methods(), joint_domains(profile, options)
-        names = selected_methods(options, self.methods)
-        return [
-            Arm(
-                key=name,
-                label=known[name].label,
-                block=known[name].paradigm,
-                baseline=BASELINE if BASELINE in names else "",
-                ranked=known[name].ranked,
-                specs={
-                    seed: training_run(profile, options, method=name, domains=domains, seed=seed)
-                    for seed in self.chosen_seeds(options)
-                },
-            )
-            for name in names
-        ]
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """The trained range and the training's log along the run, the harder range at its end."""
@@ -145,8 +124,7 @@ def curve(scores: ArmScores, key: str, measures: Sequence[Measure], *, start: in
 
 def joined(steps: tuple[int, ...], values: Sequence[Mapping[int, float]]) -> Curve:
     """Values by seed at each step as a curve."""
-    seeds = set[int].intersection(*map(set, values)) if values else set[int]()
-    return Curve(steps=steps, by_seed={seed: tuple(each[seed] for each in values) for seed in sorted(seeds)})
+    return Curve(steps=steps, by_seed={seed: tuple(each[seed] for each in values) for seed in common_seeds(values)})
 
 
 def step_at(spec: RunSpec, share: float) -> int:
@@ -269,11 +247,8 @@ def tested(
     adjusted = statistics.holm([d.p if d else None for d in differences])
     cells: list[tuple[Cell, Cell]] = []
     for difference, p, why in zip(differences, adjusted, missing, strict=True):
-        if difference is None:
-            cells.append((Cell(missing=why), Cell()))
-            continue
-        untested = "single run" if difference.n == 1 else "no spread"
-        cells.append((difference_cell(difference, scale), Cell(missing=untested) if p is None else Cell(value=p)))
+        untested = (Cell(missing=why), Cell())
+        cells.append(untested if difference is None else tested_cells(difference, p, scale))
     return cells
 
 
@@ -346,7 +321,7 @@ def _reference_line(scores: ArmScores, label: str, columns: int) -> Line:
     value = scores.reference(scores.suite.models(scores.profile)[label], scores.inside)
     before = (Cell(),) * (len(SHARES) - 1)
     after = (Cell(),) * (columns - len(SHARES))
-    return Line(block="not trained", label=label, cells=(*before, reference_cell(value), *after), ranked=False)
+    return untrained_line(label, (*before, reference_cell(value), *after))
 
 
 def series(
@@ -367,21 +342,19 @@ def series(
     columns = zip(*path.by_seed.values(), strict=True)
     means = [statistics.estimate([scale * value for value in values]) for values in columns]
     cell = cell_of(scores, key, path.at(path.steps[-1]), scale)
-    single = ("single run",) if cell.n == 1 else ()
     return Series(
         label=scores.arms[key].label,
         x=tuple(map(x, path.steps)) if means else (),
         y=tuple(mean.mean for mean in means),
         half=tuple(mean.half for mean in means if mean.half is not None),
-        note=cell.missing or ", ".join(filter(None, (note, *single, *cell.notes))),
+        note=cell.missing or ", ".join(filter(None, (note, *cell.remarks))),
     )
 
 
 def ends(scores: ArmScores) -> tuple[Reference, ...]:
     """Student and teacher as horizontal lines, mean of the domains."""
     models = scores.suite.models(scores.profile)
-    values = {label: scores.reference(model, scores.inside) for label, model in models.items()}
-    return tuple(Reference(label=label, value=value) for label, value in values.items() if value is not None)
+    return reference_lines({label: scores.reference(model, scores.inside) for label, model in models.items()})
 
 
 def accuracy_panel(scores: ArmScores, x: Callable[[str, int], float] = lambda _, step: step) -> LinePanel:
@@ -412,5 +385,4 @@ def entropy(scores: ArmScores, key: str) -> Curve:
 
 def step_figure(scores: ArmScores, panels: Sequence[LinePanel], *, title: str, caption: str, x: str = "step") -> Figure:
     """Panels against the step, marked if runs are missing."""
-    marked = f" (partial: {scores.partial})" if scores.partial else ""
-    return curves(panels, title=f"{title}{marked}", x_axis=x, caption=caption)
+    return curves(panels, title=f"{title}{scores.mark}", x_axis=x, caption=caption)

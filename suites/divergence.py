@@ -21,7 +21,7 @@ from suites.curves import score_cell
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from harness.curves import Matrix
+    from harness.heatmap import Matrix
 
 DIVERGENCES = {Divergence.FORWARD_KL: "forward KL", Divergence.REVERSE_KL: "reverse KL", Divergence.JS: "JS"}
 GRANULARITIES = {
@@ -83,12 +83,11 @@ class UniformObjectives(AnalysisSuite):
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``table7``: both readings as matrices, at the last step."""
-        from harness.curves import heatmap
+        from harness.heatmap import heatmap
 
-        marked = f" (partial: {scores.partial})" if scores.partial else ""
         drawn = heatmap(
             [matrix(scores, context) for context in METHODS],
-            title=f"Uniform objectives{marked}",
+            title=f"Uniform objectives{scores.mark}",
             caption=caption(scores, FRAMED),
         )
         return {"table7": drawn}
@@ -115,7 +114,7 @@ def table7(scores: ArmScores, context: str) -> Table:
 
 def matrix(scores: ArmScores, context: str) -> Matrix:
     """Score at the end by divergence and granularity."""
-    from harness.curves import Matrix
+    from harness.heatmap import Matrix
 
     cells = best_marked({key: score_cell(scores, key) for key in keys_of(context)})
     return Matrix(

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness import registry
-from harness.suite import Options, Profile, training_run
+from harness.suite import Options
 from harness.tables import Table
-from suites.arms import Arm, ArmScores, ArmSuite, caption, comparison_table
+from suites.arms import ArmScores, MethodSuite, caption, comparison_table
 from suites.bars import arm_bars
-from suites.cells import joint_domains, selected_methods
 from suites.papers import PaperNumbers
 
 if TYPE_CHECKING:
@@ -23,34 +21,15 @@ if TYPE_CHECKING:
 
 METHODS = ("vanilla_opd", "opcd", "exopd", "uni_opd", "sdft", "opsd", "sdpo", "eopd", "tip", "dopd")
 """Table 1's, in its order."""
-BASELINE = "vanilla_opd"
 
 
-class InDistribution(PaperNumbers, ArmSuite):
-    """Methods × seeds on all domains together."""
+class InDistribution(PaperNumbers, MethodSuite):
+    """Table 1's methods × seeds on all domains together."""
 
     name = "in_distribution"
     title = "every compared method on its own domains (Table 1, Figure 1)"
     paper = ("table1", "table2", "figure1")
-
-    def arms(self, profile: Profile, options: Options) -> list[Arm]:
-        """One per method; a plugin's methods join the default ones."""
-        known, domains = registry.methods(), joint_domains(profile, options)
-        names = selected_methods(options, METHODS)
-        return [
-            Arm(
-                key=name,
-                label=known[name].label,
-                block=known[name].paradigm,
-                baseline=BASELINE if BASELINE in names else "",
-                ranked=known[name].ranked,
-                specs={
-                    seed: training_run(profile, options, method=name, domains=domains, seed=seed)
-                    for seed in self.chosen_seeds(options)
-                },
-            )
-            for name in names
-        ]
+    methods = METHODS
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
         """``table1``: mean, each domain, the harder range, gain, gap recovered, difference to vanilla OPD, cost."""

@@ -1,14 +1,15 @@
-"""Lines of cells over an axis, as several suites draw them."""
+"""Lines as several suites draw them: cells over an axis, untrained models across it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from harness.tables import Cell
 
 if TYPE_CHECKING:
     from harness.curves import Series
+    from harness.figures import Reference
 
 
 def cell_series(
@@ -45,8 +46,15 @@ def _words(cell: Cell) -> tuple[str, ...]:
     """What must be known of a number, or why there is none."""
     if cell.value is None:
         return (cell.missing,) if cell.missing else ()
-    return ("single run", *cell.notes) if cell.n == 1 else cell.notes
+    return cell.remarks
 
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
+
+
+def reference_lines(values: Mapping[str, float | None]) -> tuple[Reference, ...]:
+    """A line across a panel for each model that was evaluated; ``values`` by its name."""
+    from harness.figures import Reference
+
+    return tuple(Reference(label=label, value=value) for label, value in values.items() if value is not None)

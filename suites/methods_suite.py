@@ -19,30 +19,31 @@ from harness.statistics import Difference
 from harness.suite import TUNING, Evaluation, Options, Profile, Suite, reference_run, training_run, tuned_rates
 from harness.tables import Cell, Column, Kind, Line, Table, mean_cell, ranked, seed_cell, shade
 from harness.types import HarnessError
+from suites.bars import seed_bar
 from suites.cells import (
+    BASELINE,
     Measure,
     Shown,
     asked,
-    benchmark_header,
+    benchmark_table,
     by_paradigm,
     collapsed_seeds,
     cost_cells,
-    departure_sentences,
     difference_cells,
-    fixed_weights_sentence,
     gain_cell,
     joint_domains,
     listed_methods,
     mean_by_seed,
-    override_sentences,
     recovery,
     recovery_cell,
     reference_cell,
     references,
-    stale_sentences,
-    unfinished,
+    slashed,
+    standing_sentences,
+    untrained_line,
     with_rates,
 )
+from suites.lines import reference_lines
 from suites.profiles import HARDER, PROFILES, benchmark_version
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 
 SEEDS = (0, 1, 2, 3, 4)
 DECODINGS = ("greedy", "sample4")
-BASELINE = "vanilla_opd"
 INACTIVE_BELOW = 0.01
 """Share on which a method's distinctive part must act for its row to be ranked."""
 ACTS = {
@@ -270,7 +270,7 @@ def main_table(scores: Scores) -> Table:
         label_header="method",
         columns=COLUMNS,
         lines=ranked(lines, SCORE),
-        partial=unfinished(scores.costs),
+        partial=scores.partial,
     )
 
 
@@ -314,7 +314,7 @@ def _reference_lines(scores: Scores) -> list[Line]:
         gain = gain_cell(score, student) if model != scores.profile.student else Cell()
         blank = Cell()
         cells = (blank, score, gain, blank, blank, blank, harder, sampled, *(blank,) * 4)
-        lines.append(Line(block="not trained", label=label, cells=cells, ranked=False))
+        lines.append(untrained_line(label, cells))
     return lines
 
 
@@ -330,12 +330,7 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
     """Every benchmark, the harder range included, under one metric."""
     measures = [Measure(benchmark, decoding, metric) for benchmark in asked(scores.profile)]
     lines: Sequence[Line] = [
-        Line(
-            block="not trained",
-            label=label,
-            cells=tuple(reference_cell(scores.reference(model, [m])) for m in measures),
-            ranked=False,
-        )
+        untrained_line(label, (reference_cell(scores.reference(model, [m])) for m in measures))
         for label, model in references(scores.profile).items()
     ] + [
         Line(
@@ -347,18 +342,14 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
         for setting in scores.settings
         for method in scores.methods
     ]
-    for column in range(len(measures)):
-        lines = ranked(lines, column)
-    headers = (benchmark_header(m.benchmark, scores.profile.name) for m in measures)
-    return Table(
+    return benchmark_table(
+        scores,
+        measures,
+        lines,
         name=name,
-        title=f"Every method and domain, {metric.replace('_', ' ')}, {decoding}, profile {scores.profile.name}",
+        title="Every method and domain",
         caption=caption(scores, decoding, metric),
         block_header="rates",
-        label_header="method",
-        columns=tuple(Column(key=m.benchmark, header=h) for m, h in zip(measures, headers, strict=True)),
-        lines=tuple(lines),
-        partial=unfinished(scores.costs),
     )
 
 
@@ -366,24 +357,23 @@ def figure(scores: Scores) -> Figure:
     """Mean of the domains; the student's and the teacher's as lines."""
     from harness import figures
 
-    partial = unfinished(scores.costs)
     return figures.lying_bars(
         [_panel(scores, setting) for setting in scores.settings],
-        title="Every method, all domains together" + (f" (partial: {partial})" if partial else ""),
+        title=f"Every method, all domains together{scores.mark}",
         axis="exact answer, greedy, mean of domains, %",
         caption=f"{caption(scores)} Dots are seeds.",
     )
 
 
 def _panel(scores: Scores, setting: Setting) -> Panel:
-    from harness.figures import Panel, Reference
+    from harness.figures import Panel
 
     ends = {label: scores.reference(model, scores.inside) for label, model in references(scores.profile).items()}
     paradigms = dict.fromkeys(entry.paradigm for entry in scores.methods.values())
     return Panel(
         title=setting.title,
         groups=tuple(_group(scores, setting, paradigm) for paradigm in paradigms),
-        references=tuple(Reference(label=label, value=value) for label, value in ends.items() if value is not None),
+        references=reference_lines(ends),
     )
 
 
@@ -395,23 +385,13 @@ def _group(scores: Scores, setting: Setting, paradigm: str) -> Group:
 
 
 def _bar(scores: Scores, setting: Setting, method: str) -> Bar:
-    from harness.figures import Bar
-
-    cell = scores.cell(setting, method, scores.inside)
-    values = scores.values(setting, method, scores.inside)
-    notes = [
-        *(["single run"] if cell.n == 1 else []),
-        *cell.notes,
-        *(["inactive"] if scores.is_inactive(setting, method) else []),
-        *(["not ranked"] if not scores.methods[method].ranked else []),
-    ]
-    return Bar(
-        label=scores.methods[method].label,
-        mean=cell.value,
-        half=cell.half,
-        points=tuple(100 * values[seed] for seed in sorted(values)),
-        note=cell.missing or ", ".join(notes),
-        crossed=any(note.startswith("collapsed") for note in notes),
+    entry = scores.methods[method]
+    notes = {"inactive": scores.is_inactive(setting, method), "not ranked": not entry.ranked}
+    return seed_bar(
+        entry.label,
+        scores.cell(setting, method, scores.inside),
+        scores.values(setting, method, scores.inside),
+        *(note for note, holds in notes.items() if holds),
     )
 
 
@@ -442,18 +422,14 @@ def caption(scores: Scores, decoding: str = PRIMARY[0], metric: str = PRIMARY[1]
     """Checkpoint, seeds, items, rates, what intervals do not say, what the profile changes, what is stale."""
     profile = scores.profile
     shown = results.select(scores.rows, decoding=decoding, metric=metric)
-    items = "/".join(map(str, sorted(set(shown["n"].tolist())))) or "no"
-    steps = "/".join(map(str, sorted({int(n) for n in scores.costs["steps"].tolist()} - {0})))
+    items = slashed(shown["n"].tolist()) or "no"
+    steps = slashed({int(n) for n in scores.costs["steps"].tolist()} - {0})
     domains = ", ".join(joint_domains(profile, scores.options))
     parts = [
         f"{metric.replace('_', ' ').capitalize()}, {decoding}, {items} items a benchmark, trained on {domains} "
         f"together, at the last step ({steps}); seeds {', '.join(map(str, scores.options.seeds or SEEDS))}; ± is half "
         "of the 95 % t interval over seeds.",
         rates_sentence(scores),
-        fixed_weights_sentence(profile),
-        "Collapsed runs are averaged like the others and named.",
-        *override_sentences(profile, scores.methods),
-        *departure_sentences(scores.methods.values()),
-        *stale_sentences(scores.costs),
+        *standing_sentences(profile, scores.methods, scores.costs),
     ]
     return " ".join(parts)

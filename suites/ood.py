@@ -19,25 +19,26 @@ from harness.method import Entry
 from harness.statistics import Difference
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
 from harness.tables import Cell, Column, Kind, Line, Table, difference_cell, ranked, seed_cell, shade
+from suites.bars import seed_bar
 from suites.cells import (
+    BASELINE,
     Measure,
     Shown,
     asked,
-    benchmark_header,
+    benchmark_table,
     cost_cells,
-    departure_sentences,
     difference_cells,
-    fixed_weights_sentence,
     learning_rate_sentence,
-    override_sentences,
     recovery,
     recovery_cell,
     reference_cell,
     references,
     selected_methods,
-    stale_sentences,
-    unfinished,
+    slashed,
+    standing_sentences,
+    untrained_line,
 )
+from suites.lines import reference_lines
 from suites.papers import PaperNumbers
 from suites.profiles import PROFILES, TARGETS, benchmark_version
 
@@ -45,14 +46,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.figures import Bar, Group
+    from harness.figures import Group
 
 METHODS = ("vanilla_opd", "privileged_teacher", "privileged_student", "dopd")
 TRAIN_DOMAINS = ("coding", "reasoning")
 """The paper's two directions, in its order."""
 SEEDS = (0, 1, 2)
 DECODINGS = ("greedy", "sample4")
-BASELINE, SUBJECT = "vanilla_opd", "dopd"
+SUBJECT = "dopd"
 PAPER_TABLE = "figure7b"
 LEAD = "lead_over_second_best"
 """Column of the paper's numbers: the only thing its text states."""
@@ -168,11 +169,6 @@ class Scores(Shown):
         subject = registry.methods()[SUBJECT].target
         return [name for name, entry in self.methods.items() if entry.ranked and entry.target != subject]
 
-    @property
-    def partial(self) -> str:
-        """How many of the planned runs have rows; empty if all."""
-        return unfinished(self.costs)
-
     def target(self, domain: str) -> Measure:
         """The benchmark that stands for a domain, under the primary metric."""
         return Measure(TARGETS[self.profile.name][domain])
@@ -287,12 +283,7 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
     """Every trained domain × every benchmark, the harder range included, under one metric."""
     measures = [Measure(benchmark, decoding, metric) for benchmark in asked(scores.profile)]
     lines: Sequence[Line] = [
-        Line(
-            block="not trained",
-            label=label,
-            cells=tuple(reference_cell(scores.reference(model, m)) for m in measures),
-            ranked=False,
-        )
+        untrained_line(label, (reference_cell(scores.reference(model, m)) for m in measures))
         for label, model in references(scores.profile).items()
     ] + [
         Line(
@@ -304,18 +295,14 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
         for trained in scores.trained
         for method, entry in scores.methods.items()
     ]
-    for column in range(len(measures)):
-        lines = ranked(lines, column)
-    headers = (benchmark_header(m.benchmark, scores.profile.name) for m in measures)
-    return Table(
+    return benchmark_table(
+        scores,
+        measures,
+        lines,
         name=name,
-        title=f"Every domain, {metric.replace('_', ' ')}, {decoding}, profile {scores.profile.name}",
+        title="Every domain",
         caption=caption(scores, decoding, metric),
         block_header="trained on",
-        label_header="method",
-        columns=tuple(Column(key=m.benchmark, header=h) for m, h in zip(measures, headers, strict=True)),
-        lines=tuple(lines),
-        partial=scores.partial,
     )
 
 
@@ -372,40 +359,26 @@ def figure(scores: Scores, directions: Sequence[tuple[str, str]]) -> Figure:
     """Grouped bars, a panel per direction; the paper's leads stand in the caption only."""
     from harness import figures
 
-    marked = f" (partial: {scores.partial})" if scores.partial else ""
     return figures.grouped_bars(
         [_group(scores, *pair) for pair in directions],
-        title=f"Out of domain: trained → tested{marked}",
+        title=f"Out of domain: trained → tested{scores.mark}",
         axis="exact answer, greedy, %",
         caption=f"{caption(scores)} Dots are seeds, a cross is a collapse. {paper_sentence(scores.options)}",
     )
 
 
 def _group(scores: Scores, trained: str, tested: str) -> Group:
-    from harness.figures import Group, Reference
+    from harness.figures import Group
 
     measure = scores.target(tested)
     values = {label: scores.reference(model, measure) for label, model in references(scores.profile).items()}
     return Group(
         title=direction(trained, tested),
-        bars=tuple(_bar(scores, method, trained, measure) for method in scores.methods),
-        references=tuple(Reference(label=label, value=v) for label, v in values.items() if v is not None),
-    )
-
-
-def _bar(scores: Scores, method: str, trained: str, measure: Measure) -> Bar:
-    from harness.figures import Bar
-
-    cell = scores.cell(method, trained, measure)
-    values = scores.values(method, trained, measure)
-    notes = ("single run", *cell.notes) if cell.n == 1 else cell.notes
-    return Bar(
-        label=scores.methods[method].label,
-        mean=cell.value,
-        half=cell.half,
-        points=tuple(100 * values[seed] for seed in sorted(values)),
-        note=cell.missing or ", ".join(notes),
-        crossed=any(note.startswith("collapsed") for note in notes),
+        bars=tuple(
+            seed_bar(entry.label, scores.cell(name, trained, measure), scores.values(name, trained, measure))
+            for name, entry in scores.methods.items()
+        ),
+        references=reference_lines(values),
     )
 
 
@@ -425,17 +398,13 @@ def caption(scores: Scores, decoding: str = PRIMARY[0], metric: str = PRIMARY[1]
     """Checkpoint, seeds, items, what intervals do not say, what the profile changes, what is stale."""
     profile = scores.profile
     shown = results.select(scores.rows, decoding=decoding, metric=metric)
-    items = "/".join(map(str, sorted(set(shown["n"].tolist())))) or "no"
-    steps = "/".join(map(str, sorted({int(n) for n in scores.costs["steps"].tolist()} - {0})))
+    items = slashed(shown["n"].tolist()) or "no"
+    steps = slashed({int(n) for n in scores.costs["steps"].tolist()} - {0})
     seeds = ", ".join(map(str, scores.options.seeds or SEEDS))
     parts = [
         f"{metric.replace('_', ' ').capitalize()}, {decoding}, {items} items a benchmark, at the last step "
         f"({steps}); seeds {seeds}; ± is half of the 95 % t interval over seeds.",
         learning_rate_sentence(profile, scores.options, scores.methods),
-        fixed_weights_sentence(profile),
-        "Collapsed runs are averaged like the others and named.",
-        *override_sentences(profile, scores.methods),
-        *departure_sentences(scores.methods.values()),
-        *stale_sentences(scores.costs),
+        *standing_sentences(profile, scores.methods, scores.costs),
     ]
     return " ".join(parts)

@@ -22,10 +22,10 @@ from harness.suite import Evaluation, Options
 from harness.tables import Cell, Column, Kind, Line, Table
 from harness.types import PRIVILEGED
 from suites.arms import Arm, ArmScores, caption
-from suites.cells import Measure
+from suites.by_seed import minus
+from suites.cells import BASELINE, Measure
 from suites.curves import (
     BAND,
-    BASELINE,
     BEST,
     ENTROPY,
     MILLI,
@@ -121,11 +121,7 @@ def with_p(scores: ArmScores, key: str) -> Curve:
 def gap(scores: ArmScores, key: str) -> Curve:
     """Accuracy with p minus accuracy without it."""
     asked, plain = with_p(scores, key), curve(scores, key, scores.inside)
-    return joined(asked.steps, [_minus(asked.at(step), plain.at(step)) for step in asked.steps])
-
-
-def _minus(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, float]:
-    return {seed: a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())}
+    return joined(asked.steps, [minus(asked.at(step), plain.at(step)) for step in asked.steps])
 
 
 def view_sentence(scores: ArmScores) -> str:

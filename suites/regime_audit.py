@@ -78,11 +78,10 @@ class RegimeAudit(CurveSuite):
         words = audited.caption(READ, MEANING)
         panels = [share_panel(audited, metric) for metric in PARTS]
         shares = step_figure(scores, panels, title="What the regimes hold", caption=words)
-        marked = f" (partial: {scores.partial})" if scores.partial else ""
         first = next(iter(scores.arms.values()))
         sources = lying_bars(
             [source_panel(audited, first, step) for step in (0, first.spec.steps)],
-            title=f"Whose token is right, run of {first.label}{marked}",
+            title=f"Whose token is right, run of {first.label}{scores.mark}",
             axis="right, %",
             caption=f"{words} Dots are seeds.",
         )
@@ -156,7 +155,6 @@ def _series(audited: Audited, key: str, regime: str, metric: str, *, dashed: boo
     known = {step: cell for step, cell in cells.items() if cell.value is not None}
     last = list(cells.values())[-1]
     halves = [cell.half for cell in known.values()]
-    single = ("single run",) if last.n == 1 else ()
     return Series(
         label=f"{regime}, {arm.label}" if named else regime,
         kin=regime,
@@ -164,7 +162,7 @@ def _series(audited: Audited, key: str, regime: str, metric: str, *, dashed: boo
         x=tuple(map(float, known)),
         y=tuple(cell.value for cell in known.values() if cell.value is not None),
         half=tuple(half for half in halves if half is not None) if None not in halves else (),
-        note=last.missing or ", ".join((*single, *last.notes)),
+        note=last.missing or ", ".join(last.remarks),
     )
 
 
@@ -175,14 +173,13 @@ def source_panel(audited: Audited, arm: Arm, step: int) -> Panel:
     def bar(regime: str, metric: str) -> Bar:
         cell = audited.cell(arm.key, f"{regime}/{metric}", step)
         values = audited.values(arm.key, f"{regime}/{metric}", step)
-        single = ("single run",) if cell.n == 1 else ()
         is_source = metric == f"{SOURCE_OF[regime]}_right"
         return Bar(
             label=f"{RIGHTS[metric]}{' (source)' if is_source else ''}",
             mean=cell.value,
             half=cell.half,
             points=tuple(100 * values[seed] for seed in sorted(values)),
-            note=cell.missing or ", ".join((*single, *cell.notes)),
+            note=cell.missing or ", ".join(cell.remarks),
         )
 
     groups = tuple(Group(title=regime, bars=tuple(bar(regime, metric) for metric in RIGHTS)) for regime in SOURCE_OF)

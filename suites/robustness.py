@@ -14,8 +14,8 @@ from harness import registry
 from harness.config import ModelSpec
 from harness.suite import Options, Profile, training_run
 from harness.tables import Cell, Column, Kind, Line, Table
-from suites.arms import Arm, ArmScores, ArmSuite, caption, comparison_table
-from suites.cells import gain_cell, joint_domains, recovery_cell, selected_methods
+from suites.arms import Arm, ArmScores, ArmSuite, caption, comparison_table, method_arm
+from suites.cells import BASELINE, gain_cell, joint_domains, recovery_cell, selected_methods
 from suites.corruption import corruption_arms, corruption_figure, corruption_table
 from suites.lines import cell_series
 from suites.papers import PaperNumbers
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 METHODS = ("vanilla_opd", "dopd")
 """Of the pairs, Table 3's."""
 ERRING_METHODS = ("vanilla_opd", "privileged_teacher", "dopd")
-BASELINE = "vanilla_opd"
 ERRING_BLOCK = "a teacher that errs"
 STYLES: tuple[Literal["solid", "dashed"], ...] = ("solid", "dashed")
 """Of the lines of the first and the second student, as in the paper."""
@@ -96,21 +95,20 @@ def pair_arms(
     profile: Profile, options: Options, seeds: Sequence[int], pair: Pair, names: Sequence[str], block: str
 ) -> list[Arm]:
     """One per method, on all domains together."""
-    known, domains = registry.methods(), joint_domains(profile, options)
+    domains = joint_domains(profile, options)
     teacher, student = (profile.ladder[name] for name in pair)
     return [
-        Arm(
-            key=pair_key(pair, name),
-            label=known[name].label,
-            block=block,
-            baseline=pair_key(pair, BASELINE) if BASELINE in names else "",
-            ranked=known[name].ranked,
-            specs={
+        method_arm(
+            name,
+            {
                 seed: training_run(
                     profile, options, method=name, domains=domains, seed=seed, teacher=teacher, student=student
                 )
                 for seed in seeds
             },
+            key=pair_key(pair, name),
+            block=block,
+            baseline=pair_key(pair, BASELINE) if BASELINE in names else "",
         )
         for name in names
     ]
@@ -230,12 +228,11 @@ def figure6(scores: ArmScores, of: Callable[[ArmScores, str], Cell], title: str,
         for method in methods
         for student, style in zip(students, STYLES, strict=True)
     ]
-    marked = f" (partial: {scores.partial})" if scores.partial else ""
     solid, dashed = students
     what = "parameters" if BILLIONS[scores.profile.name] else "accuracy without p"
     return curves(
         [LinePanel(title="", y_axis=axis, series=tuple(series))],
-        title=f"{title} against the ratio of teacher and student{marked}",
+        title=f"{title} against the ratio of teacher and student{scores.mark}",
         x_axis=f"{what}: teacher ÷ student",
         caption=(
             f"Solid: student {solid}; dashed: student {dashed}. "

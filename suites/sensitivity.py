@@ -65,7 +65,7 @@ class Sensitivity(AnalysisSuite):
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure10``: the grid as a heat map."""
-        from harness.curves import Matrix, heatmap
+        from harness.heatmap import Matrix, heatmap
 
         cells, often = grid(scores), best_shares(scores)
         shown = Matrix(
@@ -76,8 +76,7 @@ class Sensitivity(AnalysisSuite):
             columns=tuple(f"{bl:g}" for bl in BETA_L),
             cells=tuple(tuple(annotated(point_key(bw, bl), cells, often) for bl in BETA_L) for bw in BETA_W),
         )
-        marked = f" (partial: {scores.partial})" if scores.partial else ""
-        title = rf"Sensitivity to $\beta_w$ and $\beta_l${marked}"
+        title = rf"Sensitivity to $\beta_w$ and $\beta_l${scores.mark}"
         return {"figure10": heatmap([shown], title=title, caption=caption(scores, FRAMED, BEST))}
 
 

@@ -14,7 +14,7 @@ from harness.config import RunSpec
 from harness.suite import Evaluation, Options
 from harness.tables import Cell, Column, Kind, Line, Table
 from suites.audited import Audited, asked
-from suites.cells import gain_cell, reference_cell
+from suites.cells import gain_cell, reference_cell, untrained_line
 from suites.curves import CurveSuite, tested
 from suites.in_distribution import METHODS
 from suites.privilege_illusion import PrivilegeIllusion
@@ -70,10 +70,9 @@ class TransferAudit(CurveSuite):
 
         scores = self.scores(rows, costs, options)
         audited = Audited(scores=scores, audit=AUDIT_NAME)
-        marked = f" (partial: {scores.partial})" if scores.partial else ""
         drawn = scatter(
             [spot(audited, key) for key in scores.arms] + teacher_spot(audited),
-            title=f"What training moved{marked}",
+            title=f"What training moved{scores.mark}",
             x_axis="imitated: mass on what only p knows, minus the untrained student, points",
             y_axis="moved: what x decides, right,\nminus the untrained student, points",
             caption=f"{audited.caption(READ, MEANING)} Whiskers are these intervals.",
@@ -148,7 +147,7 @@ def _reference_line(audited: Audited, label: str) -> Line:
         return reference_cell(scores.reference(model, audited.measures(metric)))
 
     pair = (cell(CAPABILITY), Cell(), Cell(), Cell(), cell(INFORMATION), Cell(), Cell(), Cell())
-    return Line(block="not trained", label=label, cells=(*pair, *map(cell, OTHERS)), ranked=False)
+    return untrained_line(label, (*pair, *map(cell, OTHERS)))
 
 
 def spot(audited: Audited, key: str) -> Spot:
@@ -156,14 +155,13 @@ def spot(audited: Audited, key: str) -> Spot:
     from harness.scatter import Spot
 
     x, y = (moved_cell(audited, key, metric) for metric in (INFORMATION, CAPABILITY))
-    single = ("single run",) if y.n == 1 else ()
     return Spot(
         label=audited.scores.arms[key].label,
         x=x.value,
         y=y.value,
         half_x=x.half,
         half_y=y.half,
-        note=y.missing or x.missing or ", ".join((*single, *audited.cell(key, CAPABILITY).notes)),
+        note=y.missing or x.missing or ", ".join(audited.cell(key, CAPABILITY).remarks),
     )
 
 

@@ -20,6 +20,7 @@ from harness.suite import LEARNING_RATES, TUNING, Evaluation, Options, Profile, 
 from harness.tables import Cell, Column, Kind, Line, Table, seed_cell
 from harness.types import HarnessError
 from suites.cells import (
+    COLLAPSES,
     Shown,
     by_paradigm,
     collapsed_seeds,
@@ -28,8 +29,8 @@ from suites.cells import (
     listed_methods,
     mean_by_seed,
     override_sentences,
+    slashed,
     stale_sentences,
-    unfinished,
     with_rates,
 )
 from suites.profiles import GRIDS, VALIDATION, benchmark_version
@@ -170,7 +171,7 @@ def sweep_table(sweep: Sweep) -> Table:
             )
             for method, entry in sweep.methods.items()
         ),
-        partial=unfinished(sweep.costs),
+        partial=sweep.partial,
     )
 
 
@@ -188,15 +189,15 @@ def rates_table(sweep: Sweep) -> Table:
         label_header="method",
         columns=(Column(key="rate", header="learning rate", kind=Kind.RATE),),
         lines=tuple(lines),
-        partial=unfinished(sweep.costs),
+        partial=sweep.partial,
     )
 
 
 def caption(sweep: Sweep) -> str:
     """What was measured, how a rate is chosen, and which choices ended at the edge of the grid."""
     profile, numbers = sweep.profile, seeds(sweep.options)
-    items = "/".join(map(str, sorted(set(sweep.rows["n"].tolist())))) or "no"
-    steps = "/".join(map(str, sorted({int(n) for n in sweep.costs["steps"].tolist()})))
+    items = slashed(sweep.rows["n"].tolist()) or "no"
+    steps = slashed(map(int, sweep.costs["steps"].tolist()))
     edges = [
         f"{entry.label} ({sweep.edge(rate)})"
         for method, entry in sweep.methods.items()
@@ -209,7 +210,7 @@ def caption(sweep: Sweep) -> str:
         f"Every method has the same grid of {len(sweep.grid)} rates and the same steps at each. Chosen is the best "
         "mean, the smaller rate of a tie; where each rate is one run, neighbouring rates are not told apart for sure.",
         f"On the edge of the grid, so a better rate may lie beyond: {', '.join(edges)}." if edges else "",
-        "Collapsed runs are averaged like the others and named.",
+        COLLAPSES,
         fixed_weights_sentence(profile),
         *override_sentences(profile, sweep.methods),
         *stale_sentences(sweep.costs),

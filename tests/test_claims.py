@@ -15,6 +15,7 @@ from harness.claims import Claim, Decision, Direction, Equivalence, Order, Rule,
 from harness.config import RunSpec
 from harness.suite import Evaluation, Options
 from suites import claims
+from suites.orders import first_best
 
 SPREAD = (-0.6, -0.2, 0.0, 0.3, 0.5)
 
@@ -80,7 +81,7 @@ def test_a_claimed_optimum_among_equals_is_not_contradicted() -> None:
     noise = generator.normal(size=(9, 5))
     arms = {f"arm {i}": dict(enumerate(noise[i].tolist())) for i in range(9)}
     worst_first = dict(sorted(arms.items(), key=lambda item: sum(item[1].values())))
-    rule = Order(statement="best", holds=claims.first_is_best, pairs=claims.first_above)
+    rule = first_best("best")
     found = decide(claim(rule), worst_first)
     assert found.effect is not None and found.effect <= 5 and found.verdict is Verdict.UNDECIDED
     beaten = worst_first | {"arm 9": {seed: value + 9 for seed, value in worst_first["arm 0"].items()}}

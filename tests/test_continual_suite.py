@@ -19,6 +19,7 @@ from harness.tables import Cell, Table
 from harness.types import HarnessError
 from suites import continual
 from suites.arms import Arm, ArmSuite
+from suites.stages import Scores, points
 
 SUITE: Suite = registry.suite("continual")
 STAGES = ("general", "reasoning", "coding")
@@ -54,7 +55,7 @@ def arms(chosen: Options, profile: str = "embedded") -> dict[str, Arm]:
     return {arm.key: arm for arm in SUITE.arms(registry.profile(profile), chosen)}
 
 
-def scores_of(chosen: Options, **how: Any) -> continual.Scores:
+def scores_of(chosen: Options, **how: Any) -> Scores:
     assert isinstance(SUITE, continual.Continual)
     return SUITE.scores(*frames(chosen, score, suite=SUITE, **how), chosen)
 
@@ -120,8 +121,8 @@ def test_what_is_evaluated(tmp_path: Path) -> None:
     benchmarks = tuple(f"embedded_{domain}" for domain in STAGES)
     assert [(e.step, e.benchmark) for e in reference] == [("last", name) for name in benchmarks]
     assert [(e.step, e.benchmark) for e in trained] == [(k, b) for k in (20, 40, 60, 80, 100) for b in benchmarks]
-    assert continual.points(replace(specs[-1], steps=3)) == (1, 3)
-    assert continual.points(replace(specs[-1], steps=1)) == (1,)
+    assert points(replace(specs[-1], steps=3)) == (1, 3)
+    assert points(replace(specs[-1], steps=1)) == (1,)
 
 
 def test_paper_profile_asks_the_papers_benchmarks(tmp_path: Path) -> None:

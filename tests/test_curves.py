@@ -11,9 +11,10 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness import clusters, curves, figures
-from harness.curves import LinePanel, Matrix, Moment, Point, Series
+from harness import clusters, curves, figures, gutter, heatmap
+from harness.curves import LinePanel, Moment, Point, Series
 from harness.figures import Bar, Group, Reference
+from harness.heatmap import Matrix
 from harness.tables import Cell
 
 X = (0.0, 50.0, 100.0)
@@ -132,13 +133,13 @@ def test_a_logarithmic_axis_has_readable_ticks() -> None:
 
 
 def test_spread_keeps_order_and_distance_and_moves_as_little_as_can_be() -> None:
-    assert curves.spread([], 1.0, 10.0) == []
-    assert curves.spread([1.0, 5.0], 1.0, 10.0) == [1.0, 5.0]
-    assert curves.spread([5.0, 5.0], 1.0, 10.0) == pytest.approx([4.5, 5.5])
-    assert curves.spread([9.9, 10.0, 0.0], 1.0, 10.0) == pytest.approx([9.0, 10.0, 0.0])
-    placed = curves.spread([3.0, 2.9, 3.1, 0.0], 0.5, 10.0)
+    assert gutter.spread([], 1.0, 10.0) == []
+    assert gutter.spread([1.0, 5.0], 1.0, 10.0) == [1.0, 5.0]
+    assert gutter.spread([5.0, 5.0], 1.0, 10.0) == pytest.approx([4.5, 5.5])
+    assert gutter.spread([9.9, 10.0, 0.0], 1.0, 10.0) == pytest.approx([9.0, 10.0, 0.0])
+    placed = gutter.spread([3.0, 2.9, 3.1, 0.0], 0.5, 10.0)
     assert placed == pytest.approx([3.0, 2.5, 3.5, 0.0])
-    crowded = curves.spread([1.0] * 5, 1.0, 2.0)  # five names in a height of two
+    crowded = gutter.spread([1.0] * 5, 1.0, 2.0)  # five names in a height of two
     assert (min(crowded), max(crowded)) == pytest.approx((0.0, 2.0))
 
 
@@ -176,7 +177,7 @@ def test_a_matrix_writes_its_numbers_frames_the_best_and_gives_reasons() -> None
         Cell(missing="not run"),
         Cell(value=45.0, notes=("collapsed 1/3",)),
     )
-    figure = curves.heatmap([grid(*cells)], title="Sensitivity", caption="c")
+    figure = heatmap.heatmap([grid(*cells)], title="Sensitivity", caption="c")
     assert texts(figure) == ["40.0\n±1.2", "50.0\nsingle run", "not run", "45.0\ncollapsed 1/3"]
     patches = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
     assert [patch.get_xy() for patch in patches if not patch.get_fill()] == [(1.05, 0.05)]
@@ -187,7 +188,7 @@ def test_a_matrix_writes_its_numbers_frames_the_best_and_gives_reasons() -> None
 
 
 def test_matrices_share_one_scale_and_light_numbers_stand_on_dark_squares() -> None:
-    figure = curves.heatmap(
+    figure = heatmap.heatmap(
         [grid(*(Cell(value=v) for v in values)) for values in ((0, 1, 2, 3), (3, 4, 5, 6))], title="a", caption="c"
     )
     first, second = ([patch.get_facecolor() for patch in ax.patches] for ax in figure.axes)
@@ -198,7 +199,7 @@ def test_matrices_share_one_scale_and_light_numbers_stand_on_dark_squares() -> N
 
 
 def test_an_empty_matrix_says_why() -> None:
-    assert texts(curves.heatmap([grid(*(Cell(missing="not run"),) * 4)], title="a", caption="c")) == ["not run"] * 4
+    assert texts(heatmap.heatmap([grid(*(Cell(missing="not run"),) * 4)], title="a", caption="c")) == ["not run"] * 4
 
 
 def test_files_are_equal_for_equal_figures(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from harness import results, tables
 from harness.suite import PUBLISHED, Options
 from harness.tables import Line, Shade, Table
 from harness.types import HarnessError
-from suites import papers
+from suites import paper_figures, paper_text
 from suites.papers import PAPER, PaperNumbers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,7 +128,7 @@ def test_stated_recovery_follows_from_the_printed_averages() -> None:
 
 
 def test_figure_6_is_table_3() -> None:
-    pairs = {(pair.teacher, pair.student, pair.method): pair for pair in papers.size_pairs(PUBLISHED)}
+    pairs = {(pair.teacher, pair.student, pair.method): pair for pair in paper_figures.size_pairs(PUBLISHED)}
     assert len(pairs) == 10
     largest = pairs["Qwen3-8B", "Qwen3-0.6B", "DOPD"]
     assert largest.ratio == pytest.approx(13.33, abs=0.01)
@@ -139,7 +139,7 @@ def test_figure_6_is_table_3() -> None:
 
 
 def test_lines_of_figure_6_are_solid_for_the_smaller_student() -> None:
-    figure = papers.figure6(PUBLISHED)["figure6a_paper"]
+    figure = paper_figures.figure6(PUBLISHED)["figure6a_paper"]
     lines = [each for each in figure.axes[0].lines if len(each.get_xdata()) > 1]
     assert [(len(each.get_xdata()), each.get_linestyle()) for each in lines] == [(3, "-"), (2, "--")] * 2
     assert lines[0].get_color() == lines[1].get_color() != lines[2].get_color()
@@ -147,7 +147,7 @@ def test_lines_of_figure_6_are_solid_for_the_smaller_student() -> None:
 
 
 def test_figure_1_has_every_method_on_every_benchmark_and_the_average() -> None:
-    figures = papers.figure1(PUBLISHED)
+    figures = paper_figures.figure1(PUBLISHED)
     for stem, name, methods in (("figure1_paper", "table1", 10), ("figure1_vlm_paper", "table2", 5)):
         axes = figures[stem].axes
         heights = sorted(round(patch.get_height(), 1) for ax in axes for patch in ax.patches)
@@ -159,11 +159,11 @@ def test_figure_1_has_every_method_on_every_benchmark_and_the_average() -> None:
 
 
 def test_figures_show_what_the_text_states_and_no_more() -> None:
-    point = papers.figure4(PUBLISHED)["figure4_paper"]
+    point = paper_text.figure4(PUBLISHED)["figure4_paper"]
     assert [ax.collections[0].get_offsets().tolist() for ax in point.axes] == [[[100, 3.4]], [[100, 1.5]]]
-    best = papers.figure10(PUBLISHED)["figure10_paper"]
+    best = paper_text.figure10(PUBLISHED)["figure10_paper"]
     assert best.axes[0].collections[0].get_offsets().tolist() == [[0.3, 0.6]]
-    performance, entropy = papers.figure8(PUBLISHED)["figure8_paper"].axes
+    performance, entropy = paper_text.figure8(PUBLISHED)["figure8_paper"].axes
     upright = [
         sorted({each.get_xdata()[0] for each in ax.lines if len(set(each.get_xdata())) == 1})
         for ax in (performance, entropy)

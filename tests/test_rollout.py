@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from support import example
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -19,25 +20,11 @@ from transformers import (
 
 from harness import rollout, seeds
 from harness.rollout import RolloutBatch, from_texts, sample
-from harness.types import Example, Finish, HarnessError
+from harness.types import Finish, HarnessError
 
 PROMPTS = ([5, 9, 11], [7], [30, 8, 8, 21, 14, 6, 40], [12, 13])
 EOS = 2
 T = 40
-
-
-def example(index: int) -> Example:
-    return Example(
-        id=f"general/test/{index}",
-        domain="general",
-        difficulty=1,
-        split="test",
-        messages=({"role": "user", "content": "a"},),
-        answer="1",
-        trace="! 1",
-        facts=(),
-        privileged={},
-    )
 
 
 def draw(
