@@ -11,7 +11,7 @@ from harness import registry, results
 from harness.config import RunSpec
 from harness.results import SHOWN, HasPaperRows
 from harness.suite import Options, Profile, Suite
-from harness.tables import Table
+from harness.tables import Table, concise
 from harness.types import HarnessError
 from harness.webreport import decisions, selection, trajectory
 from harness.webreport.folders import without_folders
@@ -195,7 +195,7 @@ def _state(costs: Sequence[Mapping[str, Any]]) -> str:
 
 def _shelf(tables: Iterable[Table], figures: Mapping[str, Figure], anchor: str) -> Shelf:
     return Shelf(
-        tables=tuple(tables),
+        tables=tuple(map(concise, tables)),
         figures={stem: drawing(figure, f"{anchor}-{stem}".replace("_", "-")) for stem, figure in figures.items()},
     )
 
