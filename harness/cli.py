@@ -18,7 +18,16 @@ from rich.table import Table
 
 from harness import registry, skeleton
 from harness.methods_table import absent_table, methods_table
-from harness.plan import PlannedRun, duration, makespan, missing, overrides_table, plan_table, planned
+from harness.plan import (
+    PlannedRun,
+    check_evaluations,
+    duration,
+    makespan,
+    missing,
+    overrides_table,
+    plan_table,
+    planned,
+)
 from harness.runs import RunFolder, RunState
 from harness.suite import ALL, TUNING, Options, Profile, Suite, Together
 from harness.types import HarnessError
@@ -345,12 +354,25 @@ def select(given: argparse.Namespace) -> Selection:
 def _plan(given: argparse.Namespace) -> int:
     chosen, console = select(given), _console()
     plan = chosen.plan()
+    obstacle = _obstacle(chosen, plan)
     console.print(plan_table(plan, title=f"{chosen.suite.name}: {chosen.suite.title}"))
     overrides = overrides_table(chosen.profile, (run.spec.method.name for run in plan if run.spec.method))
     if overrides:
         console.print(overrides)
     _say(console, _summary(plan, chosen.options.jobs))
+    if obstacle:
+        _say(console, f"it can be planned, not run: {obstacle}")
     return 0
+
+
+def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:
+    """Why the profile cannot run here; empty if it can, and then every evaluation must be known."""
+    try:
+        registry.require_profile(chosen.profile)
+    except HarnessError as error:
+        return str(error)
+    check_evaluations(plan)
+    return ""
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -508,6 +530,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
 
     if plan:
         registry.require_profile(chosen.profile)
+        check_evaluations(plan)
     return launch(plan, chosen.options, console=console)
 
 
@@ -558,7 +581,7 @@ def _summary(plan: Sequence[PlannedRun], jobs: int) -> str:
     counts = Counter(run.state.value for run in plan)
     states = ", ".join(f"{counts[state.value]} {state.value}" for state in RunState if counts[state.value])
     left = missing(plan)
-    work = f"about {duration(makespan(left, jobs))} on {jobs} workers" if left else "nothing to do"
+    work = f"about {duration(makespan(left, jobs))} on {jobs} worker{'s' * (jobs > 1)}" if left else "nothing to do"
     return f"{len(plan)} runs: {states or 'none'}; {work}"
 
 
