@@ -140,6 +140,8 @@ class Suite(ABC):
     """One phrase: the claim it tests and the paper's table or figure."""
     of_paper: ClassVar[bool] = True
     """Whether ``--suite all`` holds it; False for what the paper has no part in."""
+    ranks_methods: ClassVar[bool] = False
+    """Whether its main table may be a report's leaderboard: one that compares methods, each as its source sets it."""
     published_samples: ClassVar[tuple[str, ...]] = ()
     """Evaluations whose records are published too, ``<name>.jsonl`` beside the rows, for a figure of single responses;
     ``figures`` reads them with ``harness.results.samples``."""

@@ -89,6 +89,7 @@ class EveryMethod(Suite):
 
     name = "methods"
     title = "every method on all domains together, at the shared and at its own learning rate"
+    ranks_methods = True
     of_paper = False
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:

@@ -73,6 +73,7 @@ class OutOfDomain(PaperNumbers, Suite):
 
     name = "ood"
     title = "train on one domain, test on another (Figure 7b)"
+    ranks_methods = True
     paper = ("figure7b",)
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:

@@ -410,6 +410,17 @@ def test_leaderboard_ranks_across_blocks_where_the_table_does() -> None:
     ]  # fmt: skip
 
 
+def test_leaderboard_is_the_first_leading_suite_with_a_number() -> None:
+    def section(name: str, value: float | None, *, leads: bool = True) -> Section:
+        ours = Shelf(tables=(table(line("A", Cell(value=value))),))
+        return Section(anchor=name, name=name, title="", ours=ours, leads=leads)
+
+    sections = [section("analysis", 9.0, leads=False), section("empty", None), section("third", 5.0)]
+    made = content.leaderboard_of(sections)
+    assert made is not None and made.section.name == "third"
+    assert content.leaderboard_of(sections[:2]) is None
+
+
 def test_leaderboard_takes_the_ranked_column_and_needs_a_number() -> None:
     lines = (line("A", Cell(value=1e-4), Cell(value=5.0, rank=1)), line("B", Cell(value=2e-4), Cell(value=4.0, rank=2)))
     columns = (Column(key="rate", header="rate", kind=Kind.RATE), Column(key="score", header="score"))

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-LEADING = ("in_distribution", "methods", "ood")
-"""Suites whose main table may be the leaderboard: the first of them that has rows is."""
 RATES = ("shared", "tuned")
 
 
@@ -80,6 +78,8 @@ class Section:
     """Why it has no tables of ours; empty if it has."""
     command: str = ""
     """What makes or remakes it."""
+    leads: bool = False
+    """Whether its main table may be the leaderboard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ def gather(profile: Profile, options: Options) -> Content:
         profile=profile,
         source=options.source,
         sections=tuple(sections),
-        leaderboard=_leaderboard(sections),
+        leaderboard=leaderboard_of(sections),
         claims=decisions.load(profile, options),
         trajectories=trajectory.load(profile, options),
         provenance=provenance(shown, options),
@@ -142,6 +142,7 @@ def _section(suite: Suite, profile: Profile, options: Options) -> tuple[Section,
         title=suite.title,
         paper=_paper(suite, profile, options),
         command=f"dopd run --suite {suite.name} --profile {profile.name}",
+        leads=suite.ranks_methods and options.learning_rate == "shared",
     )
     if options.source == "published" and not _is_published(options):
         return dataclasses.replace(section, reason="it has not been published"), None
@@ -212,11 +213,9 @@ def _paper(suite: Suite, profile: Profile, options: Options) -> Shelf:
         return Shelf(reason=without_folders(str(error), options))
 
 
-def _leaderboard(sections: Sequence[Section]) -> Leaderboard | None:
-    by_name = {section.name: section for section in sections if section.ours.tables}
-    for name in LEADING:
-        if name in by_name:
-            table = by_name[name].ours.tables[0]
-            if ranking := board(table):
-                return Leaderboard(section=by_name[name], table=table, board=ranking)
+def leaderboard_of(sections: Sequence[Section]) -> Leaderboard | None:
+    """The first of the suites that may lead and has a number."""
+    for section in sections:
+        if section.leads and section.ours.tables and (ranking := board(table := section.ours.tables[0])):
+            return Leaderboard(section=section, table=table, board=ranking)
     return None
