@@ -17,7 +17,13 @@ from harness.webreport import decisions, selection, trajectory
 from harness.webreport.folders import without_folders
 from harness.webreport.leaderboard import Board, board
 from harness.webreport.learning import learning_curves
-from harness.webreport.provenance import Provenance, Shown, provenance, published_environments
+from harness.webreport.provenance import (
+    Provenance,
+    Shown,
+    provenance,
+    published_environments,
+    recorded_environments,
+)
 from harness.webreport.svg import Drawing, drawing
 
 if TYPE_CHECKING:
@@ -182,7 +188,7 @@ def _behind(suite: Suite, profile: Profile, options: Options, costs: DataFrame) 
         name=options.folder,
         specs=specs,
         costs=lines,
-        environments=published_environments(folder) if published else [],
+        environments=published_environments(folder) if published else recorded_environments(planned, options),
     )
 
 
