@@ -47,6 +47,17 @@ class Shown:
         return registry.profile(self.options.profile)
 
 
+def tests_sentence(adjusted: Iterable[float | None]) -> str:
+    """How the differences of a table are tested; ``adjusted`` are its p, None where there is none."""
+    tests = sum(p is not None for p in adjusted)
+    if not tests:
+        return "differences are paired by seed; with fewer than two seeds, or none that differ, nothing is tested."
+    return (
+        "differences are paired by seed, p is of the two-sided paired t test, adjusted by Holm over the "
+        f"{tests} test{'s' * (tests > 1)} of this table."
+    )
+
+
 def listed_methods(options: Options) -> tuple[str, ...]:
     """Registry names in the order asked for; by default every listed one, a plugin's among them."""
     if options.methods in (None, "all"):
