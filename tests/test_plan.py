@@ -36,7 +36,7 @@ def make_done(root: Path, spec: RunSpec, *, train_seconds: float, evaluation_sec
     folder.mark_done((LAST,))
 
 
-OWN_ARMS = ("token_ablation", "privileged_input", "divergence", "ablation", "sensitivity", "trajectory", "regime_audit")
+OWN_ARMS = ("token_ablation", "privileged_input", "divergence", "ablation", "sensitivity", "trajectory")
 """Suites that vary DOPD itself and refuse ``--methods``."""
 
 
