@@ -569,7 +569,7 @@ def _compare(chosen: Selection, rows: DataFrame, console: Console) -> None:
     from harness import report, results
 
     try:
-        published, _ = results.load("published", chosen.suite, chosen.profile, chosen.options)
+        published = results.published_rows(chosen.profile, chosen.options)
     except HarnessError as error:
         _say(console, f"no comparison with published rows: {error}")
         return

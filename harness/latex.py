@@ -22,6 +22,7 @@ from harness.tables import (
     Table,
     concise,
     is_marked,
+    is_text,
     text,
     with_block,
 )
@@ -147,7 +148,7 @@ def _environment(table: Table, part: Part, widths: Sequence[int]) -> str:
             f"\\caption{{{escape(table.heading)}{'' if part.first else ' (continued)'}}}",
             *([f"\\label{{{_label(table)}}}"] if part.first else []),
             "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
-            f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+            f"\\begin{{tabular}}{{l{''.join('l' if is_text(c) else 'r' for c in table.columns)}}}",
             "\\toprule",
             " & ".join([escape(table.label_header), *headers]) + " \\\\",
             *body,

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     """Rounded to an integer."""
     RATE = "rate"
     """As short as it goes: ``0.0002``."""
+    TEXT = "text"
+    """Words, no number."""
 
 
 class Shade(StrEnum):
@@ -47,6 +49,9 @@ class Shade(StrEnum):
     """Green."""
 
 
+CSV_PARTS = ("", "_half", "_n", "_note")
+MARKDOWN_RULES = {True: "---", False: "---:"}
+"""Of a column of text and of one of numbers."""
 MARKDOWN_SIGNS = {Shade.OVER_HALF: " ◐", Shade.ALL: " ●"}
 GUTTER, NAMES = 3, 2
 """Characters between two columns of a terminal's table, and its columns of names."""
@@ -73,6 +78,8 @@ class Cell:
     notes: tuple[str, ...] = ()
     missing: str = ""
     """Why there is no number; empty where none belongs."""
+    words: str = ""
+    """Of a column of text."""
     shade: Shade = Shade.NONE
     rank: int = 0
     """1 best, 2 second, 0 neither or not ranked."""
@@ -128,6 +135,8 @@ def reason(states: Iterable[str]) -> str:
     seen = set(states)
     if "failed" in seen:
         return "failed"
+    if "stale" in seen:
+        return "other settings"
     return "partial" if seen & {"partial", "unevaluated"} else "not run"
 
 
@@ -190,13 +199,14 @@ def ranked(lines: Sequence[Line], column: int, digits: int = 1, *, across: bool 
 
 
 def to_csv(table: Table) -> str:
-    """Per column: value, half-width, seeds, and a note (why missing, collapse); full precision."""
+    """Per column: value, half-width, seeds, and a note (why missing, collapse); full precision. Text is one field."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    keys = [f"{c.key}{part}" for c in table.columns for part in ("", "_half", "_n", "_note")]
+    keys = [f"{c.key}{part}" for c in table.columns for part in CSV_PARTS[: 1 if c.kind is Kind.TEXT else None]]
     writer.writerow([table.block_header, table.label_header, *keys])
     for line in table.lines:
-        writer.writerow([line.block, line.label, *(field for cell in line.cells for field in _csv_fields(cell))])
+        cells = zip(line.cells, table.columns, strict=True)
+        writer.writerow([line.block, line.label, *(field for cell, c in cells for field in _csv_fields(cell, c.kind))])
     return out.getvalue()
 
 
@@ -204,7 +214,12 @@ def to_markdown(table: Table) -> str:
     """Heading, table and caption; shades as signs, because Markdown has no colour."""
     table = concise(table)
     headers = [table.block_header, table.label_header, *(c.header for c in table.columns)]
-    out = [f"### {table.heading}", "", _pipe(headers), _pipe(["---", "---", *["---:"] * len(table.columns)])]
+    out = [
+        f"### {table.heading}",
+        "",
+        _pipe(headers),
+        _pipe(["---", "---", *(MARKDOWN_RULES[is_text(c)] for c in table.columns)]),
+    ]
     for line, block in with_block(table.lines):
         cells = (_markdown_cell(cell, c) for cell, c in zip(line.cells, table.columns, strict=True))
         out.append(_pipe([block, line.label, *cells]))
@@ -230,7 +245,8 @@ def to_rich(table: Table, width: int) -> RichTable:
     out = RichTable(title=escape(table.heading), caption=escape(said), title_justify="left", caption_justify="left")
     headers = [table.block_header, table.label_header, *(column.header for column in table.columns)]
     for i, (header, own) in enumerate(zip(headers, widths, strict=False)):
-        out.add_column(escape(header), justify="left" if i < NAMES else "right", width=own)
+        left = i < NAMES or is_text(table.columns[i - NAMES])
+        out.add_column(escape(header), justify="left" if left else "right", width=own)
     for line, block in with_block(table.lines):
         cells = (_rich_cell(cell, c, escape) for cell, c in zip(line.cells, table.columns, strict=True))
         out.add_row(escape(block), escape(line.label), *list(cells)[:shown], end_section=False)
@@ -268,8 +284,15 @@ def _longest_word(words: str) -> int:
     return max(map(len, words.split()), default=0)
 
 
+def is_text(column: Column) -> bool:
+    """Whether its cells are words, which stand to the left."""
+    return column.kind is Kind.TEXT
+
+
 def text(cell: Cell, kind: Kind) -> str:
     """``52.1 ± 2.0 (n=3)``, ``52.1 (single run)``, or why there is no number."""
+    if kind is Kind.TEXT:
+        return cell.words
     if cell.value is None:
         return cell.missing
     seeds = {0: (), 1: ("single run",)}.get(cell.n, (f"n={cell.n}",))
@@ -299,7 +322,9 @@ def _seed_notes(values: Mapping[int, float], states: Mapping[int, str], collapse
     return tuple(notes)
 
 
-def _csv_fields(cell: Cell) -> tuple[object, ...]:
+def _csv_fields(cell: Cell, kind: Kind) -> tuple[object, ...]:
+    if kind is Kind.TEXT:
+        return (cell.words,)
     note = cell.missing or "; ".join((*(("single run",) if cell.n == 1 else ()), *cell.notes))
     blank = "" if cell.value is None else repr(cell.value)
     return blank, "" if cell.half is None else repr(cell.half), cell.n, note

@@ -12,6 +12,7 @@ from harness import registry, results, statistics
 from harness.benchmarks import PRIMARY
 from harness.config import ModelSpec
 from harness.method import Entry
+from harness.runs import RunState
 from harness.statistics import Difference
 from harness.suite import TUNING, Options, Profile, learning_rate
 from harness.tables import Cell, difference_cell, mean_cell
@@ -133,7 +134,7 @@ def benchmark_header(benchmark: str, profile: str) -> str:
 def unfinished(costs: DataFrame) -> str:
     """How many of the planned runs have rows; empty if all."""
     states = costs["state"].tolist()
-    done = sum(state in results.SHOWN for state in states)
+    done = states.count(RunState.DONE.value)
     return "" if done == len(states) else f"{done} of {len(states)} runs done"
 
 
@@ -226,5 +227,5 @@ def learning_rate_sentence(profile: Profile, options: Options, entries: Mapping[
 
 def stale_sentences(costs: DataFrame) -> list[str]:
     """Whether published runs are of other settings."""
-    stale = costs["state"].tolist().count("stale")
-    return [f"{stale} runs were published under other settings than this version plans."] if stale else []
+    stale = costs["state"].tolist().count(results.STALE)
+    return [f"{stale} runs are published under other settings than the planned ones and not shown."] if stale else []

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness import registry, results
 from harness.config import RunSpec
-from harness.results import SHOWN, HasPaperRows
+from harness.results import STALE, HasPaperRows
+from harness.runs import RunState
 from harness.suite import Options, Profile, Suite
 from harness.tables import Table, concise
 from harness.types import HarnessError
@@ -193,11 +194,11 @@ def _behind(suite: Suite, profile: Profile, options: Options, costs: DataFrame) 
 
 
 def _state(costs: Sequence[Mapping[str, Any]]) -> str:
-    """How many of the planned runs have rows; published ones of other settings are told apart."""
+    """How many of the planned runs have rows; that some were published under other settings is said."""
     states = [line["state"] for line in costs]
-    stale = states.count("stale")
-    note = f", {stale} of them made under settings that are no longer the planned ones" if stale else ""
-    return f"{sum(state in SHOWN for state in states)} of {len(states)} runs{note}"
+    stale = states.count(STALE)
+    note = f", {stale} others published under settings that are not the planned ones" if stale else ""
+    return f"{states.count(RunState.DONE.value)} of {len(states)} runs{note}"
 
 
 def _shelf(tables: Iterable[Table], figures: Mapping[str, Figure], anchor: str) -> Shelf:

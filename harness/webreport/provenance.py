@@ -13,8 +13,7 @@ from typing import Any
 from harness import storage
 from harness.config import RunSpec
 from harness.publish import ENVIRONMENTS_FILE
-from harness.results import SHOWN
-from harness.runs import RUNS, RunFolder
+from harness.runs import RUNS, RunFolder, RunState
 from harness.suite import Options
 from harness.types import HarnessError
 
@@ -66,7 +65,7 @@ class Provenance:
     @property
     def done(self) -> tuple[Run, ...]:
         """Runs that have rows."""
-        return tuple(run for run in self.runs if run.state in SHOWN)
+        return tuple(run for run in self.runs if run.state == RunState.DONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +88,7 @@ def provenance(suites: Iterable[Shown], options: Options) -> Provenance:
     for suite in suites:
         for line in suite.costs:
             before = runs.get(run := line["run"])
-            records = suite.environments.get(run, ()) if line["state"] in SHOWN else ()
+            records = suite.environments.get(run, ()) if line["state"] == RunState.DONE else ()
             made = (*(before.environments if before else ()), *(_environment(record, codes) for record in records))
             names = (*(before.suites if before else ()), suite.name)
             runs[run] = _run(line, suite.specs[run], names, tuple(dict.fromkeys(made)))
