@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from harness import registry, skeleton
+from harness import registry, selection, skeleton
 from harness.methods_table import absent_table, methods_table
 from harness.plan import (
     PlannedRun,
@@ -178,14 +178,14 @@ FLAGS = (
     Flag(
         name="--from",
         metavar="SOURCE",
-        verbs=("run", "tune", "table", "figure", "claims"),
+        verbs=("run", "tune", "table", "figure"),
         help="runs, published or paper (default: runs); run trains nothing for the last two",
         settings={"dest": "source", "choices": SOURCES, "default": "runs"},
     ),
     Flag(
         name="--from",
         metavar="SOURCE",
-        verbs=("report",),
+        verbs=("claims", "report"),
         help="whose numbers stand beside the paper's: runs or published (default: runs)",
         settings={"dest": "source", "choices": ("runs", "published"), "default": "runs"},
     ),
@@ -314,13 +314,24 @@ class Selection:
         """Each suite of ``--suite all``; this one alone otherwise."""
         if not isinstance(self.suite, Together):
             return [self]
-        return [replace(self, suite=s, options=replace(self.options, suite=s.name)) for s in self.suite.suites]
+        o = self.options
+        return [
+            replace(self, suite=s, options=replace(o, suite=s.name) if o.source == "published" else s.wholly(o))
+            for s in self.suite.suites
+        ]
 
     def load(self) -> tuple[DataFrame, DataFrame]:
         """Rows and costs of one suite."""
         from harness import results
 
         return results.load(self.options.source, self.suite, self.profile, self.options)
+
+    def as_published(self) -> Selection:
+        """All that is published of one suite, where the user selected nothing."""
+        o = self.options
+        if o.source != "published" or any((o.methods, o.seeds, o.steps, o.train_domains)):
+            return self
+        return replace(self, options=selection.as_published(self.suite, self.profile, o))
 
 
 def select(given: argparse.Namespace) -> Selection:
@@ -385,7 +396,7 @@ def _run(given: argparse.Namespace) -> int:
         _say(console, f"{chosen.suite.name}: {_summary(plan, chosen.options.jobs)}")
         done = _launch(plan, chosen, console)
     for part, rows, costs in _loaded(chosen, console):
-        if rows.empty:
+        if rows.empty and part.options.source != "paper":
             _say(console, f"{part.suite.name}: no run is done, there is nothing to show yet")
         else:
             _show(part, rows, costs, console)
@@ -542,6 +553,7 @@ def _loaded(chosen: Selection, console: Console) -> Iterator[tuple[Selection, Da
     """
     for part in chosen.parts():
         try:
+            part = part.as_published()
             rows, costs = part.load()
         except HarnessError as error:
             if part is chosen:
@@ -558,8 +570,8 @@ def _show_claims(chosen: Selection, console: Console) -> None:
     if chosen.options.source == "paper":
         return
     decisions = registry.claims(chosen.profile, chosen.options)
-    console.print(claims.summary(decisions, chosen.profile.name))
-    table = claims.claims_table(decisions, chosen.profile.name)
+    console.print(claims.summary(decisions, chosen.profile.name, chosen.options.selection))
+    table = claims.claims_table(decisions, chosen.profile.name, chosen.options.selection)
     folder = chosen.reports.with_name(chosen.reports.name.replace(ALL, "claims", 1))
     _wrote(console, report.write_tables([table], folder))
 

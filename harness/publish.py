@@ -29,7 +29,6 @@ from harness.runs import RunFolder, RunState
 from harness.suite import Options, Profile, Suite
 from harness.types import Cost, HarnessError, Row
 
-SPECS_FILE = "specs.jsonl"
 ENVIRONMENTS_FILE = "environments.json"
 MACHINE = ("system", "architecture", "processor", "cores")
 """What is said of a machine; runs of older versions recorded more, on which no number depends."""
@@ -97,7 +96,7 @@ def _write_records(out: Path, rows: Sequence[Row], folders: Sequence[RunFolder])
     files = {
         results.ROWS_FILE: storage.jsonl([dataclasses.asdict(row) for row in rows]),
         results.COSTS_FILE: _costs_csv(costs),
-        SPECS_FILE: storage.jsonl(specs),
+        results.SPECS_FILE: storage.jsonl(specs),
         ENVIRONMENTS_FILE: json.dumps(_environments(folders), indent=2) + "\n",
     }
     for name, text in files.items():

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PAPER = "paper"
 ROWS_FILE = "rows.jsonl"
 COSTS_FILE = "costs.csv"
+SPECS_FILE = "specs.jsonl"
 SCHEMA: int = Row.__dataclass_fields__["schema"].default
 ROW_TYPES: Mapping[str, tuple[type, ...]] = {
     field.name: {"tuple[str, ...]": (list,), "float": (float, int), "int": (int,), "str": (str,)}[str(field.type)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness import registry, results, statistics
 from harness.benchmarks import METRICS, PRIMARY
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from harness.figures import Bar, Group
 
 METHODS = ("vanilla_opd", "privileged_teacher", "privileged_student", "dopd")
+RIVALS = ("exopd", "uni_opd", "eopd")
+"""Of Figure 7b, beside vanilla OPD."""
 TRAIN_DOMAINS = ("coding", "reasoning")
 """The paper's two directions, in its order."""
 SEEDS = (0, 1, 2)
@@ -74,6 +76,7 @@ class OutOfDomain(PaperNumbers, Suite):
     name = "ood"
     title = "train on one domain, test on another (Figure 7b)"
     ranks_methods = True
+    whole: ClassVar[Mapping[str, Any]] = {"methods": (*METHODS, *RIVALS), "seeds": (0, 1, 2, 3, 4)}
     paper = ("figure7b",)
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:

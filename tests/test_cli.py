@@ -160,6 +160,27 @@ def test_user_errors_are_one_line_and_end_with_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_all_that_is_published_is_shown_unless_some_is_selected(
+    fake: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert dopd("run", fake, "--seeds", "3") == 0
+    assert dopd("publish", fake, "--seeds", "3") == 0
+    shown = tmp_path / "results" / "reports" / "fake" / "fake-published" / "table0.csv"
+
+    def lines(*flags: str) -> int:
+        assert dopd("table", fake, "--from", "published", *flags) == 0
+        return len(shown.read_text(encoding="utf-8").splitlines())
+
+    assert lines() == 1 + 1 + 3 * 2, "a header, the reference, three seeds of two methods; one seed is the default"
+    assert lines("--seeds", "2") == 1 + 1 + 2 * 2
+
+
+def test_selection_is_told_as_flags() -> None:
+    assert Options(suite="x").selection == ""
+    chosen = Options(suite="x", seeds=(0, 2), steps=50, methods=("dopd",), train_domains="all")
+    assert chosen.selection == "--methods dopd --seeds 0,2 --steps 50 --train-domains all"
+
+
 def test_profile_out_of_reach_is_planned_and_not_run(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--suite", "fake", "--profile", "unreachable", "--results", str(fake)]
     assert cli.main(["plan", *flags]) == 0

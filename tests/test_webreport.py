@@ -20,14 +20,14 @@ import pytest
 import rollouts
 from synthetic import PROFILE, SUITE, make_done, options, rows, specs
 
-from harness import cli, publish, registry, storage, webreport
+from harness import cli, publish, registry, selection, storage, webreport
 from harness.claims import Decision, Verdict
 from harness.figures import HATCHES, Bar, Group, grouped_bars
 from harness.results import row_frame
 from harness.suite import PUBLISHED, Options
 from harness.tables import Cell, Column, Kind, Line, Shade, Table
 from harness.types import HarnessError
-from harness.webreport import content, leaderboard, learning, page, provenance, selection, svg, trajectory
+from harness.webreport import content, leaderboard, learning, page, provenance, svg, trajectory
 from harness.webreport.content import Content, Section, Shelf
 from harness.webreport.decisions import Decisions
 from harness.webreport.provenance import Provenance
@@ -437,14 +437,14 @@ def test_all_that_was_published_is_shown(small: None, tmp_path: Path) -> None:
         make_done(tmp_path, spec, scores=lambda spec, evaluation, metric: 0.5)
     publish.publish(SUITE, PROFILE, given)
     asked = Options(suite="ood", source="published", published=given.published)
-    recorded = selection.published_specs(given.published / "embedded" / "ood")
-    found = selection.as_published(SUITE, PROFILE, asked, recorded)
+    found = selection.as_published(SUITE, PROFILE, asked)
     assert (set(found.methods or ()), found.seeds, found.train_domains) == (
         {"dopd", "sft", "vanilla_opd"}, (0, 3), ("coding", "general"),
     )  # fmt: skip
     section = content.gather(PROFILE, asked).sections[0]
     assert section.state == "14 of 14 runs"
-    assert selection.as_published(SUITE, PROFILE, asked, []) == asked
+    nothing = dataclasses.replace(asked, published=tmp_path / "elsewhere")
+    assert selection.as_published(SUITE, PROFILE, nothing) == nothing
 
 
 def test_learning_curves_tell_settings_apart() -> None:

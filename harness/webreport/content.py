@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness import registry, results
+from harness import registry, results, selection
 from harness.config import RunSpec
 from harness.results import STALE, HasPaperRows
 from harness.runs import RunState
 from harness.suite import Options, Profile, Suite
 from harness.tables import Table, concise
 from harness.types import HarnessError
-from harness.webreport import decisions, selection, trajectory
+from harness.webreport import decisions, trajectory
 from harness.webreport.folders import without_folders
 from harness.webreport.leaderboard import Board, board
 from harness.webreport.learning import learning_curves
@@ -173,10 +173,7 @@ def _section(suite: Suite, profile: Profile, options: Options) -> tuple[Section,
 
 
 def _selected(suite: Suite, profile: Profile, options: Options) -> Options:
-    if options.source != "published":
-        return options
-    folder = options.published / profile.name / options.folder
-    return selection.as_published(suite, profile, options, selection.published_specs(folder))
+    return selection.as_published(suite, profile, options) if options.source == "published" else options
 
 
 def _behind(suite: Suite, profile: Profile, options: Options, costs: DataFrame) -> Shown:
