@@ -284,10 +284,16 @@ def summary(decisions: Sequence[Decision], profile: str, selection: str = "") ->
 
 def effect_text(decision: Decision) -> str:
     """``+1.3 [+0.4, +2.2]``; with a second decimal where one would round an end of the interval to 0."""
-    numbers = [value for value in (decision.effect, decision.low, decision.high) if value is not None]
-    digits = 2 if any(abs(value) < 0.05 for value in numbers) else 1
-    effect, *ends = (f"{value:+.{digits}f}" for value in numbers)
+    digits = effect_digits(decision)
+    numbers = (decision.effect, decision.low, decision.high)
+    effect, *ends = (f"{value:+.{digits}f}" for value in numbers if value is not None)
     return f"{effect} [{', '.join(ends)}]" if ends else effect
+
+
+def effect_digits(decision: Decision) -> int:
+    """Decimals that keep effect and ends of the interval apart from 0."""
+    numbers = (decision.effect, decision.low, decision.high)
+    return 2 if any(value is not None and abs(value) < 0.05 for value in numbers) else 1
 
 
 def claims_table(decisions: Sequence[Decision], profile: str, selection: str = "") -> Table:

@@ -159,9 +159,9 @@ def _section(suite: Suite, profile: Profile, options: Options) -> tuple[Section,
         if rows.empty:
             return dataclasses.replace(section, reason="none of its runs is done"), None
         ours = _shelf(suite.tables(rows, costs, options), suite.figures(rows, costs, options), section.anchor)
+        behind = _behind(suite, profile, options, costs)
     except HarnessError as error:
         return dataclasses.replace(section, reason=without_folders(str(error), options)), None
-    behind = _behind(suite, profile, options, costs)
     curves = learning_curves(rows, behind.specs, f"Learning curves: {section.name}")
     section = dataclasses.replace(
         section,
