@@ -79,11 +79,21 @@ BENCHMARKS: dict[str, Benchmark] = _benchmarks()
 """By name: ``embedded_<domain>``, the harder ``..._hard``, and ``..._validation`` for tuning only."""
 
 
-def benchmark(name: str) -> Benchmark:
-    """The benchmark of that name. Raises HarnessError for an unknown one, near names offered."""
+def benchmark(name: str, version: int | None = None) -> Benchmark:
+    """The benchmark of that name; of any version unless one is meant.
+
+    Raises:
+        HarnessError: an unknown one, near names offered; another version.
+    """
     if name not in BENCHMARKS:
         raise HarnessError(f"no benchmark {name!r}; {_near(name, BENCHMARKS)}")
-    return BENCHMARKS[name]
+    found = BENCHMARKS[name]
+    if version not in (None, found.version):
+        raise HarnessError(
+            f"benchmark {name} version {version} is not in this package, version {found.version} is: ask for that one, "
+            "or install the package that measured the other"
+        )
+    return found
 
 
 def decoding(name: str) -> Decoding:

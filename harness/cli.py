@@ -16,9 +16,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from harness import registry, skeleton
+from harness import registry, selection, skeleton
 from harness.methods_table import absent_table, methods_table
-from harness.plan import PlannedRun, duration, makespan, missing, overrides_table, plan_table, planned
+from harness.plan import (
+    PlannedRun,
+    check_evaluations,
+    duration,
+    makespan,
+    missing,
+    overrides_table,
+    plan_table,
+    planned,
+)
 from harness.runs import RunFolder, RunState
 from harness.suite import ALL, TUNING, Options, Profile, Suite, Together
 from harness.types import HarnessError
@@ -169,14 +178,14 @@ FLAGS = (
     Flag(
         name="--from",
         metavar="SOURCE",
-        verbs=("run", "tune", "table", "figure", "claims"),
+        verbs=("run", "tune", "table", "figure"),
         help="runs, published or paper (default: runs); run trains nothing for the last two",
         settings={"dest": "source", "choices": SOURCES, "default": "runs"},
     ),
     Flag(
         name="--from",
         metavar="SOURCE",
-        verbs=("report",),
+        verbs=("claims", "report"),
         help="whose numbers stand beside the paper's: runs or published (default: runs)",
         settings={"dest": "source", "choices": ("runs", "published"), "default": "runs"},
     ),
@@ -305,13 +314,24 @@ class Selection:
         """Each suite of ``--suite all``; this one alone otherwise."""
         if not isinstance(self.suite, Together):
             return [self]
-        return [replace(self, suite=s, options=replace(self.options, suite=s.name)) for s in self.suite.suites]
+        o = self.options
+        return [
+            replace(self, suite=s, options=replace(o, suite=s.name) if o.source == "published" else s.wholly(o))
+            for s in self.suite.suites
+        ]
 
     def load(self) -> tuple[DataFrame, DataFrame]:
         """Rows and costs of one suite."""
         from harness import results
 
         return results.load(self.options.source, self.suite, self.profile, self.options)
+
+    def as_published(self) -> Selection:
+        """All that is published of one suite, where the user selected nothing."""
+        o = self.options
+        if o.source != "published" or any((o.methods, o.seeds, o.steps, o.train_domains)):
+            return self
+        return replace(self, options=selection.as_published(self.suite, self.profile, o))
 
 
 def select(given: argparse.Namespace) -> Selection:
@@ -345,12 +365,25 @@ def select(given: argparse.Namespace) -> Selection:
 def _plan(given: argparse.Namespace) -> int:
     chosen, console = select(given), _console()
     plan = chosen.plan()
+    obstacle = _obstacle(chosen, plan)
     console.print(plan_table(plan, title=f"{chosen.suite.name}: {chosen.suite.title}"))
     overrides = overrides_table(chosen.profile, (run.spec.method.name for run in plan if run.spec.method))
     if overrides:
         console.print(overrides)
     _say(console, _summary(plan, chosen.options.jobs))
+    if obstacle:
+        _say(console, f"it can be planned, not run: {obstacle}")
     return 0
+
+
+def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:
+    """Why the profile cannot run here; empty if it can, and then every evaluation must be known."""
+    try:
+        registry.require_profile(chosen.profile)
+    except HarnessError as error:
+        return str(error)
+    check_evaluations(plan)
+    return ""
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -363,7 +396,7 @@ def _run(given: argparse.Namespace) -> int:
         _say(console, f"{chosen.suite.name}: {_summary(plan, chosen.options.jobs)}")
         done = _launch(plan, chosen, console)
     for part, rows, costs in _loaded(chosen, console):
-        if rows.empty:
+        if rows.empty and part.options.source != "paper":
             _say(console, f"{part.suite.name}: no run is done, there is nothing to show yet")
         else:
             _show(part, rows, costs, console)
@@ -508,6 +541,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
 
     if plan:
         registry.require_profile(chosen.profile)
+        check_evaluations(plan)
     return launch(plan, chosen.options, console=console)
 
 
@@ -519,6 +553,7 @@ def _loaded(chosen: Selection, console: Console) -> Iterator[tuple[Selection, Da
     """
     for part in chosen.parts():
         try:
+            part = part.as_published()
             rows, costs = part.load()
         except HarnessError as error:
             if part is chosen:
@@ -535,8 +570,8 @@ def _show_claims(chosen: Selection, console: Console) -> None:
     if chosen.options.source == "paper":
         return
     decisions = registry.claims(chosen.profile, chosen.options)
-    console.print(claims.summary(decisions, chosen.profile.name))
-    table = claims.claims_table(decisions, chosen.profile.name)
+    console.print(claims.summary(decisions, chosen.profile.name, chosen.options.selection))
+    table = claims.claims_table(decisions, chosen.profile.name, chosen.options.selection)
     folder = chosen.reports.with_name(chosen.reports.name.replace(ALL, "claims", 1))
     _wrote(console, report.write_tables([table], folder))
 
@@ -546,7 +581,7 @@ def _compare(chosen: Selection, rows: DataFrame, console: Console) -> None:
     from harness import report, results
 
     try:
-        published, _ = results.load("published", chosen.suite, chosen.profile, chosen.options)
+        published = results.published_rows(chosen.profile, chosen.options)
     except HarnessError as error:
         _say(console, f"no comparison with published rows: {error}")
         return
@@ -558,7 +593,7 @@ def _summary(plan: Sequence[PlannedRun], jobs: int) -> str:
     counts = Counter(run.state.value for run in plan)
     states = ", ".join(f"{counts[state.value]} {state.value}" for state in RunState if counts[state.value])
     left = missing(plan)
-    work = f"about {duration(makespan(left, jobs))} on {jobs} workers" if left else "nothing to do"
+    work = f"about {duration(makespan(left, jobs))} on {jobs} worker{'s' * (jobs > 1)}" if left else "nothing to do"
     return f"{len(plan)} runs: {states or 'none'}; {work}"
 
 

@@ -112,13 +112,8 @@ def evaluate(
 
 
 def _job(evaluation: Evaluation) -> Job:
-    benchmark = benchmarks.benchmark(evaluation.benchmark)
+    benchmark = benchmarks.benchmark(evaluation.benchmark, evaluation.version)
     decoding = benchmarks.decoding(evaluation.decoding)
-    if evaluation.version != benchmark.version:
-        raise HarnessError(
-            f"benchmark {benchmark.name} version {evaluation.version} is not in this package, version "
-            f"{benchmark.version} is: ask for that one, or install the package that measured the other"
-        )
     items = benchmarks.examples(benchmark)[: decoding.items]
     return Job(benchmark=benchmark, decoding=decoding, examples={e.id: e for e in items})
 

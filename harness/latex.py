@@ -10,11 +10,22 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.tables import LEGEND, Cell, Column, Line, Shade, Table, is_marked, text, with_block
+from harness.tables import (
+    LEGEND,
+    Cell,
+    Column,
+    Line,
+    Shade,
+    Table,
+    concise,
+    is_marked,
+    is_text,
+    text,
+    with_block,
+)
 
 COLOURS = {Shade.OVER_HALF: "blue!15", Shade.ALL: "green!20"}
 SHADES = f"{LEGEND}; blue: over half of the gap to the teacher closed, green: all of it."
@@ -36,33 +47,32 @@ HEADER_CHARACTERS, FEW_COLUMNS = 9, 4
 
 def to_latex(table: Table) -> str:
     """One ``table`` or ``sidewaystable`` environment per part; the first line names the packages they need."""
-    usual = _usual_seeds(table)
+    table = concise(table)
+    said = f"{table.caption} {SHADES if is_marked(table) else ''}".strip()
     least = HEADER_CHARACTERS if len(table.columns) > FEW_COLUMNS else 3 * HEADER_CHARACTERS
     widths = [
-        _column_width(column, [line.cells[i] for line in table.lines], usual, least)
-        for i, column in enumerate(table.columns)
+        _column_width(column, [line.cells[i] for line in table.lines], least) for i, column in enumerate(table.columns)
     ]
     names = [table.label_header, *(line.label for line in table.lines)]
     total = (max(map(len, names)) + sum(widths)) * CHARACTER + (len(widths) + 1) * COLUMN_GAP
     turned = total * LEAST_SCALE > WIDTH
     across, down = (HEIGHT, WIDTH) if turned else (WIDTH, HEIGHT)
-    notes = _notes(table, usual)
-    height = NOTE_ROW * math.ceil(len(notes) * NOTE_CHARACTER / across)
+    height = NOTE_ROW * math.ceil(len(said) * NOTE_CHARACTER / across)
     inside = height < down / 2
     pages = _pages(table.lines, down, min(1.0, across / total), height if inside else 0.0)
     parts = [
-        Part(lines=lines, first=i == 0, notes=notes if inside and i == len(pages) - 1 else "", turned=turned)
+        Part(lines=lines, first=i == 0, notes=said if inside and i == len(pages) - 1 else "", turned=turned)
         for i, lines in enumerate(pages)
     ]
     packages = "booktabs,graphicx,rotating" if turned else "booktabs,graphicx"
     return "\n".join(
         [
             f"% needs \\usepackage{{{packages}}} and \\usepackage[table]{{xcolor}}",
-            *(_environment(table, part, widths, usual) for part in parts),
+            *(_environment(table, part, widths) for part in parts),
             *(
                 []
                 if inside
-                else [f"\\noindent{{\\footnotesize Notes to Table~\\ref{{{_label(table)}}}: {escape(notes)}\\par}}\n"]
+                else [f"\\noindent{{\\footnotesize Notes to Table~\\ref{{{_label(table)}}}: {escape(said)}\\par}}\n"]
             ),
         ]
     )
@@ -84,29 +94,16 @@ def escape(written: str) -> str:
     return _TOKEN.sub(_escaped, written)
 
 
-def _usual_seeds(table: Table) -> int:
-    """The commonest number of seeds, which is said once and not in every cell; 0 if no cell is a mean over seeds."""
-    counts = Counter(cell.n for line in table.lines for cell in line.cells if cell.n and cell.value is not None)
-    return counts.most_common(1)[0][0] if counts else 0
-
-
-def _notes(table: Table, usual: int) -> str:
-    seeds = {0: "", 1: "Single runs unless said."}.get(usual, f"n = {usual} seeds unless said.")
-    return " ".join(filter(None, (table.caption, seeds, SHADES if is_marked(table) else "")))
-
-
-def _pieces(cell: Cell, column: Column, usual: int) -> tuple[str, str]:
+def _pieces(cell: Cell, column: Column) -> tuple[str, str]:
     """The number, or why there is none, and what stands behind it in brackets."""
-    if cell.n == usual:
-        cell = replace(cell, n=0)
     whole = text(cell, column.kind)
     number = text(replace(cell, n=0, notes=()), column.kind)
     return number, whole.removeprefix(number).strip()
 
 
-def _column_width(column: Column, cells: Sequence[Cell], usual: int, least: int) -> int:
+def _column_width(column: Column, cells: Sequence[Cell], least: int) -> int:
     """In characters, bracketed words counted as the small print they are; the header is broken above ``least``."""
-    pieces = [_pieces(cell, column, usual) for cell in cells]
+    pieces = [_pieces(cell, column) for cell in cells]
     longest = max((math.ceil(len(number) + 0.75 * len(behind)) for number, behind in pieces), default=0)
     return max([longest, *map(len, _broken(column.header, max(longest, least)))])
 
@@ -132,7 +129,7 @@ def _rows(lines: Sequence[Line]) -> float:
     return len(lines) + BLOCK * sum(bool(block) for _, block in with_block(lines))
 
 
-def _environment(table: Table, part: Part, widths: Sequence[int], usual: int) -> str:
+def _environment(table: Table, part: Part, widths: Sequence[int]) -> str:
     headers = [_header(c.header, width) for c, width in zip(table.columns, widths, strict=True)]
     body: list[str] = []
     for line, block in with_block(part.lines):
@@ -140,7 +137,7 @@ def _environment(table: Table, part: Part, widths: Sequence[int], usual: int) ->
             body += ["\\midrule", f"\\multicolumn{{{len(headers) + 1}}}{{l}}{{\\emph{{{escape(block)}}}}} \\\\"]
         elif line is part.lines[0]:
             body.append("\\midrule")
-        cells = (_cell(cell, c, usual) for cell, c in zip(line.cells, table.columns, strict=True))
+        cells = (_cell(cell, c) for cell, c in zip(line.cells, table.columns, strict=True))
         body.append(" & ".join([escape(line.label), *cells]) + " \\\\")
     kind = "sidewaystable" if part.turned else "table"
     return "\n".join(
@@ -151,7 +148,7 @@ def _environment(table: Table, part: Part, widths: Sequence[int], usual: int) ->
             f"\\caption{{{escape(table.heading)}{'' if part.first else ' (continued)'}}}",
             *([f"\\label{{{_label(table)}}}"] if part.first else []),
             "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
-            f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+            f"\\begin{{tabular}}{{l{''.join('l' if is_text(c) else 'r' for c in table.columns)}}}",
             "\\toprule",
             " & ".join([escape(table.label_header), *headers]) + " \\\\",
             *body,
@@ -176,8 +173,8 @@ def _broken(words: str, width: int) -> list[str]:
     return textwrap.wrap(words.replace(", %", ",\u00a0%"), width, break_long_words=False)
 
 
-def _cell(cell: Cell, column: Column, usual: int) -> str:
-    number, behind = _pieces(cell, column, usual)
+def _cell(cell: Cell, column: Column) -> str:
+    number, behind = _pieces(cell, column)
     written = escape("−" + number[1:] if number.startswith("-") else number)
     marked = {1: f"\\textbf{{{written}}}", 2: f"\\underline{{{written}}}"}.get(cell.rank, written)
     small = f" {{\\scriptsize {escape(behind)}}}" if behind else ""

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from rich.table import Table
 
-from harness import runs
-from harness.config import RunSpec
+from harness import audits, benchmarks, runs
+from harness.audits import AUDIT
+from harness.config import DataSpec, RunSpec
 from harness.runs import RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite
 from harness.types import Cost
+
+OWN_COLUMNS = ("profile", "student", "teacher", "data", "method", "optim", "steps", "seed")
+"""Fields of a run that its id or a column of its own shows, and those that are looked into."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +68,20 @@ def check_starts(folders: Mapping[str, RunFolder], root: Path) -> None:
             runs.continued(root, spec)
 
 
+def check_evaluations(plan: Iterable[PlannedRun]) -> None:
+    """Every evaluation that is wanted must be one of this package; to be called before compute.
+
+    Raises:
+        HarnessError: an unknown benchmark, audit or decoding, or another version of one.
+    """
+    for wanted in dict.fromkeys(evaluation for run in plan for evaluation in run.wanted):
+        if wanted.decoding == AUDIT:
+            audits.known(wanted.benchmark, wanted.version)
+        else:
+            benchmarks.benchmark(wanted.benchmark, wanted.version)
+            benchmarks.decoding(wanted.decoding)
+
+
 def missing(plan: Iterable[PlannedRun]) -> list[PlannedRun]:
     """The runs with something left to do."""
     return [run for run in plan if run.state is not RunState.DONE]
@@ -76,22 +96,51 @@ def makespan(plan: Sequence[PlannedRun], jobs: int) -> float:
 def plan_table(plan: Sequence[PlannedRun], *, title: str) -> Table:
     """One line a run."""
     table = Table(title=title, title_justify="left")
-    for name in ("run", "method", "domains", "seed", "steps", "rate", "state"):
-        table.add_column(name, no_wrap=name == "run")
-    table.add_column("estimate", justify="right")
-    for run in plan:
-        spec = run.spec
+    table.add_column("run: method, teacher, student, domains, seed, hash", overflow="fold")
+    table.add_column("settings in which the runs differ", overflow="fold")
+    for name in ("steps", "rate", "state", "estimate"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
+    specs = [run.spec for run in plan]
+    for run, differs in zip(plan, differences(specs), strict=True):
         table.add_row(
-            spec.id,
-            spec.method.name if spec.method else "reference",
-            ", ".join(spec.data.domains) if spec.data else "",
-            "" if spec.is_reference else str(spec.seed),
-            "" if spec.is_reference else str(spec.steps),
-            f"{spec.optim.lr:g}" if spec.optim else "",
+            run.spec.id,
+            differs,
+            "" if run.spec.is_reference else str(run.spec.steps),
+            f"{run.spec.optim.lr:g}" if run.spec.optim else "",
             run.state.value,
             duration(run.estimate_seconds),
         )
     return table
+
+
+def differences(specs: Sequence[RunSpec]) -> list[str]:
+    """Of each run, ``privilege = none, k = 8``: what is not the same in all runs of its method and is not in its id.
+
+    References have none.
+    """
+    settings = [{} if spec.is_reference else _settings(spec) for spec in specs]
+    names = [spec.method.name if spec.method else "" for spec in specs]
+    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for name, own in zip(names, settings, strict=True):
+        for key, value in own.items():
+            seen[name, key].add(value)
+    return [
+        ", ".join(f"{key} = {value}" for key, value in own.items() if len(seen[name, key]) > 1)
+        for name, own in zip(names, settings, strict=True)
+    ]
+
+
+def _settings(spec: RunSpec) -> dict[str, str]:
+    """What the id and the other columns do not say, as text, by the name of the field."""
+    data = {f.name: getattr(spec.data, f.name) for f in dataclasses.fields(DataSpec) if f.name != "domains"}
+    run = {f.name: getattr(spec, f.name) for f in dataclasses.fields(RunSpec) if f.name not in OWN_COLUMNS}
+    method = spec.method.settings if spec.method else {}
+    return {key: _written(value) for key, value in (data | run | dict(method)).items()}
+
+
+def _written(value: Any) -> str:
+    """A sequence without its brackets."""
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def overrides_table(profile: Profile, names: Iterable[str]) -> Table | None:

@@ -3,7 +3,7 @@
 ``rows.jsonl``          every row of every done run, sorted
 ``costs.csv``           what each run cost, on the machine named in the README
 ``specs.jsonl``         each run as a value; its hash is in the run's id
-``environments.json``   versions, commits and machines, with the number of runs made on each
+``environments.json``   versions, commits and machines, with the runs made in each
 ``<evaluation>.jsonl``  records of single responses, where the suite shows some (``Suite.published_samples``)
 tables and figures      made from these rows, as ``dopd table`` and ``dopd figure`` would
 ``README.md``           generated: what is here and how to make it again
@@ -17,7 +17,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from harness.runs import RunFolder, RunState
 from harness.suite import Options, Profile, Suite
 from harness.types import Cost, HarnessError, Row
 
-SPECS_FILE = "specs.jsonl"
 ENVIRONMENTS_FILE = "environments.json"
 MACHINE = ("system", "architecture", "processor", "cores")
 """What is said of a machine; runs of older versions recorded more, on which no number depends."""
@@ -97,7 +96,7 @@ def _write_records(out: Path, rows: Sequence[Row], folders: Sequence[RunFolder])
     files = {
         results.ROWS_FILE: storage.jsonl([dataclasses.asdict(row) for row in rows]),
         results.COSTS_FILE: _costs_csv(costs),
-        SPECS_FILE: storage.jsonl(specs),
+        results.SPECS_FILE: storage.jsonl(specs),
         ENVIRONMENTS_FILE: json.dumps(_environments(folders), indent=2) + "\n",
     }
     for name, text in files.items():
@@ -123,14 +122,14 @@ def _costs_csv(costs: Sequence[Cost]) -> str:
 
 
 def _environments(folders: Sequence[RunFolder]) -> list[dict[str, Any]]:
-    """Distinct environments, the most used first; of the machine what ``MACHINE`` names."""
-    counts = Counter(
-        json.dumps({**record, "machine": {key: record["machine"].get(key) for key in MACHINE}}, sort_keys=True)
-        for folder in folders
-        if (path := folder.path / "environment.json").exists()
-        for record in storage.read_json(path)
-    )
-    return [{"runs": count, **json.loads(text)} for text, count in sorted(counts.items(), key=lambda c: (-c[1], c[0]))]
+    """Distinct environments with the ids of their runs, the most used first; of the machine what ``MACHINE`` names."""
+    runs: dict[str, list[str]] = defaultdict(list)
+    for folder in folders:
+        for record in folder.environments():
+            machine = {key: record["machine"].get(key) for key in MACHINE}
+            runs[json.dumps({**record, "machine": machine}, sort_keys=True)].append(folder.spec.id)
+    by_use = sorted(runs.items(), key=lambda found: (-len(found[1]), found[0]))
+    return [{**json.loads(text), "runs": list(dict.fromkeys(ids))} for text, ids in by_use]
 
 
 def _write_front(out: Path, shown: Sequence[Path]) -> Path:

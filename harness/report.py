@@ -38,7 +38,7 @@ def emit(
     """
     made = suite.tables(rows, costs, options)
     if console is not None and made:
-        console.print(tables.to_rich(made[0]))
+        console.print(tables.to_rich(made[0], console.width))
     return write_tables(made, out_dir) + write_figures(suite.figures(rows, costs, options), out_dir)
 
 
@@ -47,7 +47,7 @@ def write_tables(made: Sequence[Table], out_dir: Path, *, console: Console | Non
     paths: list[Path] = []
     for table in made:
         if console is not None:
-            console.print(tables.to_rich(table))
+            console.print(tables.to_rich(table, console.width))
         for suffix, write in WRITERS.items():
             paths.append(out_dir / f"{table.name}.{suffix}")
             storage.write_text_atomic(paths[-1], write(table))

@@ -22,24 +22,31 @@ from harness.audits import is_share
 from harness.config import RunSpec
 from harness.plan import read_published_costs
 from harness.runs import RunFolder, RunState
-from harness.types import Cost, HarnessError, Row
+from harness.types import Cost, HarnessError, NoRowsError, Row
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from harness.suite import Options, Profile, Suite
+    from harness.suite import Evaluation, Options, Profile, Suite
 
 PAPER = "paper"
 ROWS_FILE = "rows.jsonl"
 COSTS_FILE = "costs.csv"
+SPECS_FILE = "specs.jsonl"
 SCHEMA: int = Row.__dataclass_fields__["schema"].default
+ROW_TYPES: Mapping[str, tuple[type, ...]] = {
+    field.name: {"tuple[str, ...]": (list,), "float": (float, int), "int": (int,), "str": (str,)}[str(field.type)]
+    for field in dataclasses.fields(Row)
+}
+"""Of a row's fields as JSON holds them."""
 ROW_COLUMNS = tuple(f.name for f in dataclasses.fields(Row))
 COST_COLUMNS = (*(f.name for f in dataclasses.fields(Cost)), "lr", "state")
 """A ``Cost``, the planned learning rate, and the state of the run: done, stale, absent, partial, unevaluated or
-failed; a cost's numbers are NaN unless done or stale. *stale*: published, but under settings that are no longer the
-planned ones."""
-SHOWN = (RunState.DONE.value, "stale")
-"""States of runs that have rows."""
+failed; a cost's numbers are NaN unless done, and so are there rows. *stale*: published only under settings that are
+not the planned ones."""
+STALE = "stale"
+STATUSES = ("ok", "collapsed")
+"""Of a row."""
 
 
 @runtime_checkable
@@ -57,8 +64,10 @@ def load(
     """Rows and costs of the runs a suite plans, from one source.
 
     Raises:
-        HarnessError: a row file is absent, damaged, of an older schema or of another profile, holds a number
-            twice or a value that is no share, or scores of one benchmark over different items.
+        NoRowsError: nothing is published.
+        HarnessError: a row file is damaged, of an older schema or of another profile, holds a number twice or a
+            value that is no share, or scores of one benchmark over different items, or of another version of it
+            than the suite asks for.
     """
     if source == "paper":
         if not isinstance(suite, HasPaperRows):
@@ -69,8 +78,20 @@ def load(
         rows, costs = _from_runs(suite, specs.values(), options.results)
     else:
         rows, costs = _from_published(specs, options.published / profile.name / options.folder)
+        _check_versions(rows, [e for spec in specs.values() for e in suite.evaluations(spec)])
     check(rows, profile.name)
     return row_frame(rows), cost_frame(costs)
+
+
+def published_rows(profile: Profile, options: Options) -> DataFrame:
+    """Everything that is published of a suite, whatever it plans now.
+
+    Raises:
+        HarnessError: as ``load``.
+    """
+    rows = read_rows(options.published / profile.name / options.folder / ROWS_FILE)
+    check(rows, profile.name)
+    return row_frame(rows)
 
 
 def samples(name: str, suite: Suite, profile: Profile, options: Options) -> list[dict[str, Any]]:
@@ -182,13 +203,26 @@ def check(rows: Sequence[Row], profile: str) -> None:
             f"{len(twice)} rows stand twice, first {benchmark} {decoding} {metric} of {run} at step {step}: "
             "delete the row file of that run and evaluate again"
         )
-    items: dict[tuple[str, int, str], Row] = {}
+    items: dict[tuple[str, str], Row] = {}
     for row in rows:
-        first = items.setdefault((row.benchmark, row.version, row.decoding), row)
-        if first.n != row.n:
+        first = items.setdefault((row.benchmark, row.decoding), row)
+        if (first.version, first.n) != (row.version, row.n):
             raise HarnessError(
-                f"{row.benchmark}@{row.version} {row.decoding} was scored on {first.n} items in {first.run} "
-                f"and on {row.n} in {row.run}: not comparable, delete the row file of one and evaluate again"
+                f"{row.benchmark} {row.decoding} was scored on {first.n} items of version {first.version} in "
+                f"{first.run} and on {row.n} of version {row.version} in {row.run}: not comparable, delete the row "
+                "file of one and evaluate again"
+            )
+
+
+def _check_versions(rows: Iterable[Row], wanted: Iterable[Evaluation]) -> None:
+    """A benchmark's version stands for its items: rows of another one answer another question."""
+    versions = {evaluation.benchmark: evaluation.version for evaluation in wanted}
+    for row in rows:
+        asked = versions.get(row.benchmark, row.version)
+        if row.version != asked:
+            raise HarnessError(
+                f"run {row.run}: {row.benchmark} is of version {row.version}, this suite asks for version {asked}, "
+                "which has other items or another grading: publish again"
             )
 
 
@@ -196,23 +230,35 @@ def read_rows(path: Path) -> list[Row]:
     """Rows of a published file.
 
     Raises:
-        HarnessError: absent, cut off, damaged, or written by another version.
+        NoRowsError: absent.
+        HarnessError: empty, cut off, damaged, or written by another version.
     """
     if not path.is_file():
-        raise HarnessError(f"no published rows at {path}: run the suite and publish it, or use --from runs")
+        raise NoRowsError(f"no published rows at {path}: run the suite and publish it, or use --from runs")
+    if not path.stat().st_size:
+        raise HarnessError(f"{path} is empty: restore it (git checkout) or publish again")
     if not path.read_bytes().endswith(b"\n"):
         raise HarnessError(f"{path} is cut off in its last line: restore it (git checkout) or publish again")
     rows: list[Row] = []
     for number, record in enumerate(storage.read_jsonl(path), start=1):
         try:
-            values: dict[str, Any] = {**record, "train_domains": tuple(record["train_domains"])}
-            rows.append(Row(**values))
+            rows.append(_parsed(record))
         except (KeyError, TypeError) as error:
             raise HarnessError(
                 f"{path} line {number} is of another schema ({error}); this version reads schema {SCHEMA}: "
                 "publish again"
             ) from error
     return rows
+
+
+def _parsed(record: Mapping[str, Any]) -> Row:
+    """A row from JSON. Raises KeyError or TypeError: a field is missing, unknown or of another type."""
+    for name, kinds in ROW_TYPES.items():
+        if name in record and type(record[name]) not in kinds:
+            allowed = " or ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"{name} is {record[name]!r}, allowed is {allowed}")
+    values: dict[str, Any] = {**record, "train_domains": tuple(record["train_domains"])}
+    return Row(**values)
 
 
 def paper_numbers(name: str, published: Path) -> list[dict[str, Any]]:
@@ -254,14 +300,14 @@ def _ended_in_error(log: Path) -> bool:
 def _from_published(specs: Mapping[str, RunSpec], folder: Path) -> tuple[list[Row], list[dict[str, Any]]]:
     rows = read_rows(folder / ROWS_FILE)
     paid = {cost.run: cost for cost in _read_costs(folder / COSTS_FILE)}
-    wanted = match_runs(specs, {row.run for row in rows})
-    states = {run: "done" if run == wanted.get(run) else "stale" for run in wanted.values()}
-    costs = [
-        _cost_record(spec, paid.get(wanted.get(planned, "")), states.get(wanted.get(planned, ""), "absent"))
-        | {"run": wanted.get(planned, planned)}
-        for planned, spec in specs.items()
-    ]
-    return [row for row in rows if row.run in states], costs
+    have = {row.run for row in rows}
+    stale = match_runs(specs, have).keys() - have
+
+    def state(run: str) -> str:
+        return RunState.DONE.value if run in have else STALE if run in stale else RunState.ABSENT.value
+
+    costs = [_cost_record(spec, paid.get(run), state(run)) for run, spec in specs.items()]
+    return [row for row in rows if row.run in specs], costs
 
 
 def _read_costs(path: Path) -> list[Cost]:
@@ -294,6 +340,11 @@ def _check_row(row: Row, profile: str) -> None:
             f"run {row.run} is of profile {row.profile}, asked for is {profile}: rows of two profiles do not "
             "mix, move them away"
         )
+    if row.status not in STATUSES:
+        raise HarnessError(
+            f"run {row.run}: its status is {row.status!r}, allowed is {' or '.join(STATUSES)}: delete its row file "
+            "and evaluate again"
+        )
     share = is_share(row.benchmark, row.metric)
     if not _is_number(row.value, 1.0 if share else math.inf) or row.n < 1:
         raise HarnessError(
@@ -302,9 +353,9 @@ def _check_row(row: Row, profile: str) -> None:
         )
 
 
-def _is_number(value: object, most: float) -> bool:
+def _is_number(value: Any, most: float) -> bool:
     """JSON may hold anything, NaN and infinity included."""
-    return isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= most
+    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= most  # True would be an int
 
 
 def _frame(records: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> DataFrame:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from harness import checkpoint, models, registry, storage
-from harness.audits import AUDIT, AUDITS, Subject, audit
+from harness import audits, checkpoint, models, registry, storage
+from harness.audits import AUDIT, Subject
 from harness.config import RunSpec
 from harness.evaluate import Score, evaluate
 from harness.method import forwards_per_token
@@ -93,18 +93,16 @@ def audit_scores(evaluation: Evaluation, subject: Subject) -> list[Score]:
     Raises:
         HarnessError: it found nothing, or the package holds another version of it.
     """
-    known = AUDITS[evaluation.benchmark]
-    if known.version != evaluation.version:
-        raise HarnessError(f"audit {known.name} is version {known.version} here, {evaluation.version} was asked for")
-    found = audit(known.name, subject)
+    asked = audits.known(evaluation.benchmark, evaluation.version)
+    found = audits.audit(asked.name, subject)
     if not found.values:
         raise HarnessError(
-            f"audit {known.name} found nothing in {subject.folder.spec.id} at step {subject.step}: ask for a later step"
+            f"audit {asked.name} found nothing in {subject.folder.spec.id} at step {subject.step}: ask for a later step"
         )
     return [
         Score(
-            benchmark=known.name,
-            version=known.version,
+            benchmark=asked.name,
+            version=asked.version,
             decoding=AUDIT,
             metric=metric,
             value=value,

@@ -76,6 +76,7 @@ class RunFolder:
         self.log = self.path / "log.txt"
         self.checkpoints = self.path / "checkpoints"
         self._rows = self.path / "rows.jsonl"
+        self._environments = self.path / "environment.json"
         self._costs = self.path / "costs.json"
         self._done = self.path / "done"
         self._failed = self.path / "failed"
@@ -208,6 +209,10 @@ class RunFolder:
         """Says in the folder why this attempt ended; tables name it."""
         storage.write_text_atomic(self._failed, reason + "\n")
 
+    def environments(self) -> list[dict[str, Any]]:
+        """Versions, commit, machine and threads of whatever worked on it, oldest first; none before the first."""
+        return storage.read_json(self._environments) if self._environments.exists() else []
+
     def _rows_sha256(self) -> str:
         return storage.sha256(self._rows) if self._rows.exists() else ""
 
@@ -220,14 +225,13 @@ class RunFolder:
             raise _misplaced(self.path, stored)
 
     def _record_environment(self) -> None:
-        path = self.path / "environment.json"
-        known = storage.read_json(path) if path.exists() else []
+        known = self.environments()
         record, diff = environment()
         now = record | {"torch_threads": self.spec.threads}
         if now not in known:
             if diff:
                 storage.write_text_atomic(self.path / f"{record['diff_sha256'][:10]}.diff", diff)
-            storage.write_json_atomic(path, [*known, now])
+            storage.write_json_atomic(self._environments, [*known, now])
 
 
 def folders(root: Path) -> Iterator[RunFolder]:

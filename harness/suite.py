@@ -126,9 +126,20 @@ class Options:
     force: bool = False
 
     @property
+    def selection(self) -> str:
+        """What the user selected, as flags: ``--seeds 0,1 --steps 50``; empty if nothing."""
+        names = ("methods", "seeds", "steps", "train_domains")
+        chosen = {name.replace("_", "-"): value for name in names if (value := getattr(self, name)) is not None}
+        return " ".join(f"--{name} {_flag(value)}" for name, value in chosen.items())
+
+    @property
     def folder(self) -> str:
         """Name of the folder of the suite's tables and published rows; runs at tuned rates stand apart."""
         return self.suite if self.learning_rate == "shared" else f"{self.suite}-{self.learning_rate}"
+
+
+def _flag(value: tuple[Any, ...] | str | int) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 class Suite(ABC):
@@ -140,6 +151,11 @@ class Suite(ABC):
     """One phrase: the claim it tests and the paper's table or figure."""
     of_paper: ClassVar[bool] = True
     """Whether ``--suite all`` holds it; False for what the paper has no part in."""
+    whole: ClassVar[Mapping[str, Any]] = {}
+    """Fields of ``Options`` with which the suite covers the paper's claims, where its default is smaller to be fast;
+    ``--suite all`` and ``dopd claims`` use them for what the user left open."""
+    ranks_methods: ClassVar[bool] = False
+    """Whether its main table may be a report's leaderboard: one that compares methods, each as its source sets it."""
     published_samples: ClassVar[tuple[str, ...]] = ()
     """Evaluations whose records are published too, ``<name>.jsonl`` beside the rows, for a figure of single responses;
     ``figures`` reads them with ``harness.results.samples``."""
@@ -160,6 +176,11 @@ class Suite(ABC):
         """File stem (``figure7b``) to figure; a suite without figures returns nothing."""
         return {}
 
+    def wholly(self, options: Options) -> Options:
+        """The options for this suite, ``whole`` in place of what the user left open."""
+        open_ = {name: value for name, value in self.whole.items() if getattr(options, name) is None}
+        return dataclasses.replace(options, suite=self.name, **open_)
+
 
 class Together(Suite):
     """Several suites as one plan: a run that more than one asks for is trained once and evaluated for all."""
@@ -175,7 +196,7 @@ class Together(Suite):
         """Of each suite in turn, each run once."""
         found: dict[str, RunSpec] = {}
         for suite in self.suites:
-            for spec in suite.runs(profile, dataclasses.replace(options, suite=suite.name)):
+            for spec in suite.runs(profile, suite.wholly(options)):
                 found.setdefault(spec.id, spec)
                 self._askers.setdefault(spec.id, {})[suite.name] = suite
         return list(found.values())

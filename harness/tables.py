@@ -9,9 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from harness.statistics import Difference, estimate
@@ -33,6 +35,8 @@ class Kind(StrEnum):
     """Rounded to an integer."""
     RATE = "rate"
     """As short as it goes: ``0.0002``."""
+    TEXT = "text"
+    """Words, no number."""
 
 
 class Shade(StrEnum):
@@ -45,7 +49,12 @@ class Shade(StrEnum):
     """Green."""
 
 
+CSV_PARTS = ("", "_half", "_n", "_note")
+MARKDOWN_RULES = {True: "---", False: "---:"}
+"""Of a column of text and of one of numbers."""
 MARKDOWN_SIGNS = {Shade.OVER_HALF: " ◐", Shade.ALL: " ●"}
+GUTTER, NAMES = 3, 2
+"""Characters between two columns of a terminal's table, and its columns of names."""
 LEGEND = "Bold: best ranked method, underlined: second"
 MARKDOWN_LEGEND = f"{LEGEND}; ◐ over half of the gap to the teacher closed, ● all of it."
 
@@ -69,6 +78,8 @@ class Cell:
     notes: tuple[str, ...] = ()
     missing: str = ""
     """Why there is no number; empty where none belongs."""
+    words: str = ""
+    """Of a column of text."""
     shade: Shade = Shade.NONE
     rank: int = 0
     """1 best, 2 second, 0 neither or not ranked."""
@@ -129,6 +140,8 @@ def reason(states: Iterable[str]) -> str:
     seen = set(states)
     if "failed" in seen:
         return "failed"
+    if "stale" in seen:
+        return "other settings"
     return "partial" if seen & {"partial", "unevaluated"} else "not run"
 
 
@@ -191,44 +204,100 @@ def ranked(lines: Sequence[Line], column: int, digits: int = 1, *, across: bool 
 
 
 def to_csv(table: Table) -> str:
-    """Per column: value, half-width, seeds, and a note (why missing, collapse); full precision."""
+    """Per column: value, half-width, seeds, and a note (why missing, collapse); full precision. Text is one field."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    keys = [f"{c.key}{part}" for c in table.columns for part in ("", "_half", "_n", "_note")]
+    keys = [f"{c.key}{part}" for c in table.columns for part in CSV_PARTS[: 1 if c.kind is Kind.TEXT else None]]
     writer.writerow([table.block_header, table.label_header, *keys])
     for line in table.lines:
-        writer.writerow([line.block, line.label, *(field for cell in line.cells for field in _csv_fields(cell))])
+        cells = zip(line.cells, table.columns, strict=True)
+        writer.writerow([line.block, line.label, *(field for cell, c in cells for field in _csv_fields(cell, c.kind))])
     return out.getvalue()
 
 
 def to_markdown(table: Table) -> str:
     """Heading, table and caption; shades as signs, because Markdown has no colour."""
+    table = concise(table)
     headers = [table.block_header, table.label_header, *(c.header for c in table.columns)]
-    out = [f"### {table.heading}", "", _pipe(headers), _pipe(["---", "---", *["---:"] * len(table.columns)])]
+    out = [
+        f"### {table.heading}",
+        "",
+        _pipe(headers),
+        _pipe(["---", "---", *(MARKDOWN_RULES[is_text(c)] for c in table.columns)]),
+    ]
     for line, block in with_block(table.lines):
         cells = (_markdown_cell(cell, c) for cell, c in zip(line.cells, table.columns, strict=True))
         out.append(_pipe([block, line.label, *cells]))
-    return "\n".join([*out, "", f"{table.caption} {MARKDOWN_LEGEND if is_marked(table) else ''}".rstrip(), ""])
+    return "\n".join([*out, "", f"{table.caption} {MARKDOWN_LEGEND if is_marked(table) else ''}".strip(), ""])
 
 
-def to_rich(table: Table) -> RichTable:
-    """The table for a terminal: blue and green, bold and underlined, reasons dimmed."""
+def to_rich(table: Table, width: int) -> RichTable:
+    """The table for a terminal: blue and green, bold and underlined, reasons dimmed.
+
+    Columns that do not fit are left out, from the right, and named below.
+
+    Args:
+        width: of the terminal, in characters.
+    """
     from rich.markup import escape
     from rich.table import Table as RichTable
 
-    out = RichTable(title=escape(table.heading), caption=escape(table.caption))
-    out.add_column(escape(table.block_header))
-    out.add_column(escape(table.label_header))
-    for column in table.columns:
-        out.add_column(escape(column.header), justify="right")
+    table = concise(table)
+    widths = _widths(table, width)
+    said, shown = table.caption, len(widths) - NAMES
+    if left := [column.header for column in table.columns[shown:]]:
+        said = f"Too wide for {width} characters, so only in the files: {'; '.join(left)}. {said}"
+    out = RichTable(title=escape(table.heading), caption=escape(said), title_justify="left", caption_justify="left")
+    headers = [table.block_header, table.label_header, *(column.header for column in table.columns)]
+    for i, (header, own) in enumerate(zip(headers, widths, strict=False)):
+        left = i < NAMES or is_text(table.columns[i - NAMES])
+        out.add_column(escape(header), justify="left" if left else "right", width=own)
     for line, block in with_block(table.lines):
         cells = (_rich_cell(cell, c, escape) for cell, c in zip(line.cells, table.columns, strict=True))
-        out.add_row(escape(block), escape(line.label), *cells, end_section=False)
+        out.add_row(escape(block), escape(line.label), *list(cells)[:shown], end_section=False)
     return out
+
+
+def _widths(table: Table, width: int) -> list[int]:
+    """Characters of the columns that fit a terminal, at least one of numbers; what is left goes to the names.
+
+    Numbers stay in one line; names, headers and notes may be broken between words.
+    """
+    blocks = [table.block_header, *(line.block for line in table.lines)]
+    labels = [table.label_header, *(line.label for line in table.lines)]
+    numbers = [
+        [_longest_word(column.header), *(_least(line.cells[i], column.kind) for line in table.lines)]
+        for i, column in enumerate(table.columns)
+    ]
+    least = [*(max(map(_longest_word, names)) for names in (blocks, labels)), *map(max, numbers)]
+    used = [1 + space for space in accumulate(GUTTER + each for each in least)]
+    shown = max(NAMES + 1, sum(each <= width for each in used))
+    room = max(0, width - used[shown - 1])
+    for i, names in ((1, labels), (0, blocks)):
+        more = min(room, max(map(len, names)) - least[i])
+        least[i], room = least[i] + more, room - more
+    return least[:shown]
+
+
+def _least(cell: Cell, kind: Kind) -> int:
+    """Characters of the number, or of a longer word behind it."""
+    number = text(replace(cell, notes=()), kind)
+    return max(len(number), *map(_longest_word, ("", *cell.notes)))
+
+
+def _longest_word(words: str) -> int:
+    return max(map(len, words.split()), default=0)
+
+
+def is_text(column: Column) -> bool:
+    """Whether its cells are words, which stand to the left."""
+    return column.kind is Kind.TEXT
 
 
 def text(cell: Cell, kind: Kind) -> str:
     """``52.1 ± 2.0 (n=3)``, ``52.1 (single run)``, or why there is no number."""
+    if kind is Kind.TEXT:
+        return cell.words
     if cell.value is None:
         return cell.missing
     seeds = (f"n={cell.n}",) if cell.n > 1 else ()
@@ -258,10 +327,26 @@ def _seed_notes(values: Mapping[int, float], states: Mapping[int, str], collapse
     return tuple(notes)
 
 
-def _csv_fields(cell: Cell) -> tuple[object, ...]:
+def _csv_fields(cell: Cell, kind: Kind) -> tuple[object, ...]:
+    if kind is Kind.TEXT:
+        return (cell.words,)
     note = cell.missing or "; ".join(cell.remarks)
     blank = "" if cell.value is None else repr(cell.value)
     return blank, "" if cell.half is None else repr(cell.half), cell.n, note
+
+
+def concise(table: Table) -> Table:
+    """The table as a reader sees it: the commonest number of seeds is said once, in the caption, not in every cell."""
+    counts = Counter(cell.n for line in table.lines for cell in line.cells if cell.n and cell.value is not None)
+    if not counts:
+        return table
+    usual = counts.most_common(1)[0][0]
+    said = "Single runs unless said." if usual == 1 else f"n = {usual} seeds unless said."
+    lines = (
+        replace(line, cells=tuple(replace(cell, n=0) if cell.n == usual else cell for cell in line.cells))
+        for line in table.lines
+    )
+    return replace(table, lines=tuple(lines), caption=f"{table.caption} {said}".strip())
 
 
 def is_marked(table: Table) -> bool:

@@ -22,6 +22,10 @@ class HarnessError(Exception):
     """A user error. The message is one line: what was given, what is allowed, what to do."""
 
 
+class NoRowsError(HarnessError):
+    """There are no rows where they were looked for; nothing is wrong with them."""
+
+
 class Privilege(StrEnum):
     """Kinds of privileged input p (paper, Tables 4 and 5)."""
 

@@ -37,6 +37,7 @@ from suites.cells import (
     selected_methods,
     slashed,
     standing_sentences,
+    tests_sentence,
     untrained_line,
 )
 from suites.profiles import HARDER, PROFILES, benchmark_version
@@ -410,12 +411,16 @@ def test_sentence(scores: ArmScores, keys: Sequence[str], adjusted: Sequence[flo
     bases = dict.fromkeys(base for key in keys if (base := scores.arms[key].baseline))
     if not bases:
         return ""
-    labels = dict.fromkeys(scores.arms[base].label for base in bases)
+    arms = [scores.arms[base] for base in bases]
+    labels = dict.fromkeys(arm.label if len(bases) > 1 else full_label(scores, arm) for arm in arms)
     where = " of the same block" if len(bases) > 1 else ""
-    return (
-        f"Baseline: {' / '.join(labels)}{where}; differences are paired by seed, p is of the two-sided paired t test, "
-        f"adjusted by Holm over the {sum(p is not None for p in adjusted)} tests of this table."
-    )
+    return f"Baseline: {' / '.join(labels)}{where}; {tests_sentence(adjusted)}"
+
+
+def full_label(scores: ArmScores, arm: Arm) -> str:
+    """The label, with its block where another arm has the same one."""
+    alone = sum(other.label == arm.label for other in scores.arms.values()) == 1
+    return arm.label if alone else f"{arm.block}, {arm.label}"
 
 
 def caption(scores: ArmScores, *more: str, what: str = "") -> str:

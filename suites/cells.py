@@ -11,6 +11,7 @@ from harness import registry, results, statistics
 from harness.benchmarks import PRIMARY
 from harness.config import ModelSpec
 from harness.method import Entry
+from harness.runs import RunState
 from harness.statistics import Difference
 from harness.suite import TUNING, Options, Profile, learning_rate
 from harness.tables import Cell, Column, Line, Table, difference_cell, mean_cell, ranked
@@ -53,13 +54,24 @@ class Shown:
     def partial(self) -> str:
         """How many of the planned runs have rows; empty if all."""
         states = self.costs["state"].tolist()
-        done = sum(state in results.SHOWN for state in states)
+        done = states.count(RunState.DONE.value)
         return "" if done == len(states) else f"{done} of {len(states)} runs done"
 
     @property
     def mark(self) -> str:
         """What the title of a figure ends with if runs are missing."""
         return f" (partial: {self.partial})" if self.partial else ""
+
+
+def tests_sentence(adjusted: Iterable[float | None]) -> str:
+    """How the differences of a table are tested; ``adjusted`` are its p, None where there is none."""
+    tests = sum(p is not None for p in adjusted)
+    if not tests:
+        return "differences are paired by seed; with fewer than two seeds, or none that differ, nothing is tested."
+    return (
+        "differences are paired by seed, p is of the two-sided paired t test, adjusted by Holm over the "
+        f"{tests} test{'s' * (tests > 1)} of this table."
+    )
 
 
 def listed_methods(options: Options) -> tuple[str, ...]:
@@ -262,8 +274,8 @@ def learning_rate_sentence(profile: Profile, options: Options, entries: Mapping[
 
 def stale_sentences(costs: DataFrame) -> list[str]:
     """Whether published runs are of other settings."""
-    stale = costs["state"].tolist().count("stale")
-    return [f"{stale} runs were published under other settings than this version plans."] if stale else []
+    stale = costs["state"].tolist().count(results.STALE)
+    return [f"{stale} runs are published under other settings than the planned ones and not shown."] if stale else []
 
 
 def standing_sentences(profile: Profile, entries: Mapping[str, Entry], costs: DataFrame) -> list[str]:

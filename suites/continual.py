@@ -18,7 +18,15 @@ from harness.suite import Evaluation, Options, Profile, training_run
 from harness.tables import Cell, Column, Kind, Line, Table, ranked
 from suites.arms import COST_COLUMNS, DECODINGS, Arm, ArmSuite, At, caption, method_arm
 from suites.by_seed import mean
-from suites.cells import BASELINE, cost_cells, difference_cells, reference_cell, selected_methods, untrained_line
+from suites.cells import (
+    BASELINE,
+    cost_cells,
+    difference_cells,
+    reference_cell,
+    selected_methods,
+    tests_sentence,
+    untrained_line,
+)
 from suites.lines import cell_series
 from suites.papers import PaperNumbers
 from suites.profiles import TARGETS, benchmark_version
@@ -162,10 +170,7 @@ def compared(
     return {
         place: difference_cells(cells[place], tests.get(place), adjusted.get(place), is_baseline=place[1] == BASELINE)
         for place in values
-    }, (
-        f"Baseline: {scores.methods[BASELINE].label}; differences are paired by seed, p is of the two-sided paired t "
-        f"test, adjusted by Holm over the {sum(p is not None for p in adjusted.values())} tests of this table."
-    )
+    }, (f"Baseline: {scores.methods[BASELINE].label}; {tests_sentence(adjusted.values())}")
 
 
 def said(scores: Scores, *more: str) -> str:

@@ -27,6 +27,7 @@ from suites.cells import (
     reference_cell,
     references,
     selected_methods,
+    tests_sentence,
     untrained_line,
 )
 from suites.lines import cell_series, reference_lines
@@ -136,8 +137,7 @@ def corruption_table(scores: ArmScores, keys: Sequence[str]) -> Table:
             (
                 caption(scores, WHAT),
                 *((f"Baseline: {scores.arms[baseline].label}, which sees no p.",) if baseline else ()),
-                "Differences are paired by seed, p is of the two-sided paired t test, adjusted by Holm over the "
-                f"{sum(p is not None for p in adjusted)} tests of this table.",
+                f"D{tests_sentence(adjusted)[1:]}",
             )
         ),
         block_header="privileged input",

@@ -62,8 +62,13 @@ class CurveSuite(MethodSuite):
         if spec.is_reference:
             return benchmarks_at(spec, ("last",))
         *before, last = spec.checkpoint_steps()
-        read = tuple(Evaluation(step, TRAINING, AUDIT, AUDITS[TRAINING].version) for step in (*before[1:], last))
+        read = map(training_read, (*before[1:], last))
         return (*benchmarks_at(spec, before, harder=False), *benchmarks_at(spec, (last,)), *read)
+
+
+def training_read(step: At) -> Evaluation:
+    """The audit of what training logged since the checkpoint before."""
+    return Evaluation(step, TRAINING, AUDIT, AUDITS[TRAINING].version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from harness.config import RunSpec
 from harness.objectives import Divergence, Granularity
 from harness.suite import Evaluation
-from harness.tables import Table
+from harness.tables import Column, Table
 from harness.types import PLAIN, PRIVILEGED
 from suites.analyses import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, best_marked, settings_table
 from suites.arms import ArmScores, caption
-from suites.curves import score_cell
+from suites.curves import ENTROPY, MILLI, Extra, cell_of, score_cell, training_read
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,8 +74,8 @@ class UniformObjectives(AnalysisSuite):
     variants = tuple(cell_variant(c, d, g) for c in METHODS for d in DIVERGENCES for g in GRANULARITIES)
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
-        """At the shares of a run that the table shows."""
-        return along_the_run(spec)
+        """At the shares of a run that the table shows; the entropy of training at its end."""
+        return along_the_run(spec) if spec.is_reference else (*along_the_run(spec), training_read("last"))
 
     def tables_of(self, scores: ArmScores) -> list[Table]:
         """``table7``: the teacher with p; ``table7_plain``: without."""
@@ -109,6 +109,10 @@ def table7(scores: ArmScores, context: str) -> Table:
         caption=caption(scores, SAME_RUNS.format(other), SHARES_SENTENCE),
         keys=keys_of(context),
         headers=("divergence", "granularity"),
+        extra=Extra(
+            columns=(Column(key="entropy", header="entropy at the end, millinats"),),
+            cells=lambda key: (cell_of(scores, key, scores.values(key, [ENTROPY]), MILLI),),
+        ),
     )
 
 

@@ -40,6 +40,7 @@ from suites.cells import (
     references,
     slashed,
     standing_sentences,
+    tests_sentence,
     untrained_line,
     with_rates,
 )
@@ -89,6 +90,7 @@ class EveryMethod(Suite):
 
     name = "methods"
     title = "every method on all domains together, at the shared and at its own learning rate"
+    ranks_methods = True
     of_paper = False
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
@@ -262,9 +264,8 @@ def main_table(scores: Scores) -> Table:
         name="methods",
         title=f"Every method, profile {scores.profile.name}",
         caption=(
-            f"{caption(scores)} Baseline: {registry.methods()[BASELINE].label} of the same block; differences are "
-            "paired by seed, p is of the two-sided paired t test, adjusted by Holm over the "
-            f"{sum(p is not None for p in adjusted)} tests of this table. {acted_sentence(scores)}"
+            f"{caption(scores)} Baseline: {registry.methods()[BASELINE].label} of the same block; "
+            f"{tests_sentence(adjusted)} {acted_sentence(scores)}"
         ),
         block_header="rates",
         label_header="method",

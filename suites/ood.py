@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness import registry, results, statistics
 from harness.benchmarks import METRICS, PRIMARY
@@ -36,6 +36,7 @@ from suites.cells import (
     selected_methods,
     slashed,
     standing_sentences,
+    tests_sentence,
     untrained_line,
 )
 from suites.lines import reference_lines
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from harness.figures import Group
 
 METHODS = ("vanilla_opd", "privileged_teacher", "privileged_student", "dopd")
+RIVALS = ("exopd", "uni_opd", "eopd")
+"""Of Figure 7b, beside vanilla OPD."""
 TRAIN_DOMAINS = ("coding", "reasoning")
 """The paper's two directions, in its order."""
 SEEDS = (0, 1, 2)
@@ -74,6 +77,8 @@ class OutOfDomain(PaperNumbers, Suite):
 
     name = "ood"
     title = "train on one domain, test on another (Figure 7b)"
+    ranks_methods = True
+    whole: ClassVar[Mapping[str, Any]] = {"methods": (*METHODS, *RIVALS), "seeds": (0, 1, 2, 3, 4)}
     paper = ("figure7b",)
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
@@ -235,11 +240,7 @@ def main_table(scores: Scores) -> Table:
     return Table(
         name="ood",
         title=f"Out of domain, profile {scores.profile.name}",
-        caption=(
-            f"{caption(scores)} Baseline: {registry.methods()[BASELINE].label}; differences are paired by "
-            "seed, p is of the two-sided paired t test, adjusted by Holm over the "
-            f"{sum(p is not None for p in adjusted)} tests of this table."
-        ),
+        caption=(f"{caption(scores)} Baseline: {registry.methods()[BASELINE].label}; {tests_sentence(adjusted)}"),
         block_header="trained → tested",
         label_header="method",
         columns=MAIN_COLUMNS,

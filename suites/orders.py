@@ -18,9 +18,9 @@ def rising(statement: str) -> Order:
     return Order(statement=statement, holds=_rises, pairs=_neighbours)
 
 
-def inner_peak(statement: str) -> Order:
+def inner_peak(statement: str, unit: str) -> Order:
     """Neither end is the highest; which of the others is, is not said."""
-    return Order(statement=statement, holds=_rises_then_falls, pairs=_middle_against_ends)
+    return Order(statement=statement, holds=_rises_then_falls, pairs=_middle_against_ends, unit=unit)
 
 
 def _first_is_best(means: Mapping[str, float]) -> bool:

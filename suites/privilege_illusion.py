@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness import statistics
-from harness.audits import AUDIT, AUDITS
+from harness.audits import AUDIT
 from harness.config import RunSpec
 from harness.curves import LinePanel
 from harness.statistics import Difference
@@ -45,6 +45,7 @@ from suites.curves import (
     step_at,
     step_figure,
     tested,
+    training_read,
 )
 from suites.papers import PaperNumbers
 
@@ -75,7 +76,7 @@ class PrivilegeIllusion(PaperNumbers, CurveSuite):
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """Also the probe with p before training."""
         asked = super().evaluations(spec)
-        return asked if spec.is_reference else (*asked, Evaluation(0, TRAINING, AUDIT, AUDITS[TRAINING].version))
+        return asked if spec.is_reference else (*asked, training_read(0))
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
         """``figure3``: along the run and at its end; ``illusion_signs``: what would show an illusion, tested."""

@@ -54,15 +54,8 @@ def gap_share(scores: ArmScores) -> Values:
 
 def gains(method: str, pairs: Sequence[str]) -> Callable[[ArmScores], Values]:
     """Gain over the untrained student in several pairs, points."""
-
-    def values(scores: ArmScores) -> Values:
-        found: dict[str, dict[int, float]] = {}
-        for pair in pairs:
-            student, _ = scores.ends(key := f"{pair}/{method}", scores.inside)
-            found[key] = {} if student is None else {seed: v - student for seed, v in points(scores, key).items()}
-        return found
-
-    return values
+    keys = [f"{pair}/{method}" for pair in pairs]
+    return lambda scores: {key: seeds for key in keys for seeds in gain(key)(scores).values()}
 
 
 def late_fall(key: str) -> Callable[[ArmScores], Values]:
@@ -80,9 +73,29 @@ def late_fall(key: str) -> Callable[[ArmScores], Values]:
     return values
 
 
-def entropy_loss(key: str) -> Callable[[ArmScores], Values]:
-    """Vanilla OPD's entropy minus an arm's, millinats."""
-    return lambda scores: {"entropy": minus(entropy(scores, BASELINE), entropy(scores, key))}
+def entropy_loss(key: str, beyond: float = 0.0) -> Callable[[ArmScores], Values]:
+    """Vanilla OPD's entropy minus an arm's, millinats, above a share of the former."""
+    return lambda scores: {"entropy": minus(scaled(entropy(scores, BASELINE), 1 - beyond), entropy(scores, key))}
+
+
+def gain(key: str) -> Callable[[ArmScores], Values]:
+    """Of an arm over the untrained student, points."""
+
+    def values(scores: ArmScores) -> Values:
+        student, _ = scores.ends(key, scores.inside)
+        return {f"gain of {key}": {} if student is None else {s: v - student for s, v in points(scores, key).items()}}
+
+    return values
+
+
+def gain_lost(key: str, beyond: float) -> Callable[[ArmScores], Values]:
+    """What an arm lacks of vanilla OPD's gain, above a share of that gain, points."""
+
+    def values(scores: ArmScores) -> Values:
+        (whole,), (kept,) = gain(BASELINE)(scores).values(), gain(key)(scores).values()
+        return {f"lost by {key}": minus(scaled(whole, 1 - beyond), kept)}
+
+    return values
 
 
 def entropy_path(scores: ArmScores) -> Values:

@@ -16,7 +16,6 @@ from typing import Any
 from harness import registry
 from harness.config import RunSpec
 from harness.method import Entry
-from harness.results import SHOWN
 from harness.runs import RunState
 from harness.suite import Options, Profile
 from harness.tables import Cell, reason, seed_cell
@@ -129,13 +128,13 @@ class Scores(ArmScores):
         states = {seed: joint_state(run[seed]["state"] for run in runs) for seed in self.arms[keys[0]].specs}
         fallen = set[int]().union(*(collapsed(self, key) for key in keys[:-1]), collapsed(self, keys[-1], step))
         cell = seed_cell(values, states, fallen)
-        unscaled = cell.value is None and set(states.values()) <= set(SHOWN)
+        unscaled = cell.value is None and set(states.values()) == {RunState.DONE.value}
         return Cell(missing=NO_START) if unscaled else cell
 
 
 def joint_state(states: Iterable[str]) -> str:
     """Of what needs several runs: done, or the worst there is, so that a stage after a failed one says failed."""
-    lacking = [state for state in states if state not in SHOWN]
+    lacking = [state for state in states if state != RunState.DONE]
     return reason(lacking) if lacking else RunState.DONE.value
 
 

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import PROFILE, frames
+from synthetic import PROFILE, frames, make_done
 
-from harness import cli, registry
-from harness.claims import Claim, Decision, Direction, Equivalence, Order, Rule, Verdict, claims_table, decide, summary
+from harness import cli, publish, registry
+from harness.claims import (
+    Claim,
+    Decision,
+    Direction,
+    Equivalence,
+    Order,
+    Rule,
+    Verdict,
+    claims_table,
+    decide,
+    effect_text,
+    summary,
+)
 from harness.config import RunSpec
 from harness.suite import Evaluation, Options
+from harness.tables import to_csv
+from harness.types import HarnessError
 from suites import claims
 from suites.orders import first_best
 
@@ -67,12 +84,54 @@ def test_a_noisy_difference_is_not_negligible() -> None:
     assert decide(claim(Equivalence(margin=0.6)), {"d": around(0.15)}).verdict is Verdict.REPRODUCED
 
 
-@pytest.mark.parametrize(("gap", "verdict"), [(1.0, "reproduced"), (-2.0, "contradicted"), (0.05, "undecided")])
+@pytest.mark.parametrize(("gap", "verdict"), [(1.2, "reproduced"), (-2.0, "contradicted"), (0.05, "undecided")])
 def test_order_by_bootstrap_draws(gap: float, verdict: str) -> None:
     values = {"a": {s: v + gap for s, v in around(0.0).items()}, "b": {s: -v for s, v in around(0.0).items()}}
     found = decide(claim(Order(statement="a above b", holds=above, pairs=pair)), values)
-    assert found.verdict == verdict and found.low is None and found.unit == "% of draws"
-    assert f"means: a {gap:.1f}" in found.note
+    assert found.verdict == verdict and found.unit == "points"
+    # a - b moves by twice the spread: half-width 2 × 0.534.
+    assert found.effect == pytest.approx(gap) and found.low == pytest.approx(gap - 1.068, abs=1e-3)
+    assert found.note.startswith("effect: a - b; holds in ") and f"means: a {gap:.1f}" in found.note
+    assert ("detectable with 80 % power" in found.note) == (verdict == "undecided")
+
+
+def test_an_order_needs_every_comparison_and_not_only_the_draws() -> None:
+    """Five seeds that agree in sign hold in nearly every draw; a t test of the weakest comparison says how little."""
+    rival = dict(enumerate((0.1, 0.9, 0.2, 1.5, 0.2)))
+    values = {"a": dict.fromkeys(range(5), 0.0), "b": {s: -v for s, v in rival.items()}, "c": around(-9.0)}
+    rule = Order(
+        statement="a is best", holds=lambda m: m["a"] > max(m["b"], m["c"]), pairs=lambda n: [("a", "b"), ("a", "c")]
+    )
+    found = decide(claim(rule), values)
+    assert "effect: a - b; holds in 100 % of draws" in found.note
+    assert found.low is not None and found.low < 0 < (found.effect or 0) and found.verdict is Verdict.UNDECIDED
+    firm = values | {"b": around(-2.0)}
+    assert decide(claim(rule), firm).verdict is Verdict.REPRODUCED
+
+
+def test_small_effects_keep_their_sign() -> None:
+    found = decide(claim(Direction()), {"d": around(0.53)})
+    assert effect_text(found) == "+0.53 [-0.00, +1.06]"
+    assert effect_text(decide(claim(Direction()), {"d": around(1.0)})) == "+1.0 [+0.5, +1.5]"
+
+
+def test_rows_of_other_settings_decide_nothing(tmp_path: Path) -> None:
+    chosen = Options(suite="ood", results=tmp_path, published=tmp_path / "published", seeds=(0, 1, 2))
+    suite = registry.suite("ood")
+    for spec in suite.runs(PROFILE, chosen):
+        make_done(tmp_path, spec)
+    publish.publish(suite, PROFILE, chosen)
+    other = replace(chosen, suite="all", source="published", steps=50)
+    found = {d.id: d for d in registry.claims(PROFILE, other)}["ood_coding_reasoning"]
+    assert found.verdict is Verdict.NOT_RUN and "published under other settings only" in found.note
+
+
+def test_damaged_rows_are_an_error_and_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "embedded" / "ood" / "rows.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}\n", encoding="utf-8")
+    with pytest.raises(HarnessError, match="line 1 is of another schema"):
+        registry.claims(PROFILE, Options(suite="all", source="published", published=tmp_path))
 
 
 def test_a_claimed_optimum_among_equals_is_not_contradicted() -> None:
@@ -83,7 +142,7 @@ def test_a_claimed_optimum_among_equals_is_not_contradicted() -> None:
     worst_first = dict(sorted(arms.items(), key=lambda item: sum(item[1].values())))
     rule = first_best("best")
     found = decide(claim(rule), worst_first)
-    assert found.effect is not None and found.effect <= 5 and found.verdict is Verdict.UNDECIDED
+    assert "holds in 0 % of draws" in found.note and found.verdict is Verdict.UNDECIDED
     beaten = worst_first | {"arm 9": {seed: value + 9 for seed, value in worst_first["arm 0"].items()}}
     assert decide(claim(rule), beaten).verdict is Verdict.CONTRADICTED
 
@@ -116,7 +175,7 @@ def decided(root: Path, mean: object) -> list[Decision]:
     found: dict[str, Any] = {}
     for name in dict.fromkeys(each.suite for each in claims.CLAIMS):
         suite: Any = registry.suite(name)
-        chosen = Options(suite=name, results=root, published=root / "published", **claims.CHOSEN.get(name, {}))
+        chosen = suite.wholly(Options(suite=name, results=root, published=root / "published"))
         rows, costs = frames(chosen, lambda spec, e, metric: share(spec, e, metric, mean), suite=suite)
         found[name] = suite.scores(rows, costs, chosen)
     return [decide(each, each.values(found[each.suite])) for each in claims.CLAIMS]
@@ -149,6 +208,13 @@ def test_the_table_says_what_was_claimed_and_found() -> None:
     table = claims_table([made], "embedded")
     assert table.title.endswith("1 reproduced, 0 contradicted, 0 undecided, 0 not run")
     cells = dict(zip([c.key for c in table.columns], table.lines[0].cells, strict=True))
-    assert cells["verdict"].missing == "reproduced" and cells["effect"].value == pytest.approx(1.0)
-    assert cells["predicted"].missing == "+7.5 points" and cells["n"].value == 5
+    assert cells["verdict"].words == "reproduced" and cells["effect"].value == pytest.approx(1.0)
+    assert cells["predicted"].words == "+7.5 points" and cells["n"].value == 5
+    assert cells["written"].words == "before its rows"
+    late = claims_table([decide(replace(claims.CLAIMS[0], late=True), {"d": around(1.0)})], "embedded", "--seeds 3")
+    assert "after its rows" in [cell.words for cell in late.lines[0].cells]
+    assert late.caption.startswith("Selection: --seeds 3. ")
+    (record,) = csv.DictReader(io.StringIO(to_csv(table)))
+    assert (record["verdict"], record["unit"], record["predicted"]) == ("reproduced", "points", "+7.5 points")
+    assert "verdict_note" not in record
     assert summary([made], "embedded").row_count == 1

@@ -14,13 +14,16 @@ from pathlib import Path
 import pytest
 from fakes import BUG, LAST, PROFILE, FakeSuite
 
-from harness import cli, publish, registry
+from harness import benchmarks, cli, publish, registry
 from harness import launch as launcher
+from harness.audits import AUDIT
+from harness.benchmarks import Benchmark
 from harness.runs import RunFolder, RunState, folders
-from harness.suite import Options
+from harness.suite import Evaluation, Options
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+QUIZ = Benchmark(name="quiz", domain="coding", difficulty=(1, 1), split="test")
 
 
 @pytest.fixture
@@ -28,6 +31,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Our methods, a fake suite, profile and trainer, and an empty folder of published results."""
     monkeypatch.setattr(registry, "SUITES_MODULE", "fakes")
     monkeypatch.setattr(registry, "PROFILES_MODULE", "fakes")
+    monkeypatch.setitem(benchmarks.BENCHMARKS, "quiz", QUIZ)
     monkeypatch.setattr(launcher, "launch", functools.partial(launcher.launch, target="fakes:run"))
     monkeypatch.setattr(cli, "Options", functools.partial(Options, published=tmp_path / "published"))
     return tmp_path / "results"
@@ -156,9 +160,32 @@ def test_user_errors_are_one_line_and_end_with_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_all_that_is_published_is_shown_unless_some_is_selected(
+    fake: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert dopd("run", fake, "--seeds", "3") == 0
+    assert dopd("publish", fake, "--seeds", "3") == 0
+    shown = tmp_path / "results" / "reports" / "fake" / "fake-published" / "table0.csv"
+
+    def lines(*flags: str) -> int:
+        assert dopd("table", fake, "--from", "published", *flags) == 0
+        return len(shown.read_text(encoding="utf-8").splitlines())
+
+    assert lines() == 1 + 1 + 3 * 2, "a header, the reference, three seeds of two methods; one seed is the default"
+    assert lines("--seeds", "2") == 1 + 1 + 2 * 2
+
+
+def test_selection_is_told_as_flags() -> None:
+    assert Options(suite="x").selection == ""
+    chosen = Options(suite="x", seeds=(0, 2), steps=50, methods=("dopd",), train_domains="all")
+    assert chosen.selection == "--methods dopd --seeds 0,2 --steps 50 --train-domains all"
+
+
 def test_profile_out_of_reach_is_planned_and_not_run(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--suite", "fake", "--profile", "unreachable", "--results", str(fake)]
     assert cli.main(["plan", *flags]) == 0
+    said = "it can be planned, not run: profile unreachable cannot run here: use --profile fake"
+    assert said in capsys.readouterr().out
     assert cli.main(["run", *flags]) == 2
     assert capsys.readouterr().err == "dopd: profile unreachable cannot run here: use --profile fake\n"
     assert not fake.exists()
@@ -171,6 +198,31 @@ def test_plan_lists_runs_states_time_and_overrides(fake: Path, capsys: pytest.Ca
     for spec in FakeSuite().runs(PROFILE, Options(suite="fake")):
         assert spec.id in text
     assert re.search(r"dopd\s*│ k = 8\s*│ small vocabulary", text)
+    assert not fake.exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Evaluation("last", "quizz", "greedy"), "no benchmark 'quizz'; did you mean quiz?"),
+        (Evaluation("last", "quiz", "greedy", version=9), "benchmark quiz version 9 is not in this package"),
+        (Evaluation("last", "quiz", "beam"), "no decoding 'beam'"),
+        (Evaluation("last", "nothing", AUDIT), "no audit 'nothing'"),
+        (Evaluation("last", "training", AUDIT, version=9), "audit training is version 1 here, 9 was asked for"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_unknown_evaluation_is_refused_before_any_run(
+    wanted: Evaluation,
+    message: str,
+    verb: str,
+    fake: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FakeSuite, "evaluations", lambda self, spec: (LAST, wanted))
+    assert dopd(verb, fake) == 2
+    assert message in capsys.readouterr().err
     assert not fake.exists()
 
 

@@ -107,9 +107,11 @@ def test_numbers_of_a_line(tmp_path: Path) -> None:
     first = line(made["table7"], "forward KL", "sampled token")
     assert first["difference"].value == pytest.approx(-8.2)
     assert first["recovery"].value == pytest.approx(50)
+    assert first["entropy"].value == pytest.approx(500), "millinats"
     assert line(made["table7_plain"], "JS", "full vocabulary")["at_100"].rank == 1
     for table, same in (("table7", "Priv. T→S"), ("table7_plain", "vanilla OPD")):
         assert f"reverse KL on top-k is {same}: the same runs" in made[table].caption
+        assert "Baseline: JS, full vocabulary; " in made[table].caption
         assert "adjusted by Holm over the 8 tests" in made[table].caption
 
 

@@ -77,7 +77,14 @@ def test_numbers_of_a_line(tmp_path: Path) -> None:
     assert line(made, "Student")["score"].value == pytest.approx(40)
     # SDPO moves with the seeds as vanilla OPD does: no spread, no test.
     assert line(made, "SDPO")["p_holm"].missing == "no spread"
-    assert "adjusted by Holm over the 1 tests" in made.caption
+    assert "adjusted by Holm over the 1 test of" in made.caption
+
+
+def test_one_seed_tests_nothing_and_says_so(tmp_path: Path) -> None:
+    made = table(options(tmp_path, seeds=(0,)))
+    assert "Baseline: Vanilla OPD; differences are paired by seed; with fewer than two seeds" in made.caption
+    assert "Holm over" not in made.caption
+    assert line(made, "DOPD")["p_holm"].missing == "single run"
 
 
 def test_what_is_missing_says_why(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import LAST, PROFILE, FakeSuite, checkpoint, cost, row
@@ -15,10 +16,11 @@ from harness.config import RunSpec
 from harness.plan import PlannedRun
 from harness.runs import RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
-from harness.types import Cost, HarnessError
+from harness.types import Cost, HarnessError, Privilege
 
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = Options(suite="fake", profile="fake", published=Path("nowhere"))
+PROFILE_RUN = training_run(PROFILE, OPTIONS, method="dopd", domains=("coding",), seed=0)
 
 
 def planned(root: Path, suite: Suite | None = None, options: Options = OPTIONS) -> list[PlannedRun]:
@@ -34,7 +36,7 @@ def make_done(root: Path, spec: RunSpec, *, train_seconds: float, evaluation_sec
     folder.mark_done((LAST,))
 
 
-OWN_ARMS = ("token_ablation", "privileged_input", "divergence", "ablation", "sensitivity", "trajectory", "regime_audit")
+OWN_ARMS = ("token_ablation", "privileged_input", "divergence", "ablation", "sensitivity", "trajectory")
 """Suites that vary DOPD itself and refuse ``--methods``."""
 
 
@@ -171,6 +173,24 @@ def test_damaged_run_folder_is_one_line_before_anything_runs(tmp_path: Path) -> 
     (RunFolder(tmp_path, spec).path / "rows.jsonl").write_text("")
     with pytest.raises(HarnessError, match="not what was written"):
         planned(tmp_path)
+
+
+def test_plan_says_in_what_the_runs_of_a_method_differ() -> None:
+    def run(method: str = "dopd", *, k: int = 8, steps: int = 10, **changes: Any) -> RunSpec:
+        method_spec = dataclasses.replace(PROFILE_RUN.method, name=method, settings={"k": k, "mu": 0.5})
+        return dataclasses.replace(PROFILE_RUN, method=method_spec, steps=steps, **changes)
+
+    none = dataclasses.replace(PROFILE.data, privilege=Privilege.NONE)
+    assert plan.differences(
+        [
+            reference_run(PROFILE, PROFILE.student),
+            run(),
+            run(k=4, steps=20),
+            run(data=none, seed=3),
+            run("vanilla_opd", k=2),
+            run("vanilla_opd", k=2, seed=1),
+        ]
+    ) == ["", "privilege = hints, k = 8", "privilege = hints, k = 4", "privilege = none, k = 8", "", ""]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from synthetic import PROFILE, SUITE, make_done, options, specs
 from harness import publish, results, storage
 from harness.runs import RunFolder
 from harness.suite import Options
-from harness.types import HarnessError, Row
+from harness.types import HarnessError, NoRowsError, Row
 
 ROW = Row(
     run="dopd-mid-base-coding-seed0-0123456789",
@@ -119,7 +120,9 @@ def test_a_changed_row_file_is_refused(tmp_path: Path) -> None:
         ({"value": float("nan")}, "is nan over 400 items"),
         ({"value": 1.2}, "is 1.2 over 400 items"),
         ({"value": None}, "is None over"),
+        ({"value": True}, "is True over"),
         ({"n": 0}, "over 0 items"),
+        ({"status": "colapsed"}, "its status is 'colapsed', allowed is ok or collapsed"),
     ],
 )
 def test_a_row_that_would_make_a_table_lie_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -138,9 +141,17 @@ def test_a_number_twice_is_refused() -> None:
 def test_scores_over_different_items_are_refused() -> None:
     other = dataclasses.replace(ROW, run="dopd-mid-base-coding-seed1-0123456789", seed=1)
     results.check([ROW, other], "embedded")
-    with pytest.raises(HarnessError, match=r"scored on 400 items in .* on 100 in"):
+    with pytest.raises(HarnessError, match=r"scored on 400 items of version 1 in .* on 100 of version 1 in"):
         results.check([ROW, dataclasses.replace(other, n=100)], "embedded")
-    results.check([ROW, dataclasses.replace(other, n=100, version=2)], "embedded")
+    with pytest.raises(HarnessError, match=r"on 400 items of version 1 in .* and on 400 of version 2 in"):
+        results.check([ROW, dataclasses.replace(other, version=2)], "embedded")
+
+
+def test_published_rows_of_another_version_than_the_suite_asks_for_are_refused(published: tuple[Options, Path]) -> None:
+    chosen, path = published
+    path.write_text(path.read_text(encoding="utf-8").replace('"version": 1', '"version": 2'), encoding="utf-8")
+    with pytest.raises(HarnessError, match="is of version 2, this suite asks for version 1"):
+        load(chosen, "published")
 
 
 def test_published_rows_come_back(published: tuple[Options, Path]) -> None:
@@ -160,19 +171,18 @@ def test_published_rows_are_narrowed_to_the_selection(published: tuple[Options, 
     assert costs["state"].tolist() == ["done", "done", "done", "absent", "absent", "absent"]
 
 
-@pytest.mark.parametrize("with_costs", [True, False])
-def test_published_under_other_settings_is_called_stale(published: tuple[Options, Path], with_costs: bool) -> None:
+def test_published_under_other_settings_is_called_stale_and_not_shown(published: tuple[Options, Path]) -> None:
     chosen, path = published
-    if not with_costs:
-        path.with_name("costs.csv").unlink()
     rows, costs = load(dataclasses.replace(chosen, steps=4), "published")
     assert costs["state"].tolist() == ["done", "done", *["stale"] * 4]
-    assert set(costs["run"]) == set(rows["run"])  # the published ids, under which the rows stand
-    assert set(costs["steps"]) == ({0, PROFILE.steps} if with_costs else {0, 4})
+    assert set(rows["run"]) == {run for run, state in zip(costs["run"], costs["state"], strict=True) if state == "done"}
+    assert costs["steps"].tolist() == [0, 0, 4, 4, 4, 4] and costs["tokens"].isna().tolist() == [False] * 2 + [True] * 4
+    everything = results.published_rows(PROFILE, chosen)
+    assert len(everything) == len(path.read_text(encoding="utf-8").splitlines()) > len(rows)
 
 
 def test_an_absent_published_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match=r"no published rows at .*rows.jsonl: run the suite and publish it"):
+    with pytest.raises(NoRowsError, match=r"no published rows at .*rows.jsonl: run the suite and publish it"):
         load(options(tmp_path), "published")
 
 
@@ -180,16 +190,17 @@ def test_an_absent_published_file_is_one_line(tmp_path: Path) -> None:
     ("damage", "message"),
     [
         (lambda text: text[:-20], "cut off in its last line"),
+        (lambda text: "", "is empty"),
         (lambda text: text.replace("{", "<", 1), "line 1 is damaged"),
+        (lambda text: text.replace('"seed": 0', '"seed": "0"', 1), "seed is '0', allowed is int"),
+        (lambda text: text.replace('"value": ', '"value": true, "x": ', 1), "value is True, allowed is float or int"),
+        (lambda text: text.replace('["coding"]', '"coding"', 1), "train_domains is 'coding', allowed is list"),
         (lambda text: text.replace('"truncations": 0, ', "", 1), "line 1 is of another schema"),
         (lambda text: text.replace('"n": ', '"extra": 1, "n": ', 1), "line 1 is of another schema"),
         (lambda text: text.replace('"train_domains"', '"train_domain"', 1), "line 1 is of another schema"),
         (lambda text: text.replace('"schema": 1', '"schema": 0', 1), "of schema 0"),
         (lambda text: text + text.split("\n")[0] + "\n", "stand twice"),
-        (
-            lambda text: text.replace('"value": 0', '"value": NaN, "x": 0', 1).replace('"x": ', '"seed": ', 1),
-            "nan",
-        ),
+        (lambda text: re.sub(r'"value": [0-9.]+', '"value": NaN', text, count=1), "is nan over 400 items"),
     ],
 )
 def test_a_damaged_published_file_is_refused(published: tuple[Options, Path], damage: Any, message: str) -> None:

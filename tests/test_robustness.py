@@ -193,7 +193,7 @@ def test_holm_covers_the_pairs(tables: dict[str, Table]) -> None:
     """Five tests with the same differences: five times the single p."""
     made = tables["table3"]
     single = tables["erring_teacher"]
-    assert "the 1 tests" in single.caption  # the privileged teacher's difference has no spread
+    assert "the 1 test of" in single.caption  # the privileged teacher's difference has no spread
     p = line(single, "a teacher that errs", "DOPD")["p_holm"].value
     assert p is not None
     assert line(made, "mid → base", "DOPD")["p_holm"].value == pytest.approx(5 * p)

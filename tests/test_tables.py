@@ -135,13 +135,13 @@ MARKDOWN = """\
 | trained → tested | method | score, % | gain | p |
 | --- | --- | ---: | ---: | ---: |
 | coding → reasoning | Teacher | 72.0 (fixed weights) |  |  |
-|  | Priv. T→S | <u>52.0 ± 5.0 (n=3)</u> ◐ | +0.0 ± 1.0 (n=3) | 0.031 |
+|  | Priv. T→S | <u>52.0 ± 5.0</u> ◐ | +0.0 ± 1.0 | 0.031 |
 |  | a_b\\|c | **73.0 (single run)** ● | +3.1 (single run) | single run |
-|  | Priv. S→S | 0.1 ± 0.2 (n=3, collapsed 3/3) | -71.9 ± 0.3 (n=3) | <0.001 |
+|  | Priv. S→S | 0.1 ± 0.2 (collapsed 3/3) | -71.9 ± 0.3 | <0.001 |
 | reasoning → coding | DOPD | not run | not run | not run |
 
-Greedy, 50 % of β & more. Bold: best ranked method, underlined: second; ◐ over half of the gap to the \
-teacher closed, ● all of it.
+Greedy, 50 % of β & more. n = 3 seeds unless said. Bold: best ranked method, underlined: second; \
+◐ over half of the gap to the teacher closed, ● all of it.
 """
 
 
@@ -161,14 +161,39 @@ def test_csv_keeps_precision_and_reasons() -> None:
 
 def test_terminal_table_says_the_same() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(tables.to_rich(TABLE))
+    console.print(tables.to_rich(TABLE, 200))
     printed = console.export_text()
-    for expected in ("partial: 20 of 24", "52.0 ± 5.0 (n=3)", "collapsed 3/3", "not run", "a_b|c"):
+    for expected in ("partial: 20 of 24", "52.0 ± 5.0", "n = 3 seeds", "collapsed 3/3", "not run", "a_b|c"):
         assert expected in printed
 
 
 def test_square_brackets_are_no_terminal_markup() -> None:
     odd = replace(TABLE, lines=(line("[bold]x", *(Cell(missing="[red]why"),) * 3),))
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(tables.to_rich(odd))
+    console.print(tables.to_rich(odd, 200))
     assert "[bold]x" in console.export_text(clear=False) and "[red]why" in console.export_text()
+
+
+def printed(table: Table, width: int) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(tables.to_rich(table, width))
+    return console.export_text()
+
+
+def test_a_narrow_terminal_cuts_no_word_and_names_the_columns_it_leaves_out() -> None:
+    wide, narrow = printed(TABLE, 200), printed(TABLE, 60)
+    assert "only in the files" not in wide and "…" not in wide
+    assert "…" not in narrow
+    assert "Too wide for 60 characters, so only in the files: gain; p." in " ".join(narrow.split())
+    assert "52.0 ± 5.0" in narrow and "-71.9" not in narrow
+    assert all(len(each) <= 60 for each in narrow.splitlines())
+
+
+def test_the_commonest_number_of_seeds_is_said_once() -> None:
+    concise = tables.concise(TABLE)
+    assert concise.caption == "Greedy, 50 % of β & more. n = 3 seeds unless said."
+    assert [each.cells[0].n for each in concise.lines] == [0, 0, 1, 0, 0], "the single run keeps its count"
+    alone = replace(TABLE, lines=(TABLE.lines[2],), caption="")
+    assert tables.concise(alone).caption == "Single runs unless said."
+    none = replace(TABLE, lines=(TABLE.lines[0],))
+    assert tables.concise(none) == none, "no mean over seeds, nothing to say"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from synthetic import PROFILE, make_done
 
 from harness import cli, registry
+from harness.results import HasPaperRows
 from harness.runs import RunFolder, RunState
 from harness.suite import Options, Suite, Together
+from suites import claims
 
 
 def chosen(suite: str, root: Path) -> Options:
@@ -97,3 +100,30 @@ def test_the_papers_numbers_decide_no_claim(tmp_path: Path, capsys: pytest.Captu
     assert "transfer_audit: suite transfer_audit: the paper states no numbers for it" in shown
     assert (tmp_path / "reports" / "embedded" / "in_distribution-paper" / "table1_paper.csv").is_file()
     assert not list((tmp_path / "reports" / "embedded").glob("claims*"))
+
+
+def test_all_plans_whatever_the_claims_need(tmp_path: Path) -> None:
+    planned = {spec.id for spec in registry.suite("all").runs(PROFILE, chosen("all", tmp_path))}
+    for claim in claims.CLAIMS:
+        suite = registry.suite(claim.suite)
+        needed = suite.runs(PROFILE, suite.wholly(chosen(suite.name, tmp_path)))
+        assert {spec.id for spec in needed} <= planned, claim.id
+
+
+def test_what_the_user_chose_stays(tmp_path: Path) -> None:
+    suite = registry.suite("ood")
+    open_ = suite.wholly(chosen("all", tmp_path))
+    assert (open_.suite, open_.seeds) == ("ood", (0, 1, 2, 3, 4))
+    assert open_.methods is not None and {"exopd", "uni_opd", "eopd", "vanilla_opd", "dopd"} <= set(open_.methods)
+    given = suite.wholly(replace(chosen("all", tmp_path), seeds=(7,), methods=("dopd",)))
+    assert (given.seeds, given.methods) == ((7,), ("dopd",))
+
+
+def test_the_papers_numbers_of_every_suite_are_shown_by_one_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", "--suite", "all", "--from", "paper", "--results", str(tmp_path)]) == 0
+    assert "there is nothing to show" not in capsys.readouterr().out
+    made = {path.name.removesuffix("-paper") for path in (tmp_path / "reports" / "embedded").iterdir()}
+    assert made == {suite.name for suite in registry.suite("all").suites if isinstance(suite, HasPaperRows)}  # type: ignore[attr-defined]
+    assert all(list(path.iterdir()) for path in (tmp_path / "reports" / "embedded").iterdir())

@@ -156,7 +156,7 @@ def test_numbers_of_table_6(tmp_path: Path) -> None:
         "uniform loss, teacher without p",
     ]
     # All others move with the seeds as the uniform row does.
-    assert "adjusted by Holm over the 1 tests" in made.caption
+    assert "adjusted by Holm over the 1 test of" in made.caption
     kinds = {column.key: column.kind for column in made.columns}
     assert kinds["difference"] is Kind.DIFFERENCE and kinds["p_holm"] is Kind.P
 

@@ -20,13 +20,14 @@ import pytest
 import rollouts
 from synthetic import PROFILE, SUITE, make_done, options, rows, specs
 
-from harness import cli, publish, registry, webreport
+from harness import cli, publish, registry, selection, storage, webreport
 from harness.claims import Decision, Verdict
 from harness.figures import HATCHES, Bar, Group, grouped_bars
 from harness.results import row_frame
 from harness.suite import PUBLISHED, Options
 from harness.tables import Cell, Column, Kind, Line, Shade, Table
-from harness.webreport import content, leaderboard, learning, page, provenance, selection, svg, trajectory
+from harness.types import HarnessError
+from harness.webreport import content, leaderboard, learning, page, provenance, svg, trajectory
 from harness.webreport.content import Content, Section, Shelf
 from harness.webreport.decisions import Decisions
 from harness.webreport.provenance import Provenance
@@ -410,6 +411,17 @@ def test_leaderboard_ranks_across_blocks_where_the_table_does() -> None:
     ]  # fmt: skip
 
 
+def test_leaderboard_is_the_first_leading_suite_with_a_number() -> None:
+    def section(name: str, value: float | None, *, leads: bool = True) -> Section:
+        ours = Shelf(tables=(table(line("A", Cell(value=value))),))
+        return Section(anchor=name, name=name, title="", ours=ours, leads=leads)
+
+    sections = [section("analysis", 9.0, leads=False), section("empty", None), section("third", 5.0)]
+    made = content.leaderboard_of(sections)
+    assert made is not None and made.section.name == "third"
+    assert content.leaderboard_of(sections[:2]) is None
+
+
 def test_leaderboard_takes_the_ranked_column_and_needs_a_number() -> None:
     lines = (line("A", Cell(value=1e-4), Cell(value=5.0, rank=1)), line("B", Cell(value=2e-4), Cell(value=4.0, rank=2)))
     columns = (Column(key="rate", header="rate", kind=Kind.RATE), Column(key="score", header="score"))
@@ -425,14 +437,14 @@ def test_all_that_was_published_is_shown(small: None, tmp_path: Path) -> None:
         make_done(tmp_path, spec, scores=lambda spec, evaluation, metric: 0.5)
     publish.publish(SUITE, PROFILE, given)
     asked = Options(suite="ood", source="published", published=given.published)
-    recorded = selection.published_specs(given.published / "embedded" / "ood")
-    found = selection.as_published(SUITE, PROFILE, asked, recorded)
+    found = selection.as_published(SUITE, PROFILE, asked)
     assert (set(found.methods or ()), found.seeds, found.train_domains) == (
         {"dopd", "sft", "vanilla_opd"}, (0, 3), ("coding", "general"),
     )  # fmt: skip
     section = content.gather(PROFILE, asked).sections[0]
     assert section.state == "14 of 14 runs"
-    assert selection.as_published(SUITE, PROFILE, asked, []) == asked
+    nothing = dataclasses.replace(asked, published=tmp_path / "elsewhere")
+    assert selection.as_published(SUITE, PROFILE, nothing) == nothing
 
 
 def test_learning_curves_tell_settings_apart() -> None:
@@ -462,29 +474,41 @@ def test_provenance_names_each_run_once(gathered: Content, parsed: Parsed) -> No
     assert len(runs) == len({run.id for run in runs}) == 26
     assert len(gathered.provenance.done) == 25 and runs[-1].state == "absent" and runs[-1].environments == ()
     assert runs[0].method == "reference" and runs[0].seed is None
-    assert runs[2].environments == ("E1",) and gathered.provenance.exact
+    assert runs[2].environments == ("E1",)
     assert runs[2].suites == ("ood", "trajectory") and runs[3].suites == ("ood",)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", gathered.provenance.newest)
     assert f"{runs[2].id} {runs[2].method}" in parsed.text
 
 
-def test_provenance_of_published_suites_is_as_exact_as_they_are(gathered: Content) -> None:
-    def environment(commit: str) -> dict[str, Any]:
+def test_provenance_of_published_suites_names_what_each_run_was_made_in(tmp_path: Path) -> None:
+    def environment(commit: str, *runs: str) -> dict[str, Any]:
         machine = {"processor": "p", "cores": 2, "system": "Linux", "architecture": "x"}
-        return {"runs": 1, "commit": commit, "dirty": False, "machine": machine, "versions": {"python": "3.11"}}
+        versions = {"python": "3.11"}
+        return {"runs": runs, "commit": commit * 40, "dirty": False, "machine": machine, "versions": versions}
 
-    planned = {spec.id: spec for spec in specs(Options(suite="ood"))[2:4]}
-    lines = [{"run": run, "state": "done", "tokens": 1.0, "train_seconds": float("nan"), "lr": 1e-4} for run in planned]
-    published = Options(suite="", source="published")
-    one = provenance.Shown(
-        name="one", specs=planned, costs=lines, environments=[environment("a" * 40), environment("b" * 40)]
-    )
-    two = provenance.Shown(name="two", specs=planned, costs=lines[:1], environments=[environment("b" * 40)])
-    found = provenance.provenance([one, two], published)
-    assert [run.environments for run in found.runs] == [("E2",), ("E1", "E2")], "what both suites allow"
+    planned = {spec.id: spec for spec in specs(Options(suite="ood"))[2:5]}
+    first, second, third = planned
+    lines = [
+        {"run": run, "state": "done", "tokens": 1.0, "train_seconds": float("nan"), "lr": 1e-4}
+        for run in (first, second)
+    ] + [{"run": third, "state": "absent", "tokens": None, "train_seconds": None, "lr": 1e-4}]
+    written = [environment("a", first, third), environment("b", second, first)]
+    storage.write_text_atomic(tmp_path / "environments.json", json.dumps(written))
+    made = provenance.published_environments(tmp_path)
+    one = provenance.Shown(name="one", specs=planned, costs=lines, environments=made)
+    two = provenance.Shown(name="two", specs=planned, costs=lines[:1], environments=made)
+    found = provenance.provenance([one, two], Options(suite="", source="published"))
+    assert [run.environments for run in found.runs] == [("E1", "E2"), ("E2",), ()], "a run that is not shown has none"
     assert found.runs[0].suites == ("one", "two") and found.runs[0].seconds is None
-    assert not found.exact and found.newest == ""
+    assert found.newest == ""
     assert [e.commit for e in found.environments] == ["a" * 10, "b" * 10]
+
+
+def test_environments_that_only_count_their_runs_are_refused(tmp_path: Path) -> None:
+    storage.write_text_atomic(tmp_path / "environments.json", json.dumps([{"runs": 12}]))
+    with pytest.raises(HarnessError, match=r"does not name its runs.*publish the suite again"):
+        provenance.published_environments(tmp_path)
+    assert provenance.published_environments(tmp_path / "nothing") == {}
 
 
 @pytest.mark.parametrize("regime", list(Regime))

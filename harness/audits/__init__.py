@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from harness.types import HarnessError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -135,6 +137,20 @@ AUDITS: dict[str, Audit] = {
 def is_share(benchmark: str, metric: str) -> bool:
     """Whether a row's value must lie in [0, 1]; true of every benchmark's."""
     return benchmark not in AUDITS or AUDITS[benchmark].metrics.get(metric) is Unit.SHARE
+
+
+def known(name: str, version: int) -> Audit:
+    """The audit of that name.
+
+    Raises:
+        HarnessError: an unknown one, or another version.
+    """
+    if name not in AUDITS:
+        raise HarnessError(f"no audit {name!r}; choose one of {', '.join(AUDITS)}")
+    found = AUDITS[name]
+    if found.version != version:
+        raise HarnessError(f"audit {name} is version {found.version} here, {version} was asked for")
+    return found
 
 
 def audit(name: str, subject: Subject) -> Findings:

@@ -7,25 +7,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness import registry, results
+from harness import registry, results, selection
 from harness.config import RunSpec
-from harness.results import SHOWN, HasPaperRows
+from harness.results import STALE, HasPaperRows
+from harness.runs import RunState
 from harness.suite import Options, Profile, Suite
-from harness.tables import Table
+from harness.tables import Table, concise
 from harness.types import HarnessError
-from harness.webreport import decisions, selection, trajectory
+from harness.webreport import decisions, trajectory
 from harness.webreport.folders import without_folders
 from harness.webreport.leaderboard import Board, board
 from harness.webreport.learning import learning_curves
-from harness.webreport.provenance import Provenance, Shown, provenance, published_environments
+from harness.webreport.provenance import (
+    Provenance,
+    Shown,
+    provenance,
+    published_environments,
+    recorded_environments,
+)
 from harness.webreport.svg import Drawing, drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-LEADING = ("in_distribution", "methods", "ood")
-"""Suites whose main table may be the leaderboard: the first of them that has rows is."""
 RATES = ("shared", "tuned")
 
 
@@ -80,6 +85,8 @@ class Section:
     """Why it has no tables of ours; empty if it has."""
     command: str = ""
     """What makes or remakes it."""
+    leads: bool = False
+    """Whether its main table may be the leaderboard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +130,7 @@ def gather(profile: Profile, options: Options) -> Content:
         profile=profile,
         source=options.source,
         sections=tuple(sections),
-        leaderboard=_leaderboard(sections),
+        leaderboard=leaderboard_of(sections),
         claims=decisions.load(profile, options),
         trajectories=trajectory.load(profile, options),
         provenance=provenance(shown, options),
@@ -142,6 +149,7 @@ def _section(suite: Suite, profile: Profile, options: Options) -> tuple[Section,
         title=suite.title,
         paper=_paper(suite, profile, options),
         command=f"dopd run --suite {suite.name} --profile {profile.name}",
+        leads=suite.ranks_methods and options.learning_rate == "shared",
     )
     if options.source == "published" and not _is_published(options):
         return dataclasses.replace(section, reason="it has not been published"), None
@@ -151,9 +159,9 @@ def _section(suite: Suite, profile: Profile, options: Options) -> tuple[Section,
         if rows.empty:
             return dataclasses.replace(section, reason="none of its runs is done"), None
         ours = _shelf(suite.tables(rows, costs, options), suite.figures(rows, costs, options), section.anchor)
+        behind = _behind(suite, profile, options, costs)
     except HarnessError as error:
         return dataclasses.replace(section, reason=without_folders(str(error), options)), None
-    behind = _behind(suite, profile, options, costs)
     curves = learning_curves(rows, behind.specs, f"Learning curves: {section.name}")
     section = dataclasses.replace(
         section,
@@ -165,10 +173,7 @@ def _section(suite: Suite, profile: Profile, options: Options) -> tuple[Section,
 
 
 def _selected(suite: Suite, profile: Profile, options: Options) -> Options:
-    if options.source != "published":
-        return options
-    folder = options.published / profile.name / options.folder
-    return selection.as_published(suite, profile, options, selection.published_specs(folder))
+    return selection.as_published(suite, profile, options) if options.source == "published" else options
 
 
 def _behind(suite: Suite, profile: Profile, options: Options, costs: DataFrame) -> Shown:
@@ -181,21 +186,21 @@ def _behind(suite: Suite, profile: Profile, options: Options, costs: DataFrame) 
         name=options.folder,
         specs=specs,
         costs=lines,
-        environments=published_environments(folder) if published else [],
+        environments=published_environments(folder) if published else recorded_environments(planned, options),
     )
 
 
 def _state(costs: Sequence[Mapping[str, Any]]) -> str:
-    """How many of the planned runs have rows; published ones of other settings are told apart."""
+    """How many of the planned runs have rows; that some were published under other settings is said."""
     states = [line["state"] for line in costs]
-    stale = states.count("stale")
-    note = f", {stale} of them made under settings that are no longer the planned ones" if stale else ""
-    return f"{sum(state in SHOWN for state in states)} of {len(states)} runs{note}"
+    stale = states.count(STALE)
+    note = f", {stale} others published under settings that are not the planned ones" if stale else ""
+    return f"{states.count(RunState.DONE.value)} of {len(states)} runs{note}"
 
 
 def _shelf(tables: Iterable[Table], figures: Mapping[str, Figure], anchor: str) -> Shelf:
     return Shelf(
-        tables=tuple(tables),
+        tables=tuple(map(concise, tables)),
         figures={stem: drawing(figure, f"{anchor}-{stem}".replace("_", "-")) for stem, figure in figures.items()},
     )
 
@@ -212,11 +217,9 @@ def _paper(suite: Suite, profile: Profile, options: Options) -> Shelf:
         return Shelf(reason=without_folders(str(error), options))
 
 
-def _leaderboard(sections: Sequence[Section]) -> Leaderboard | None:
-    by_name = {section.name: section for section in sections if section.ours.tables}
-    for name in LEADING:
-        if name in by_name:
-            table = by_name[name].ours.tables[0]
-            if ranking := board(table):
-                return Leaderboard(section=by_name[name], table=table, board=ranking)
+def leaderboard_of(sections: Sequence[Section]) -> Leaderboard | None:
+    """The first of the suites that may lead and has a number."""
+    for section in sections:
+        if section.leads and section.ours.tables and (ranking := board(table := section.ours.tables[0])):
+            return Leaderboard(section=section, table=table, board=ranking)
     return None

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness import tables
+from harness.claims import effect_digits
 from harness.tables import Cell, Column, Line, Shade, Table
 from harness.webreport import decisions, trajectory
 from harness.webreport.content import Content
@@ -68,7 +69,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(lead=lead, rest=rest, parts=parts, blocks=blocks, fixed=fixed)
+    environment.filters.update(lead=lead, rest=rest, parts=parts, blocks=blocks, fixed=fixed, digits=effect_digits)
     environment.globals["shades"] = SHADES
     return environment
 

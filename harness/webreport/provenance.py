@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 from harness import storage
 from harness.config import RunSpec
 from harness.publish import ENVIRONMENTS_FILE
-from harness.results import SHOWN
-from harness.runs import RUNS
+from harness.runs import RUNS, RunFolder, RunState
 from harness.suite import Options
+from harness.types import HarnessError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Run:
     seconds: float | None
     """Of training."""
     environments: tuple[str, ...]
-    """Codes; more than one where a run went on elsewhere, or where only the suite's set is recorded."""
+    """Codes; more than one where a run went on elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +59,13 @@ class Provenance:
 
     runs: tuple[Run, ...] = ()
     environments: tuple[Environment, ...] = ()
-    exact: bool = True
-    """False where a run's environment is only known to be one of several."""
     newest: str = ""
     """Day of the newest run; empty where no date is recorded."""
 
     @property
     def done(self) -> tuple[Run, ...]:
         """Runs that have rows."""
-        return tuple(run for run in self.runs if run.state in SHOWN)
+        return tuple(run for run in self.runs if run.state == RunState.DONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,42 +77,44 @@ class Shown:
     """Planned run by the id of its rows."""
     costs: Sequence[Mapping[str, Any]]
     """Lines of the cost frame, in the same order."""
-    environments: Sequence[Mapping[str, Any]]
-    """Of the published suite."""
+    environments: Mapping[str, Sequence[Mapping[str, Any]]]
+    """What a run was made in, by the id of its rows; a run without a record is absent."""
 
 
 def provenance(suites: Iterable[Shown], options: Options) -> Provenance:
     """The runs of all suites, merged by id."""
     runs: dict[str, Run] = {}
-    kept: dict[str, list[str]] = {}
     codes: dict[str, Environment] = {}
     for suite in suites:
-        shared = [_environment(record, codes) for record in suite.environments]
         for line in suite.costs:
-            run = line["run"]
-            own = shared if options.source == "published" else _of_folder(options.results / RUNS / run, codes)
-            found = own if line["state"] in SHOWN else []
-            kept[run] = [code for code in kept[run] if code in found] if run in kept else found
-            before = runs[run].suites if run in runs else ()
-            runs[run] = _run(line, suite.specs[run], (*before, suite.name))
-    merged = tuple(dataclasses.replace(run, environments=tuple(kept[run.id])) for run in runs.values())
-    return Provenance(
-        runs=merged,
-        environments=tuple(codes.values()),
-        exact=options.source != "published" or all(len(run.environments) < 2 for run in merged),
-        newest=_newest(merged, options),
-    )
+            before = runs.get(run := line["run"])
+            records = suite.environments.get(run, ()) if line["state"] == RunState.DONE else ()
+            made = (*(before.environments if before else ()), *(_environment(record, codes) for record in records))
+            names = (*(before.suites if before else ()), suite.name)
+            runs[run] = _run(line, suite.specs[run], names, tuple(dict.fromkeys(made)))
+    merged = tuple(runs.values())
+    return Provenance(runs=merged, environments=tuple(codes.values()), newest=_newest(merged, options))
 
 
-def published_environments(folder: Path) -> list[dict[str, Any]]:
-    """Of one published suite; none if it recorded none."""
+def published_environments(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """By run of one published suite; none if it recorded none.
+
+    Raises:
+        HarnessError: written by a version that counted the runs and did not name them.
+    """
     path = folder / ENVIRONMENTS_FILE
-    return storage.read_json(path) if path.is_file() else []
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in storage.read_json(path) if path.is_file() else []:
+        if not isinstance(record["runs"], list):
+            raise HarnessError(f"{path} does not name its runs, an older version wrote it: publish the suite again")
+        for run in record["runs"]:
+            found[run].append(record)
+    return dict(found)
 
 
-def _of_folder(folder: Path, codes: dict[str, Environment]) -> list[str]:
-    path = folder / "environment.json"
-    return [_environment(record, codes) for record in storage.read_json(path)] if path.is_file() else []
+def recorded_environments(specs: Iterable[RunSpec], options: Options) -> dict[str, list[dict[str, Any]]]:
+    """By run, of those on this machine."""
+    return {spec.id: RunFolder(options.results, spec).environments() for spec in specs}
 
 
 def _environment(record: Mapping[str, Any], codes: dict[str, Environment]) -> str:
@@ -133,7 +133,7 @@ def _environment(record: Mapping[str, Any], codes: dict[str, Environment]) -> st
     return codes[key].code
 
 
-def _run(line: Mapping[str, Any], spec: RunSpec, suites: tuple[str, ...]) -> Run:
+def _run(line: Mapping[str, Any], spec: RunSpec, suites: tuple[str, ...], environments: tuple[str, ...]) -> Run:
     return Run(
         id=line["run"],
         method=spec.method.name if spec.method else "reference",
@@ -147,7 +147,7 @@ def _run(line: Mapping[str, Any], spec: RunSpec, suites: tuple[str, ...]) -> Run
         suites=suites,
         tokens=_known(line["tokens"]),
         seconds=_known(line["train_seconds"]),
-        environments=(),
+        environments=environments,
     )
 
 

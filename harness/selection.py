@@ -1,8 +1,7 @@
-"""Which runs a suite's part of the page shows. No torch.
+"""Which runs are shown where the user selects none. No torch.
 
-Of the runs on this machine it shows the suite's default selection, as ``dopd table`` without flags. What was published
-may be more (``--methods``, ``--seeds``, ``--train-domains``), and the page shows all of it: the selection is read off
-the published specs.
+Of the runs on this machine that is the suite's default selection. What was published may be more (``--methods``,
+``--seeds``, ``--train-domains``), and all of it is shown: the selection is read off the published specs.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import results, storage
-from harness.publish import SPECS_FILE
+from harness.results import SPECS_FILE
 from harness.suite import Options, Profile, Suite
 from harness.types import HarnessError
 
@@ -28,12 +27,13 @@ def published_specs(folder: Path) -> list[dict[str, Any]]:
     return storage.read_jsonl(folder / SPECS_FILE)
 
 
-def as_published(suite: Suite, profile: Profile, options: Options, specs: Sequence[Mapping[str, Any]]) -> Options:
-    """The options under which the suite plans most of the published runs and the fewest others.
+def as_published(suite: Suite, profile: Profile, options: Options) -> Options:
+    """The options under which the suite plans most of its published runs and the fewest others.
 
     Raises:
-        HarnessError: the suite refuses even its default selection.
+        HarnessError: the suite refuses even its default selection; the published specs are damaged.
     """
+    specs = published_specs(options.published / profile.name / options.folder)
     have = [str(spec["run"]) for spec in specs]
 
     def fit(chosen: Options) -> tuple[int, int]:
