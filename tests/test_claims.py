@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import PROFILE, frames, make_done
+from synthetic import PROFILE, frames, make_done, options
 
 from harness import cli, publish, registry
 from harness.claims import (
@@ -116,7 +116,7 @@ def test_small_effects_keep_their_sign() -> None:
 
 
 def test_rows_of_other_settings_decide_nothing(tmp_path: Path) -> None:
-    chosen = Options(suite="ood", results=tmp_path, published=tmp_path / "published", seeds=(0, 1, 2))
+    chosen = options(tmp_path, seeds=(0, 1, 2))
     suite = registry.suite("ood")
     for spec in suite.runs(PROFILE, chosen):
         make_done(tmp_path, spec)
