@@ -64,13 +64,21 @@ def test_one_switch_a_line(tmp_path: Path) -> None:
         "no_student_source_dropped": {"removed": "student", "drop_removed": True},
         "no_teacher_source_dropped": {"removed": "teacher", "drop_removed": True},
         "not_adaptive_plain": {"adaptive": False, "uniform_context": "plain"},
+        "no_privilege_one_divergence": {"one_divergence": True},
     }
+    ours = made["dopd"].spec.method.settings
+    for key, factor in (("ht_four_times", 0.25), ("ht_less", None)):
+        beta = {name: 1.0 if factor is None else factor * ours[name] for name in ("beta_l", "beta_w")}
+        assert made[key].spec.method.settings == {**ours, **beta}
     assert list(made)[:2] == ["dopd", "no_privilege"]
     assert made["dopd"].spec.method == made["no_privilege"].spec.method
     kinds = {key: arm.spec.data.privilege for key, arm in made.items()}
-    assert {key for key, kind in kinds.items() if kind is not Privilege.HINTS} == {"no_privilege"}
-    assert kinds["no_privilege"] is Privilege.NONE
-    assert {key for key, arm in made.items() if arm.block == "other readings"} == set(list(made)[-3:])
+    assert {key for key, kind in kinds.items() if kind is not Privilege.HINTS} == {
+        "no_privilege",
+        "no_privilege_one_divergence",
+    }
+    assert kinds["no_privilege"] is kinds["no_privilege_one_divergence"] is Privilege.NONE
+    assert {key for key, arm in made.items() if arm.block == "other readings"} == set(list(made)[-6:-3])
 
 
 def test_shared_arms_are_runs_of_other_suites(tmp_path: Path) -> None:
@@ -86,7 +94,7 @@ def test_shared_arms_are_runs_of_other_suites(tmp_path: Path) -> None:
 
 def test_numbers_of_a_line(tmp_path: Path) -> None:
     chosen = options(tmp_path)
-    (made,) = SUITE.tables(*frames(chosen, scorer(tmp_path), suite=SUITE), chosen)
+    made, why = SUITE.tables(*frames(chosen, scorer(tmp_path), suite=SUITE), chosen)
     lost = line(made, "w/o teacher as source")
     # .49 against .54, .55, .57: -5, -6, -8 points.
     assert lost["score"].value == pytest.approx(49) and lost["gain"].value == pytest.approx(9)
@@ -97,6 +105,12 @@ def test_numbers_of_a_line(tmp_path: Path) -> None:
     assert line(made, "DOPD")["difference"].missing == "baseline" and line(made, "DOPD")["score"].rank == 1
     assert "adjusted by Holm over the 9 tests" in made.caption
     assert line(made, "w/o routing, teacher without p")["difference"].value == pytest.approx(-2 - 1 / 3)
+    assert "adjusted by Holm over the 5 tests" in why.caption, "what was added later is tested apart"
+    assert [each.label for each in why.lines if each.block == "components"] == [
+        "DOPD", "w/o privileged input", "w/o adaptive divergences",
+    ]  # fmt: skip
+    assert sum(each.block.startswith("why") for each in why.lines) == 3
+    assert not {each.label for each in made.lines} & {each.label for each in why.lines if each.block.startswith("why")}
 
 
 def test_missing_and_collapsed(tmp_path: Path) -> None:
@@ -105,18 +119,18 @@ def test_missing_and_collapsed(tmp_path: Path) -> None:
     rows, costs = frames(chosen, scorer(tmp_path), suite=SUITE, skip=lost, state="failed")
     fallen = arms(tmp_path)["one_divergence"].specs[0].id
     rows.loc[rows["run"] == fallen, "status"] = "collapsed"
-    (made,) = SUITE.tables(rows, costs, chosen)
+    made, _ = SUITE.tables(rows, costs, chosen)
     assert line(made, "DOPD")["score"] == Cell(missing="failed")
     assert line(made, "w/o adaptive divergences")["difference"].missing == "no baseline of these seeds"
     assert "collapsed 1/3" in line(made, "w/o adaptive divergences")["score"].notes
-    assert made.partial == "29 of 32 runs done"
+    assert made.partial == "38 of 41 runs done"
 
 
 def test_figure_has_dopd_in_both_panels(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     drawn = SUITE.figures(*frames(chosen, scorer(tmp_path), suite=SUITE), chosen)["table8"]
-    assert [ax.get_title() for ax in drawn.axes] == ["components", "other readings"]
-    assert [len(ax.patches) for ax in drawn.axes] == [7, 4]
+    assert [ax.get_title() for ax in drawn.axes] == ["components", "other readings", "why (added after these results)"]
+    assert [len(ax.patches) for ax in drawn.axes] == [7, 4, 4]
     for ax in drawn.axes:
         assert ax.patches[0].get_height() == pytest.approx(55 + 1 / 3)
         assert ax.get_xticklabels()[0].get_text().startswith("DOPD")
