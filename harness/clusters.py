@@ -10,18 +10,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.figures import (
-    INK,
     LINE_INCHES,
     PANEL_INCHES,
     SMALL,
+    WHISKER,
     WIDEST,
     Bar,
     Group,
     Reference,
-    bar_styles,
+    bar_looks,
+    beside,
+    draw_whisker,
     plain_axes,
     styled,
 )
+from harness.looks import INK, Look
 from harness.sheet import UNTITLED, Sheet, sheet_of
 
 if TYPE_CHECKING:
@@ -36,10 +39,10 @@ TINY = 5.5
 """Points of the numbers on the bars."""
 KEY_INCHES = 1.5
 """Width of a legend's entry."""
-DASHES: tuple[Any, ...] = ((0, (1, 1.2)), (0, (4, 1.5)))
-"""Of the first and the second reference of a group, which every group has in the same order."""
-Styles = Mapping[str, tuple[str, str]]
-"""Label to colour and hatch."""
+WIDTH = 0.92
+"""Of a bar, in its place."""
+Looks = Mapping[str, Look]
+"""By label."""
 
 
 def clustered_bars(groups: Sequence[Group], *, title: str, axis: str, caption: str) -> Figure:
@@ -47,10 +50,10 @@ def clustered_bars(groups: Sequence[Group], *, title: str, axis: str, caption: s
     from matplotlib.figure import Figure
 
     with styled():
-        styles = bar_styles(groups)
+        looks = bar_looks(groups)
         rows = _rows(groups)
         width = max(6.5, max(map(_places, rows)) * BAR_INCHES + 0.9)
-        keys = [*styles, *dict.fromkeys(line.label for group in groups for line in group.references)]
+        keys = [*looks, *dict.fromkeys(line.label for group in groups for line in group.references)]
         columns = max(1, int((width - 0.3) / KEY_INCHES))
         legend = 0.1 + 1.3 * LINE_INCHES * -(-len(keys) // columns)
         sheet = sheet_of(
@@ -68,8 +71,8 @@ def clustered_bars(groups: Sequence[Group], *, title: str, axis: str, caption: s
         top = max((bar.mean + (bar.half or 0) for g in groups for bar in g.bars if bar.mean is not None), default=1.0)
         top = max([top, *(line.value for g in groups for line in g.references)])
         for row, box in zip(rows, sheet.boxes, strict=True):
-            _draw_row(figure.add_axes(box), row, styles, axis, (max(map(_places, rows)), 1.16 * top))
-        _write_legend(figure, sheet, styles, groups, columns)
+            _draw_row(figure.add_axes(box), row, looks, axis, (max(map(_places, rows)), 1.16 * top))
+        _write_legend(figure, sheet, looks, groups, columns)
         sheet.write(figure)
     return figure
 
@@ -88,15 +91,16 @@ def _places(row: Sequence[Group]) -> float:
     return sum(len(group.bars) + GAP for group in row)
 
 
-def _draw_row(ax: Axes, row: Sequence[Group], styles: Styles, axis: str, ends: tuple[float, float]) -> None:
+def _draw_row(ax: Axes, row: Sequence[Group], looks: Looks, axis: str, ends: tuple[float, float]) -> None:
     """``ends`` of both axes, the same for all rows."""
     left, centres = GAP / 2, []
     for group in row:
         for i, bar in enumerate(group.bars):
-            _draw_bar(ax, left + i + 0.5, bar, *styles[bar.label])
+            _draw_bar(ax, left + i + 0.5, bar, looks[bar.label])
         right = left + len(group.bars)
-        for line, dashes in zip(group.references, DASHES, strict=False):
-            ax.hlines(line.value, left - 0.3, right + 0.3, color=INK, linewidth=1.1, linestyles=dashes, zorder=3)
+        for each in group.references:
+            colour, dashes = each.line.colour, each.line.dashes
+            ax.hlines(each.value, left - 0.3, right + 0.3, color=colour, linewidth=1.1, linestyles=dashes, zorder=3)
         centres.append((left + right) / 2)
         left = right + GAP
     ax.set_xlim(0, ends[0])
@@ -108,15 +112,23 @@ def _draw_row(ax: Axes, row: Sequence[Group], styles: Styles, axis: str, ends: t
     plain_axes(ax, "y")
 
 
-def _draw_bar(ax: Axes, x: float, bar: Bar, colour: str, hatch: str) -> None:
+def _draw_bar(ax: Axes, x: float, bar: Bar, look: Look) -> None:
     """The bar with whisker, seeds and number; where there is none, why."""
     said, foot = (bar.note, 0.0) if bar.mean is None else (f"{bar.mean:.1f}", bar.mean + (bar.half or 0))
     if bar.mean is not None:
-        ax.bar(x, bar.mean, 0.92, color=colour, hatch=hatch, edgecolor=INK, linewidth=0.4, zorder=2)
-        ax.scatter([x] * len(bar.points), bar.points, s=3, facecolor="white", edgecolor=INK, linewidth=0.4, zorder=5)
+        ax.bar(x, bar.mean, WIDTH, color=look.colour, hatch=look.hatch, edgecolor=INK, linewidth=0.4, zorder=2)
+        ax.scatter(
+            beside(x, len(bar.points), WIDTH),
+            bar.points,
+            s=3,
+            facecolor="white",
+            edgecolor=INK,
+            linewidth=0.4,
+            zorder=5,
+        )
         said += "  ×" if bar.crossed else ""
     if bar.half is not None and bar.mean is not None:
-        ax.errorbar(x, bar.mean, bar.half, color=INK, linewidth=0.7, capsize=1.2, zorder=4)
+        draw_whisker(ax, x + WHISKER * WIDTH, bar.mean, bar.half, capsize=1.2, linewidth=0.7)
     ax.annotate(
         said,
         (x, max([foot, *bar.points])),
@@ -133,18 +145,18 @@ def _draw_bar(ax: Axes, x: float, bar: Bar, colour: str, hatch: str) -> None:
     )
 
 
-def _write_legend(figure: Figure, sheet: Sheet, styles: Styles, groups: Sequence[Group], columns: int) -> None:
+def _write_legend(figure: Figure, sheet: Sheet, looks: Looks, groups: Sequence[Group], columns: int) -> None:
     """Methods, then references, under the title."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     patches: list[Any] = [
-        Patch(facecolor=colour, hatch=2 * hatch, edgecolor=INK, linewidth=0.5, label=label)
-        for label, (colour, hatch) in styles.items()
+        Patch(facecolor=look.colour, hatch=2 * look.hatch, edgecolor=INK, linewidth=0.5, label=label)
+        for label, look in looks.items()
     ]
-    known: tuple[Reference, ...] = max((group.references for group in groups), key=len)
-    for line, dashes in zip(known, DASHES, strict=False):
-        patches.append(Line2D([], [], color=INK, linestyle=dashes, linewidth=1.1, label=line.label))
+    lines: dict[str, Reference] = {line.label: line for group in groups for line in group.references}
+    for label, each in lines.items():
+        patches.append(Line2D([], [], color=each.line.colour, linestyle=each.line.dashes, linewidth=1.1, label=label))
     figure.legend(
         handles=patches,
         ncols=columns,

@@ -20,6 +20,7 @@ import numpy as np
 from scipy import special, stats
 
 from harness import statistics
+from harness.claims import Claim, Order, Verdict, decide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -244,6 +245,43 @@ def order_errors(arms: int, seeds: int, replications: int, seed: int = 0) -> tup
     return float(np.mean(share_R >= 1 - statistics.ALPHA)), float(np.mean(share_R <= statistics.ALPHA))
 
 
+FIRST_IS_BEST = Claim(
+    id="",
+    statement="",
+    source="",
+    suite="",
+    rule=Order(
+        statement="the first is best",
+        holds=lambda means: max(means, key=means.__getitem__) == "0",
+        pairs=lambda names: [("0", name) for name in names if name != "0"],
+    ),
+    values=lambda scores: {},
+)
+FAR_BELOW = -10.0
+"""Deviations: an arm that nobody takes for the best."""
+
+
+def order_verdicts(equal: int, below: int, seeds: int, replications: int, seed: int = 0) -> tuple[float, float]:
+    """Shares of experiments in which the claim that the first of some equal arms is best is reproduced, contradicted.
+
+    Args:
+        below: further arms that are far worse.
+    """
+    generator = np.random.default_rng(seed)
+    means = np.array([0.0] * equal + [FAR_BELOW] * below)[:, None]
+    found = [
+        decide(
+            FIRST_IS_BEST,
+            {
+                str(arm): dict(enumerate(values))
+                for arm, values in enumerate((means + generator.standard_normal((len(means), seeds))).tolist())
+            },
+        ).verdict
+        for _ in range(replications)
+    ]
+    return found.count(Verdict.REPRODUCED) / replications, found.count(Verdict.CONTRADICTED) / replications
+
+
 def coverage_table(*, paired: bool, cheap: int, dear: int) -> str:
     """Markdown: coverage in per cent with its Monte-Carlo standard error, and half-widths in points."""
     lines = [
@@ -294,6 +332,19 @@ def order_table(replications: int) -> str:
     return "\n".join(lines)
 
 
+def verdict_table(replications: int) -> str:
+    """Markdown: how often the rule for orders decides where there is nothing to find."""
+    lines = [
+        "| arms | " + " | ".join(f"{n} seeds: reproduced | contradicted" for n in SEEDS) + " |",
+        "|---|" + "--:|" * 2 * len(SEEDS),
+    ]
+    for equal, below in ((2, 0), (3, 0), (9, 0), (2, 2)):
+        pairs = [order_verdicts(equal, below, n, replications) for n in SEEDS]
+        name = f"{equal} equal" + (f", {below} far below" if below else "")
+        lines.append(f"| {name} | " + " | ".join(f"{100 * y:.1f} | {100 * n:.1f}" for y, n in pairs) + " |")
+    return "\n".join(lines)
+
+
 def detectable_table() -> str:
     """Markdown: minimum detectable effects of the paired t test, points."""
     lines = ["| deviation of the paired differences | " + " | ".join(f"{n} seeds" for n in SEEDS) + " |"]
@@ -310,6 +361,7 @@ def main() -> None:
     print("\nCoverage, difference of two methods:\n\n" + coverage_table(paired=True, cheap=5_000, dear=600), flush=True)
     print("\nPower, per cent:\n\n" + power_table(20_000))
     print("\nOrder shares of equal arms, per cent:\n\n" + order_table(2_000))
+    print("\nVerdicts on orders of equal arms, per cent:\n\n" + verdict_table(1_000))
     print("\nMinimum detectable effects, points:\n\n" + detectable_table())
 
 

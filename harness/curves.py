@@ -1,7 +1,7 @@
 """Lines against a step, a ratio or seconds. No torch.
 
-They look as ``harness.figures`` and are saved by it. A series is told apart by colour, marker, line style and its
-name at its end, so that a grey print reads.
+They are saved by ``harness.figures``. A series is told apart by its look (``harness.looks``) and its name at its end,
+so that a grey print reads.
 
 Example::
 
@@ -17,21 +17,17 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness.figures import CHARACTER_INCHES, INK, OKABE_ITO, PANEL_INCHES, SMALL, Reference, plain_axes, styled
+from harness.figures import CHARACTER_INCHES, PANEL_INCHES, SMALL, Reference, plain_axes, styled
 from harness.gutter import LABEL_INCHES, LEADER_INCHES, draw_leader, spread, write_name
+from harness.looks import INK, Look, assigned
 from harness.sheet import TITLED, UNTITLED, sheet_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = tuple(colour for colour in OKABE_ITO if colour != "#F0E442")
-"""Yellow lines cannot be seen on white."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 2, 2)))
-"""Of series that do not ask for a line of their own."""
 PANEL_WIDTH, LONE_PANEL_WIDTH = 3.3, 4.8
 """Inches of a panel between its axes, side by side and alone."""
 CROWDED = 25
@@ -59,9 +55,9 @@ class Series:
     half: tuple[float, ...] = ()
     """Half-width of the shaded band at each point, NaN where none is known; empty: nowhere."""
     line: Literal["own", "solid", "dashed", "none"] = "own"
-    """own: told apart by its style too; solid and dashed: where the style has a meaning; none: markers alone."""
-    kin: str = ""
-    """Series of one kin share colour and marker, in every panel; empty: the label."""
+    """own: its look's; solid and dashed: where the style has a meaning of its own; none: markers alone."""
+    look: Look | None = None
+    """Of a known thing, in every panel; None: one that nothing else in the figure has."""
     note: str = ""
     """``collapsed 3/3``; of a series without points, why: ``not run``."""
 
@@ -108,7 +104,7 @@ def curves(panels: Sequence[LinePanel], *, title: str, x_axis: str, caption: str
     from matplotlib.figure import Figure
 
     with styled():
-        looks = _looks(panels)
+        looks = assigned((each.label, each.look) for panel in panels for each in panel.series)
         gutter = LEADER_INCHES + CHARACTER_INCHES * max(map(len, chain.from_iterable(map(_names, panels))), default=0)
         most = max(len(_names(panel)) for panel in panels)
         size = (LONE_PANEL_WIDTH if len(panels) == 1 else PANEL_WIDTH, max(PANEL_INCHES, LABEL_INCHES * (most + 1)))
@@ -127,20 +123,11 @@ def curves(panels: Sequence[LinePanel], *, title: str, x_axis: str, caption: str
             ax = figure.add_axes(box)
             _axes(ax, panel, [peer for peer in panels if peer.y_axis == panel.y_axis], x_axis, log_x)
             for each in panel.series:
-                _draw_series(ax, each, *looks[each.kin or each.label])
+                _draw_series(ax, each, looks[each.label])
             _draw_words(ax, panel)
             _name_lines(ax, panel, looks, size)
         sheet.write(figure)
     return figure
-
-
-def _looks(panels: Sequence[LinePanel]) -> dict[str, tuple[str, str, Any]]:
-    """Kin to colour, marker and line style, by first appearance: no two equal among the first 56."""
-    kins = dict.fromkeys(each.kin or each.label for panel in panels for each in panel.series)
-    return {
-        kin: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
-        for i, kin in enumerate(kins)
-    }
 
 
 def _axes(ax: Axes, panel: LinePanel, peers: Sequence[LinePanel], x_axis: str, log_x: bool) -> None:
@@ -191,9 +178,12 @@ def _room(values: Sequence[float], share: float = 0.08) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _draw_series(ax: Axes, each: Series, colour: str, marker: str, dashes: Any) -> None:
-    """The line with its band; a lone point with its whisker."""
-    style = {"own": dashes, "solid": "solid", "dashed": (0, (5, 2)), "none": "none"}[each.line]
+def _draw_series(ax: Axes, each: Series, look: Look) -> None:
+    """The line with its band; a lone point with its whisker. What is pale has a dark rim."""
+    from matplotlib.patheffects import withStroke
+
+    style = {"own": look.dashes, "solid": "solid", "dashed": (0, (5, 2)), "none": "none"}[each.line]
+    colour = look.colour
     every = max(1, len(each.x) // 12) if len(each.x) > CROWDED else 1
     ax.plot(
         each.x,
@@ -201,11 +191,12 @@ def _draw_series(ax: Axes, each: Series, colour: str, marker: str, dashes: Any) 
         color=colour,
         linestyle=style,
         linewidth=1.5,
-        marker=marker,
+        marker=look.marker,
         markevery=every,
         markersize=5,
-        markeredgecolor="white",
+        markeredgecolor=INK if look.is_pale else "white",
         markeredgewidth=0.5,
+        path_effects=[withStroke(linewidth=2.4, foreground=INK)] if look.is_pale else None,
         zorder=3,
     )
     if not each.half:
@@ -214,13 +205,14 @@ def _draw_series(ax: Axes, each: Series, colour: str, marker: str, dashes: Any) 
         ax.errorbar(each.x, each.y, each.half, color=colour, capsize=3, linewidth=1.1, zorder=2)
         return
     low, high = ([y + sign * h for y, h in zip(each.y, each.half, strict=True)] for sign in (-1, 1))
-    ax.fill_between(each.x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+    ax.fill_between(each.x, low, high, color=colour, alpha=0.5 if look.is_pale else 0.18, linewidth=0, zorder=2)
 
 
 def _draw_words(ax: Axes, panel: LinePanel) -> None:
     """Reference lines, moments and stated points, the last two with their labels."""
-    for i, reference in enumerate(panel.references):
-        ax.axhline(reference.value, color=INK, linewidth=1.0, dashes=((4, 2), (1, 1.5))[i % 2], zorder=1)
+    for reference in panel.references:
+        line = reference.line
+        ax.axhline(reference.value, color=line.colour, linewidth=1.0, linestyle=line.dashes, zorder=1)
     for moment in panel.moments:
         ax.axvline(moment.x, color="#777777", linewidth=1.0, linestyle="dashdot", zorder=1)
         ax.annotate(
@@ -259,7 +251,7 @@ def _names(panel: LinePanel) -> list[str]:
     return named + [f"{reference.label} {reference.value:.1f}" for reference in panel.references]
 
 
-def _name_lines(ax: Axes, panel: LinePanel, looks: dict[str, tuple[str, str, Any]], size: tuple[float, float]) -> None:
+def _name_lines(ax: Axes, panel: LinePanel, looks: dict[str, Look], size: tuple[float, float]) -> None:
     """Each name at the height of its line's end, moved up or down until none covers another.
 
     ``size`` of the panel in inches. A series without points is named at the foot.
@@ -270,12 +262,14 @@ def _name_lines(ax: Axes, panel: LinePanel, looks: dict[str, tuple[str, str, Any
         (ax.get_xlim()[1], reference.value) for reference in panel.references
     ]
     wanted = [0.0 if end is None else height * (end[1] - bottom) / (top - bottom) for end in ends]
-    looks_of = [looks[each.kin or each.label][:2] for each in panel.series] + [(INK, "")] * len(panel.references)
+    looks_of = [looks[each.label] for each in panel.series] + [each.line for each in panel.references]
+    marked = [True] * len(panel.series) + [False] * len(panel.references)
     left, right = ax.get_xlim()
     places = spread(wanted, LABEL_INCHES, height)
-    for name, end, at, look in zip(_names(panel), ends, places, looks_of, strict=True):
+    for name, end, at, look, mark in zip(_names(panel), ends, places, looks_of, marked, strict=True):
         far = end is not None and (end[0] - left) / (right - left) < 0.9
-        _name(ax, name, end, (1 + LEADER_INCHES / width, at / height), *look, leader=0.4 if far else 0.8)
+        place = (1 + LEADER_INCHES / width, at / height)
+        _name(ax, name, end, place, look, marked=mark, leader=0.4 if far else 0.8)
 
 
 def _name(
@@ -283,17 +277,26 @@ def _name(
     name: str,
     end: tuple[float, float] | None,
     at: tuple[float, float],
-    colour: str,
-    marker: str,
+    look: Look,
     *,
+    marked: bool,
     leader: float,
 ) -> None:
     """One name in the gutter, with its marker and a line of ``leader`` points from the end of its own."""
+    edge = INK if look.is_pale else look.colour
     if end is not None:
-        draw_leader(ax, end, at, colour, linewidth=leader)
-    if end is not None and marker:
-        ax.plot(*at, marker=marker, color=colour, markersize=4.5, transform=ax.transAxes, clip_on=False)
-    write_name(ax, name, at, indent=5 if marker else 2, is_drawn=end is not None)
+        draw_leader(ax, end, at, edge, linewidth=leader)
+    if end is not None and marked:
+        ax.plot(
+            *at,
+            marker=look.marker,
+            color=look.colour,
+            markeredgecolor=edge,
+            markersize=4.5,
+            transform=ax.transAxes,
+            clip_on=False,
+        )
+    write_name(ax, name, at, indent=5 if marked else 2, is_drawn=end is not None)
 
 
 def _end(each: Series) -> tuple[float, float] | None:

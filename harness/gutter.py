@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.figures import INK, SMALL
+from harness.figures import SMALL
+from harness.looks import INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,22 +34,15 @@ def spread(wanted: Sequence[float], distance: float, height: float) -> list[floa
     return [placed[i] for i in range(len(wanted))]
 
 
-def draw_leader(
-    ax: Axes, end: tuple[float, float], at: tuple[float, float], colour: str, *, linewidth: float, gap: float = 0
-) -> None:
-    """A thin line between a point of the data and a place beside the axes.
-
-    Args:
-        at: in fractions of the axes.
-        gap: points left free at the data.
-    """
-    arrow = {"arrowstyle": "-", "color": colour, "linewidth": linewidth, "shrinkA": 0, "shrinkB": gap}
+def draw_leader(ax: Axes, end: tuple[float, float], at: tuple[float, float], colour: str, *, linewidth: float) -> None:
+    """A thin line between a point of the data and a place beside the axes, ``at`` in fractions of them."""
+    arrow = {"arrowstyle": "-", "color": colour, "linewidth": linewidth, "shrinkA": 0, "shrinkB": 0}
     ax.annotate(
         "", end, xycoords="data", xytext=at, textcoords="axes fraction", arrowprops=arrow, annotation_clip=False
     )
 
 
-def write_name(ax: Axes, name: str, at: tuple[float, float], *, is_drawn: bool, indent: float = 5) -> None:
+def write_name(ax: Axes, name: str, at: tuple[float, float], *, is_drawn: bool, indent: float) -> None:
     """A name ``indent`` points right of its place, slanted where what it names has no point."""
     ax.annotate(
         name,

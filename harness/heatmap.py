@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import tables
-from harness.figures import CHARACTER_INCHES, INK, SMALL, styled
+from harness.figures import CHARACTER_INCHES, SMALL, styled
+from harness.looks import INK
 from harness.sheet import TITLED, sheet_of
 from harness.tables import Cell, Kind
 

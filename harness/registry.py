@@ -29,11 +29,13 @@ from harness.types import HarnessError
 
 if TYPE_CHECKING:
     from harness.claims import Decision
+    from harness.looks import Look
     from harness.suite import Options, Profile, Suite
 
 METHODS_MODULE = "methods"
 SUITES_MODULE = "suites"
 CLAIMS_MODULE = "suites.claims"
+LOOKS_MODULE = "suites.looks"
 PROFILES_MODULE = "suites.profiles"
 ENTRY_POINTS = "dopd.methods"
 PLUGIN_MODULE = "dopd_plugin"
@@ -182,6 +184,11 @@ def suite(name: str) -> Suite:
 def claims(profile: Profile, options: Options) -> list[Decision]:
     """Every claim of the paper with its verdict, from the rows ``options`` name."""
     return importlib.import_module(CLAIMS_MODULE).decisions(profile, options)
+
+
+def look(label: str) -> Look | None:
+    """How figures show the method of this label; None if there is none."""
+    return importlib.import_module(LOOKS_MODULE).label_look(label)
 
 
 def profiles() -> dict[str, Profile]:

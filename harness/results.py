@@ -233,14 +233,8 @@ def read_rows(path: Path) -> list[Row]:
         NoRowsError: absent.
         HarnessError: empty, cut off, damaged, or written by another version.
     """
-    if not path.is_file():
-        raise NoRowsError(f"no published rows at {path}: run the suite and publish it, or use --from runs")
-    if not path.stat().st_size:
-        raise HarnessError(f"{path} is empty: restore it (git checkout) or publish again")
-    if not path.read_bytes().endswith(b"\n"):
-        raise HarnessError(f"{path} is cut off in its last line: restore it (git checkout) or publish again")
     rows: list[Row] = []
-    for number, record in enumerate(storage.read_jsonl(path), start=1):
+    for number, record in enumerate(read_whole(path, "rows"), start=1):
         try:
             rows.append(_parsed(record))
         except (KeyError, TypeError) as error:
@@ -249,6 +243,25 @@ def read_rows(path: Path) -> list[Row]:
                 "publish again"
             ) from error
     return rows
+
+
+def read_whole(path: Path, what: str) -> list[dict[str, Any]]:
+    """Records of a published file, which has some and ends with a line.
+
+    Args:
+        what: the file holds, for the message.
+
+    Raises:
+        NoRowsError: absent.
+        HarnessError: empty, cut off or damaged.
+    """
+    if not path.is_file():
+        raise NoRowsError(f"no published {what} at {path}: run the suite and publish it, or use --from runs")
+    if not path.stat().st_size:
+        raise HarnessError(f"{path} is empty: restore it (git checkout) or publish again")
+    if not path.read_bytes().endswith(b"\n"):
+        raise HarnessError(f"{path} is cut off in its last line: restore it (git checkout) or publish again")
+    return storage.read_jsonl(path)
 
 
 def _parsed(record: Mapping[str, Any]) -> Row:

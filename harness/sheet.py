@@ -6,7 +6,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.figures import INK, LINE_INCHES, PER_ROW, SMALL, WIDEST, wrapped
+from harness.figures import LINE_INCHES, PER_ROW, SMALL, WIDEST, wrapped
+from harness.looks import INK
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

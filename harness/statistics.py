@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -121,6 +122,26 @@ def paired_difference(
     return Difference(mean=e.mean, half=e.half, n=e.n, p=_paired_p(differences, e.mean))
 
 
+def compare_counts(a: tuple[int, int], b: tuple[int, int], alpha: float = ALPHA) -> float | None:
+    """Two-sided p of Fisher's exact test: so many of so many seeds of each arm do something that is all or nothing.
+
+    Seeds count as independent, for no exact paired test of five seeds has a p below 2/32. None where no split of the
+    same total has one below ``alpha``: what cannot be shown must not cost the others in ``holm`` (Tarone 1990).
+
+    Args:
+        a: (how many, of how many); ``b`` likewise.
+    """
+    (some, seeds), total, others = a, a[0] + b[0], b[1]
+    ways = {k: math.comb(seeds, k) * math.comb(others, total - k) for k in range(min(seeds, total) + 1)}
+    p = {k: sum(w for w in ways.values() if w <= own) / sum(ways.values()) for k, own in ways.items() if own}
+    return None if min(p.values()) >= alpha else p[some]
+
+
+def smallest_count_p(seeds: int) -> float:
+    """Of ``compare_counts``, with so many seeds an arm: all of the one against none of the other, or the reverse."""
+    return 2 / math.comb(2 * seeds, seeds)
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjustment over one table; untested places (None) stay None and count for nothing."""
     import numpy as np
@@ -172,16 +193,11 @@ def bootstrap_t(scores: Scores, *, confidence: float = CONFIDENCE, draws: int = 
     Raises:
         HarnessError: no seed, no item, a score that is not finite, or seeds with different numbers of items.
     """
-    import numpy as np
-
     scores_SI = _table(scores)
     (seeds, items), mean = scores_SI.shape, float(scores_SI.mean())
     if seeds < FEWEST_SEEDS:
         return Interval(mean=mean, low=None, high=None, n=seeds)
-    generator = np.random.default_rng(seed)
-    low, high = studentised_interval(
-        scores_SI, draw_counts(seeds, draws, generator), draw_counts(items, draws, generator), confidence
-    )
+    low, high = studentised_interval(scores_SI, *_drawn(seeds, items, draws, seed), confidence)
     return Interval(mean=mean, low=low, high=high, n=seeds)
 
 
@@ -208,6 +224,15 @@ def draw_counts(size: int, draws: int, generator: np.random.Generator) -> Floats
 
     picks = generator.integers(size, size=(draws, size)) + size * np.arange(draws)[:, None]
     return np.bincount(picks.ravel(), minlength=draws * size).reshape(draws, size).astype(np.float64)
+
+
+@lru_cache(maxsize=2)
+def _drawn(seeds: int, items: int, draws: int, seed: int) -> tuple[Floats, Floats]:
+    """Resamples of seeds and of items, from one stream; the lines of a table have the same."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    return draw_counts(seeds, draws, generator), draw_counts(items, draws, generator)
 
 
 def studentised_interval(
@@ -365,7 +390,10 @@ def _resampled(centred_SI: Floats, seeds_BS: Floats, items_BI: Floats) -> tuple[
         first, second = np.triu_indices(seeds)
         pairs_BP = items_BI @ (centred_SI[first] * centred_SI[second]).T / items
         weights_BP = seeds_BS[:, first] * seeds_BS[:, second] * np.where(first == second, 1, 2) / seeds**2
-        variance_B = variance_B + np.maximum((weights_BP * pairs_BP).sum(1) - mean_B**2, 0) / (items - 1)
+        square_B = (weights_BP * pairs_BP).sum(1)
+        # A difference of squares: where only its rounding is left, the drawn items are all equal.
+        spread_B = np.where(square_B - mean_B**2 > NO_SPREAD * square_B, square_B - mean_B**2, 0.0)
+        variance_B = variance_B + spread_B / (items - 1)
     return mean_B, np.sqrt(variance_B)
 
 

@@ -1,12 +1,13 @@
 """Responses as strips of coloured tokens with numbers below each. No torch.
 
-Colours come with the letters of their labels, so that a grey print reads. Saved by ``harness.figures``.
+Colours come with the letters of their labels, so that a grey print reads; words are dark or white, as their ground
+asks. Saved by ``harness.figures``.
 
 Example::
 
     token = Token(text="+3", label="HT", gap=2.1, q_teacher=0.93, q_student=0.11, right=False)
-    strips([Strip(title="step 50", tokens=(token,), threshold=0.2)], colours={"HT": "#009E73"}, title="Figure 9",
-           caption="One rollout.")
+    strips([Strip(title="step 50", tokens=(token,), threshold=0.2)], looks={"HT": Look(colour="#009E73")},
+           title="Figure 9", caption="One rollout.")
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.figures import INK, SMALL, styled
+from harness.figures import SMALL, styled
+from harness.looks import INK, Look
 from harness.sheet import sheet_of
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Token:
 
     text: str
     label: str
-    """Key of its colour."""
+    """Key of its look."""
     gap: float
     """Nats, 0 or more."""
     q_teacher: float
@@ -59,7 +61,7 @@ class Strip:
     """Of the gap, a dashed line."""
 
 
-def strips(shown: Sequence[Strip], *, colours: Mapping[str, str], title: str, caption: str) -> Figure:
+def strips(shown: Sequence[Strip], *, looks: Mapping[str, Look], title: str, caption: str) -> Figure:
     """Strips below one another: tokens in their colour with their label, bars of the gap, both probabilities.
 
     A wrong token has a thick frame and a cross. ``caption`` is printed below.
@@ -76,12 +78,12 @@ def strips(shown: Sequence[Strip], *, colours: Mapping[str, str], title: str, ca
         step = (STRIP_INCHES + 0.3) / sheet.height
         for i, strip in enumerate(shown):
             ax = figure.add_axes((left, bottom + height - each - i * step, width, each))
-            _draw_strip(ax, strip, places, colours)
+            _draw_strip(ax, strip, places, looks)
         sheet.write(figure)
     return figure
 
 
-def _draw_strip(ax: Axes, strip: Strip, places: int, colours: Mapping[str, str]) -> None:
+def _draw_strip(ax: Axes, strip: Strip, places: int, looks: Mapping[str, Look]) -> None:
     ax.set_xlim(0, places)
     ax.set_ylim(0, 1)
     ax.axis("off")
@@ -96,22 +98,23 @@ def _draw_strip(ax: Axes, strip: Strip, places: int, colours: Mapping[str, str])
     at = GAP[0] + (GAP[1] - GAP[0]) * min(strip.threshold / GAP_TOP, 1)
     ax.plot([0, end], [at, at], color=INK, linewidth=0.7, linestyle=(0, (3, 2)))
     for x, token in enumerate(strip.tokens):
-        _draw_box(ax, x, token, colours[token.label])
+        _draw_box(ax, x, token, looks[token.label])
         _draw_numbers(ax, x, token)
 
 
-def _draw_box(ax: Axes, x: int, token: Token, colour: str) -> None:
+def _draw_box(ax: Axes, x: int, token: Token, look: Look) -> None:
     """The token on its colour, its label below it."""
     from matplotlib.patches import Rectangle
 
     low, high = BOX
     wrong = token.right is False
     width, above = (1.8, 3) if wrong else (0.5, 2)
-    box = Rectangle((x + 0.05, low), 0.9, high - low, facecolor=colour, edgecolor=INK, linewidth=width, zorder=above)
-    ax.add_patch(box)
-    ax.text(x + 0.5, low + 0.68 * (high - low), token.text, fontsize=8, ha="center", va="center", color=INK, zorder=4)
+    place, size = (x + 0.05, low), (0.9, high - low)
+    ax.add_patch(Rectangle(place, *size, facecolor=look.colour, edgecolor=INK, linewidth=width, zorder=above))
     sign = f"{token.label} ×" if wrong else token.label
-    ax.text(x + 0.5, low + 0.22 * (high - low), sign, fontsize=5.5, ha="center", va="center", color=INK, zorder=4)
+    for said, share, points in ((token.text, 0.68, 8), (sign, 0.22, 5.5)):
+        y = low + share * (high - low)
+        ax.text(x + 0.5, y, said, fontsize=points, ha="center", va="center", color=look.ink, zorder=4)
 
 
 def _draw_numbers(ax: Axes, x: int, token: Token) -> None:

@@ -170,7 +170,8 @@ class Suite(ABC):
 
     @abstractmethod
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
-        """Pure function of the rows (one line per ``harness.types.Row``) and costs."""
+        """Of the rows (one line per ``harness.types.Row``), costs, and the answers behind the rows, which are where
+        ``options`` say (``harness.answers``); of nothing else."""
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """File stem (``figure7b``) to figure; a suite without figures returns nothing."""

@@ -13,6 +13,7 @@ from harness.tables import Table
 from harness.types import PLAIN, Privilege
 from suites.analyses import AnalysisSuite, Variant, block_bars
 from suites.arms import ArmScores, caption, comparison_table
+from suites.items import arm_items
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,13 +95,20 @@ class Ablation(AnalysisSuite):
     )
 
     def tables_of(self, scores: ArmScores) -> list[Table]:
-        """``table8``: each variant against DOPD; ``table8_why``: what was added to explain it, tested apart."""
-        return [table8(scores), table8_why(scores)]
+        """``table8``: each variant against DOPD; ``table8_items``: with an interval over items too; ``table8_why``:
+        what was added to explain it, tested apart."""
+        main = table8(scores)
+        return [main, *arm_items(scores, main, components(scores)), table8_why(scores)]
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``table8``: the paper's rows, and the other readings."""
         words = caption(scores, WHAT, WHY)
         return {"table8": block_bars(scores, title="DOPD without a part", caption=words, anchor=SUBJECT)}
+
+
+def components(scores: ArmScores) -> list[str]:
+    """Keys of Table 8's rows and their other readings."""
+    return [key for key, arm in scores.arms.items() if arm.block != MECHANISM]
 
 
 def table8(scores: ArmScores) -> Table:
@@ -112,7 +120,7 @@ def table8(scores: ArmScores) -> Table:
         caption=caption(scores, WHAT),
         block_header="rows",
         label_header="variant",
-        arms=[key for key, arm in scores.arms.items() if arm.block != MECHANISM],
+        arms=components(scores),
         one_ranking=True,
     )
 

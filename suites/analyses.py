@@ -17,7 +17,7 @@ from harness.tables import Cell, Column, Kind, Line, Table, ranked
 from harness.types import HarnessError, Privilege
 from suites.arms import COST_COLUMNS, Arm, ArmScores, ArmSuite, benchmarks_at, test_sentence
 from suites.bars import DOTS, arm_bar
-from suites.cells import cost_cells, joint_domains, recovery_cell, reference_cell, untrained_line
+from suites.cells import SECONDS, cost_cells, joint_domains, recovery_cell, reference_cell, untrained_line
 from suites.curves import Extra, ends, score_cell, step_at, tested
 from suites.papers import PaperNumbers
 
@@ -159,7 +159,7 @@ def settings_table(
     return Table(
         name=name,
         title=f"{title}, profile {scores.profile.name}",
-        caption=f"{caption} {test_sentence(scores, keys, p_values)}".strip(),
+        caption=" ".join(filter(None, (caption, test_sentence(scores, keys, p_values), SECONDS))),
         block_header=headers[0],
         label_header=headers[1],
         columns=columns,

@@ -22,6 +22,7 @@ from harness.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, s
 from harness.types import HarnessError
 from suites.cells import (
     BASELINE,
+    SECONDS,
     Measure,
     Shown,
     asked,
@@ -355,7 +356,7 @@ def comparison_table(
     return Table(
         name=name,
         title=f"{title}, profile {scores.profile.name}",
-        caption=f"{caption} {test_sentence(scores, keys, adjusted)}".strip(),
+        caption=" ".join(filter(None, (caption, test_sentence(scores, keys, adjusted), SECONDS))),
         block_header=block_header,
         label_header=label_header,
         columns=(*COLUMNS, *(extra.column for extra in extras), *COST_COLUMNS),
@@ -408,13 +409,17 @@ def _reference_line(
 
 def test_sentence(scores: ArmScores, keys: Sequence[str], adjusted: Sequence[float | None]) -> str:
     """What the differences and their p are; empty where nothing is compared."""
+    words = baseline_words(scores, keys)
+    return f"Baseline: {words}; {tests_sentence(adjusted)}" if words else ""
+
+
+def baseline_words(scores: ArmScores, keys: Iterable[str]) -> str:
+    """What some arms are compared with: ``Vanilla OPD of the same block``; empty if nothing."""
     bases = dict.fromkeys(base for key in keys if (base := scores.arms[key].baseline))
-    if not bases:
-        return ""
     arms = [scores.arms[base] for base in bases]
     labels = dict.fromkeys(arm.label if len(bases) > 1 else full_label(scores, arm) for arm in arms)
     where = " of the same block" if len(bases) > 1 else ""
-    return f"Baseline: {' / '.join(labels)}{where}; {tests_sentence(adjusted)}"
+    return f"{' / '.join(labels)}{where}"
 
 
 def full_label(scores: ArmScores, arm: Arm) -> str:

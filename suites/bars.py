@@ -9,6 +9,7 @@ from harness.tables import Cell
 from suites.arms import ArmScores, At
 from suites.cells import Measure
 from suites.lines import reference_lines
+from suites.looks import label_look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,10 +64,11 @@ def arm_bar(scores: ArmScores, key: str, measures: Sequence[Measure], step: At =
 
 
 def seed_bar(label: str, cell: Cell, values: Mapping[int, float], *notes: str) -> Bar:
-    """A mean over seeds with its interval and the seeds' own; ``notes`` stand behind the cell's.
+    """A mean over seeds with its interval and the seeds' own, looking as the method of its label.
 
     Args:
         values: shares by seed; the cell is percent.
+        notes: stand behind the cell's.
     """
     from harness.figures import Bar
 
@@ -78,4 +80,5 @@ def seed_bar(label: str, cell: Cell, values: Mapping[int, float], *notes: str) -
         points=tuple(100 * values[seed] for seed in sorted(values)),
         note=cell.missing or ", ".join(said),
         crossed=any(note.startswith("collapsed") for note in said),
+        look=label_look(label),
     )

@@ -25,6 +25,8 @@ BASELINE = "vanilla_opd"
 """What methods are compared with."""
 FIXED_WEIGHTS = "fixed weights"
 """Note of a model that was only evaluated."""
+SECONDS = "Seconds are wall time of one worker beside others on a shared machine."
+"""In the caption of whatever shows some."""
 COLLAPSES = "Collapsed runs are averaged like the others and named."
 
 

@@ -20,6 +20,7 @@ from suites.arms import COST_COLUMNS, DECODINGS, Arm, ArmSuite, At, caption, met
 from suites.by_seed import mean
 from suites.cells import (
     BASELINE,
+    SECONDS,
     cost_cells,
     difference_cells,
     reference_cell,
@@ -250,7 +251,7 @@ def transfer_table(scores: Scores) -> Table:
     return Table(
         name="continual",
         title=f"Continual learning, profile {scores.profile.name}",
-        caption=f"{said(scores, TRANSFER)} Costs are of all stages together. {sentence}".strip(),
+        caption=f"{said(scores, TRANSFER)} Costs are of all stages together. {SECONDS} {sentence}".strip(),
         block_header="paradigm",
         label_header="method",
         columns=(

@@ -20,6 +20,7 @@ from harness.types import PLAIN, Corruption, Source
 from suites.arms import COST_COLUMNS, Arm, ArmScores, caption, method_arm
 from suites.cells import (
     BASELINE,
+    SECONDS,
     cost_cells,
     difference_cells,
     joint_domains,
@@ -138,6 +139,7 @@ def corruption_table(scores: ArmScores, keys: Sequence[str]) -> Table:
                 caption(scores, WHAT),
                 *((f"Baseline: {scores.arms[baseline].label}, which sees no p.",) if baseline else ()),
                 f"D{tests_sentence(adjusted)[1:]}",
+                SECONDS,
             )
         ),
         block_header="privileged input",

@@ -21,10 +21,11 @@ from harness.figures import Reference
 from harness.statistics import CONFIDENCE, Difference
 from harness.suite import Evaluation
 from harness.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, shade
-from suites.arms import ArmScores, At, MethodSuite, benchmarks_at
+from suites.arms import COST_COLUMNS, ArmScores, At, MethodSuite, benchmarks_at
 from suites.by_seed import common_seeds
-from suites.cells import Measure, recovery, reference_cell, tested_cells, untrained_line
+from suites.cells import SECONDS, Measure, cost_cells, recovery, reference_cell, tested_cells, untrained_line
 from suites.lines import reference_lines
+from suites.looks import label_look
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 DRAWS = 10_000
 """Of the bootstrap over seeds."""
 MILLI = 1000.0
-"""Entropies are small numbers of nats: tables show thousandths."""
+"""Entropies are small numbers of nats: tables and figures show thousandths."""
 ACCURACY = "exact answer, greedy, %"
 BEST = (
     "Best: at the checkpoint where the other seeds' mean is highest, so that noise alone makes no fall; best step: of "
@@ -267,7 +268,7 @@ class Extra:
 
 
 def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extra: Extra) -> Table:
-    """Score at shares of the run, the best of it, where that is, and the fall from there; Holm over the falls."""
+    """Score at shares of the run, its best, where that is, the fall from there, and costs; Holm over the falls."""
     shown = {share: f"{100 * share:g} %" for share in SHARES}
     columns = (
         *(Column(key=f"at_{100 * share:g}", header=f"at {words}, %") for share, words in shown.items()),
@@ -276,6 +277,7 @@ def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extra
         Column(key="fall", header="fall, points", kind=Kind.DIFFERENCE),
         Column(key="p_holm", header="p (Holm)", kind=Kind.P),
         *extra.columns,
+        *COST_COLUMNS,
     )
     paths = {key: curve(scores, key, scores.inside) for key in scores.arms}
     falls = tested([path.fall() for path in paths.values()], [_why(scores, key, path) for key, path in paths.items()])
@@ -286,7 +288,12 @@ def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extra
                 block=arm.block,
                 label=arm.label,
                 ranked=arm.ranked,
-                cells=(*_path_cells(scores, key, paths[key]), *fall, *extra.cells(key)),
+                cells=(
+                    *_path_cells(scores, key, paths[key]),
+                    *fall,
+                    *extra.cells(key),
+                    *cost_cells(list(scores.run_of(key).values())),
+                ),
             )
             for (key, arm), fall in zip(scores.arms.items(), falls, strict=True)
         ),
@@ -296,7 +303,7 @@ def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extra
     return Table(
         name=name,
         title=f"{title}, profile {scores.profile.name}",
-        caption=caption,
+        caption=f"{caption} {SECONDS}",
         block_header="paradigm",
         label_header="method",
         columns=columns,
@@ -349,6 +356,7 @@ def series(
     cell = cell_of(scores, key, path.at(path.steps[-1]), scale)
     return Series(
         label=scores.arms[key].label,
+        look=label_look(scores.arms[key].label),
         x=tuple(map(x, path.steps)) if means else (),
         y=tuple(mean.mean for mean in means),
         half=tuple(mean.half for mean in means if mean.half is not None),
@@ -376,9 +384,10 @@ def entropy_panel(scores: ArmScores, notes: Mapping[str, str] | None = None) -> 
     """Entropy from the second checkpoint on; ``notes`` by arm."""
     return LinePanel(
         title="entropy",
-        y_axis="entropy, nats",
+        y_axis="entropy, millinats",
         series=tuple(
-            series(scores, key, entropy(scores, key), scale=1.0, note=(notes or {}).get(key, "")) for key in scores.arms
+            series(scores, key, entropy(scores, key), scale=MILLI, note=(notes or {}).get(key, ""))
+            for key in scores.arms
         ),
     )
 

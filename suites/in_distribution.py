@@ -13,6 +13,7 @@ from harness.suite import Options
 from harness.tables import Table
 from suites.arms import ArmScores, MethodSuite, caption, comparison_table
 from suites.bars import arm_bars
+from suites.items import arm_items
 from suites.papers import PaperNumbers
 
 if TYPE_CHECKING:
@@ -33,10 +34,13 @@ class InDistribution(PaperNumbers, MethodSuite):
     methods = METHODS
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
-        """``table1``: mean, each domain, the harder range, gain, gap recovered, difference to vanilla OPD, cost."""
+        """``table1``: mean, each domain, the harder range, gain, gap recovered, difference to vanilla OPD, cost;
+        ``table1_items``: that difference with an interval over items too."""
         if options.source == "paper":
             return self.paper_tables(options)
-        return [table1(self.scores(rows, costs, options))]
+        scores = self.scores(rows, costs, options)
+        main = table1(scores)
+        return [main, *arm_items(scores, main)]
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """``figure1``: bars of the mean and of each domain."""

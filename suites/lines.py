@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from harness.tables import Cell
+from suites.looks import ROLES, label_look
 
 if TYPE_CHECKING:
     from harness.curves import Series
     from harness.figures import Reference
+    from harness.looks import Look
 
 
 def cell_series(
@@ -17,19 +19,21 @@ def cell_series(
     at: Sequence[tuple[float, Cell]],
     *,
     line: Literal["own", "solid", "dashed", "none"] = "own",
-    kin: str = "",
+    look: Look | None = None,
 ) -> Series:
     """Means and half-widths of cells at their x; what is missing breaks the line and is named.
 
     Args:
         at: x and cell, x rising.
-        line: see ``Series.line``; ``kin`` likewise.
+        line: see ``Series.line``.
+        look: that of the method with this label, if there is one.
     """
     from harness.curves import Series
 
+    look = look or label_look(label)
     note = ", ".join(dict.fromkeys(word for _, cell in at for word in _words(cell)))
     if all(cell.value is None for _, cell in at):
-        return Series(label=label, x=(), y=(), line=line, kin=kin, note=note)
+        return Series(label=label, x=(), y=(), line=line, look=look, note=note)
     halves = tuple(_number(cell.half) for _, cell in at)
     return Series(
         label=label,
@@ -37,7 +41,7 @@ def cell_series(
         y=tuple(_number(cell.value) for _, cell in at),
         half=halves if any(cell.half is not None for _, cell in at) else (),
         line=line,
-        kin=kin,
+        look=look,
         note=note,
     )
 
@@ -56,5 +60,10 @@ def _number(value: float | None) -> float:
 def reference_lines(values: Mapping[str, float | None]) -> tuple[Reference, ...]:
     """A line across a panel for each model that was evaluated; ``values`` by its name."""
     from harness.figures import Reference
+    from harness.looks import Role
 
-    return tuple(Reference(label=label, value=value) for label, value in values.items() if value is not None)
+    return tuple(
+        Reference(label=label, value=value, role=ROLES.get(label, Role.MARK))
+        for label, value in values.items()
+        if value is not None
+    )

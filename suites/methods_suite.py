@@ -22,6 +22,7 @@ from harness.types import HarnessError
 from suites.bars import seed_bar
 from suites.cells import (
     BASELINE,
+    SECONDS,
     Measure,
     Shown,
     asked,
@@ -44,6 +45,7 @@ from suites.cells import (
     untrained_line,
     with_rates,
 )
+from suites.items import Pair, items_tables, runs_by_seed
 from suites.lines import reference_lines
 from suites.profiles import HARDER, PROFILES, benchmark_version
 
@@ -51,7 +53,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.figures import Bar, Group, Panel
+    from harness.figures import Bar, Group
+    from harness.lying import Panel
 
 SEEDS = (0, 1, 2, 3, 4)
 DECODINGS = ("greedy", "sample4")
@@ -118,10 +121,12 @@ class EveryMethod(Suite):
         )
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
-        """The main table, and every benchmark under each metric."""
+        """The main table, its differences with an interval over items too, and every benchmark under each metric."""
         scores = Scores(rows=results.last_step(rows), costs=costs, options=options)
+        main = main_table(scores)
         return [
-            main_table(scores),
+            main,
+            *items_tables(self, scores, main, pairs(scores), f"{registry.methods()[BASELINE].label} of the same block"),
             full_table(scores, "methods_full", *PRIMARY),
             full_table(scores, "methods_sample4", "sample4", METRICS[0]),
             full_table(scores, "methods_trace", "greedy", METRICS[1]),
@@ -265,7 +270,7 @@ def main_table(scores: Scores) -> Table:
         title=f"Every method, profile {scores.profile.name}",
         caption=(
             f"{caption(scores)} Baseline: {registry.methods()[BASELINE].label} of the same block; "
-            f"{tests_sentence(adjusted)} {acted_sentence(scores)}"
+            f"{tests_sentence(adjusted)} {acted_sentence(scores)} {SECONDS}"
         ),
         block_header="rates",
         label_header="method",
@@ -327,6 +332,24 @@ def _difference(scores: Scores, setting: Setting, method: str) -> Difference | N
     return statistics.paired_difference(own, base)
 
 
+def pairs(scores: Scores) -> list[Pair]:
+    """Each method against the baseline at the same setting; none without the baseline."""
+    return [
+        Pair(
+            block=setting.name,
+            label=_label(scores, setting, method),
+            measures=scores.inside,
+            own=runs_by_seed(scores.runs(setting, method)),
+            base=runs_by_seed(scores.runs(setting, BASELINE)),
+            difference=_difference(scores, setting, method),
+            missing=scores.cell(setting, method, scores.inside).missing,
+        )
+        for setting in scores.settings
+        for method in scores.methods
+        if method != BASELINE and BASELINE in scores.methods
+    ]
+
+
 def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
     """Every benchmark, the harder range included, under one metric."""
     measures = [Measure(benchmark, decoding, metric) for benchmark in asked(scores.profile)]
@@ -356,9 +379,9 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
 
 def figure(scores: Scores) -> Figure:
     """Mean of the domains; the student's and the teacher's as lines."""
-    from harness import figures
+    from harness.lying import lying_bars
 
-    return figures.lying_bars(
+    return lying_bars(
         [_panel(scores, setting) for setting in scores.settings],
         title=f"Every method, all domains together{scores.mark}",
         axis="exact answer, greedy, mean of domains, %",
@@ -367,7 +390,7 @@ def figure(scores: Scores) -> Figure:
 
 
 def _panel(scores: Scores, setting: Setting) -> Panel:
-    from harness.figures import Panel
+    from harness.lying import Panel
 
     ends = {label: scores.reference(model, scores.inside) for label, model in references(scores.profile).items()}
     paradigms = dict.fromkeys(entry.paradigm for entry in scores.methods.values())

@@ -7,7 +7,7 @@ asked in every other, at the last checkpoint; the range of difficulty that was n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,13 +19,15 @@ from harness.method import Entry
 from harness.statistics import Difference
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
 from harness.tables import Cell, Column, Kind, Line, Table, difference_cell, ranked, seed_cell, shade
-from suites.bars import seed_bar
+from suites.bars import DOTS, seed_bar
 from suites.cells import (
     BASELINE,
+    SECONDS,
     Measure,
     Shown,
     asked,
     benchmark_table,
+    by_paradigm,
     cost_cells,
     difference_cells,
     learning_rate_sentence,
@@ -39,6 +41,7 @@ from suites.cells import (
     tests_sentence,
     untrained_line,
 )
+from suites.items import Pair, items_tables, runs_by_seed
 from suites.lines import reference_lines
 from suites.papers import PaperNumbers
 from suites.profiles import PROFILES, TARGETS, benchmark_version
@@ -47,16 +50,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.figures import Group
+    from harness.figures import Bar, Reference
 
 METHODS = ("vanilla_opd", "privileged_teacher", "privileged_student", "dopd")
 RIVALS = ("exopd", "uni_opd", "eopd")
 """Of Figure 7b, beside vanilla OPD."""
+PAPER_METHODS = (BASELINE, *RIVALS, "dopd")
+"""Those of Figure 7b, where they were run."""
+GRID = 3
+"""Directions side by side where all methods stand."""
 TRAIN_DOMAINS = ("coding", "reasoning")
 """The paper's two directions, in its order."""
 SEEDS = (0, 1, 2)
 DECODINGS = ("greedy", "sample4")
 SUBJECT = "dopd"
+TITLE, AXIS = "Out of domain: trained → tested", "exact answer, greedy, %"
+"""Of both figures."""
 PAPER_TABLE = "figure7b"
 LEAD = "lead_over_second_best"
 """Column of the paper's numbers: the only thing its text states."""
@@ -100,12 +109,15 @@ class OutOfDomain(PaperNumbers, Suite):
         )
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
-        """The main table, DOPD's lead beside the paper's, and every benchmark under each metric."""
+        """The main table, its differences with an interval over items too, DOPD's lead beside the paper's, and every
+        benchmark under each metric."""
         if options.source == "paper":
             return self.paper_tables(options)
         scores = self.scores(rows, costs, options)
+        main = main_table(scores)
         return [
-            main_table(scores),
+            main,
+            *items_tables(self, scores, main, pairs(scores), registry.methods()[BASELINE].label),
             *([lead_table(scores)] if SUBJECT in scores.methods and scores.rivals else []),
             full_table(scores, "ood_full", *PRIMARY),
             full_table(scores, "ood_sample4", "sample4", METRICS[0]),
@@ -113,15 +125,16 @@ class OutOfDomain(PaperNumbers, Suite):
         ]
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
-        """``figure7b``: the paper's two directions; ``ood_all``: every direction, if there are more."""
+        """``figure7b``: the paper's methods and directions; ``ood_all``: all, if there are more of either."""
         if options.source == "paper":
             return self.paper_figures(options)
         scores = self.scores(rows, costs, options)
-        papers = [pair for pair in scores.directions if set(pair) == set(TRAIN_DOMAINS)]
-        drawn = {"figure7b": papers or scores.directions}
-        if 0 < len(papers) < len(scores.directions):
-            drawn["ood_all"] = scores.directions
-        return {stem: figure(scores, directions) for stem, directions in drawn.items()}
+        methods = [name for name in scores.methods if name in PAPER_METHODS] or list(scores.methods)
+        directions = [pair for pair in scores.directions if set(pair) == set(TRAIN_DOMAINS)] or scores.directions
+        drawn = {"figure7b": figure7b(scores, methods, directions)}
+        if len(methods) < len(scores.methods) or len(directions) < len(scores.directions):
+            drawn["ood_all"] = everything(scores)
+        return drawn
 
     def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> Scores:
         """Rows of the last step, found by method, direction and seed."""
@@ -240,7 +253,9 @@ def main_table(scores: Scores) -> Table:
     return Table(
         name="ood",
         title=f"Out of domain, profile {scores.profile.name}",
-        caption=(f"{caption(scores)} Baseline: {registry.methods()[BASELINE].label}; {tests_sentence(adjusted)}"),
+        caption=(
+            f"{caption(scores)} Baseline: {registry.methods()[BASELINE].label}; {tests_sentence(adjusted)} {SECONDS}"
+        ),
         block_header="trained → tested",
         label_header="method",
         columns=MAIN_COLUMNS,
@@ -278,6 +293,24 @@ def _difference(scores: Scores, trained: str, tested: str, method: str) -> Diffe
     """To the baseline; None without common seeds. The baseline's to itself has no spread, so it is no test."""
     own, base = (scores.values(m, trained, scores.target(tested)) for m in (method, BASELINE))
     return statistics.paired_difference(own, base)
+
+
+def pairs(scores: Scores) -> list[Pair]:
+    """Each method against the baseline in each direction; none without the baseline."""
+    return [
+        Pair(
+            block=direction(trained, tested),
+            label=entry.label,
+            measures=[scores.target(tested)],
+            own=runs_by_seed(scores.runs(method, trained)),
+            base=runs_by_seed(scores.runs(BASELINE, trained)),
+            difference=_difference(scores, trained, tested, method),
+            missing=scores.cell(method, trained, scores.target(tested)).missing,
+        )
+        for trained, tested in scores.directions
+        for method, entry in scores.methods.items()
+        if method != BASELINE and BASELINE in scores.methods
+    ]
 
 
 def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
@@ -356,31 +389,59 @@ def _lead(scores: Scores, trained: str, tested: str) -> Cell:
     return replace(difference_cell(difference), notes=(f"over {scores.methods[best].label}",))
 
 
-def figure(scores: Scores, directions: Sequence[tuple[str, str]]) -> Figure:
+def figure7b(scores: Scores, methods: Sequence[str], directions: Sequence[tuple[str, str]]) -> Figure:
     """Grouped bars, a panel per direction; the paper's leads stand in the caption only."""
-    from harness import figures
+    from harness.figures import Group, grouped_bars
 
-    return figures.grouped_bars(
-        [_group(scores, *pair) for pair in directions],
-        title=f"Out of domain: trained → tested{scores.mark}",
-        axis="exact answer, greedy, %",
-        caption=f"{caption(scores)} Dots are seeds, a cross is a collapse. {paper_sentence(scores.options)}",
+    order = sorted(methods, key=PAPER_METHODS.index) if set(methods) <= set(PAPER_METHODS) else methods
+    return grouped_bars(
+        [
+            Group(
+                title=direction(*pair),
+                bars=tuple(_bar(scores, name, *pair) for name in order),
+                references=_ends(scores, pair[1]),
+            )
+            for pair in directions
+        ],
+        title=f"{TITLE}{scores.mark}",
+        axis=AXIS,
+        caption=f"{caption(scores, methods=methods)} {DOTS} {paper_sentence(scores.options)}",
     )
 
 
-def _group(scores: Scores, trained: str, tested: str) -> Group:
+def everything(scores: Scores) -> Figure:
+    """Lying bars of all methods, a panel per direction."""
     from harness.figures import Group
+    from harness.lying import Panel, lying_bars
 
-    measure = scores.target(tested)
-    values = {label: scores.reference(model, measure) for label, model in references(scores.profile).items()}
-    return Group(
-        title=direction(trained, tested),
-        bars=tuple(
-            seed_bar(entry.label, scores.cell(name, trained, measure), scores.values(name, trained, measure))
-            for name, entry in scores.methods.items()
-        ),
-        references=reference_lines(values),
+    return lying_bars(
+        [
+            Panel(
+                title=direction(*pair),
+                groups=(
+                    Group(title="", bars=tuple(_bar(scores, name, *pair) for name in by_paradigm(scores.methods))),
+                ),
+                references=_ends(scores, pair[1]),
+            )
+            for pair in scores.directions
+        ],
+        title=f"{TITLE}, every method{scores.mark}",
+        axis=AXIS,
+        caption=f"{caption(scores)} {DOTS}",
+        columns=min(GRID, len(scores.directions)),
     )
+
+
+def _bar(scores: Scores, method: str, trained: str, tested: str) -> Bar:
+    """What sees more than others may says so in its name."""
+    entry, measure = scores.methods[method], scores.target(tested)
+    bar = seed_bar(entry.label, scores.cell(method, trained, measure), scores.values(method, trained, measure))
+    return bar if entry.ranked else replace(bar, label=f"{entry.label}, not ranked")
+
+
+def _ends(scores: Scores, tested: str) -> tuple[Reference, ...]:
+    models, measure = references(scores.profile), scores.target(tested)
+    return reference_lines({label: scores.reference(model, measure) for label, model in models.items()})
 
 
 def paper_sentence(options: Options) -> str:
@@ -395,9 +456,16 @@ def paper_sentence(options: Options) -> str:
     )
 
 
-def caption(scores: Scores, decoding: str = PRIMARY[0], metric: str = PRIMARY[1]) -> str:
-    """Checkpoint, seeds, items, what intervals do not say, what the profile changes, what is stale."""
+def caption(
+    scores: Scores, decoding: str = PRIMARY[0], metric: str = PRIMARY[1], methods: Iterable[str] | None = None
+) -> str:
+    """Checkpoint, seeds, items, what intervals do not say, what the profile changes, what is stale.
+
+    Args:
+        methods: shown; all of them by default.
+    """
     profile = scores.profile
+    entries = {name: scores.methods[name] for name in (scores.methods if methods is None else methods)}
     shown = results.select(scores.rows, decoding=decoding, metric=metric)
     items = slashed(shown["n"].tolist()) or "no"
     steps = slashed({int(n) for n in scores.costs["steps"].tolist()} - {0})
@@ -405,7 +473,7 @@ def caption(scores: Scores, decoding: str = PRIMARY[0], metric: str = PRIMARY[1]
     parts = [
         f"{metric.replace('_', ' ').capitalize()}, {decoding}, {items} items a benchmark, at the last step "
         f"({steps}); seeds {seeds}; ± is half of the 95 % t interval over seeds.",
-        learning_rate_sentence(profile, scores.options, scores.methods),
-        *standing_sentences(profile, scores.methods, scores.costs),
+        learning_rate_sentence(profile, scores.options, entries),
+        *standing_sentences(profile, entries, scores.costs),
     ]
     return " ".join(parts)

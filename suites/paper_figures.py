@@ -14,6 +14,7 @@ from harness import results
 from harness.statistics import gain, gap_recovery
 from harness.tables import Cell, Column, Kind, Line, Table
 from suites.lines import reference_lines
+from suites.looks import label_look
 from suites.paper_tables import BASELINE, SINGLE, SUBJECT, table1, table2
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ def _bars(table: Table) -> list[Group]:
     return [
         Group(
             title=table.columns[i].header.removesuffix(", %"),
-            bars=tuple(Bar(label=line.label, mean=line.cells[i].value) for line in table.lines if line.ranked),
+            bars=tuple(
+                Bar(label=line.label, mean=line.cells[i].value, look=label_look(line.label))
+                for line in table.lines
+                if line.ranked
+            ),
             references=reference_lines({label: ends[label].cells[i].value for label in ("Student", "Teacher")}),
         )
         for i in order
@@ -160,7 +165,7 @@ def _size_lines(points: Sequence[Pair], of: Callable[[Pair], float]) -> tuple[Se
                 label=f"{method}, {student.removeprefix('Qwen3-')}",
                 x=tuple(pair.ratio for pair in own),
                 y=tuple(map(of, own)),
-                kin=method,
+                look=label_look(method),
             )
             lines.append(replace(line, line=style))
     return tuple(lines)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness import results
 from harness.tables import Cell, Column, Kind, Line, Table
+from suites.looks import label_look
 from suites.paper_tables import MAIN_PAIR, SUBJECT, Record
 
 if TYPE_CHECKING:
@@ -146,7 +147,10 @@ def figure7b(published: Path) -> dict[str, Figure]:
 
     return {
         "figure7b_paper": grouped_bars(
-            [Group(title=t, bars=(Bar(label=SUBJECT, mean=lead),)) for t, lead in _leads(published).items()],
+            [
+                Group(title=direction, bars=(Bar(label=SUBJECT, mean=lead, look=label_look(SUBJECT)),))
+                for direction, lead in _leads(published).items()
+            ],
             title="The paper's Figure 7b, as its text states it",
             axis="lead over the second best, points",
             caption=f"{UNREAD} {FIGURE7B}",
@@ -192,7 +196,10 @@ def figure8(published: Path) -> dict[str, Figure]:
     for line in results.paper_numbers("figure8", published):
         moments.setdefault(line["panel"], []).append(Moment(label=_moment_label(line), x=line["step"]))
     scores = {line["method"]: line["livebench"] for line in results.paper_numbers("table1_llm_main", published)}
-    ends = tuple(Reference(label=label, value=scores[label]) for label in (SUBJECT, "EOPD", "ExOPD", "SDPO"))
+    ends = tuple(
+        Reference(label=label, value=scores[label], look=label_look(label))
+        for label in (SUBJECT, "EOPD", "ExOPD", "SDPO")
+    )
     panels = [
         LinePanel(
             title=title,

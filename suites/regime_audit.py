@@ -16,15 +16,17 @@ from harness.curves import LinePanel, Series
 from harness.statistics import Difference
 from harness.suite import Evaluation, Options, Profile
 from harness.tables import Cell, Column, Kind, Line, Table
-from suites.arms import Arm
+from suites.arms import COST_COLUMNS, Arm
 from suites.audited import Audited, asked
+from suites.cells import SECONDS, cost_cells
 from suites.curves import CurveSuite, step_at, step_figure, tested
+from suites.looks import OF_REGIMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.figures import Panel
+    from harness.lying import Panel
 
 AUDIT_NAME = "regimes"
 SHARES = (0.0, 0.2, 0.5, 1.0)
@@ -49,6 +51,8 @@ MEANING = (
     "by seed, p is of the two-sided paired t test, adjusted by Holm over this table."
 )
 
+COSTS = "Costs are of the whole run, the same in all of its lines."
+
 
 class RegimeAudit(CurveSuite):
     """DOPD and vanilla OPD × seeds on all domains together, read at four checkpoints."""
@@ -71,7 +75,7 @@ class RegimeAudit(CurveSuite):
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """``regime_audit``: shares along the run; ``regime_sources``: whose token is right."""
-        from harness.figures import lying_bars
+        from harness.lying import lying_bars
 
         scores = self.scores(rows, costs, options)
         audited = Audited(scores=scores, audit=AUDIT_NAME)
@@ -112,16 +116,22 @@ def table(audited: Audited) -> Table:
         *(Column(key=metric, header=f"{words}: right, %") for metric, words in RIGHTS.items()),
         Column(key="lead", header="source minus other, points", kind=Kind.DIFFERENCE),
         Column(key="p_holm", header="p (Holm)", kind=Kind.P),
+        *COST_COLUMNS,
     )
     return Table(
         name="regime_audit",
         title=f"What the regimes hold, profile {audited.scores.profile.name}",
-        caption=audited.caption(READ, MEANING),
+        caption=audited.caption(READ, MEANING, COSTS, SECONDS),
         block_header="run",
         label_header="regime",
         columns=columns,
         lines=tuple(
-            Line(block=block, label=regime, cells=(*_cells(audited, key, regime, step), *compared), ranked=False)
+            Line(
+                block=block,
+                label=regime,
+                cells=(*_cells(audited, key, regime, step), *compared, *_costs(audited, key, step)),
+                ranked=False,
+            )
             for (block, key, step, regime), compared in zip(lines, tested(differences, missing), strict=True)
         ),
         partial=audited.scores.partial,
@@ -130,6 +140,11 @@ def table(audited: Audited) -> Table:
 
 def _cells(audited: Audited, key: str, regime: str, step: int) -> tuple[Cell, ...]:
     return tuple(audited.cell(key, f"{regime}/{metric}", step) for metric in (*PARTS, *RIGHTS))
+
+
+def _costs(audited: Audited, key: str, step: int) -> tuple[Cell, ...]:
+    """Of the whole run; none before training."""
+    return cost_cells(list(audited.scores.run_of(key).values())) if step else (Cell(),) * len(COST_COLUMNS)
 
 
 def lead(audited: Audited, key: str, regime: str, step: int) -> Difference | None:
@@ -157,7 +172,7 @@ def _series(audited: Audited, key: str, regime: str, metric: str, *, dashed: boo
     halves = [cell.half for cell in known.values()]
     return Series(
         label=f"{regime}, {arm.label}" if named else regime,
-        kin=regime,
+        look=OF_REGIMES[regime],
         line="dashed" if dashed else "solid",
         x=tuple(map(float, known)),
         y=tuple(cell.value for cell in known.values() if cell.value is not None),
@@ -168,7 +183,8 @@ def _series(audited: Audited, key: str, regime: str, metric: str, *, dashed: boo
 
 def source_panel(audited: Audited, arm: Arm, step: int) -> Panel:
     """Whose token is right at one step, a group per regime."""
-    from harness.figures import Bar, Group, Panel
+    from harness.figures import Bar, Group
+    from harness.lying import Panel
 
     def bar(regime: str, metric: str) -> Bar:
         cell = audited.cell(arm.key, f"{regime}/{metric}", step)
@@ -180,6 +196,7 @@ def source_panel(audited: Audited, arm: Arm, step: int) -> Panel:
             half=cell.half,
             points=tuple(100 * values[seed] for seed in sorted(values)),
             note=cell.missing or ", ".join(cell.remarks),
+            look=OF_REGIMES[regime],
         )
 
     groups = tuple(Group(title=regime, bars=tuple(bar(regime, metric) for metric in RIGHTS)) for regime in SOURCE_OF)

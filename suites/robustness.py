@@ -17,7 +17,9 @@ from harness.tables import Cell, Column, Kind, Line, Table
 from suites.arms import Arm, ArmScores, ArmSuite, caption, comparison_table, method_arm
 from suites.cells import BASELINE, gain_cell, joint_domains, recovery_cell, selected_methods
 from suites.corruption import corruption_arms, corruption_figure, corruption_table
+from suites.items import arm_items
 from suites.lines import cell_series
+from suites.looks import method_look
 from suites.papers import PaperNumbers
 from suites.profiles import BILLIONS, ERRING_PAIR, PAIRS, RATIOS
 
@@ -65,13 +67,16 @@ class Robustness(PaperNumbers, ArmSuite):
         return [*pairs, *corruption_arms(profile, options, seeds), *erring]
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
-        """``table3``, ``figure6`` (its points), ``corruption`` if a method sees p, ``erring_teacher``."""
+        """``table3``, ``table3_items``, ``figure6`` (its points), ``corruption`` if a method sees p,
+        ``erring_teacher``."""
         if options.source == "paper":
             return self.paper_tables(options)
         scores = self.scores(rows, costs, options)
         corrupted = corrupted_keys(scores)
+        main = table3(scores)
         return [
-            table3(scores),
+            main,
+            *arm_items(scores, main, paired_keys(scores)),
             figure6_table(scores),
             *([corruption_table(scores, corrupted)] if corrupted else []),
             erring_table(scores),
@@ -124,6 +129,11 @@ def pair_keys(scores: ArmScores, pair: Pair) -> list[str]:
     return [key for key in scores.arms if key.startswith(pair_key(pair, ""))]
 
 
+def paired_keys(scores: ArmScores) -> list[str]:
+    """Arms of Table 3."""
+    return [key for pair in PAIRS[scores.profile.name] for key in pair_keys(scores, pair)]
+
+
 def corrupted_keys(scores: ArmScores) -> list[str]:
     """Arms of ``suites.corruption``: all that are of no pair."""
     name = scores.profile.name
@@ -139,7 +149,7 @@ def table3(scores: ArmScores) -> Table:
         title="Pairs of teacher and student",
         caption=caption(scores, WEIGHTS, "Gain and gap are of the pair's own student and teacher, both without p."),
         block_header="teacher → student",
-        arms=[key for pair in PAIRS[scores.profile.name] for key in pair_keys(scores, pair)],
+        arms=paired_keys(scores),
     )
 
 
@@ -253,4 +263,4 @@ def ratio_line(
     placed = {x: of(scores, pair_key(pair, method)) for pair in pairs if (x := ratio(scores, pair)) is not None}
     label = registry.methods()[method].label
     at = sorted(placed.items()) or [(0.0, Cell(missing="no reference rows"))]
-    return cell_series(f"{label}, {student}", at, line=style, kin=label)
+    return cell_series(f"{label}, {student}", at, line=style, look=method_look(method))

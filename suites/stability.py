@@ -15,6 +15,7 @@ from harness import statistics
 from harness.suite import Options
 from harness.tables import Cell, Column, Kind, Line, Table
 from suites.arms import ArmScores, caption
+from suites.cells import SECONDS
 from suites.curves import (
     BAND,
     BEST,
@@ -134,7 +135,7 @@ def step_to_reach(scores: ArmScores) -> Table:
     return Table(
         name="step_to_reach",
         title=f"When DOPD is where the others end, profile {scores.profile.name}",
-        caption=caption(scores, reach_sentence(step), SHARED_SECONDS),
+        caption=caption(scores, reach_sentence(step), SHARED_SECONDS, SECONDS),
         block_header="paradigm",
         label_header="method",
         columns=REACH_COLUMNS,
@@ -184,7 +185,7 @@ def against_seconds(scores: ArmScores) -> Figure:
         scores,
         [accuracy_panel(scores, lambda key, step: seconds[key] * step / steps[key])],
         title="Accuracy against training time",
-        caption=caption(scores, SHARED_SECONDS, BAND),
+        caption=caption(scores, SHARED_SECONDS, SECONDS, BAND),
         x="training, s",
     )
 

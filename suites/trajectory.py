@@ -15,6 +15,7 @@ from harness.types import HarnessError
 from suites.arms import Arm
 from suites.audited import Audited, asked
 from suites.curves import CurveSuite, step_at
+from suites.looks import OF_REGIMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 NAME = "trajectory"
 SHARES = (0.0, 0.5, 1.0)
 """Of a run: where rollouts are shown."""
-COLOURS = {"LH": "#F0E442", "LL": "#BBBBBB", "HT": "#4DBB94", "HS": "#56B4E9"}
-"""The paper's yellow, grey, green and blue, in Okabe and Ito's tones, light enough for words on them."""
 READ = "{items} rollouts at temperature 1 of the student without p, one to each test problem"
 MEANING = (
     "They are routed by DOPD's rule among as many as a training step has; A, q_T and q_S are of the sampled token, "
@@ -75,7 +74,7 @@ class Trajectory(CurveSuite):
         audited = Audited(scores=self.scores(rows, costs, options), audit=NAME)
         shown = list(panels(audited, results.samples(NAME, self, audited.scores.profile, options)))
         words = f"{LEGEND} {audited.caption(READ, MEANING)}"
-        return {"figure9": strips(shown, colours=COLOURS, title="Rollouts by regime", caption=words)}
+        return {"figure9": strips(shown, looks=OF_REGIMES, title="Rollouts by regime", caption=words)}
 
 
 def steps(spec: RunSpec) -> tuple[int, ...]:

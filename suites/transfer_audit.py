@@ -3,30 +3,49 @@
 *Capability* is what follows from x: a better student gets more of it right. *Information* is what only p can know: a
 student without p that asserts it imitates its teacher, for the best it can do is to abstain. The paper infers the
 difference from benchmarks; here each token of a reference trace says which of the two it is (``harness.types.Fact``).
+
+What a student does where only p knows may be all in one seed and nothing in the next, so seeds are counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from statistics import fmean
 from typing import TYPE_CHECKING
 
+from harness import statistics
 from harness.config import RunSpec
+from harness.looks import UNTRAINED, Look
+from harness.statistics import Difference
 from harness.suite import Evaluation, Options
-from harness.tables import Cell, Column, Kind, Line, Table
+from harness.tables import Cell, Column, Kind, Line, Table, difference_cell
+from suites.arms import COST_COLUMNS
 from suites.audited import Audited, asked
-from suites.cells import gain_cell, reference_cell, untrained_line
+from suites.bars import DOTS, seed_bar
+from suites.cells import SECONDS, cost_cells, gain_cell, reference_cell, untrained_line
 from suites.curves import CurveSuite, tested
 from suites.in_distribution import METHODS
+from suites.lines import reference_lines
 from suites.privilege_illusion import PrivilegeIllusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.scatter import Spot
+    from harness.figures import Bar, Group
+    from harness.lying import Panel
 
 AUDIT_NAME = "transfer"
 CAPABILITY, INFORMATION = "capability_top1", "information_asserted"
+ANSWERS = {
+    INFORMATION: ("asserts a code", Look(colour="#555555")),
+    "information_other": ("neither", Look(colour="#BBBBBB", hatch="////")),
+    "information_abstained": ("abstains", Look(colour="#FFFFFF")),
+}
+"""Where only p knows, by metric: what the student says instead, and how it is drawn; no method's colour."""
+MOSTLY = 0.5
+"""Share of the mass above which a seed counts as asserting."""
 OTHERS = {
     "capability_probability": "probability of what x decides, %",
     "information_abstained": "abstains, %",
@@ -44,9 +63,22 @@ MEANING = (
     "What x decides: share of such tokens whose most probable one is right; moved: minus the untrained student. What "
     "only p knows: mass on a code where the best answer is to abstain; imitated: minus the untrained student. The rest "
     "of the mass there is on abstaining or on neither, so that a collapse is not taken for restraint. With p shown, "
-    "the same responses after x and p. Differences are paired by seed; p is of the two-sided paired t test, adjusted "
-    "by Holm within each column."
+    "the same responses after x and p."
 )
+TESTS = (
+    "Differences are paired by seed; p of what x decides is of the two-sided paired t test, adjusted by Holm within "
+    "its column."
+)
+COUNTED = (
+    "Where only p knows, one method's seeds may lie near 0 and near 1: so those that mostly assert (over half of the "
+    "mass) are counted, and a t interval does not describe such shares."
+)
+DRAWN = (
+    "Left: mean over seeds of the mass on each answer, each seed's mass on a code as a dot; beside it the mean mass on "
+    "a code, and the seeds that mostly assert one. Right: mean, t interval and seeds, on an axis of its own."
+)
+Compared = tuple[Cell, Cell]
+"""Difference to the baseline, and its p."""
 
 
 class TransferAudit(CurveSuite):
@@ -65,17 +97,16 @@ class TransferAudit(CurveSuite):
         return [table(Audited(scores=self.scores(rows, costs, options), audit=AUDIT_NAME))]
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
-        """``transfer_audit``: capability moved against information imitated, a point per method."""
-        from harness.scatter import scatter
+        """``transfer_audit``: what is said where only p knows, and what is right where x decides, by method."""
+        from harness.lying import lying_bars
 
         scores = self.scores(rows, costs, options)
         audited = Audited(scores=scores, audit=AUDIT_NAME)
-        drawn = scatter(
-            [spot(audited, key) for key in scores.arms] + teacher_spot(audited),
+        drawn = lying_bars(
+            [answers_panel(audited), capability_panel(audited)],
             title=f"What training moved{scores.mark}",
-            x_axis="imitated: mass on what only p knows, minus the untrained student, points",
-            y_axis="moved: what x decides, right,\nminus the untrained student, points",
-            caption=f"{audited.caption(READ, MEANING)} Whiskers are these intervals.",
+            axis="",
+            caption=f"{DRAWN} {audited.caption(READ, MEANING, COUNTED)} {DOTS}",
         )
         return {"transfer_audit": drawn}
 
@@ -87,93 +118,208 @@ def moved_cell(audited: Audited, key: str, metric: str) -> Cell:
     return gain_cell(audited.cell(key, metric), untrained)
 
 
+def asserting(audited: Audited, key: str) -> tuple[int, int]:
+    """Seeds that mostly assert, and how many there are."""
+    values = audited.values(key, INFORMATION)
+    return sum(value > MOSTLY for value in values.values()), len(values)
+
+
+def count_cell(audited: Audited, key: str) -> Cell:
+    """``4 of 5``, or why nothing is counted."""
+    count, seeds = asserting(audited, key)
+    return Cell(words=f"{count} of {seeds}" if seeds else audited.missing(key))
+
+
+COLUMNS = (
+    Column(key=CAPABILITY, header="what x decides, right, %"),
+    Column(key="moved", header="moved, points", kind=Kind.DIFFERENCE),
+    Column(key="capability_difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
+    Column(key="capability_p", header="p (Holm)", kind=Kind.P),
+    Column(key=INFORMATION, header="what only p knows, asserted, %"),
+    Column(key="imitated", header="imitated, points", kind=Kind.DIFFERENCE),
+    Column(key="information_difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
+    Column(key="asserting", header="seeds that mostly assert", kind=Kind.TEXT),
+    Column(key="asserting_p", header="p of the count (Fisher, Holm)", kind=Kind.P),
+    *(Column(key=metric, header=header) for metric, header in OTHERS.items()),
+    *COST_COLUMNS,
+)
+
+
 def table(audited: Audited) -> Table:
     """One line per method, untrained models on top."""
     scores = audited.scores
-    columns = [
-        column
-        for key, metric, words, moved in (
-            ("capability", CAPABILITY, "what x decides, right, %", "moved"),
-            ("information", INFORMATION, "what only p knows, asserted, %", "imitated"),
-        )
-        for column in (
-            Column(key=metric, header=words),
-            Column(key=moved, header=f"{moved}, points", kind=Kind.DIFFERENCE),
-            Column(key=f"{key}_difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
-            Column(key=f"{key}_p", header="p (Holm)", kind=Kind.P),
-        )
-    ] + [Column(key=metric, header=header) for metric, header in OTHERS.items()]
-    compared = {metric: _to_baseline(audited, metric) for metric in (CAPABILITY, INFORMATION)}
+    capability, information = capability_compared(audited), information_compared(audited)
     lines = [_reference_line(audited, label) for label in scores.suite.models(scores.profile)]
     for key, arm in scores.arms.items():
-        cells = [
-            cell
-            for metric in (CAPABILITY, INFORMATION)
-            for cell in (
-                audited.cell(key, metric),
-                moved_cell(audited, key, metric),
-                *compared[metric][key],
-            )
-        ] + [audited.cell(key, metric) for metric in OTHERS]
-        lines.append(Line(block=arm.block, label=arm.label, cells=tuple(cells), ranked=False))
+        difference, p = information[key]
+        cells = (
+            audited.cell(key, CAPABILITY),
+            moved_cell(audited, key, CAPABILITY),
+            *capability[key],
+            audited.cell(key, INFORMATION),
+            moved_cell(audited, key, INFORMATION),
+            difference,
+            count_cell(audited, key),
+            p,
+            *(audited.cell(key, metric) for metric in OTHERS),
+            *cost_cells(list(scores.run_of(key).values())),
+        )
+        lines.append(Line(block=arm.block, label=arm.label, cells=cells, ranked=False))
     bases = {scores.arms[arm.baseline].label for arm in scores.arms.values() if arm.baseline}
+    baseline = f"Baseline: {', '.join(bases) or 'none'}."
     return Table(
         name="transfer_audit",
         title=f"What training moved, profile {scores.profile.name}",
-        caption=audited.caption(READ, f"Baseline: {', '.join(bases) or 'none'}.", MEANING),
+        caption=audited.caption(READ, baseline, MEANING, TESTS, COUNTED, count_sentence(audited), SECONDS),
         block_header="paradigm",
         label_header="method",
-        columns=tuple(columns),
+        columns=COLUMNS,
         lines=tuple(lines),
         partial=scores.partial,
     )
 
 
-def _to_baseline(audited: Audited, metric: str) -> dict[str, tuple[Cell, Cell]]:
-    """Difference and p of every arm, by key."""
-    bases = {key: arm.baseline for key, arm in audited.scores.arms.items()}
-    others = [key for key, base in bases.items() if base not in ("", key)]
-    differences = [audited.scores.difference(key, bases[key], audited.measures(metric)) for key in others]
-    missing = ["no baseline of these seeds" if audited.values(key, metric) else audited.missing(key) for key in others]
-    itself = {key: (Cell(missing="baseline" if base else ""), Cell()) for key, base in bases.items()}
-    return itself | dict(zip(others, tested(differences, missing), strict=True))
+def count_sentence(audited: Audited) -> str:
+    """How counts are compared, and what that can show; empty if nothing is compared."""
+    if not _differences(audited, INFORMATION):
+        return ""
+    seeds = len(audited.scores.suite.chosen_seeds(audited.scores.options))
+    return (
+        "p of the count: two-sided Fisher's exact test against the baseline's count, seeds of two methods taken as "
+        f"independent; with {seeds} seeds each it is at least {statistics.smallest_count_p(seeds):.2g}. Where so few "
+        "or so many seeds of both assert that no p could be below 0.05, nothing is tested; over the others p is "
+        "adjusted by Holm."
+    )
+
+
+def _differences(audited: Audited, metric: str) -> dict[str, Difference | None]:
+    """To the baseline, of every arm that has another one as its baseline, by key."""
+    bases = {key: arm.baseline for key, arm in audited.scores.arms.items() if arm.baseline not in ("", key)}
+    return {key: audited.scores.difference(key, base, audited.measures(metric)) for key, base in bases.items()}
+
+
+def _untested(audited: Audited) -> dict[str, Compared]:
+    """Of the baseline itself, and of arms without one."""
+    arms = audited.scores.arms
+    return {key: (Cell(missing="baseline" if arm.baseline else ""), Cell()) for key, arm in arms.items()}
+
+
+def _lacking(audited: Audited, key: str, metric: str) -> str:
+    return "no baseline of these seeds" if audited.values(key, metric) else audited.missing(key)
+
+
+def capability_compared(audited: Audited) -> dict[str, Compared]:
+    """By key; paired t test."""
+    differences = _differences(audited, CAPABILITY)
+    missing = [_lacking(audited, key, CAPABILITY) for key in differences]
+    return _untested(audited) | dict(zip(differences, tested(list(differences.values()), missing), strict=True))
+
+
+def information_compared(audited: Audited) -> dict[str, Compared]:
+    """By key; exact test of how many seeds mostly assert."""
+    differences = _differences(audited, INFORMATION)
+    bases = {key: audited.scores.arms[key].baseline for key in differences}
+    raw = [
+        statistics.compare_counts(asserting(audited, key), asserting(audited, bases[key])) if difference else None
+        for key, difference in differences.items()
+    ]
+    found = _untested(audited)
+    for (key, difference), p in zip(differences.items(), statistics.holm(raw), strict=True):
+        if difference is None:
+            found[key] = Cell(missing=_lacking(audited, key, INFORMATION)), Cell()
+        else:
+            found[key] = difference_cell(difference), Cell(missing="not tested") if p is None else Cell(value=p)
+    return found
 
 
 def _reference_line(audited: Audited, label: str) -> Line:
+    read = {CAPABILITY, INFORMATION, *OTHERS}
+    cells = (
+        reference_cell(_model_value(audited, label, column.key)) if column.key in read else Cell() for column in COLUMNS
+    )
+    return untrained_line(label, cells)
+
+
+def answers_panel(audited: Audited) -> Panel:
+    """Bars of the mass on each answer where only p knows; each seed's mass on a code is a dot."""
+    from harness.lying import Panel, Part
+
+    return Panel(
+        title="where only p knows",
+        axis="probability mass, %",
+        groups=_groups(audited, partial(model_answers_bar, audited), partial(answers_bar, audited)),
+        parts=tuple(Part(label=label, look=look) for label, look in ANSWERS.values()),
+        limits=(0.0, 100.0),
+    )
+
+
+def capability_panel(audited: Audited) -> Panel:
+    """Marks of what is right where x decides, with the untrained models as lines."""
+    from harness.lying import Panel
+
+    models = audited.scores.suite.models(audited.scores.profile)
+    return Panel(
+        title="where x decides",
+        axis="most probable token right, %",
+        groups=_groups(audited, partial(model_capability_bar, audited), partial(capability_bar, audited)),
+        references=reference_lines({label: _model_value(audited, label, CAPABILITY) for label in models}),
+        zoomed=True,
+    )
+
+
+def _groups(audited: Audited, of_model: Callable[[str], Bar], of_arm: Callable[[str], Bar]) -> tuple[Group, ...]:
+    """Untrained models by label, then arms by key, a group per paradigm."""
+    from harness.figures import Group
+
+    arms = audited.scores.arms
+    models = audited.scores.suite.models(audited.scores.profile)
+    groups = [Group(title="not trained", bars=tuple(map(of_model, models)))]
+    for block in dict.fromkeys(arm.block for arm in arms.values()):
+        keys = [key for key, arm in arms.items() if arm.block == block]
+        groups.append(Group(title=block, bars=tuple(map(of_arm, keys))))
+    return tuple(groups)
+
+
+def _model_value(audited: Audited, label: str, metric: str) -> float | None:
+    """Percent of an untrained model."""
     scores = audited.scores
-    model = scores.suite.models(scores.profile)[label]
-
-    def cell(metric: str) -> Cell:
-        return reference_cell(scores.reference(model, audited.measures(metric)))
-
-    pair = (cell(CAPABILITY), Cell(), Cell(), Cell(), cell(INFORMATION), Cell(), Cell(), Cell())
-    return untrained_line(label, (*pair, *map(cell, OTHERS)))
+    return scores.reference(scores.suite.models(scores.profile)[label], audited.measures(metric))
 
 
-def spot(audited: Audited, key: str) -> Spot:
-    """The arm's point: imitated against moved."""
-    from harness.scatter import Spot
-
-    x, y = (moved_cell(audited, key, metric) for metric in (INFORMATION, CAPABILITY))
-    return Spot(
-        label=audited.scores.arms[key].label,
-        x=x.value,
-        y=y.value,
-        half_x=x.half,
-        half_y=y.half,
-        note=y.missing or x.missing or ", ".join(audited.cell(key, CAPABILITY).remarks),
+def answers_bar(audited: Audited, key: str) -> Bar:
+    """Of an arm: how many seeds mostly assert stands at its right."""
+    values = {metric: audited.values(key, metric) for metric in ANSWERS}
+    asserted = values[INFORMATION]
+    return _stacked(
+        audited.scores.arms[key].label,
+        [100 * fmean(by_seed.values()) if by_seed else None for by_seed in values.values()],
+        [100 * asserted[seed] for seed in sorted(asserted)],
+        f"{count_cell(audited, key).words} assert" if asserted else audited.missing(key),
     )
 
 
-def teacher_spot(audited: Audited) -> list[Spot]:
-    """What a student that became the teacher without p would have moved; none before both models are evaluated."""
-    from harness.scatter import Spot
+def model_answers_bar(audited: Audited, label: str) -> Bar:
+    """Of an untrained model."""
+    return _stacked(label, [_model_value(audited, label, metric) for metric in ANSWERS], [], "")
 
-    scores, profile = audited.scores, audited.scores.profile
-    (x0, x1), (y0, y1) = (
-        [scores.reference(model, audited.measures(metric)) for model in (profile.student, profile.teacher)]
-        for metric in (INFORMATION, CAPABILITY)
-    )
-    if x0 is None or x1 is None or y0 is None or y1 is None:
-        return []
-    return [Spot(label="Teacher, without p", x=x1 - x0, y=y1 - y0, hollow=True)]
+
+def _stacked(label: str, shares: Sequence[float | None], points: Sequence[float], note: str) -> Bar:
+    from harness.figures import Bar
+
+    known = [share for share in shares if share is not None]
+    if len(known) < len(shares):
+        return Bar(label=label, mean=None, note=note or "not run")
+    return Bar(label=label, mean=known[0], points=tuple(points), note=note, parts=tuple(known))
+
+
+def capability_bar(audited: Audited, key: str) -> Bar:
+    """Of an arm, in its method's look."""
+    return seed_bar(audited.scores.arms[key].label, audited.cell(key, CAPABILITY), audited.values(key, CAPABILITY))
+
+
+def model_capability_bar(audited: Audited, label: str) -> Bar:
+    """Of an untrained model."""
+    from harness.figures import Bar
+
+    value = _model_value(audited, label, CAPABILITY)
+    return Bar(label=label, mean=value, note="" if value is not None else "not run", look=UNTRAINED)

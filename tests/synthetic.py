@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from harness.types import Cost, Row
 
 Score = Callable[[RunSpec, Evaluation, str], float]
 """(run, evaluation, metric) to a share."""
+Right = Callable[[RunSpec, Evaluation], Sequence[int]]
+"""(run, evaluation) to 1 or 0 for each item."""
 SUITE: Suite = registry.suite("ood")
 PROFILE: Profile = registry.profile("embedded")
 SPREAD = {0: -0.02, 1: 0.0, 2: 0.02}
@@ -94,6 +96,29 @@ def make_done(root: Path, spec: RunSpec, scores: Score = score, suite: Suite = S
     folder = RunFolder(root, spec)
     folder.prepare()
     folder.write_rows(rows(spec, scores, suite))
+    folder.write_cost(cost(spec))
+    folder.mark_done(suite.evaluations(spec))
+    return folder
+
+
+def make_answered(root: Path, spec: RunSpec, right: Right, suite: Suite = SUITE) -> RunFolder:
+    """A done run whose samples are these answers, trace and answer alike, and whose rows are their means."""
+    folder = RunFolder(root, spec)
+    folder.prepare()
+    asked = {evaluation.benchmark: evaluation for evaluation in suite.evaluations(spec)}
+    for evaluation in suite.evaluations(spec):
+        records = [
+            {"id": f"{evaluation.benchmark}/{i}", "sample": 0, "answer": bool(is_right), "trace": bool(is_right)}
+            for i, is_right in enumerate(right(spec, evaluation))
+        ]
+        folder.write_samples(evaluation, records)
+
+    def share(_: RunSpec, evaluation: Evaluation, metric: str) -> float:
+        answers = right(spec, evaluation)
+        return sum(answers) / len(answers)
+
+    made = rows(spec, share, suite)
+    folder.write_rows(dataclasses.replace(row, n=len(right(spec, asked[row.benchmark]))) for row in made)
     folder.write_cost(cost(spec))
     folder.mark_done(suite.evaluations(spec))
     return folder

@@ -94,7 +94,7 @@ def test_shared_arms_are_runs_of_other_suites(tmp_path: Path) -> None:
 
 def test_numbers_of_a_line(tmp_path: Path) -> None:
     chosen = options(tmp_path)
-    made, why = SUITE.tables(*frames(chosen, scorer(tmp_path), suite=SUITE), chosen)
+    made, _, why = SUITE.tables(*frames(chosen, scorer(tmp_path), suite=SUITE), chosen)
     lost = line(made, "w/o teacher as source")
     # .49 against .54, .55, .57: -5, -6, -8 points.
     assert lost["score"].value == pytest.approx(49) and lost["gain"].value == pytest.approx(9)
@@ -119,7 +119,7 @@ def test_missing_and_collapsed(tmp_path: Path) -> None:
     rows, costs = frames(chosen, scorer(tmp_path), suite=SUITE, skip=lost, state="failed")
     fallen = arms(tmp_path)["one_divergence"].specs[0].id
     rows.loc[rows["run"] == fallen, "status"] = "collapsed"
-    made, _ = SUITE.tables(rows, costs, chosen)
+    made = SUITE.tables(rows, costs, chosen)[0]
     assert line(made, "DOPD")["score"] == Cell(missing="failed")
     assert line(made, "w/o adaptive divergences")["difference"].missing == "no baseline of these seeds"
     assert "collapsed 1/3" in line(made, "w/o adaptive divergences")["score"].notes

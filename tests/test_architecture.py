@@ -37,6 +37,7 @@ TORCH_FREE = (
     "harness.plan",
     "harness.registry",
     "harness.results",
+    "harness.answers",
     "harness.statistics",
     "harness.tables",
     "harness.figures",

@@ -129,9 +129,20 @@ def test_share_of_draws_is_no_test_among_equal_arms() -> None:
     assert yes < 0.02 and no > 0.4
 
 
+def test_the_rule_for_orders_is_harder_than_the_share() -> None:
+    """Of two equal arms the first is 'best' by the share in one of ten, by the rule in about one of forty."""
+    yes, no = coverage.order_verdicts(2, 0, 5, replications=300)
+    assert yes <= 0.06 and no <= 0.06
+    assert coverage.order_verdicts(1, 2, 5, replications=5) == (1.0, 0.0), "nothing is equal: it must be found"
+
+
 def test_docs_show_the_tables_of_the_module() -> None:
     assert coverage.detectable_table() in DOCS
-    for table in (coverage.coverage_table(paired=False, cheap=2, dear=1), coverage.order_table(1)):
+    for table in (
+        coverage.coverage_table(paired=False, cheap=2, dear=1),
+        coverage.order_table(1),
+        coverage.verdict_table(1),
+    ):
         head = table.splitlines()[0]
         assert head in DOCS
         first = DOCS.split(head)[1].split("\n\n")[0]

@@ -15,6 +15,7 @@ from harness import clusters, curves, figures, gutter, heatmap
 from harness.curves import LinePanel, Moment, Point, Series
 from harness.figures import Bar, Group, Reference
 from harness.heatmap import Matrix
+from harness.looks import INK, SUBJECT, YELLOW, Look
 from harness.tables import Cell
 
 X = (0.0, 50.0, 100.0)
@@ -69,13 +70,14 @@ def test_series_differ_in_colour_marker_and_style() -> None:
     assert [len(set(part)) for part in zip(*looks, strict=True)] == [3, 3, 3]
 
 
-def test_kin_share_colour_and_marker_and_meaningful_styles_are_kept() -> None:
+def test_a_known_look_is_kept_and_so_are_meaningful_styles() -> None:
     pair = tuple(
-        Series(label=f"DOPD, {name}", x=X, y=X, kin="DOPD", line=style)
+        Series(label=f"DOPD, {name}", x=X, y=X, look=SUBJECT, line=style)
         for name, style in (("general", "solid"), ("specific", "dashed"))
     )
     first, second = draw(LinePanel(title="", y_axis="", series=pair)).axes[0].lines[:2]
-    assert (first.get_color(), first.get_marker()) == (second.get_color(), second.get_marker())
+    for line in (first, second):
+        assert (line.get_color(), line.get_marker()) == (SUBJECT.colour, SUBJECT.marker)
     assert (first.get_linestyle(), second.get_linestyle()) == ("-", "--")
 
 
@@ -88,11 +90,14 @@ def test_a_series_looks_the_same_in_every_panel() -> None:
     assert of_dopd[0].get_color() == of_dopd[1].get_color() and of_dopd[0].get_marker() == of_dopd[1].get_marker()
 
 
-def test_no_two_of_56_look_alike() -> None:
-    many = tuple(Series(label=str(i), x=(0.0, 1.0), y=(0.0, float(i))) for i in range(56))
-    looks = curves._looks([LinePanel(title="", y_axis="", series=many)])
-    assert len({look[:2] for look in looks.values()}) == 56
-    assert "#F0E442" not in {look[0] for look in looks.values()}  # yellow on white
+def test_a_pale_line_has_a_dark_rim_that_follows_its_dashes() -> None:
+    pale = Look(colour=YELLOW, dashes=(0, (5, 2)))
+    figure = draw(LinePanel(title="", y_axis="", series=(Series(label="LH", x=X, y=X, look=pale),)))
+    line, mark = figure.axes[0].lines
+    (rim,) = line.get_path_effects()
+    assert rim._gc["foreground"] == INK and rim._gc["linewidth"] > line.get_linewidth()
+    assert line.get_markeredgecolor() == mark.get_markeredgecolor() == INK
+    assert not draw().axes[0].lines[0].get_path_effects()
 
 
 def test_bands_are_the_half_widths_and_a_lone_point_has_a_whisker() -> None:
@@ -193,7 +198,7 @@ def test_matrices_share_one_scale_and_light_numbers_stand_on_dark_squares() -> N
     )
     first, second = ([patch.get_facecolor() for patch in ax.patches] for ax in figure.axes)
     assert first[3] == second[0] and len({*first, *second}) == 7
-    white, dark = to_rgba("white"), to_rgba(figures.INK)
+    white, dark = to_rgba("white"), to_rgba(INK)
     assert to_rgba(figure.axes[0].texts[0].get_color()) == white
     assert to_rgba(figure.axes[1].texts[3].get_color()) == dark
 

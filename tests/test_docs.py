@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import csv
 import importlib.util
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -162,3 +164,17 @@ def test_readme_shows_what_methods_new_writes() -> None:
     """``tests/test_skeleton.py`` runs it."""
     (shown,) = blocks(ROOT / "README.md", "python")
     assert skeleton.METHOD.endswith("\n\n\n" + shown)
+
+
+def test_readme_counts_the_claims_as_published() -> None:
+    with (ROOT / "results" / "embedded" / "claims" / "claims.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    count = Counter(line["verdict"] for line in lines)
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"decides {len(lines)} claims of the paper" in text
+    assert (
+        f"{count['reproduced']} are reproduced, {count['contradicted']} contradicted, {count['undecided']} undecided, "
+        f"{count['not run']} not run"
+    ) in text
+    late = sum(line["written"] == "after its rows" for line in lines)
+    assert f"but for {('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven')[late]} that say otherwise" in text

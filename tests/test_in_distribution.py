@@ -37,8 +37,11 @@ def options(root: Path, **changes: Any) -> Options:
 
 
 def table(chosen: Options, **how: Any) -> Table:
-    (made,) = SUITE.tables(*frames(chosen, score, suite=SUITE, **how), chosen)
-    return made
+    return tables(chosen, **how)[0]
+
+
+def tables(chosen: Options, **how: Any) -> list[Table]:
+    return SUITE.tables(*frames(chosen, score, suite=SUITE, **how), chosen)
 
 
 def line(made: Table, label: str) -> dict[str, Cell]:
@@ -102,7 +105,7 @@ def test_collapsed_runs_are_named(tmp_path: Path) -> None:
     rows, costs = frames(chosen, score, suite=SUITE)
     fallen = next(s.id for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "sdpo")
     rows.loc[rows["run"] == fallen, "status"] = "collapsed"
-    (made,) = SUITE.tables(rows, costs, chosen)
+    made = SUITE.tables(rows, costs, chosen)[0]
     assert "collapsed 1/3" in line(made, "SDPO")["score"].notes
     assert "collapsed 1/3" not in line(made, "DOPD")["score"].notes
 
@@ -120,7 +123,7 @@ def test_rows_of_other_suites_stay_out(tmp_path: Path) -> None:
             publish.publish(SUITE, PROFILE, chosen)
         rows, costs = results.load(source, SUITE, PROFILE, chosen)
         assert set(rows["decoding"]) == {"greedy"}
-        assert SUITE.tables(rows, costs, chosen) == [table(chosen)]
+        assert SUITE.tables(rows, costs, chosen) == tables(chosen)
 
 
 class Odd(ArmSuite):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import PROFILE, SUITE, frames, make_done, options, score, specs
+from synthetic import COLLAPSED, PROFILE, SUITE, frames, make_done, options, score, specs
 
 from harness import latex, publish, registry, report, results, tables
 from harness.config import RunSpec
@@ -273,6 +273,34 @@ def test_general_adds_directions_and_a_figure(tmp_path: Path) -> None:
     assert {stem: len(figure.axes) for stem, figure in drawn.items()} == {"figure7b": 2, "ood_all": 6}
 
 
+def test_figure_7b_has_the_papers_methods_and_every_other_stands_in_the_grid(tmp_path: Path) -> None:
+    names = (*ood.METHODS, "dopd_initial_self", "dopd_ema_self", "vanilla_opd_sampled", "privileged_both")
+    names = (*names, "student_privileged", "sft", "sft_oracle", *ood.RIVALS)
+    names = tuple(name for name in names if name != COLLAPSED)  # as published, where none has collapsed
+    chosen = options(tmp_path, methods=names, train_domains="all", seeds=(0, 1, 2))
+    drawn = SUITE.figures(*frames(chosen, lambda *_: 0.5), chosen)
+    main, everything = drawn["figure7b"], drawn["ood_all"]
+    shown = [label.get_text().split("\n")[0] for label in main.axes[0].get_xticklabels()]
+    assert shown == ["Vanilla OPD", "ExOPD", "Uni-OPD", "EOPD", "DOPD"]
+    assert "oracle" not in main.texts[-1].get_text()
+    rows = [label.get_text() for label in everything.axes[0].get_yticklabels()]
+    assert len(rows) == len(names) == 13 and rows.count("SFT (oracle traces), not ranked") == 1
+    named = [bool(ax.get_yticklabels()[0].get_text()) for ax in everything.axes]
+    assert named == [True, False, False] * 2
+    width, height = everything.get_size_inches()
+    assert width < 12 and height < 9.5, "a page"
+
+
+def test_a_cross_stands_on_a_collapsed_bar_and_without_the_papers_methods_all_are_shown(tmp_path: Path) -> None:
+    chosen = options(tmp_path, methods=("privileged_student", "privileged_teacher"))
+    drawn = SUITE.figures(*frames(chosen), chosen)
+    assert list(drawn) == ["figure7b"]
+    first, _ = drawn["figure7b"].axes
+    labels = [label.get_text() for label in first.get_xticklabels()]
+    assert labels == ["Priv. S→S\n0.1 ±0.0\ncollapsed 3/3", "Priv. T→S\n48.0 ±5.0"]
+    assert [text.get_text() for text in first.texts].count("×") == 1
+
+
 def test_one_domain_alone_still_draws(tmp_path: Path) -> None:
     chosen = options(tmp_path, methods=("dopd",), seeds=(0,), train_domains=("general",))
     drawn = SUITE.figures(*frames(chosen), chosen)
@@ -287,14 +315,9 @@ def test_figure_shows_seeds_references_collapse_and_the_papers_leads_as_the_pape
     figure = SUITE.figures(*loaded, chosen)["figure7b"]
     first, _ = figure.axes
     labels = [label.get_text() for label in first.get_xticklabels()]
-    assert labels == [
-        "Vanilla OPD\n52.0 ±5.0",
-        "Priv. T→S\n48.0 ±5.0",
-        "Priv. S→S\n0.1 ±0.0\ncollapsed 3/3",
-        "DOPD",
-    ]
+    assert labels == ["Vanilla OPD\n52.0 ±5.0", "DOPD"], "the paper's methods alone"
     marks = [text.get_text() for text in first.texts]
-    assert marks.count("×") == 1 and "not run" in marks and "Teacher\n60.0" in marks and "Student\n40.0" in marks
+    assert marks.count("×") == 0 and "not run" in marks and "Teacher\n60.0" in marks and "Student\n40.0" in marks
     words = " ".join(figure.texts[-1].get_text().split())
     assert "3.1 (coding → reasoning, MATH500) and 4.3 (reasoning → coding, BFCLv3)" in words
     assert "not data of this figure" in words
@@ -317,7 +340,7 @@ def test_an_empty_selection_says_not_run_everywhere(tmp_path: Path) -> None:
     table = SUITE.tables(rows, costs, chosen)[0]
     assert {cells["score"].missing for cells in (line(table, e.block, e.label) for e in table.lines)} == {"not run"}
     assert table.partial == "0 of 26 runs done"
-    assert len(report.emit(SUITE, rows, costs, chosen, tmp_path / "out")) == 5 * 3 + 2
+    assert len(report.emit(SUITE, rows, costs, chosen, tmp_path / "out")) == 6 * 3 + 2 * 2
 
 
 @pytest.mark.slow
@@ -348,7 +371,7 @@ report.emit(suite, rows, costs, options, Path({str(tmp_path / "again")!r}))
     assert (done.returncode, done.stderr) == (0, "")
     folder = chosen.published / "embedded" / "ood"
     again = sorted((tmp_path / "again").iterdir())
-    assert len(again) == 5 * 3 + 2
+    assert len(again) == 6 * 3 + 2 * 2
     assert [path.name for path in again if path.read_bytes() != (folder / path.name).read_bytes()] == []
 
 

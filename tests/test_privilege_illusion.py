@@ -174,13 +174,13 @@ def test_figure_has_four_panels(tmp_path: Path) -> None:
     drawn = SUITE.figures(*data(chosen), chosen)["figure3"]
     assert [ax.get_ylabel() for ax in drawn.axes] == [
         "exact answer, greedy, %",
-        "entropy, nats",
+        "entropy, millinats",
         "exact answer with p, %",
         "gap, points",
     ]
     accuracy, entropy, with_p, gap = [list(ax.get_lines()[1].get_ydata()) for ax in drawn.axes]
     assert (len(accuracy), len(entropy), len(with_p), len(gap)) == (11, 10, 11, 11)
     assert gap == pytest.approx([w - a for w, a in zip(with_p, accuracy, strict=True)])
-    assert entropy[-1] == pytest.approx(0.02) and gap[0] == pytest.approx(50)
+    assert entropy[-1] == pytest.approx(20) and gap[0] == pytest.approx(50)
     said = [text.get_text() for text in drawn.axes[1].texts]
     assert "T→Priv. S, reads p" in said and "Priv. T→S" in said

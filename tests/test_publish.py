@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from synthetic import PROFILE, SUITE, make_done, options, rows, score, specs
+from synthetic import PROFILE, SUITE, make_answered, make_done, options, rows, score, specs
 
 from harness import cli, publish, report, results, storage
 from harness.config import from_json
@@ -34,14 +34,17 @@ def folder(chosen: Options) -> Path:
 
 
 def test_everything_is_written_once_and_listed(tmp_path: Path) -> None:
-    chosen = done(tmp_path)
+    chosen = options(tmp_path, **SMALL)
+    for spec in specs(chosen):
+        make_answered(tmp_path, spec, lambda *_: (1, 0, 1))
     written = publish.publish(SUITE, PROFILE, chosen)
     front = folder(chosen).with_name("ood.md")
     assert sorted(written) == sorted([front, *folder(chosen).iterdir()])
     assert front.read_bytes() == (folder(chosen) / "ood.md").read_bytes()
     assert {path.name for path in written} >= {
-        "README.md", "rows.jsonl", "costs.csv", "specs.jsonl", "environments.json",
-        "ood.csv", "ood.md", "ood.tex", "figure7b.pdf", "figure7b.png",
+        "README.md", "rows.jsonl", "answers.jsonl", "costs.csv", "specs.jsonl", "environments.json",
+        "ood.csv", "ood.md", "ood.tex", "ood_items.csv", "ood_items.md", "ood_items.tex",
+        "figure7b.pdf", "figure7b.png",
     }  # fmt: skip
     assert all(path.stat().st_size for path in written)
 

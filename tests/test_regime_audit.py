@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.colors import to_hex
 from synthetic import PROFILE, frames
 
 from harness import registry
@@ -13,6 +14,7 @@ from harness.audits import AUDIT, AUDITS, REGIME_METRICS, SOURCE_OF
 from harness.config import RunSpec
 from harness.suite import Evaluation, Options, Suite
 from harness.tables import Cell, Table
+from suites.looks import OF_REGIMES
 from suites.regime_audit import PARTS, RIGHTS
 
 SUITE: Suite = registry.suite("regime_audit")
@@ -78,7 +80,10 @@ def test_a_block_per_step_and_the_untrained_student_once() -> None:
         *(f"Vanilla OPD, step {step}" for step in (20, 50, 100)),
     ]
     assert [each.label for each in found.lines] == list(SOURCE_OF) * 7
-    assert [column.key for column in found.columns] == [*PARTS, *RIGHTS, "lead", "p_holm"]
+    assert [column.key for column in found.columns] == [
+        *(*PARTS, *RIGHTS, "lead", "p_holm"),
+        *("tokens", "forwards", "seconds"),
+    ]
     assert {*PARTS, *RIGHTS, "source_right"} == set(REGIME_METRICS)
 
 
@@ -98,6 +103,9 @@ def test_numbers_of_a_line() -> None:
     assert p is not None and 0.003 < p < 0.1  # t = 17, unadjusted p = 0.0033
     lh = line(found, "DOPD, step 50", "LH")
     assert lh["lead"].value == pytest.approx(0) and lh["p_holm"].missing == "no spread"
+    # 300,000 tokens; 30, 31, 32 seconds: of the whole run, at every step of it.
+    assert (lh["tokens"].value, lh["forwards"].value, lh["seconds"].value) == (300, 3, 31)
+    assert line(found, "before training", "LH")["tokens"] == Cell() and "Costs are of the whole run" in found.caption
 
 
 def test_a_regime_without_tokens_is_not_a_missing_run() -> None:
@@ -137,6 +145,11 @@ def test_figures(tmp_path: Path) -> None:
     assert [ax.get_title() for ax in shares.axes] == [f"share of {words}" for words in PARTS.values()]
     first = [text.get_text() for text in shares.axes[0].texts]
     assert {"HT, DOPD", "HS, Vanilla OPD"} <= set(first)
+    lines = [(each.get_color(), each.get_linestyle()) for each in shares.axes[0].lines[:8]]
+    assert [colour for colour, _ in lines] == [OF_REGIMES[regime].colour for regime in SOURCE_OF] * 2
+    assert [style for _, style in lines] == ["-"] * 4 + ["--"] * 4
+    bars = [to_hex(patch.get_facecolor()).upper() for patch in sources.axes[1].patches]
+    assert bars == [OF_REGIMES[regime].colour for regime in SOURCE_OF for _ in RIGHTS]
     assert [ax.get_title() for ax in sources.axes] == ["before training", "step 100"]
     labels = [tick.get_text() for tick in sources.axes[0].get_yticklabels()]
     assert labels[:1] == ["LH"] and labels.count("teacher, x and p (source)") == 2

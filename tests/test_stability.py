@@ -201,11 +201,11 @@ def test_figure_has_the_two_panels_against_steps(tmp_path: Path) -> None:
     drawn = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)
     assert list(drawn) == ["figure8", "accuracy_seconds"]
     accuracy, entropy = drawn["figure8"].axes
-    assert (accuracy.get_ylabel(), entropy.get_ylabel()) == ("exact answer, greedy, %", "entropy, nats")
+    assert (accuracy.get_ylabel(), entropy.get_ylabel()) == ("exact answer, greedy, %", "entropy, millinats")
     assert accuracy.get_xlabel() == entropy.get_xlabel() == "step"
     sdpo = xy(accuracy, 2)
     assert sdpo[0] == list(STEPS) and sdpo[1][5] == pytest.approx(52)
-    assert xy(entropy, 2)[0] == list(STEPS[1:]) and xy(entropy, 2)[1][-1] == pytest.approx(0.05)
+    assert xy(entropy, 2)[0] == list(STEPS[1:]) and xy(entropy, 2)[1][-1] == pytest.approx(50)
     assert len(accuracy.collections) == 5  # a band each
     words = [text.get_text() for text in accuracy.texts]
     assert {"Vanilla OPD", "SDPO", "DOPD", "Student 40.0", "Teacher 60.0"} <= set(words)

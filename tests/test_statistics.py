@@ -241,6 +241,30 @@ def test_too_few_seeds_or_nothing_that_varies_is_no_interval(values: dict[int, f
     assert interval.mean == close(math.fsum(values.values()) / len(values))
 
 
+def test_draws_of_equal_items_alone_have_no_scale() -> None:
+    """Three of 400 items differ: one draw in twenty holds none of them, and its standard error is rounding."""
+    scores = {s: [0.0] * 397 + [1.0, float(s == 0), float(s < 3)] for s in range(5)}
+    interval = statistics.bootstrap_t(scores)
+    assert interval.low is not None and interval.high is not None
+    assert 0 < interval.low < 1.8 / 400 < interval.high < 0.05
+
+
+# Counts
+
+
+def test_counts_by_hand() -> None:
+    """Hypergeometric, both tails: 2 C(5,4) / C(10,4), 2 / C(10,5); 1 / C(8,3) has no other tail."""
+    assert statistics.compare_counts((4, 5), (0, 5)) == close(10 / 210)
+    assert statistics.compare_counts((0, 5), (5, 5)) == close(2 / 252) == statistics.smallest_count_p(5)
+    assert statistics.compare_counts((3, 3), (0, 5)) == close(1 / 56)
+    assert statistics.compare_counts((3, 5), (2, 5)) == close(1.0)
+
+
+@pytest.mark.parametrize(("a", "b"), [((0, 5), (0, 5)), ((5, 5), (5, 5)), ((3, 5), (0, 5)), ((3, 3), (0, 3))])
+def test_counts_whose_total_leaves_no_small_p_are_not_tested(a: tuple[int, int], b: tuple[int, int]) -> None:
+    assert statistics.compare_counts(a, b) is None
+
+
 # Equivalence
 
 

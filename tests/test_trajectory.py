@@ -16,7 +16,8 @@ from harness.runs import RunFolder
 from harness.suite import Evaluation, Options, Suite
 from harness.types import HarnessError
 from harness.webreport import trajectory as viewer
-from suites.trajectory import COLOURS, Trajectory
+from suites.looks import OF_REGIMES
+from suites.trajectory import Trajectory
 
 SUITE: Suite = registry.suite("trajectory")
 VALUES = {"right": 0.5, "LH": 0.7, "LL": 0.05, "HT": 0.1, "HS": 0.15}
@@ -106,10 +107,12 @@ def test_figure_draws_each_token_in_its_colour(tmp_path: Path) -> None:
     from matplotlib.colors import to_hex
 
     boxes = [patch for patch in axes[7].patches if patch.get_width() == pytest.approx(0.9)]
-    assert [to_hex(box.get_facecolor()) for box in boxes] == [COLOURS[r].lower() for r in ("LH", "HT", "HS")]
+    assert [to_hex(box.get_facecolor()) for box in boxes] == [OF_REGIMES[r].colour.lower() for r in ("LH", "HT", "HS")]
     assert [box.get_linewidth() > 1 for box in boxes] == [False, True, False]
     words = [text.get_text() for text in axes[7].texts]
     assert {"A", "+3", "end", "LH", "HT ×", "HS", "9.0", "0.5"} <= set(words) and "0.0" not in words
+    inks = {text.get_text(): text.get_color() for text in axes[7].texts}
+    assert [inks[label] for label in ("LH", "HT ×", "HS")] == ["black", "black", "white"]
 
 
 def test_a_step_that_was_not_run_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from harness import registry
 from harness.audits import AUDIT, AUDITS
 from harness.config import RunSpec
 from harness.suite import Evaluation, Options, Suite
-from harness.tables import Cell, Table
+from harness.tables import Cell, Kind, Table
 
 SUITE: Suite = registry.suite("transfer_audit")
 SPREAD = {0: -0.02, 1: 0.0, 2: 0.02}
@@ -71,10 +72,12 @@ def test_numbers_of_a_line() -> None:
     assert dopd["imitated"].value == pytest.approx(48.1)
     assert dopd["information_difference"].value == pytest.approx(47.1)
     assert dopd["information_abstained"].value == pytest.approx(25)
-    # t = 2.1 / 0.1 and 47.1 / 0.1 with two degrees of freedom, both doubled at most by Holm over two methods.
-    capability, information = dopd["capability_p"].value, dopd["information_p"].value
-    assert capability is not None and information is not None
-    assert 0.002 < capability < 0.0046 and information < 0.0001
+    # t = 2.1 / 0.1 with two degrees of freedom, doubled at most by Holm over two methods.
+    capability = dopd["capability_p"].value
+    assert capability is not None and 0.002 < capability < 0.0046
+    # 300,000 tokens; 30, 31, 32 seconds.
+    assert (dopd["tokens"].value, dopd["forwards"].value, dopd["seconds"].value) == (300, 3, 31)
+    assert line(found, "Student")["tokens"] == line(found, "Student")["asserting"] == Cell()
     vanilla = line(found, "Vanilla OPD")
     assert vanilla["capability_difference"].missing == "baseline" == vanilla["information_difference"].missing
     assert line(found, "Student")["capability_top1"].value == pytest.approx(90)
@@ -92,6 +95,55 @@ def test_holm_is_within_a_column() -> None:
     assert ps == pytest.approx([2 * raw[0], max(raw[1], 2 * raw[0])], rel=1e-3)
 
 
+BY_SEED = {"dopd": (0.0, 0.93, 1.0, 1.0, 1.0), "privileged_teacher": (0.9, 0.9, 0.8, 1.0, 0.6)}
+"""All or nothing, as measured at tuned rates; vanilla OPD never asserts."""
+
+
+def bimodal(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
+    if metric == "information_asserted" and spec.method is not None:
+        return BY_SEED.get(spec.method.name, (0.0,) * 5)[spec.seed]
+    return score(replace(spec, seed=1), evaluation, metric)
+
+
+def counted(**by_seed: tuple[float, ...]) -> Table:
+    """The table of five seeds."""
+    chosen = options(seeds=tuple(range(5)))
+
+    def scores(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
+        own = by_seed.get(spec.method.name) if spec.method else None
+        return own[spec.seed] if own and metric == "information_asserted" else bimodal(spec, evaluation, metric)
+
+    (found,) = SUITE.tables(*frames(chosen, scores, suite=SUITE), chosen)
+    return found
+
+
+def test_seeds_that_mostly_assert_are_counted_and_their_counts_compared() -> None:
+    found = counted()
+    dopd, other, vanilla = (line(found, label) for label in ("DOPD", "Priv. T→S", "Vanilla OPD"))
+    assert [cells["asserting"] for cells in (dopd, other, vanilla)] == [
+        Cell(words="4 of 5"),
+        Cell(words="5 of 5"),
+        Cell(words="0 of 5"),
+    ]
+    # Fisher, two-sided: 2 C(5,4) / C(10,4) = 10 / 210 and 2 / C(10,5) = 2 / 252; Holm doubles the smaller.
+    assert dopd["asserting_p"].value == pytest.approx(10 / 210)
+    assert other["asserting_p"].value == pytest.approx(2 * 2 / 252)
+    assert vanilla["asserting_p"] == Cell() and vanilla["information_difference"].missing == "baseline"
+    (column,) = (column for column in found.columns if column.key == "asserting")
+    assert column.kind is Kind.TEXT and column.header == "seeds that mostly assert"
+    assert "with 5 seeds each it is at least 0.0079." in found.caption
+    assert "a t interval does not describe such shares" in found.caption
+
+
+def test_counts_too_small_to_differ_are_not_tested_and_cost_nothing() -> None:
+    """Three of ten seeds: 2 C(5,3) / C(10,3) = 20 / 120 at best, whoever they are."""
+    found = counted(privileged_teacher=(1.0, 1.0, 1.0, 0.0, 0.0))
+    assert line(found, "Priv. T→S")["asserting"] == Cell(words="3 of 5")
+    assert line(found, "Priv. T→S")["asserting_p"] == Cell(missing="not tested")
+    assert line(found, "Priv. T→S")["information_difference"].value == pytest.approx(60)
+    assert line(found, "DOPD")["asserting_p"].value == pytest.approx(10 / 210), "alone in its column"
+
+
 def test_what_is_missing_says_why() -> None:
     chosen = options()
     planned = SUITE.runs(PROFILE, chosen)
@@ -100,6 +152,7 @@ def test_what_is_missing_says_why() -> None:
     assert line(found, "DOPD")["capability_top1"] == Cell(missing="partial")
     assert line(found, "DOPD")["imitated"] == Cell(missing="partial")
     assert line(found, "DOPD")["information_difference"] == Cell(missing="partial")
+    assert line(found, "DOPD")["asserting"] == Cell(words="partial") and line(found, "DOPD")["asserting_p"] == Cell()
     assert found.partial == "8 of 11 runs done"
     without = made(chosen, skip=[s for s in planned if s.is_reference])
     assert line(without, "DOPD")["moved"].missing == "no reference row"
@@ -109,6 +162,7 @@ def test_what_is_missing_says_why() -> None:
 def test_without_vanilla_there_is_no_baseline() -> None:
     found = made(options(methods=("dopd", "privileged_teacher")))
     assert line(found, "DOPD")["capability_difference"] == Cell() and "Baseline: none." in found.caption
+    assert "Fisher" not in found.caption and line(found, "DOPD")["asserting"] == Cell(words="2 of 3")
 
 
 def test_collapsed_runs_are_named() -> None:
@@ -118,21 +172,37 @@ def test_collapsed_runs_are_named() -> None:
     rows.loc[rows["run"] == fallen, "status"] = "collapsed"
     (found,) = SUITE.tables(rows, costs, chosen)
     assert line(found, "DOPD")["information_asserted"].notes == ("collapsed 1/3",)
-    names = [text.get_text() for text in SUITE.figures(rows, costs, chosen)["transfer_audit"].axes[0].texts]
-    assert "DOPD, collapsed 1/3" in names
+    _, capability = SUITE.figures(rows, costs, chosen)["transfer_audit"].axes
+    said = [text.get_text() for text in capability.texts]
+    assert said.count("×") == 1 and "94.1 ±5.0  collapsed 1/3" in said
 
 
-def test_figure_places_a_point_per_method_and_the_teacher() -> None:
-    chosen = options()
+def test_figure_shows_answers_by_method_and_capability_on_its_own_axis() -> None:
+    chosen = options(seeds=tuple(range(5)))
     lost = [s for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "privileged_teacher"]
-    (ax,) = SUITE.figures(*frames(chosen, score, suite=SUITE, skip=lost), chosen)["transfer_audit"].axes
-    points = {
-        (round(float(x), 3), round(float(y), 3))
-        for each in ax.get_lines()
-        if each.get_transform() == ax.transData and each.get_marker() not in ("None", "|", "_")
-        for x, y in zip(each.get_xdata(), each.get_ydata(), strict=True)
+
+    def scores(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
+        share = bimodal(spec, evaluation, "information_asserted")
+        rest = {"information_abstained": 0.25 * (1 - share), "information_other": 0.75 * (1 - share)}
+        return rest[metric] if metric in rest else bimodal(spec, evaluation, metric)
+
+    figure = SUITE.figures(*frames(chosen, scores, suite=SUITE, skip=lost), chosen)["transfer_audit"]
+    answers, capability = figure.axes
+    rows = {tick.get_text(): y for y, tick in zip(answers.get_yticks(), answers.get_yticklabels(), strict=True)}
+    assert answers.get_xlim() == (0, 100)
+    stacked = {
+        label: [patch.get_width() for patch in answers.patches if patch.get_y() < rows[label] < patch.get_y() + 0.72]
+        for label in ("Student", "Vanilla OPD", "DOPD", "Priv. T→S")
     }
-    assert {(1.0, 2.0), (48.1, 4.1), (-1.0, 7.0)} == points  # vanilla, DOPD, teacher
-    assert {"Vanilla OPD", "DOPD", "Teacher, without p", "Priv. T→S, not run"} <= {t.get_text() for t in ax.texts}
-    low, high = ax.get_xlim()
-    assert low < -1 and high > 48.1
+    assert stacked["DOPD"] == pytest.approx([78.6, 16.05, 5.35])  # asserts, neither, abstains
+    assert stacked["Vanilla OPD"] == pytest.approx([0, 75, 25]) and stacked["Student"] == pytest.approx([2, 73.5, 24.5])
+    assert stacked["Priv. T→S"] == []
+    dots = [dot for each in answers.collections for dot in each.get_offsets().tolist()]
+    assert sorted(x for x, y in dots if abs(y - rows["DOPD"]) < 0.4) == pytest.approx([0, 93, 100, 100, 100])
+    said = {text.get_text() for text in answers.texts}
+    assert {"78.6  4 of 5 assert", "0.0  0 of 5 assert", "not run"} <= said
+    levels = {text.get_text() for text in capability.texts}
+    assert {"Student 90.0", "Teacher 97.0", "94.3 ±0.0"} <= levels
+    assert 88 < capability.get_xlim()[0] < 90 and 97 < capability.get_xlim()[1] < 99
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["asserts a code", "neither", "abstains", "dots: seeds"]

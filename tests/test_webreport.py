@@ -22,7 +22,8 @@ from synthetic import PROFILE, SUITE, make_done, options, rows, specs
 
 from harness import cli, publish, registry, selection, storage, webreport
 from harness.claims import Decision, Verdict
-from harness.figures import HATCHES, Bar, Group, grouped_bars
+from harness.figures import Bar, Group, grouped_bars
+from harness.looks import HATCHES, SUBJECT
 from harness.results import row_frame
 from harness.suite import PUBLISHED, Options
 from harness.tables import Cell, Column, Kind, Line, Shade, Table
@@ -464,6 +465,9 @@ def test_learning_curves_tell_settings_apart() -> None:
     assert {"DOPD, privilege=hints", "DOPD, privilege=summary"} <= words
     panels = [ax.get_title() for ax in figure.axes]
     assert panels == [f"embedded_{domain}" for domain in ("general", "reasoning", "coding")], "only what is asked along"
+    mine = [row for row in table if row.run in {spec.id for spec in runs}]
+    alone = learning.learning_curves(row_frame(mine), planned, "Curves")
+    assert alone is not None and {ax.lines[0].get_color() for ax in alone.axes} == {SUBJECT.colour}, "as everywhere"
     last = [row for row in table if row.step == 100]
     assert learning.learning_curves(row_frame(last), planned, "Curves") is None
     assert learning.learning_curves(row_frame([]), {}, "Curves") is None

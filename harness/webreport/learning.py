@@ -94,6 +94,7 @@ def _series(
             estimates = {step: estimate(values) for step, values in sorted(points.items())}
             yield Series(
                 label=label,
+                look=registry.look(label),
                 x=tuple(map(float, estimates)),
                 y=tuple(e.mean for e in estimates.values()),
                 half=tuple(e.half or 0.0 for e in estimates.values()),
