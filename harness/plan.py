@@ -97,14 +97,15 @@ def plan_table(plan: Sequence[PlannedRun], *, title: str) -> Table:
     """One line a run."""
     table = Table(title=title, title_justify="left")
     table.add_column("run: method, teacher, student, domains, seed, hash", overflow="fold")
-    table.add_column("settings in which the runs differ", overflow="fold")
+    told = differences([run.spec for run in plan])
+    if any(told):
+        table.add_column("settings in which the runs differ", overflow="fold")
     for name in ("steps", "rate", "state", "estimate"):
         table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
-    specs = [run.spec for run in plan]
-    for run, differs in zip(plan, differences(specs), strict=True):
+    for run, differs in zip(plan, told, strict=True):
         table.add_row(
             run.spec.id,
-            differs,
+            *([differs] if any(told) else []),
             "" if run.spec.is_reference else str(run.spec.steps),
             f"{run.spec.optim.lr:g}" if run.spec.optim else "",
             run.state.value,

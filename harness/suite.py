@@ -154,6 +154,8 @@ class Suite(ABC):
     whole: ClassVar[Mapping[str, Any]] = {}
     """Fields of ``Options`` with which the suite covers the paper's claims, where its default is smaller to be fast;
     ``--suite all`` and ``dopd claims`` use them for what the user left open."""
+    own_arms: ClassVar[bool] = False
+    """Whether which methods it runs is its question, so that ``--methods`` is refused."""
     ranks_methods: ClassVar[bool] = False
     """Whether its main table may be a report's leaderboard: one that compares methods, each as its source sets it."""
     published_samples: ClassVar[tuple[str, ...]] = ()
@@ -221,6 +223,11 @@ def training_run(
     Raises:
         HarnessError: unknown method or field, near names offered; no tuned learning rate is published.
     """
+    if not isinstance(method, str):  # pyright: ignore[reportUnnecessaryIsInstance] - a suite may be somebody else's
+        raise HarnessError(
+            f"method is {type(method).__name__}: give a registry name; for settings of its own, replace the field of "
+            "the run: dataclasses.replace(spec, method=registry.method_spec(name, {**overrides, **settings}))"
+        )
     spec = RunSpec(
         profile=profile.name,
         student=profile.student,

@@ -14,7 +14,7 @@ from harness import registry
 from harness.config import RunSpec
 from harness.suite import Evaluation, Options, Profile, training_run
 from harness.tables import Cell, Column, Kind, Line, Table, ranked
-from harness.types import HarnessError, Privilege
+from harness.types import Privilege
 from suites.arms import COST_COLUMNS, Arm, ArmScores, ArmSuite, benchmarks_at, test_sentence
 from suites.bars import DOTS, arm_bar
 from suites.cells import SECONDS, cost_cells, joint_domains, recovery_cell, reference_cell, untrained_line
@@ -57,17 +57,12 @@ class Variant:
 class AnalysisSuite(PaperNumbers, ArmSuite):
     """Variants × seeds on all domains together."""
 
+    own_arms = True
     variants: ClassVar[tuple[Variant, ...]]
     """In the order of the tables."""
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
-        """One per variant.
-
-        Raises:
-            HarnessError: ``--methods``.
-        """
-        if options.methods is not None:
-            raise HarnessError(f"suite {self.name} has its own arms: leave out --methods")
+        """One per variant."""
         return [
             Arm(
                 key=variant.key,

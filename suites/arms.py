@@ -116,8 +116,10 @@ class ArmSuite(Suite):
         """References first; then seed by seed, so that whatever is done compares all arms.
 
         Raises:
-            HarnessError: two arms have one key, or a baseline is no arm.
+            HarnessError: two arms have one key, a baseline is no arm, or ``--methods`` where the suite has its own.
         """
+        if self.own_arms and options.methods is not None:
+            raise HarnessError(f"suite {self.name} has its own arms: leave out --methods")
         arms = self.arms(profile, options)
         self._check(arms)
         seeds = dict.fromkeys(seed for arm in arms for seed in arm.specs)
@@ -428,6 +430,19 @@ def full_label(scores: ArmScores, arm: Arm) -> str:
     return arm.label if alone else f"{arm.block}, {arm.label}"
 
 
+def together(domains: Sequence[str]) -> str:
+    """``general, coding together``, or the one there is."""
+    return ", ".join(domains) + (" together" if len(domains) > 1 else "")
+
+
+def rates_sentence(scores: ArmScores) -> str:
+    """Which learning rates the runs had: the profile's, each method's own, or those that the arms vary."""
+    rates = {arm.spec.optim.lr for arm in scores.arms.values() if arm.spec.optim}
+    if scores.options.learning_rate == "shared" and rates - {scores.profile.optim.lr}:
+        return f"Learning rates {', '.join(f'{rate:g}' for rate in sorted(rates))}, by arm."
+    return learning_rate_sentence(scores.profile, scores.options, scores.entries)
+
+
 def caption(scores: ArmScores, *more: str, what: str = "") -> str:
     """What was measured, on what, over which seeds, what intervals do not say; ``more`` are the suite's sentences.
 
@@ -439,12 +454,12 @@ def caption(scores: ArmScores, *more: str, what: str = "") -> str:
     steps = slashed(arm.spec.steps for arm in scores.arms.values())
     seeds = ", ".join(map(str, scores.suite.chosen_seeds(options)))
     trained = {arm.spec.data.domains for arm in scores.arms.values() if arm.spec.data}
-    domains = f", trained on {', '.join(next(iter(trained)))} together" if len(trained) == 1 else ""
+    domains = f", trained on {together(next(iter(trained)))}" if len(trained) == 1 else ""
     parts = [
         f"{what or 'Exact answer, greedy'}, {items} items a benchmark{domains}; runs of {steps} steps, at the last one "
         f"unless said; seeds {seeds}; ± is half of the 95 % t interval over seeds.",
         *more,
-        learning_rate_sentence(profile, options, scores.entries),
+        rates_sentence(scores),
         *standing_sentences(profile, scores.entries, scores.costs),
     ]
     return " ".join(filter(None, parts))

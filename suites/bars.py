@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.tables import Cell
-from suites.arms import ArmScores, At
+from suites.arms import ArmScores, At, full_label
 from suites.cells import Measure
 from suites.lines import reference_lines
 from suites.looks import label_look
@@ -58,9 +59,10 @@ def _group(scores: ArmScores, title: str, measures: Sequence[Measure], keys: Seq
 
 
 def arm_bar(scores: ArmScores, key: str, measures: Sequence[Measure], step: At = "last", label: str = "") -> Bar:
-    """Mean, interval and seeds of one arm, percent."""
+    """Mean, interval and seeds of one arm, percent; with its block where another arm has the same label."""
     cell, values = scores.cell(key, measures, step), scores.values(key, measures, step)
-    return seed_bar(label or scores.arms[key].label, cell, values)
+    arm = scores.arms[key]
+    return replace(seed_bar(arm.label, cell, values), label=label or full_label(scores, arm))
 
 
 def seed_bar(label: str, cell: Cell, values: Mapping[int, float], *notes: str) -> Bar:

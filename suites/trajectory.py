@@ -11,7 +11,6 @@ from harness.config import ModelSpec, RunSpec
 from harness.strips import GAP_TOP, Strip, Token, strips
 from harness.suite import Evaluation, Options, Profile
 from harness.tables import Column, Line, Table
-from harness.types import HarnessError
 from suites.arms import Arm
 from suites.audited import Audited, asked
 from suites.curves import CurveSuite, step_at
@@ -43,18 +42,13 @@ class Trajectory(CurveSuite):
 
     name = NAME
     title = "real rollouts, each token coloured by its regime (Figure 9)"
+    own_arms = True
     methods = ("dopd",)
     seeds = (0,)
     published_samples = (NAME,)
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
-        """DOPD alone.
-
-        Raises:
-            HarnessError: ``--methods``.
-        """
-        if options.methods is not None:
-            raise HarnessError(f"suite {self.name} shows DOPD's own rollouts: leave out --methods")
+        """DOPD alone."""
         return super().arms(profile, options)[: len(self.methods)]
 
     def models(self, profile: Profile) -> dict[str, ModelSpec]:

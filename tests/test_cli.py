@@ -195,6 +195,7 @@ def test_plan_lists_runs_states_time_and_overrides(fake: Path, capsys: pytest.Ca
     assert dopd("plan", fake, "--jobs", "2") == 0
     text = capsys.readouterr().out
     assert "3 runs: 3 absent; about 28 s on 2 workers" in text
+    assert "settings in which the runs differ" not in text, "they differ in nothing that the id does not say"
     for spec in FakeSuite().runs(PROFILE, Options(suite="fake")):
         assert spec.id in text
     assert re.search(r"dopd\s*│ k = 8\s*│ small vocabulary", text)
