@@ -29,7 +29,7 @@ def arm_bars(
     axis: str = "exact answer, greedy, %",
     arms: Iterable[str] | None = None,
 ) -> Figure:
-    """A panel per group of measures, a bar per arm, student and teacher as lines.
+    """A panel per group of measures, a bar per arm, with its block where labels repeat; student and teacher as lines.
 
     Args:
         groups: measures by the panel's title.
@@ -53,16 +53,16 @@ def _group(scores: ArmScores, title: str, measures: Sequence[Measure], keys: Seq
     values = {label: scores.reference(model, measures) for label, model in models.items()}
     return Group(
         title=title,
-        bars=tuple(arm_bar(scores, key, measures) for key in keys),
+        bars=tuple(arm_bar(scores, key, measures, label=full_label(scores, scores.arms[key])) for key in keys),
         references=reference_lines(values),
     )
 
 
 def arm_bar(scores: ArmScores, key: str, measures: Sequence[Measure], step: At = "last", label: str = "") -> Bar:
-    """Mean, interval and seeds of one arm, percent; with its block where another arm has the same label."""
+    """Mean, interval and seeds of one arm, percent, looking as the method of its own label."""
     cell, values = scores.cell(key, measures, step), scores.values(key, measures, step)
-    arm = scores.arms[key]
-    return replace(seed_bar(arm.label, cell, values), label=label or full_label(scores, arm))
+    bar = seed_bar(scores.arms[key].label, cell, values)
+    return replace(bar, label=label) if label else bar
 
 
 def seed_bar(label: str, cell: Cell, values: Mapping[int, float], *notes: str) -> Bar:
