@@ -119,7 +119,11 @@ def write(name: str, folder: Path) -> tuple[Path, Path]:
     if there := [path for path in (method, test) if path.exists()]:
         raise HarnessError(f"{there[0]} exists and is not overwritten: move it away, or give another name or --out")
     if name in sys.modules or importlib.util.find_spec(name):
-        raise HarnessError(f"{name!r} is the name of a Python module, which {method.name} could hide: give another")
+        known = sys.modules[name].__spec__ if name in sys.modules else importlib.util.find_spec(name)
+        where = f" ({known.origin})" if known and known.has_location else ""
+        raise HarnessError(
+            f"{name!r} is the name of a Python module{where}, which {method.name} could hide: give another"
+        )
     try:
         for path, text in ((method, METHOD), (test, TEST)):
             storage.write_text_atomic(path, text.replace(NAME, name).replace(CLASS, class_name))

@@ -139,7 +139,7 @@ def test_no_loss_and_no_gradient_when_every_view_agrees(name: str) -> None:
 def test_a_changed_loss_needs_a_changed_version(name: str) -> None:
     """Regenerate with ``python tests/test_contract.py`` after bumping the version of the method that changed."""
     known = json.loads(GOLDEN.read_text())
-    assert name in known, f"new method: run `python {Path(__file__).name}` in tests/ to record its loss"
+    assert name in known, f"new method: run `python tests/{Path(__file__).name}` to record its loss"
     method = small_method(name)
     losses, _ = loss_and_gradient(method, fixed_batch(tiny(0), method=method))
     if known[name]["version"] == method.version:
@@ -150,7 +150,8 @@ def test_a_changed_loss_needs_a_changed_version(name: str) -> None:
 def test_says_where_it_comes_from(name: str) -> None:
     module = sys.modules[registry.method_class(name).__module__]
     assert module.__doc__ is not None
-    assert re.search(r"arXiv:\d{4}\.\d{4,5}|[A-Z]\w+.*\b(19|20)\d\d\b|likelihood", module.__doc__)
+    named = re.search(r"arXiv:\d{4}\.\d{4,5}|[A-Z]\w+.*\b(19|20)\d\d\b|likelihood", module.__doc__)
+    assert named, f"the docstring of {module.__name__} names no source: arXiv:NNNN.NNNNN, or Name, year (own work too)"
     tree = ast.parse(inspect.getsource(module))
     top = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
     imported = {a.name for n in top if isinstance(n, ast.Import) for a in n.names} | {

@@ -121,7 +121,7 @@ def test_another_name_is_written_all_through(tmp_path: Path, name: str, class_na
         ("a_b_method", r"would be the class ABMethod, whose registry name is ab_method: give that"),
         ("trailing_", r"whose registry name is trailing: give that"),
         ("term", r"would be the class Term, a name the file imports"),
-        ("torch", r"'torch' is the name of a Python module, which torch.py could hide"),
+        ("torch", r"'torch' is the name of a Python module \(.*torch/__init__\.py\), which torch.py could hide"),
         ("harness", r"is the name of a Python module"),
     ],
 )
