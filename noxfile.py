@@ -55,7 +55,7 @@ def types(session: nox.Session) -> None:
 def crosscheck(session: nox.Session) -> None:
     """Compare every method with TRL or a NumPy reference; the measured table is printed at the end."""
     install(session, "dev,crosscheck")
-    run(session, "pytest", "crosscheck", *session.posargs, **ONE_THREAD, **OFFLINE)
+    run(session, "pytest", "tests/crosscheck", *session.posargs, **ONE_THREAD, **OFFLINE)
 
 
 @nox.session
@@ -85,7 +85,7 @@ def latex(session: nox.Session) -> None:
     if shutil.which("pdflatex") is None:
         session.skip("no pdflatex on this machine: install Debian's texlive-latex-recommended")
     install(session)
-    session.run(str(python(session)), "tests/latex_check.py", *session.posargs)
+    session.run(str(python(session)), "tests/checks/latex_check.py", *session.posargs)
 
 
 @nox.session
@@ -94,21 +94,30 @@ def browser(session: nox.Session) -> None:
     if not any(map(shutil.which, CHROMIUM)):
         session.skip(f"no Chromium on this machine ({', '.join(CHROMIUM)}): install Debian's chromium")
     install(session, "dev,browser")
-    run(session, "pytest", "-n", "0", "-s", *(session.posargs or ["tests/browser_check.py"]), **ONE_THREAD, **OFFLINE)
+    run(
+        session,
+        "pytest",
+        "-n",
+        "0",
+        "-s",
+        *(session.posargs or ["tests/checks/browser_check.py"]),
+        **ONE_THREAD,
+        **OFFLINE,
+    )
 
 
 @nox.session
 def zoo(session: nox.Session) -> None:
     """Retrain the embedded models from nothing and rewrite their weights, hashes and card (about an hour)."""
     install(session)
-    run(session, "harness.embedded.zoo", *session.posargs)
+    run(session, "harness.models.zoo", *session.posargs)
 
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Print the speed ratios: every script in ``benchmarks/``, or ``-- benchmarks/step.py --steps 30``."""
+    """Print the speed ratios: every script in ``tests/speed/``, or ``-- tests/speed/step.py --steps 30``."""
     install(session)
-    scripts = sorted(str(path) for path in (ROOT / "benchmarks").glob("*.py"))
+    scripts = sorted(str(path) for path in (ROOT / "tests" / "speed").glob("*.py"))
     for command in [session.posargs] if session.posargs else [[script] for script in scripts]:
         session.run(str(python(session)), *command, env=ONE_THREAD)
 

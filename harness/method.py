@@ -25,7 +25,7 @@ from harness.types import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
 
 
 @dataclass(frozen=True, kw_only=True)

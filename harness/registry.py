@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import hashlib
 import importlib
 import inspect
 import re
@@ -22,20 +23,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from harness import storage
 from harness.config import MethodSpec, to_json
 from harness.method import Entry, Method
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
-    from harness.claims import Decision
-    from harness.looks import Look
+    from harness.analysis.claims import Decision
+    from harness.show.looks import Look
     from harness.suite import Options, Profile, Suite
 
 METHODS_MODULE = "methods"
 SUITES_MODULE = "suites"
-CLAIMS_MODULE = "suites.claims"
-LOOKS_MODULE = "suites.looks"
+CLAIMS_MODULE = "suites.paper.claims"
+LOOKS_MODULE = "suites.kit.looks"
 PROFILES_MODULE = "suites.profiles"
 ENTRY_POINTS = "dopd.methods"
 PLUGIN_MODULE = "dopd_plugin"
@@ -269,7 +269,7 @@ def _resolve(target: str, what: str) -> Any:
 def _source_sha256(name: str, cls: type[Method]) -> str:
     """Of a third party's file, which no test of ours watches; empty for our own methods."""
     source = None if name in _ours() else inspect.getsourcefile(cls)
-    return storage.sha256(Path(source)) if source else ""
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
 
 
 def _construct(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Method:

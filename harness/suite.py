@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.tables import Table
+    from harness.show.tables import Table
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "results"
 """Folder of the committed results of this checkout: ``<profile>/<suite>/`` and ``paper/``."""
@@ -160,7 +160,7 @@ class Suite(ABC):
     """Whether its main table may be a report's leaderboard: one that compares methods, each as its source sets it."""
     published_samples: ClassVar[tuple[str, ...]] = ()
     """Evaluations whose records are published too, ``<name>.jsonl`` beside the rows, for a figure of single responses;
-    ``figures`` reads them with ``harness.results.samples``."""
+    ``figures`` reads them with ``harness.analysis.results.samples``."""
 
     @abstractmethod
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
@@ -173,7 +173,7 @@ class Suite(ABC):
     @abstractmethod
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
         """Of the rows (one line per ``harness.types.Row``), costs, and the answers behind the rows, which are where
-        ``options`` say (``harness.answers``); of nothing else."""
+        ``options`` say (``harness.analysis.answers``); of nothing else."""
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """File stem (``figure7b``) to figure; a suite without figures returns nothing."""

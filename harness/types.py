@@ -42,7 +42,7 @@ class Privilege(StrEnum):
 
 
 class Corruption(StrEnum):
-    """How the privileged input of a training example is made wrong; see ``harness.corruption``."""
+    """How the privileged input of a training example is made wrong; see ``harness.worlds.corruption``."""
 
     NONE = "none"
     WRONG_STEPS = "wrong_steps"
@@ -283,7 +283,7 @@ class Row:
     truncations: int
     """Items cut at the length limit."""
     status: str = "ok"
-    """ok | collapsed; see ``harness.train.detect_collapse``."""
+    """ok | collapsed; see ``harness.training.loop.detect_collapse``."""
     tokens: int = 0
     """Response tokens trained on up to this checkpoint."""
     schema: int = 1

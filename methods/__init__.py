@@ -1,6 +1,6 @@
 """The registry of methods: a visible dict, in table order. Values are imported on use.
 
-Add a method: write its file, add its line. ``tests/test_contract.py`` then tests it.
+Add a method: write its file, add its line. ``tests/contract/test_contract.py`` then tests it.
 """
 
 from __future__ import annotations

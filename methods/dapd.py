@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness import privilege
 from harness.method import Method
 from harness.types import PLAIN, Completion, Example, Message, Policy, Reduction, Term, View, Want
+from harness.worlds import privilege
 from methods.opsd import check_clip, entries
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
 
 SOLUTION = "solution"
 """x with the reference solution r."""

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from harness.losses.objectives import Divergence, Granularity, Support, Tail, check_k
 from harness.method import Method
-from harness.objectives import Divergence, Granularity, Support, Tail, check_k
 from harness.types import PRIVILEGED, Assignment, HarnessError, Policy, ScorePool, Term, View, Want
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
 
 
 class Regime(StrEnum):
@@ -193,7 +193,7 @@ class DualOnPolicyDistillation(Method):
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         import torch
 
-        from harness.views import token_divergence
+        from harness.losses.tokens import token_divergence
 
         student, regime_N = views[term.trained], fields["regime"]
         sides = dict(zip(Side, term.sources, strict=True))

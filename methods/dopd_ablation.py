@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness.objectives import Divergence, Granularity
+from harness.losses.objectives import Divergence, Granularity
 from harness.types import PLAIN, Assignment, HarnessError, ScorePool, Term
 from methods.dopd import REGIMES, DualOnPolicyDistillation, Regime, Side, Supervision
 

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.losses.objectives import Divergence, Granularity, Support, Tail, check_k
 from harness.method import Method
-from harness.objectives import Divergence, Granularity, Support, Tail, check_k
 from harness.types import Assignment, Policy, Reduction, ScorePool, Term, View, Want
 from methods.surrogate import clipped_surrogate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class EntropyAwareDistillation(Method):
         )
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
-        from harness.views import token_divergence
+        from harness.losses.tokens import token_divergence
 
         student, teacher = views[term.trained], views[term.sources[0]]
         loss_N = clipped_surrogate(

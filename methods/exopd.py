@@ -19,7 +19,7 @@ from methods.surrogate import clipped_surrogate
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.losses.objectives import Divergence, Granularity, check
 from harness.method import Method
-from harness.objectives import Divergence, Granularity, check
 from harness.types import HarnessError, Policy, Reduction, Source, Term, View, Want
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class GeneralisedDistillation(Method):
         return (Term(View(Policy.STUDENT, wants=wants), (View(Policy.TEACHER, wants=wants),)),)
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
-        from harness.views import token_divergence
+        from harness.losses.tokens import token_divergence
 
         return token_divergence(
             views[term.trained],

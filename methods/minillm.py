@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.losses.objectives import Divergence, Granularity
 from harness.method import Method
-from harness.objectives import Divergence, Granularity
 from harness.types import Assignment, HarnessError, Policy, Reduction, ScorePool, Term, View, Want
 from methods.surrogate import clipped_surrogate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class MiniLLM(Method):
         return Assignment(mask_BT=pool.mask_BT, fields=fields)
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
-        from harness.views import token_divergence
+        from harness.losses.tokens import token_divergence
 
         student = views[term.trained]
         loss_N = student.logp_N * 0

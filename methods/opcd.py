@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.objectives import Tail
+from harness.losses.objectives import Tail
 from harness.types import PRIVILEGED, Reduction
 from methods.opd import OnPolicyDistillation
 

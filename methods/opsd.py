@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.losses.objectives import Divergence, Granularity
 from harness.method import Method
-from harness.objectives import Divergence, Granularity
 from harness.types import PRIVILEGED, HarnessError, Policy, Reduction, Term, View, Want
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class OnPolicySelfDistillation(Method):
         return (Term(View(Policy.STUDENT, wants=wants, temperature=self.temperature), (own,)),)
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
-        from harness.views import token_divergence
+        from harness.losses.tokens import token_divergence
 
         student, own = views[term.trained], views[term.sources[0]]
         if self.entry_clip is not None:

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.losses.objectives import Divergence, Granularity
 from harness.method import Method
-from harness.objectives import Divergence, Granularity
 from harness.types import PRIVILEGED, Assignment, HarnessError, Policy, ScorePool, Term, View, Want
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class SelfDistillationFineTuning(Method):
         return Assignment(mask_BT=mask_BT, weight_BT=weight_BT)
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
-        from harness.views import token_divergence
+        from harness.losses.tokens import token_divergence
 
         return token_divergence(
             views[term.trained],

@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness import privilege
+from harness.losses.objectives import Divergence, Granularity, Support, Tail, check, check_k
 from harness.method import Method
-from harness.objectives import Divergence, Granularity, Support, Tail, check, check_k
 from harness.types import Assignment, Example, Message, Policy, Privilege, Reduction, ScorePool, Term, View, Want
+from harness.worlds import privilege
 from methods.sdft import check_rate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
 
 FEEDBACK = "feedback"
 
@@ -84,7 +84,7 @@ class SelfDistillationPolicyOptimisation(Method):
         )
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
-        from harness.views import token_divergence
+        from harness.losses.tokens import token_divergence
 
         student = views[term.trained]
         ratio_N = (student.logp_N.detach() - fields["sampler_logp"]).exp().clamp(max=self.ratio_cap)

@@ -13,14 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.losses.objectives import Divergence, Granularity
 from harness.method import Method
-from harness.objectives import Divergence, Granularity
 from harness.types import Assignment, HarnessError, Policy, Reduction, ScorePool, Term, View, Want
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.views import TokenView
+    from harness.losses.tokens import TokenView
+
+TIE = 1e-9
+"""Scores this near the border tie with it: two rollouts of one prompt share their first distribution, whose last
+digits depend on how a processor sums."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +64,14 @@ class TokenImportance(Method):
         )
         score_N = entropy_N + divergence_N - entropy_N * divergence_N
         border = score_N.sort(descending=True).values[math.ceil(self.keep * len(score_N)) - 1]
-        mask_BT = pool.mask_BT.clone().masked_scatter(pool.mask_BT, score_N >= border)
+        mask_BT = pool.mask_BT.clone().masked_scatter(pool.mask_BT, score_N >= border - TIE)
         return Assignment(mask_BT=mask_BT, metrics={"acted": float(mask_BT.sum() / pool.mask_BT.sum())})
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         return self._divergence(views[term.trained], views[term.sources[0]])
 
     def _divergence(self, student: TokenView, teacher: TokenView) -> Tensor:
-        from harness.views import token_divergence
+        from harness.losses.tokens import token_divergence
 
         return token_divergence(student, teacher, divergence=Divergence.REVERSE_KL, granularity=Granularity.FULL)
 

@@ -21,5 +21,5 @@ SUITES: dict[str, str] = {
     "regime_audit": "suites.regime_audit:RegimeAudit",
     "transfer_audit": "suites.transfer_audit:TransferAudit",
     "tuning": "suites.tuning:Tuning",
-    "methods": "suites.methods_suite:EveryMethod",
+    "methods": "suites.methods:EveryMethod",
 }

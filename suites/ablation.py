@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.tables import Table
+from harness.show.tables import Table
 from harness.types import PLAIN, Privilege
-from suites.analyses import AnalysisSuite, Variant, block_bars
-from suites.arms import ArmScores, caption, comparison_table
-from suites.items import arm_items
+from suites.kit.arms import ArmScores, caption, comparison_table
+from suites.kit.items import arm_items
+from suites.kit.variants import AnalysisSuite, Variant, block_bars
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

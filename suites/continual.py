@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness import statistics
+from harness.analysis import statistics
 from harness.config import RunSpec
+from harness.show.tables import Cell, Column, Kind, Line, Table, ranked
 from harness.suite import Evaluation, Options, Profile, training_run
-from harness.tables import Cell, Column, Kind, Line, Table, ranked
-from suites.arms import COST_COLUMNS, DECODINGS, Arm, ArmSuite, At, caption, method_arm
-from suites.by_seed import mean
-from suites.cells import (
+from suites.kit.arms import COST_COLUMNS, DECODINGS, Arm, ArmSuite, At, caption, method_arm
+from suites.kit.cells import (
     BASELINE,
     SECONDS,
     cost_cells,
@@ -28,16 +27,17 @@ from suites.cells import (
     tests_sentence,
     untrained_line,
 )
-from suites.lines import cell_series
-from suites.papers import PaperNumbers
+from suites.kit.lines import cell_series
+from suites.kit.seeds import mean
+from suites.kit.stages import NO_START, Scores, Values, points, stage_name, stages, whole_costs
+from suites.paper.numbers import PaperNumbers
 from suites.profiles import TARGETS, benchmark_version
-from suites.stages import NO_START, Scores, Values, points, stage_name, stages, whole_costs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.curves import Series
+    from harness.show.lines import Series
 
 METHODS = ("vanilla_opd", "dopd", "sft", "grpo")
 MARGIN = 0.1
@@ -302,7 +302,7 @@ def matrix_table(scores: Scores) -> Table:
 
 def matrix_figure(scores: Scores) -> Figure:
     """``accuracy_matrix``: a heat map per method, the domain of each stage framed."""
-    from harness.heatmap import Matrix, heatmap
+    from harness.show.heatmap import Matrix, heatmap
 
     return heatmap(
         [
@@ -331,8 +331,8 @@ def _framed(scores: Scores, stage: int, cells: Sequence[Cell]) -> tuple[Cell, ..
 
 def curve_figure(scores: Scores) -> Figure:
     """``figure7a``: normalised score against steps over all stages, a panel per method."""
-    from harness.curves import LinePanel, Moment, curves
-    from harness.figures import Reference
+    from harness.show.bars import Reference
+    from harness.show.lines import LinePanel, Moment, curves
 
     lines = {
         method: tuple(

@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.config import RunSpec
-from harness.objectives import Divergence, Granularity
+from harness.losses.objectives import Divergence, Granularity
+from harness.show.tables import Column, Table
 from harness.suite import Evaluation
-from harness.tables import Column, Table
 from harness.types import PLAIN, PRIVILEGED
-from suites.analyses import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, best_marked, settings_table
-from suites.arms import ArmScores, caption
-from suites.curves import ENTROPY, MILLI, Extra, cell_of, score_cell, training_read
+from suites.kit.arms import ArmScores, caption
+from suites.kit.curves import ENTROPY, MILLI, Extra, cell_of, score_cell, training_read
+from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, best_marked, settings_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from harness.heatmap import Matrix
+    from harness.show.heatmap import Matrix
 
 DIVERGENCES = {Divergence.FORWARD_KL: "forward KL", Divergence.REVERSE_KL: "reverse KL", Divergence.JS: "JS"}
 GRANULARITIES = {
@@ -83,7 +83,7 @@ class UniformObjectives(AnalysisSuite):
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``table7``: both readings as matrices, at the last step."""
-        from harness.heatmap import heatmap
+        from harness.show.heatmap import heatmap
 
         drawn = heatmap(
             [matrix(scores, context) for context in METHODS],
@@ -118,7 +118,7 @@ def table7(scores: ArmScores, context: str) -> Table:
 
 def matrix(scores: ArmScores, context: str) -> Matrix:
     """Score at the end by divergence and granularity."""
-    from harness.heatmap import Matrix
+    from harness.show.heatmap import Matrix
 
     cells = best_marked({key: score_cell(scores, key) for key in keys_of(context)})
     return Matrix(

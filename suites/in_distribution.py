@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from harness.show.tables import Table
 from harness.suite import Options
-from harness.tables import Table
-from suites.arms import ArmScores, MethodSuite, caption, comparison_table
-from suites.bars import arm_bars
-from suites.items import arm_items
-from suites.papers import PaperNumbers
+from suites.kit.arms import ArmScores, MethodSuite, caption, comparison_table
+from suites.kit.bars import arm_bars
+from suites.kit.items import arm_items
+from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness import registry, results, statistics
-from harness.benchmarks import METRICS, PRIMARY
+from harness import registry
+from harness.analysis import results, statistics
+from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
+from harness.evaluation.benchmarks import METRICS, PRIMARY
 from harness.method import Entry
-from harness.statistics import Difference
+from harness.show.tables import Cell, Column, Kind, Line, Table, difference_cell, ranked, seed_cell, shade
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
-from harness.tables import Cell, Column, Kind, Line, Table, difference_cell, ranked, seed_cell, shade
-from suites.bars import DOTS, seed_bar
-from suites.cells import (
+from suites.kit.bars import DOTS, seed_bar
+from suites.kit.cells import (
     BASELINE,
     SECONDS,
     Measure,
@@ -41,16 +42,16 @@ from suites.cells import (
     tests_sentence,
     untrained_line,
 )
-from suites.items import Pair, items_tables, runs_by_seed
-from suites.lines import reference_lines
-from suites.papers import PaperNumbers
+from suites.kit.items import Pair, items_tables, runs_by_seed
+from suites.kit.lines import reference_lines
+from suites.paper.numbers import PaperNumbers
 from suites.profiles import PROFILES, TARGETS, benchmark_version
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.figures import Bar, Reference
+    from harness.show.bars import Bar, Reference
 
 METHODS = ("vanilla_opd", "privileged_teacher", "privileged_student", "dopd")
 RIVALS = ("exopd", "uni_opd", "eopd")
@@ -391,7 +392,7 @@ def _lead(scores: Scores, trained: str, tested: str) -> Cell:
 
 def figure7b(scores: Scores, methods: Sequence[str], directions: Sequence[tuple[str, str]]) -> Figure:
     """Grouped bars, a panel per direction; the paper's leads stand in the caption only."""
-    from harness.figures import Group, grouped_bars
+    from harness.show.bars import Group, grouped_bars
 
     order = sorted(methods, key=PAPER_METHODS.index) if set(methods) <= set(PAPER_METHODS) else methods
     return grouped_bars(
@@ -411,8 +412,8 @@ def figure7b(scores: Scores, methods: Sequence[str], directions: Sequence[tuple[
 
 def everything(scores: Scores) -> Figure:
     """Lying bars of all methods, a panel per direction."""
-    from harness.figures import Group
-    from harness.lying import Panel, lying_bars
+    from harness.show.bars import Group
+    from harness.show.hbars import Panel, lying_bars
 
     return lying_bars(
         [

@@ -13,18 +13,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness import statistics
-from harness.audits import AUDIT
+from harness.analysis import statistics
+from harness.analysis.statistics import Difference
 from harness.config import RunSpec
-from harness.curves import LinePanel
-from harness.statistics import Difference
+from harness.evaluation.audits import AUDIT
+from harness.show.lines import LinePanel
+from harness.show.tables import Cell, Column, Kind, Line, Table
 from harness.suite import Evaluation, Options
-from harness.tables import Cell, Column, Kind, Line, Table
 from harness.types import PRIVILEGED
-from suites.arms import Arm, ArmScores, caption
-from suites.by_seed import minus
-from suites.cells import BASELINE, Measure
-from suites.curves import (
+from suites.kit.arms import Arm, ArmScores, caption
+from suites.kit.cells import BASELINE, Measure
+from suites.kit.curves import (
     BAND,
     BEST,
     ENTROPY,
@@ -47,7 +46,8 @@ from suites.curves import (
     tested,
     training_read,
 )
-from suites.papers import PaperNumbers
+from suites.kit.seeds import minus
+from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.tables import Table
+from harness.show.tables import Table
 from harness.types import Privilege
-from suites.analyses import AnalysisSuite, Variant, block_bars
-from suites.arms import ArmScores, caption, comparison_table
+from suites.kit.arms import ArmScores, caption, comparison_table
+from suites.kit.variants import AnalysisSuite, Variant, block_bars
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,23 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.audits import SOURCE_OF
+from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
-from harness.curves import LinePanel, Series
-from harness.statistics import Difference
+from harness.evaluation.audits import SOURCE_OF
+from harness.show.lines import LinePanel, Series
+from harness.show.tables import Cell, Column, Kind, Line, Table
 from harness.suite import Evaluation, Options, Profile
-from harness.tables import Cell, Column, Kind, Line, Table
-from suites.arms import COST_COLUMNS, Arm
-from suites.audited import Audited, asked
-from suites.cells import SECONDS, cost_cells
-from suites.curves import CurveSuite, step_at, step_figure, tested
-from suites.looks import OF_REGIMES
+from suites.kit.arms import COST_COLUMNS, Arm
+from suites.kit.audited import Audited, asked
+from suites.kit.cells import SECONDS, cost_cells
+from suites.kit.curves import CurveSuite, step_at, step_figure, tested
+from suites.kit.looks import OF_REGIMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.lying import Panel
+    from harness.show.hbars import Panel
 
 AUDIT_NAME = "regimes"
 SHARES = (0.0, 0.2, 0.5, 1.0)
@@ -75,7 +75,7 @@ class RegimeAudit(CurveSuite):
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """``regime_audit``: shares along the run; ``regime_sources``: whose token is right."""
-        from harness.lying import lying_bars
+        from harness.show.hbars import lying_bars
 
         scores = self.scores(rows, costs, options)
         audited = Audited(scores=scores, audit=AUDIT_NAME)
@@ -183,8 +183,8 @@ def _series(audited: Audited, key: str, regime: str, metric: str, *, dashed: boo
 
 def source_panel(audited: Audited, arm: Arm, step: int) -> Panel:
     """Whose token is right at one step, a group per regime."""
-    from harness.figures import Bar, Group
-    from harness.lying import Panel
+    from harness.show.bars import Bar, Group
+    from harness.show.hbars import Panel
 
     def bar(regime: str, metric: str) -> Bar:
         cell = audited.cell(arm.key, f"{regime}/{metric}", step)

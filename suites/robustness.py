@@ -1,8 +1,8 @@
 """Table 3, Figures 6a and 6b: five pairs of models; and what the paper names as a limit and never measures.
 
 The paper's pairs are sizes of Qwen3, here they are rungs of the profile's ladder. Its limitation is the privileged
-input's quality: ``suites.corruption`` makes p wrong in part of the training examples, and one more pair has a teacher
-that is worse than its student as long as it does not see p.
+input's quality: ``suites.kit.corruption`` makes p wrong in part of the training examples, and one more pair has a
+teacher that is worse than its student as long as it does not see p.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Literal
 
 from harness import registry
 from harness.config import ModelSpec
+from harness.show.tables import Cell, Column, Kind, Line, Table
 from harness.suite import Options, Profile, training_run
-from harness.tables import Cell, Column, Kind, Line, Table
-from suites.arms import Arm, ArmScores, ArmSuite, caption, comparison_table, method_arm
-from suites.cells import BASELINE, gain_cell, joint_domains, recovery_cell, selected_methods
-from suites.corruption import corruption_arms, corruption_figure, corruption_table
-from suites.items import arm_items
-from suites.lines import cell_series
-from suites.looks import method_look
-from suites.papers import PaperNumbers
+from suites.kit.arms import Arm, ArmScores, ArmSuite, caption, comparison_table, method_arm
+from suites.kit.cells import BASELINE, gain_cell, joint_domains, recovery_cell, selected_methods
+from suites.kit.corruption import corruption_arms, corruption_figure, corruption_table
+from suites.kit.items import arm_items
+from suites.kit.lines import cell_series
+from suites.kit.looks import method_look
+from suites.paper.numbers import PaperNumbers
 from suites.profiles import BILLIONS, ERRING_PAIR, PAIRS, RATIOS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.curves import Series
+    from harness.show.lines import Series
 
 METHODS = ("vanilla_opd", "dopd")
 """Of the pairs, Table 3's."""
@@ -135,7 +135,7 @@ def paired_keys(scores: ArmScores) -> list[str]:
 
 
 def corrupted_keys(scores: ArmScores) -> list[str]:
-    """Arms of ``suites.corruption``: all that are of no pair."""
+    """Arms of ``suites.kit.corruption``: all that are of no pair."""
     name = scores.profile.name
     paired = {key for pair in (*PAIRS[name], ERRING_PAIR[name]) for key in pair_keys(scores, pair)}
     return [key for key in scores.arms if key not in paired]
@@ -227,7 +227,7 @@ def figure6_table(scores: ArmScores) -> Table:
 
 def figure6(scores: ArmScores, of: Callable[[ArmScores, str], Cell], title: str, axis: str) -> Figure:
     """A line per method and student; the first student solid, the second dashed."""
-    from harness.curves import LinePanel, curves
+    from harness.show.lines import LinePanel, curves
 
     students = list(dict.fromkeys(student for _, student in PAIRS[scores.profile.name]))
     methods = dict.fromkeys(

@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness import statistics
-from harness.tables import Cell, Column, Line, Table
-from suites.analyses import AnalysisSuite, Variant, best_marked
-from suites.arms import ArmScores, caption, comparison_table
+from harness.analysis import statistics
+from harness.show.tables import Cell, Column, Line, Table
+from suites.kit.arms import ArmScores, caption, comparison_table
+from suites.kit.variants import AnalysisSuite, Variant, best_marked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ class Sensitivity(AnalysisSuite):
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure10``: the grid as a heat map."""
-        from harness.heatmap import Matrix, heatmap
+        from harness.show.heatmap import Matrix, heatmap
 
         cells, often = grid(scores), best_shares(scores)
         shown = Matrix(

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from harness import statistics
+from harness.analysis import statistics
+from harness.show.tables import Cell, Column, Kind, Line, Table
 from harness.suite import Options
-from harness.tables import Cell, Column, Kind, Line, Table
-from suites.arms import ArmScores, caption
-from suites.cells import SECONDS
-from suites.curves import (
+from suites.kit.arms import ArmScores, caption
+from suites.kit.cells import SECONDS
+from suites.kit.curves import (
     BAND,
     BEST,
     MILLI,
@@ -38,7 +38,7 @@ from suites.curves import (
     tested,
     when_cell,
 )
-from suites.papers import PaperNumbers
+from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

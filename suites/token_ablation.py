@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness import statistics
+from harness.analysis import statistics
 from harness.config import RunSpec
-from harness.curves import LinePanel
+from harness.show.lines import LinePanel
+from harness.show.tables import Cell, Column, Line, Table
 from harness.suite import Evaluation
-from harness.tables import Cell, Column, Line, Table
 from harness.types import PLAIN
-from suites.analyses import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, settings_table
-from suites.arms import ArmScores, caption
-from suites.curves import ACCURACY, BAND, Extra, cell_of, curve, ends, score_cell, series, step_at, step_figure
+from suites.kit.arms import ArmScores, caption
+from suites.kit.curves import ACCURACY, BAND, Extra, cell_of, curve, ends, score_cell, series, step_at, step_figure
+from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, settings_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

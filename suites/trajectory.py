@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness import results
-from harness.audits import SOURCE_OF
+from harness.analysis import results
 from harness.config import ModelSpec, RunSpec
-from harness.strips import GAP_TOP, Strip, Token, strips
+from harness.evaluation.audits import SOURCE_OF
+from harness.show.tables import Column, Line, Table
+from harness.show.tokens import GAP_TOP, Strip, Token, strips
 from harness.suite import Evaluation, Options, Profile
-from harness.tables import Column, Line, Table
-from suites.arms import Arm
-from suites.audited import Audited, asked
-from suites.curves import CurveSuite, step_at
-from suites.looks import OF_REGIMES
+from suites.kit.arms import Arm
+from suites.kit.audited import Audited, asked
+from suites.kit.curves import CurveSuite, step_at
+from suites.kit.looks import OF_REGIMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

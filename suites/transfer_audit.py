@@ -14,27 +14,27 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from harness import statistics
+from harness.analysis import statistics
+from harness.analysis.statistics import Difference
 from harness.config import RunSpec
-from harness.looks import UNTRAINED, Look
-from harness.statistics import Difference
+from harness.show.looks import UNTRAINED, Look
+from harness.show.tables import Cell, Column, Kind, Line, Table, difference_cell
 from harness.suite import Evaluation, Options
-from harness.tables import Cell, Column, Kind, Line, Table, difference_cell
-from suites.arms import COST_COLUMNS
-from suites.audited import Audited, asked
-from suites.bars import DOTS, seed_bar
-from suites.cells import SECONDS, cost_cells, gain_cell, reference_cell, untrained_line
-from suites.curves import CurveSuite, tested
 from suites.in_distribution import METHODS
-from suites.lines import reference_lines
+from suites.kit.arms import COST_COLUMNS
+from suites.kit.audited import Audited, asked
+from suites.kit.bars import DOTS, seed_bar
+from suites.kit.cells import SECONDS, cost_cells, gain_cell, reference_cell, untrained_line
+from suites.kit.curves import CurveSuite, tested
+from suites.kit.lines import reference_lines
 from suites.privilege_illusion import PrivilegeIllusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.figures import Bar, Group
-    from harness.lying import Panel
+    from harness.show.bars import Bar, Group
+    from harness.show.hbars import Panel
 
 AUDIT_NAME = "transfer"
 CAPABILITY, INFORMATION = "capability_top1", "information_asserted"
@@ -98,7 +98,7 @@ class TransferAudit(CurveSuite):
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
         """``transfer_audit``: what is said where only p knows, and what is right where x decides, by method."""
-        from harness.lying import lying_bars
+        from harness.show.hbars import lying_bars
 
         scores = self.scores(rows, costs, options)
         audited = Audited(scores=scores, audit=AUDIT_NAME)
@@ -242,7 +242,7 @@ def _reference_line(audited: Audited, label: str) -> Line:
 
 def answers_panel(audited: Audited) -> Panel:
     """Bars of the mass on each answer where only p knows; each seed's mass on a code is a dot."""
-    from harness.lying import Panel, Part
+    from harness.show.hbars import Panel, Part
 
     return Panel(
         title="where only p knows",
@@ -255,7 +255,7 @@ def answers_panel(audited: Audited) -> Panel:
 
 def capability_panel(audited: Audited) -> Panel:
     """Marks of what is right where x decides, with the untrained models as lines."""
-    from harness.lying import Panel
+    from harness.show.hbars import Panel
 
     models = audited.scores.suite.models(audited.scores.profile)
     return Panel(
@@ -269,7 +269,7 @@ def capability_panel(audited: Audited) -> Panel:
 
 def _groups(audited: Audited, of_model: Callable[[str], Bar], of_arm: Callable[[str], Bar]) -> tuple[Group, ...]:
     """Untrained models by label, then arms by key, a group per paradigm."""
-    from harness.figures import Group
+    from harness.show.bars import Group
 
     arms = audited.scores.arms
     models = audited.scores.suite.models(audited.scores.profile)
@@ -304,7 +304,7 @@ def model_answers_bar(audited: Audited, label: str) -> Bar:
 
 
 def _stacked(label: str, shares: Sequence[float | None], points: Sequence[float], note: str) -> Bar:
-    from harness.figures import Bar
+    from harness.show.bars import Bar
 
     known = [share for share in shares if share is not None]
     if len(known) < len(shares):
@@ -319,7 +319,7 @@ def capability_bar(audited: Audited, key: str) -> Bar:
 
 def model_capability_bar(audited: Audited, label: str) -> Bar:
     """Of an untrained model."""
-    from harness.figures import Bar
+    from harness.show.bars import Bar
 
     value = _model_value(audited, label, CAPABILITY)
     return Bar(label=label, mean=value, note="" if value is not None else "not run", look=UNTRAINED)

@@ -12,14 +12,14 @@ from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from harness import results
-from harness.benchmarks import METRICS, PRIMARY
+from harness.analysis import results
 from harness.config import RunSpec
+from harness.evaluation.benchmarks import METRICS, PRIMARY
 from harness.method import Entry
+from harness.show.tables import Cell, Column, Kind, Line, Table, seed_cell
 from harness.suite import LEARNING_RATES, TUNING, Evaluation, Options, Profile, Suite, training_run
-from harness.tables import Cell, Column, Kind, Line, Table, seed_cell
 from harness.types import HarnessError
-from suites.cells import (
+from suites.kit.cells import (
     COLLAPSES,
     Shown,
     by_paradigm,

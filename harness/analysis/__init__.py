@@ -1,0 +1,1 @@
+"""From rows to estimates, tests and verdicts. No torch."""

@@ -1,0 +1,254 @@
+"""Verbs and flags of docs/cli.md, which a test compares. No torch."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from harness.types import HarnessError
+
+SOURCES = ("runs", "published", "paper")
+
+
+EXIT_USER_ERROR = 2
+
+
+def _names(text: str) -> tuple[str, ...] | str:
+    if text.strip() == "all":
+        return "all"
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError("give names separated by commas, or all")
+    return names
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        numbers = [int(number) for number in text.split(",") if number.strip()]
+    except ValueError:
+        numbers = []
+    seeds = tuple(numbers) if "," in text else tuple(range(sum(numbers)))
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a count (3 is 0,1,2) or different seeds (0,2,5)")
+    return seeds
+
+
+def _at_least(least: float, kind: type[int] | type[float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = least - 1
+        if not number >= least:
+            raise argparse.ArgumentTypeError(f"{text!r}: give {kind.__name__} >= {least}")
+        return number
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """One flag of the command line and the verbs that take it."""
+
+    name: str
+    metavar: str = ""
+    """Empty for a switch."""
+    verbs: tuple[str, ...]
+    help: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def _jobs() -> int:
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+
+
+ON_SUITES = ("plan", "run", "evaluate", "table", "figure", "publish")
+
+
+SELECTING = (*ON_SUITES, "tune", "claims")
+"""``tune`` is ``run`` of one suite, ``claims`` reads several."""
+
+
+FLAGS = (
+    Flag(
+        name="--suite",
+        metavar="NAME",
+        verbs=ON_SUITES,
+        help="what to run and show; all: every suite of the paper",
+        settings={"required": True},
+    ),
+    Flag(
+        name="--profile",
+        metavar="NAME",
+        verbs=(*SELECTING, "report"),
+        help="sizes: models, data, steps (default: embedded)",
+        settings={"default": "embedded"},
+    ),
+    Flag(
+        name="--methods",
+        metavar="NAMES",
+        verbs=SELECTING,
+        help="registry names with commas, or all (default: the suite's)",
+        settings={"type": _names},
+    ),
+    Flag(
+        name="--seeds",
+        metavar="SEEDS",
+        verbs=SELECTING,
+        help="a count (3 is 0,1,2) or seeds with commas (default: the suite's)",
+        settings={"type": _seeds},
+    ),
+    Flag(
+        name="--steps",
+        metavar="N",
+        verbs=SELECTING,
+        help="optimiser steps, instead of the profile's",
+        settings={"type": _at_least(1, int)},
+    ),
+    Flag(
+        name="--train-domains",
+        metavar="NAMES",
+        verbs=SELECTING,
+        help="domains with commas, or all (default: the suite's)",
+        settings={"type": _names},
+    ),
+    Flag(
+        name="--learning-rate",
+        metavar="WHICH",
+        verbs=ON_SUITES,
+        help="shared, or tuned: each method's own as published by the suite tuning (default: shared)",
+        settings={"choices": ("shared", "tuned"), "default": "shared"},
+    ),
+    Flag(
+        name="--results",
+        metavar="DIR",
+        verbs=(*SELECTING, "report"),
+        help="folder of runs and reports (default: results)",
+        settings={"type": Path, "default": Path("results")},
+    ),
+    Flag(
+        name="--plugin",
+        metavar="FILE",
+        verbs=(*SELECTING, "methods"),
+        help="Python file with methods of your own",
+        settings={"type": Path},
+    ),
+    Flag(
+        name="--jobs",
+        metavar="N",
+        verbs=("plan", "run", "tune", "evaluate"),
+        help="worker processes of one thread each (default: the cores, at most 8)",
+        settings={"type": _at_least(1, int), "default": _jobs()},
+    ),
+    Flag(
+        name="--minutes",
+        metavar="N",
+        verbs=("run", "tune", "evaluate"),
+        help="start no run after N minutes",
+        settings={"type": _at_least(0, float)},
+    ),
+    Flag(
+        name="--from",
+        metavar="SOURCE",
+        verbs=("run", "tune", "table", "figure"),
+        help="runs, published or paper (default: runs); run trains nothing for the last two",
+        settings={"dest": "source", "choices": SOURCES, "default": "runs"},
+    ),
+    Flag(
+        name="--from",
+        metavar="SOURCE",
+        verbs=("claims", "report"),
+        help="whose numbers stand beside the paper's: runs or published (default: runs)",
+        settings={"dest": "source", "choices": ("runs", "published"), "default": "runs"},
+    ),
+    Flag(
+        name="--output",
+        metavar="DIR",
+        verbs=("report",),
+        help="folder to write index.html to",
+        settings={"type": Path, "required": True},
+    ),
+    Flag(
+        name="--force",
+        verbs=("run", "tune"),
+        help="delete the selected runs and train them anew",
+        settings={"action": "store_true"},
+    ),
+    Flag(
+        name="--out",
+        metavar="DIR",
+        verbs=("export",),
+        help="folder to write",
+        settings={"type": Path, "required": True},
+    ),
+    Flag(
+        name="--out",
+        metavar="DIR",
+        verbs=("methods new",),
+        help="folder to write to (default: the current one)",
+        settings={"type": Path, "default": Path()},
+    ),
+    Flag(
+        name="--benchmarks",
+        metavar="NAMES",
+        verbs=("export",),
+        help="benchmarks with commas, or all (default: all)",
+        settings={"type": _names, "default": "all"},
+    ),
+)
+
+
+VERBS = {
+    "plan": "list runs, ids, states and an estimate of time; computes nothing",
+    "run": "train and evaluate what is missing, then tables and figures",
+    "tune": "run the suite tuning: every method's learning rate on validation problems",
+    "evaluate": "evaluate what is missing of trained runs; trains nothing",
+    "table": "print tables and write them as CSV, Markdown and LaTeX",
+    "figure": "write figures as PDF and PNG",
+    "claims": "decide the paper's claims: reproduced, contradicted, undecided or not run",
+    "report": "write one static HTML page of every suite, with nothing to fetch",
+    "export": "write the benchmarks as lm-eval tasks that run without this package",
+    "publish": "copy rows, tables and figures of done runs to the committed results",
+    "methods": "list the registry of methods, and what is not implemented",
+    "methods new": "write NAME.py, a method that works, and test_NAME.py beside it",
+    "suites": "list the suites",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a wrong value in one line, as every other error of a user."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USER_ERROR, f"{self.prog}: {message}; `{self.prog} --help` says more\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one sub-command a verb, each with its flags; ``methods new`` is one of ``methods``."""
+    top = _Parser(prog="dopd", description="Open benchmark of on-policy distillation.")
+    groups = {"": top.add_subparsers(dest="verb", required=True, metavar="VERB")}
+    for verb, meaning in VERBS.items():
+        parent, _, word = verb.rpartition(" ")
+        sub = groups[parent].add_parser(word, help=meaning, description=meaning, allow_abbrev=False)
+        sub.set_defaults(verb=verb)
+        for flag in FLAGS:
+            if verb in flag.verbs:
+                shown = {"metavar": flag.metavar} if flag.metavar else {}
+                sub.add_argument(flag.name, help=flag.help, **shown, **flag.settings)
+        if verb == "methods":
+            groups[verb] = sub.add_subparsers(metavar="new")
+        elif parent:
+            sub.add_argument("name", metavar="NAME", help="registry name: small letters, digits and _")
+    return top
+
+
+def unknown_flag(verb: str, given: str) -> HarnessError:
+    """What is said of a flag that the verb does not take."""
+    flags = [flag.name for flag in FLAGS if verb in flag.verbs]
+    near = difflib.get_close_matches(given, flags, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(flags) or 'none'}"
+    return HarnessError(f"unknown argument {given!r} of {verb}: {hint}")

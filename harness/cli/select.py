@@ -1,0 +1,87 @@
+"""What the flags of a suite's verb mean: a suite, a profile and options. No torch."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import registry
+from harness.report import selection
+from harness.runs.plan import PlannedRun, planned
+from harness.suite import Options, Profile, Suite, Together
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What the flags of a suite's verb mean."""
+
+    suite: Suite
+    profile: Profile
+    options: Options
+
+    @property
+    def reports(self) -> Path:
+        """Folder of tables and figures; one per source, which are never mixed."""
+        o = self.options
+        name = o.folder if o.source == "runs" else f"{o.folder}-{o.source}"
+        return o.results / "reports" / self.profile.name / name
+
+    def plan(self) -> list[PlannedRun]:
+        """The suite's runs and their states."""
+        return planned(self.suite, self.profile, self.options, self.options.results)
+
+    def parts(self) -> list[Selection]:
+        """Each suite of ``--suite all``; this one alone otherwise."""
+        if not isinstance(self.suite, Together):
+            return [self]
+        o = self.options
+        return [
+            replace(self, suite=s, options=replace(o, suite=s.name) if o.source == "published" else s.wholly(o))
+            for s in self.suite.suites
+        ]
+
+    def load(self) -> tuple[DataFrame, DataFrame]:
+        """Rows and costs of one suite."""
+        from harness.analysis import results
+
+        return results.load(self.options.source, self.suite, self.profile, self.options)
+
+    def as_published(self) -> Selection:
+        """All that is published of one suite, where the user selected nothing."""
+        o = self.options
+        if o.source != "published" or any((o.methods, o.seeds, o.steps, o.train_domains)):
+            return self
+        return replace(self, options=selection.as_published(self.suite, self.profile, o))
+
+
+def select(given: argparse.Namespace) -> Selection:
+    """Names looked up, options as a value.
+
+    Raises:
+        HarnessError: an unknown name, near names offered.
+    """
+    suite, profile = registry.suite(given.suite), registry.profile(given.profile)
+    methods = given.methods
+    if isinstance(methods, tuple):
+        methods = tuple(dict.fromkeys(map(registry.method_name, methods)))
+    options = Options(
+        suite=suite.name,
+        profile=profile.name,
+        methods=methods,
+        seeds=given.seeds,
+        steps=given.steps,
+        train_domains=given.train_domains,
+        learning_rate=getattr(given, "learning_rate", "shared"),
+        jobs=getattr(given, "jobs", 1),
+        minutes=getattr(given, "minutes", None),
+        results=given.results,
+        source=getattr(given, "source", "runs"),
+        plugin=given.plugin.resolve() if given.plugin else None,
+        force=getattr(given, "force", False),
+    )
+    return Selection(suite=suite, profile=profile, options=options)

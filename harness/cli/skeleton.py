@@ -1,0 +1,154 @@
+"""``dopd methods new``: a method that works, and its test, to start from. No torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import sys
+from pathlib import Path
+
+from harness import registry
+from harness.storage import files
+from harness.types import HarnessError
+
+NAME, CLASS = "my_method", "MyMethod"
+"""What stands in the two texts for the new method's name and class."""
+
+METHOD = '''"""TODO what it does, in one sentence. Here: the student must cover what a teacher who sees p may say.
+
+TODO CITE: authors, title, arXiv number, section. TODO EQUATION. TODO LEFT OUT: what of the source is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.method import Method
+from harness.types import PRIVILEGED, HarnessError, Policy, Term, View, Want
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.losses.tokens import TokenView
+
+
+@dataclass(frozen=True, kw_only=True)
+class MyMethod(Method):
+    """y ~ student(. | x); weight * KL(teacher(. | x, p) || student(. | x)), over the whole vocabulary."""
+
+    weight: float = 1.0
+    """TODO a field is a hyper-parameter, at its source's default; where the source is silent, say why this value."""
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise HarnessError(f"weight={self.weight}: give a number above 0")
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        wants = frozenset({Want.DISTRIBUTION})
+        return (Term(View(Policy.STUDENT, wants=wants), (View(Policy.TEACHER, PRIVILEGED, wants),)),)
+
+    def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
+        student_NV, teacher_NV = views[term.trained].logp_NV, views[term.sources[0]].logp_NV
+        return self.weight * (teacher_NV.exp() * (teacher_NV - student_NV)).sum(-1)
+'''
+
+TEST = '''"""my_method: loss and gradient by hand, and a setting that is refused. TODO: new numbers for a new loss."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness import registry
+from harness.method import Method
+from harness.types import HarnessError
+from harness.losses.tokens import TokenView
+
+TEACHER, STUDENT = [0.5, 0.25, 0.25], [0.25, 0.25, 0.5]
+
+
+def method(**settings: object) -> Method:
+    """As a run builds it: by its registered name; until there is one, from the file beside this one."""
+    if "my_method" not in registry.methods():
+        registry.load_plugin(Path(__file__).with_name("my_method.py"))
+    return registry.build_method(registry.method_spec("my_method", settings))
+
+
+def view(logits: torch.Tensor) -> TokenView:
+    """Of one response token; the output layer is the identity, so that hidden states are logits."""
+    return TokenView(tokens_N=torch.tensor([0]), hidden_ND=logits, head=lambda hidden_ND: hidden_ND)
+
+
+def test_loss_and_gradient_by_hand() -> None:
+    """t = (1/2, 1/4, 1/4), q = (1/4, 1/4, 1/2), weight 2.
+
+    Loss: 2 KL(t || q) = 2 (1/2 ln 2 + 1/4 ln 1 + 1/4 ln 1/2) = 1/2 ln 2. Gradient in the student's logits: 2 (q - t).
+    """
+    chosen = method(weight=2.0)
+    (term,) = chosen.terms
+    student = torch.tensor([STUDENT]).log().requires_grad_()
+    views = {term.trained: view(student), term.sources[0]: view(torch.tensor([TEACHER]).log())}
+    loss_N = chosen.token_loss(term, views, {})
+    torch.testing.assert_close(loss_N, torch.tensor([math.log(2) / 2]))
+    loss_N.sum().backward()
+    torch.testing.assert_close(student.grad, torch.tensor([[-0.5, 0.0, 0.5]]))
+
+
+def test_a_weight_that_is_not_positive_is_refused() -> None:
+    with pytest.raises(HarnessError, match="give a number above 0"):
+        method(weight=0.0)
+'''
+
+
+def write(name: str, folder: Path) -> tuple[Path, Path]:
+    """``NAME.py`` and ``test_NAME.py`` in ``folder``, which is made if it is not there.
+
+    Raises:
+        HarnessError: the name cannot be a method's or is taken; a file is there already; nothing can be written.
+    """
+    name = name.strip().replace("-", "_")
+    class_name = "".join(word.capitalize() for word in name.split("_"))
+    method, test = folder / f"{name}.py", folder / f"test_{name}.py"
+    check(name, class_name)
+    if there := [path for path in (method, test) if path.exists()]:
+        raise HarnessError(f"{there[0]} exists and is not overwritten: move it away, or give another name or --out")
+    if name in sys.modules or importlib.util.find_spec(name):
+        known = sys.modules[name].__spec__ if name in sys.modules else importlib.util.find_spec(name)
+        where = f" ({known.origin})" if known and known.has_location else ""
+        raise HarnessError(
+            f"{name!r} is the name of a Python module{where}, which {method.name} could hide: give another"
+        )
+    try:
+        for path, text in ((method, METHOD), (test, TEST)):
+            files.write_text_atomic(path, text.replace(NAME, name).replace(CLASS, class_name))
+    except OSError as error:
+        raise HarnessError(
+            f"{folder} cannot be written to ({error.strerror}): name another folder with --out"
+        ) from error
+    return method, test
+
+
+def check(name: str, class_name: str) -> None:
+    """Whether a method may have this name, and a class in the skeleton that name.
+
+    Raises:
+        HarnessError: it may not.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise HarnessError(f"{name!r} is no name of a method: small letters, digits and _, as in {NAME}")
+    if registry.snake(class_name) != name:
+        raise HarnessError(
+            f"{name!r} would be the class {class_name}, whose registry name is {registry.snake(class_name)}: give that"
+        )
+    registered = {other.lower().replace("-", "_"): entry for other, entry in registry.methods().items()}
+    if entry := registered.get(name):
+        raise HarnessError(f"method {name!r} is registered already ({entry.target}): give another name")
+    if re.search(rf"\bimport .*\b{class_name}\b", METHOD):
+        raise HarnessError(f"{name!r} would be the class {class_name}, a name the file imports: give another name")

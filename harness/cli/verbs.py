@@ -1,0 +1,331 @@
+"""The console command ``dopd``: one function a verb. No torch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from harness import registry
+from harness.cli import skeleton
+from harness.cli.flags import EXIT_USER_ERROR, parser, unknown_flag
+from harness.cli.methods_table import absent_table, methods_table
+from harness.cli.select import Selection, select
+from harness.runs.plan import (
+    PlannedRun,
+    check_evaluations,
+    duration,
+    makespan,
+    missing,
+    overrides_table,
+    plan_table,
+)
+from harness.storage.run_folder import RunFolder, RunState
+from harness.suite import ALL, TUNING, Options, Together
+from harness.types import HarnessError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from harness.runs.local import LaunchReport
+
+WIDTH = 160
+"""Columns where the output is no terminal."""
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+INSTALL_SECONDS = "DOPD_INSTALL_SECONDS"
+"""Environment variable in which nox tells how long the installation took."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb. Returns 0; 1 if a run failed; 2 after one line on a user's error; 130 after Ctrl-C."""
+    given, unknown = parser().parse_known_args(arguments)
+    try:
+        if unknown:
+            raise unknown_flag(given.verb, unknown[0])
+        if getattr(given, "plugin", None):
+            registry.load_plugin(given.plugin)
+        return ACTIONS[given.verb](given)
+    except HarnessError as error:
+        print(f"dopd: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("dopd: interrupted; every finished step is kept, the same command goes on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _plan(given: argparse.Namespace) -> int:
+    chosen, console = select(given), _console()
+    plan = chosen.plan()
+    obstacle = _obstacle(chosen, plan)
+    console.print(plan_table(plan, title=f"{chosen.suite.name}: {chosen.suite.title}"))
+    overrides = overrides_table(chosen.profile, (run.spec.method.name for run in plan if run.spec.method))
+    if overrides:
+        console.print(overrides)
+    _say(console, _summary(plan, chosen.options.jobs))
+    if obstacle:
+        _say(console, f"it can be planned, not run: {obstacle}")
+    return 0
+
+
+def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:
+    """Why the profile cannot run here; empty if it can, and then every evaluation must be known."""
+    try:
+        registry.require_profile(chosen.profile)
+    except HarnessError as error:
+        return str(error)
+    check_evaluations(plan)
+    return ""
+
+
+def _run(given: argparse.Namespace) -> int:
+    from harness.runs.local import LaunchReport
+
+    chosen, console, start = select(given), _console(), time.monotonic()
+    done = LaunchReport()
+    if chosen.options.source == "runs":
+        plan = chosen.plan()
+        _say(console, f"{chosen.suite.name}: {_summary(plan, chosen.options.jobs)}")
+        done = _launch(plan, chosen, console)
+    for part, rows, costs in _loaded(chosen, console):
+        if rows.empty and part.options.source != "paper":
+            _say(console, f"{part.suite.name}: no run is done, there is nothing to show yet")
+        else:
+            _show(part, rows, costs, console)
+    if isinstance(chosen.suite, Together):
+        _show_claims(chosen, console)
+    _say(console, _times(done, time.monotonic() - start))
+    return _outcome(done, console)
+
+
+def _tune(given: argparse.Namespace) -> int:
+    return _run(argparse.Namespace(**vars(given), suite=TUNING))
+
+
+def _show(chosen: Selection, rows: DataFrame, costs: DataFrame, console: Console) -> None:
+    """Tables and figures, written and printed; then ours beside the published."""
+    from harness.report import output
+
+    _wrote(console, output.emit(chosen.suite, rows, costs, chosen.options, chosen.reports, console=console))
+    if chosen.options.source == "runs":
+        _compare(chosen, rows, console)
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    chosen, console = select(given), _console()
+    left = missing(chosen.plan())
+    trained = [run for run in left if _is_trained(run, chosen.options)]
+    if len(trained) < len(left):
+        untrained = len(left) - len(trained)
+        _say(console, f"{untrained} runs are not trained: `dopd run` with the same flags trains them")
+    return _outcome(_launch(trained, chosen, console), console)
+
+
+def _is_trained(run: PlannedRun, options: Options) -> bool:
+    return RunFolder(options.results, run.spec).last_step() == run.spec.steps
+
+
+def _table(given: argparse.Namespace) -> int:
+    from harness.report import output
+
+    chosen, console = select(given), _console()
+    for part, rows, costs in _loaded(chosen, console):
+        tables = part.suite.tables(rows, costs, part.options)
+        _wrote(console, output.write_tables(tables, part.reports, console=console))
+    return 0
+
+
+def _figure(given: argparse.Namespace) -> int:
+    from harness.report import output
+
+    chosen, console = select(given), _console()
+    for part, rows, costs in _loaded(chosen, console):
+        figures = part.suite.figures(rows, costs, part.options)
+        _wrote(console, output.write_figures(figures, part.reports))
+    return 0
+
+
+def _claims(given: argparse.Namespace) -> int:
+    chosen = select(argparse.Namespace(**vars(given), suite=ALL))
+    _show_claims(chosen, _console())
+    return 0
+
+
+def _report(given: argparse.Namespace) -> int:
+    from harness.report import web
+
+    profile = registry.profile(given.profile)
+    options = Options(suite="", profile=profile.name, results=given.results, source=given.source)
+    _wrote(_console(), [web.write(given.output, profile, options)])
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    from harness.evaluation import evaluate
+
+    names = () if given.benchmarks == "all" else (given.benchmarks,)
+    _wrote(_console(), evaluate.export(given.out, *names))
+    return 0
+
+
+def _publish(given: argparse.Namespace) -> int:
+    from harness.report import publish
+
+    chosen, console = select(given), _console()
+    for part in chosen.parts():
+        try:
+            _wrote(console, publish.publish(part.suite, part.profile, part.options))
+        except HarnessError as error:
+            if part is chosen:
+                raise
+            _say(console, f"{part.suite.name} stays as it was published: {error}")
+    if isinstance(chosen.suite, Together):
+        _wrote(console, publish.publish_claims(chosen.profile, chosen.options))
+    return 0
+
+
+def _methods(given: argparse.Namespace) -> int:
+    console = _console()
+    console.print(methods_table())
+    console.print(absent_table())
+    return 0
+
+
+def _methods_new(given: argparse.Namespace) -> int:
+    console = _console()
+    method, test = skeleton.write(given.name, given.out)
+    _wrote(console, (method, test))
+    _say(
+        console,
+        f"edit both, run the test with pytest, then try it: dopd run --suite ood --plugin {method} "
+        f"--methods {method.stem},vanilla_opd --seeds 1",
+    )
+    return 0
+
+
+def _suites(given: argparse.Namespace) -> int:
+    table = Table("name", "what it tests")
+    for name in registry.suites():
+        table.add_row(name, registry.suite(name).title)
+    _console().print(table)
+    return 0
+
+
+ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "plan": _plan,
+    "run": _run,
+    "tune": _tune,
+    "evaluate": _evaluate,
+    "table": _table,
+    "figure": _figure,
+    "report": _report,
+    "claims": _claims,
+    "export": _export,
+    "publish": _publish,
+    "methods": _methods,
+    "methods new": _methods_new,
+    "suites": _suites,
+}
+
+
+def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> LaunchReport:
+    from harness.runs.local import launch
+
+    if plan:
+        registry.require_profile(chosen.profile)
+        check_evaluations(plan)
+    return launch(plan, chosen.options, console=console)
+
+
+def _loaded(chosen: Selection, console: Console) -> Iterator[tuple[Selection, DataFrame, DataFrame]]:
+    """Rows and costs suite by suite; among several, one that has none says why.
+
+    Raises:
+        HarnessError: a suite that was asked for by its own name has none in that source.
+    """
+    for part in chosen.parts():
+        try:
+            part = part.as_published()
+            rows, costs = part.load()
+        except HarnessError as error:
+            if part is chosen:
+                raise
+            _say(console, f"{part.suite.name}: {error}")
+            continue
+        yield part, rows, costs
+
+
+def _show_claims(chosen: Selection, console: Console) -> None:
+    """The paper's claims with their verdicts, printed and written; the paper's own numbers decide none."""
+    from harness.report import output
+    from harness.show import verdicts
+
+    if chosen.options.source == "paper":
+        return
+    decisions = registry.claims(chosen.profile, chosen.options)
+    console.print(verdicts.summary(decisions, chosen.profile.name, chosen.options.selection))
+    table = verdicts.claims_table(decisions, chosen.profile.name, chosen.options.selection)
+    folder = chosen.reports.with_name(chosen.reports.name.replace(ALL, "claims", 1))
+    _wrote(console, output.write_tables([table], folder))
+
+
+def _compare(chosen: Selection, rows: DataFrame, console: Console) -> None:
+    """Prints our rows beside the published ones, or why there are none."""
+    from harness.analysis import results
+    from harness.report import output
+
+    try:
+        published = results.published_rows(chosen.profile, chosen.options)
+    except HarnessError as error:
+        _say(console, f"no comparison with published rows: {error}")
+        return
+    console.print(output.compare(rows, published))
+
+
+def _summary(plan: Sequence[PlannedRun], jobs: int) -> str:
+    """``24 runs: 20 done, 4 absent; about 6 min on 2 workers``."""
+    counts = Counter(run.state.value for run in plan)
+    states = ", ".join(f"{counts[state.value]} {state.value}" for state in RunState if counts[state.value])
+    left = missing(plan)
+    work = f"about {duration(makespan(left, jobs))} on {jobs} worker{'s' * (jobs > 1)}" if left else "nothing to do"
+    return f"{len(plan)} runs: {states or 'none'}; {work}"
+
+
+def _times(report: LaunchReport, wall_seconds: float) -> str:
+    """Minutes of installation (nox tells), training and evaluation of this call."""
+    install = float(os.environ.get(INSTALL_SECONDS, "0"))
+    return (
+        f"installation {install / 60:.1f} min, training {report.train_seconds / 60:.1f} min, evaluation "
+        f"{report.evaluation_seconds / 60:.1f} min (the last two summed over workers), this command "
+        f"{wall_seconds / 60:.1f} min"
+    )
+
+
+def _outcome(report: LaunchReport, console: Console) -> int:
+    """Lists what was not started and what failed; the exit code."""
+    if report.left:
+        _say(console, f"{len(report.left)} runs not started, the minutes were over: the same command goes on")
+    for run, reason in report.failed.items():
+        print(f"dopd: run {run} failed: {reason}", file=sys.stderr)
+    return EXIT_FAILED if report.failed else 0
+
+
+def _wrote(console: Console, paths: Sequence[Path]) -> None:
+    for path in paths:
+        _say(console, f"wrote {path}")
+
+
+def _console() -> Console:
+    """Standard output; wide where it is a file or a pipe, so that ids are not cut."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

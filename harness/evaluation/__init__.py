@@ -1,0 +1,1 @@
+"""Benchmarks and audits of a checkpoint: the only room with lm-eval."""

@@ -1,0 +1,159 @@
+"""Audits: what is read of a run beside its benchmarks. Importing this imports no torch.
+
+A suite asks for an audit as for a benchmark, ``Evaluation(step, "training", AUDIT)``; its numbers are rows like all
+others, the records behind them samples. An audit never enters a main table: it says why, not how good.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from harness.types import HarnessError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from harness.storage.run_folder import RunFolder
+
+AUDIT = "audit"
+"""Stands in the place of a decoding."""
+SOURCE_OF = {"LH": "teacher", "LL": "self", "HT": "teacher", "HS": "self"}
+"""The regimes of dual distillation, and which of the two policies that see p supervises each."""
+REGIME_METRICS = (
+    "share",
+    "first_error",
+    "information",
+    "right",
+    "student_right",
+    "plain_teacher_right",
+    "teacher_right",
+    "self_right",
+    "source_right",
+)
+"""What the audit ``regimes`` gives of each, as ``HT/share``; see ``harness.evaluation.audits.routing``."""
+
+
+class Unit(StrEnum):
+    """Of an audit's number."""
+
+    SHARE = "share"
+    """In [0, 1]."""
+    NATS = "nats"
+    TOKENS = "tokens"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """One kind of reading.
+
+    Example::
+
+        Audit(name="training", metrics={"entropy": Unit.NATS}, target="harness.evaluation.audits.training:training")
+    """
+
+    name: str
+    version: int = 1
+    """Bumped when a number changes its meaning; part of every row."""
+    metrics: Mapping[str, Unit]
+    """Every metric it may give; one without a single token or record behind it has no row."""
+    target: str
+    """``module:function``, a function of ``Subject`` that returns ``Findings``."""
+    methods: Mapping[str, str] = field(default_factory=dict)
+    """Registry names of methods that it reads with, whatever the run was trained by; by what each is for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A run at one checkpoint."""
+
+    folder: RunFolder
+    step: int
+    student: Callable[[], PreTrainedModel]
+    """Loads the weights of that step; an audit of logs never calls it."""
+    tokenizer: PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What an audit found."""
+
+    values: Mapping[str, float]
+    """By metric; a metric that has nothing to average is absent."""
+    n: int
+    """Problems or rollouts looked at; the same for every run an audit is compared over."""
+    records: list[dict[str, Any]] = field(default_factory=list)
+    """Kept as the samples of the evaluation."""
+
+
+AUDITS: dict[str, Audit] = {
+    audit.name: audit
+    for audit in (
+        Audit(
+            name="training",
+            metrics={
+                "entropy": Unit.NATS,
+                "response_length": Unit.TOKENS,
+                "truncation_rate": Unit.SHARE,
+                "accuracy_with_p": Unit.SHARE,
+            },
+            target="harness.evaluation.audits.training:training",
+        ),
+        Audit(
+            name="regimes",
+            metrics={f"{regime}/{metric}": Unit.SHARE for regime in SOURCE_OF for metric in REGIME_METRICS},
+            target="harness.evaluation.audits.routing:regimes",
+            methods={"routing": "dopd"},
+        ),
+        Audit(
+            name="trajectory",
+            metrics={"right": Unit.SHARE} | dict.fromkeys(SOURCE_OF, Unit.SHARE),
+            target="harness.evaluation.audits.routing:trajectory",
+            methods={"routing": "dopd"},
+        ),
+        Audit(
+            name="transfer",
+            metrics={
+                "capability_probability": Unit.SHARE,
+                "capability_top1": Unit.SHARE,
+                "capability_top1_with_p": Unit.SHARE,
+                "format_top1": Unit.SHARE,
+                "information_abstained": Unit.SHARE,
+                "information_asserted": Unit.SHARE,
+                "information_other": Unit.SHARE,
+                "information_right": Unit.SHARE,
+                "information_right_with_p": Unit.SHARE,
+            },
+            target="harness.evaluation.audits.transfer:transfer",
+        ),
+    )
+}
+"""By name."""
+
+
+def is_share(benchmark: str, metric: str) -> bool:
+    """Whether a row's value must lie in [0, 1]; true of every benchmark's."""
+    return benchmark not in AUDITS or AUDITS[benchmark].metrics.get(metric) is Unit.SHARE
+
+
+def known(name: str, version: int) -> Audit:
+    """The audit of that name.
+
+    Raises:
+        HarnessError: an unknown one, or another version.
+    """
+    if name not in AUDITS:
+        raise HarnessError(f"no audit {name!r}; choose one of {', '.join(AUDITS)}")
+    found = AUDITS[name]
+    if found.version != version:
+        raise HarnessError(f"audit {name} is version {found.version} here, {version} was asked for")
+    return found
+
+
+def audit(name: str, subject: Subject) -> Findings:
+    """Runs the audit of that name."""
+    module, _, function = AUDITS[name].target.partition(":")
+    return getattr(importlib.import_module(module), function)(subject)

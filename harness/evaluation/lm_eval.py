@@ -1,0 +1,160 @@
+"""The adapter to lm-eval: its tasks and aggregation, our sampler. Import it only where it is used."""
+
+# lm-eval's registry decorator hides the type of HFLM.
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false, reportAbstractUsage=false
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import datasets
+import lm_eval.api.task
+from lm_eval.api.instance import Instance
+from lm_eval.api.task import ConfigurableTask, Task
+from lm_eval.evaluator import evaluate
+from lm_eval.models.huggingface import HFLM
+
+from harness import seeds
+from harness.evaluation.benchmarks import METRICS, lm_eval_config
+from harness.evaluation.evaluate import Job, check_plain, question
+from harness.models import load
+from harness.models.sampler import RolloutBatch, sample
+from harness.types import Finish
+from harness.worlds import data
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Items = list[dict[str, Any]]
+Responses = dict[str, list[tuple[str, Finish]]]
+"""By item id: every response and why it ended."""
+
+
+class SamplerLM(HFLM):
+    """HFLM on ``harness.models.sampler.sample``: the prompts and the greedy text of HFLM, in less time."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        jobs: Sequence[Job],
+        *,
+        seed: int,
+        step: int,
+        batch_size: int,
+    ) -> None:
+        super().__init__(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=batch_size)
+        self.jobs = {job.name: job for job in jobs}
+        self.seed, self.step = seed, step
+        self.finishes: dict[tuple[str, str], list[Finish]] = {}
+        """By task and item id, in the order of the samples."""
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Responses in the order of ``requests``; repeats of one request stand side by side.
+
+        Task by task, so that a benchmark's responses do not depend on which others are asked beside it.
+        """
+        out: list[str] = []
+        for name, group in groupby(requests, key=lambda request: request.task_name):
+            job = self.jobs[str(name)]
+            items = list(group)[:: job.decoding.samples]
+            responses = self._respond(job, {r.doc["id"]: r.args[0] for r in items})
+            for item in items:
+                found = responses[item.doc["id"]]
+                self.finishes[job.name, item.doc["id"]] = [finish for _, finish in found]
+                out += [text for text, _ in found]
+        return out
+
+    def _respond(self, job: Job, prompts: dict[str, str]) -> Responses:
+        """Responses to the rendered prompts, both by item id."""
+        examples = [job.examples[item] for item in prompts]
+        for example in examples:
+            check_plain(example, prompts[example.id])
+        ids = self.tokenizer(list(prompts.values()), add_special_tokens=False)["input_ids"]
+        load.check_lengths(self.model, list(map(len, ids)), job.benchmark.max_new_tokens)
+        # Prompts of one length need no padding; the sort is stable, so the draws are reproducible.
+        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+        generator = seeds.generator(self.seed, f"evaluation/{job.name}", self.step)
+        size = max(1, self.batch_size // job.decoding.samples)
+        out: Responses = {}
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            batch = sample(
+                self.model,
+                self.tokenizer,
+                [examples[i] for i in rows],
+                [ids[i] for i in rows],
+                rollouts_per_prompt=job.decoding.samples,
+                max_new_tokens=job.benchmark.max_new_tokens,
+                temperature=job.decoding.temperature,
+                generator=generator,
+            )
+            out |= self._by_item(batch, job.decoding.samples)
+        return out
+
+    def _by_item(self, batch: RolloutBatch, samples: int) -> Responses:
+        pairs = list(zip(batch.responses(self.tokenizer), batch.finish, strict=True))
+        return {e.id: pairs[i * samples : (i + 1) * samples] for i, e in enumerate(batch.examples)}
+
+
+def run(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    jobs: Sequence[Job],
+    *,
+    seed: int,
+    step: int,
+    batch_size: int,
+) -> dict[str, tuple[dict[str, float], Items]]:
+    """lm-eval's metrics and the record of every response, by task name; see ``harness.evaluation.evaluate``."""
+    records: dict[str, Items] = {job.name: [] for job in jobs}
+    with _quiet():
+        lm = SamplerLM(model, tokenizer, jobs, seed=seed, step=step, batch_size=batch_size)
+        tasks: dict[str, Task] = {job.name: ConfigurableTask(config=_config(job, records[job.name])) for job in jobs}
+        found: Any = evaluate(lm, {"tasks": tasks}, apply_chat_template=True, bootstrap_iters=0, log_samples=False)
+    for name, items in records.items():
+        for item in items:
+            item["finish"] = lm.finishes[name, item["id"]][item["sample"]].value
+            item["truncated"] = item["finish"] == Finish.LENGTH.value
+    values = found["results"]
+    return {name: ({m: float(values[name][f"{m},none"]) for m in METRICS}, records[name]) for name in records}
+
+
+def _config(job: Job, items: Items) -> dict[str, Any]:
+    """The lm-eval task of one job; scoring appends the record of each response to ``items``.
+
+    Plain functions, not methods: lm-eval copies the configuration deeply, and a bound method with its object.
+    """
+
+    def docs(**_: Any) -> dict[str, datasets.Dataset]:
+        rows = [{"id": e.id, "question": question(e), "answer": e.answer} for e in job.examples.values()]
+        return {"test": datasets.Dataset.from_list(rows)}
+
+    def process_results(doc: dict[str, Any], results: list[list[str]]) -> dict[str, float]:
+        grades = [data.grade(job.examples[doc["id"]], response) for response in results[0]]
+        for i, (response, g) in enumerate(zip(results[0], grades, strict=True)):
+            fields = {"answer": g.answer, "trace": g.trace, "parsed": g.parsed}
+            items.append({"id": doc["id"], "sample": i, "response": response, **fields})
+        right = {"exact_answer": [g.answer for g in grades], "exact_trace": [g.trace for g in grades]}
+        return {metric: sum(right[metric]) / len(grades) for metric in METRICS}
+
+    config = lm_eval_config(job.benchmark, job.decoding)
+    return config | {"custom_dataset": docs, "process_results": process_results}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """lm-eval without its advice and progress bars: the caller has its own."""
+    logger, bars = logging.getLogger("lm_eval"), lm_eval.api.task.tqdm
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    lm_eval.api.task.tqdm = lambda iterable, **_: iterable
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        lm_eval.api.task.tqdm = bars

@@ -1,0 +1,1 @@
+"""What a method may import: objectives, divergences, token views."""

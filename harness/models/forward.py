@@ -1,0 +1,172 @@
+"""Policy views: one policy reading the responses after one context.
+
+Score pass: views without gradient run once over the rollout batch; a few floats per token are kept, and last
+hidden states where a loss will need whole distributions. Gradient pass (``harness.training.step``): logits are rebuilt
+from hidden states in chunks, so peak memory does not grow with tokens times vocabulary.
+
+Shapes: Q prompts of one context, B rollouts, T response tokens, N response tokens laid flat, D hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import Linear
+from transformers import PreTrainedModel
+
+from harness.losses.tokens import TokenView, chunks
+from harness.types import HarnessError, Want
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """The prompts of one context and which rollout continues which."""
+
+    ids_QL: Tensor
+    """int64 [Q, L], left-padded."""
+    mask_QL: Tensor
+    """bool [Q, L]."""
+    row_of_B: Tensor
+    """int64 [B]: the prompt each rollout continues."""
+    present_B: Tensor | None = None
+    """bool [B]: rollouts that have this context; None means all."""
+
+    def select(self, rows: Tensor) -> Prompts:
+        """The same context for fewer rollouts; prompts nobody continues are dropped."""
+        used, row_of = torch.unique(self.row_of_B[rows], return_inverse=True)
+        mask_QL = self.mask_QL[used]
+        length = int(mask_QL.sum(-1).max())
+        return Prompts(
+            ids_QL=self.ids_QL[used][:, -length:],
+            mask_QL=mask_QL[:, -length:],
+            row_of_B=row_of,
+            present_B=None if self.present_B is None else self.present_B[rows],
+        )
+
+
+def output_layer(model: PreTrainedModel) -> Linear:
+    """The layer from hidden states to logits; its weight is [V, D].
+
+    Raises:
+        HarnessError: the model has none, so it is no language model.
+    """
+    layer = model.get_output_embeddings()
+    if layer is None:
+        raise HarnessError(f"{type(model).__name__} has no output layer: give a causal language model")
+    return cast(Linear, layer)
+
+
+def vocabulary_size(model: PreTrainedModel) -> int:
+    """Rows of the output layer, padded ids included."""
+    return output_layer(model).weight.shape[0]
+
+
+def response_hidden(model: PreTrainedModel, prompts: Prompts, response_ids_BT: Tensor) -> Tensor:
+    """Last hidden states that predict each response token, [B, T, D].
+
+    The prompt of a group is read once and its keys and values serve all its rollouts; gradient flows through
+    them. Responses are right-padded, so padding lies in the future of every real token and needs no mask.
+    """
+    decoder = model.get_decoder()
+    mask_QL = prompts.mask_QL
+    positions_QL = (mask_QL.long().cumsum(-1) - 1).clamp(min=0)
+    prefix = decoder(
+        input_ids=prompts.ids_QL,
+        attention_mask=None if bool(mask_QL.all()) else mask_QL.long(),
+        position_ids=positions_QL,
+        use_cache=True,
+    )
+    first_B1D = prefix.last_hidden_state[:, -1:][prompts.row_of_B]
+    T = response_ids_BT.shape[1]
+    if T == 1:
+        return first_B1D
+    cache = prefix.cache
+    cache.batch_select_indices(prompts.row_of_B)
+    mask_BL = mask_QL[prompts.row_of_B]
+    seen = torch.ones(len(response_ids_BT), T - 1, dtype=torch.long, device=mask_BL.device)
+    rest = decoder(
+        input_ids=response_ids_BT[:, :-1],
+        attention_mask=torch.cat([mask_BL.long(), seen], dim=1),
+        position_ids=mask_BL.sum(-1, keepdim=True) + torch.arange(T - 1, device=mask_BL.device),
+        cache=cache,
+        use_cache=True,
+    )
+    return torch.cat([first_B1D, rest.last_hidden_state], dim=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """One view of the local rollouts, no gradient."""
+
+    logp_BT: Tensor
+    """float [B, T], 0 where padded."""
+    entropy_BT: Tensor | None
+    hidden_BTD: Tensor | None
+
+
+@torch.no_grad()
+def score(
+    model: PreTrainedModel,
+    prompts: Prompts,
+    response_ids_BT: Tensor,
+    mask_BT: Tensor,
+    *,
+    wants: frozenset[Want],
+    temperature: float,
+    microbatch: int,
+) -> Scores:
+    """Score every response token under one view.
+
+    Args:
+        response_ids_BT: int64 [B, T], right-padded. mask_BT: bool [B, T].
+        microbatch: rollouts per forward pass; changes memory, never the numbers.
+    """
+    B, T = response_ids_BT.shape
+    out: dict[str, list[Tensor]] = {"logp": [], "entropy": [], "hidden": []}
+    head = output_layer(model)
+    for start in range(0, B, microbatch):
+        rows = torch.arange(start, min(start + microbatch, B), device=response_ids_BT.device)
+        hidden_BTD = response_hidden(model, prompts.select(rows), response_ids_BT[rows])
+        flat_ND = hidden_BTD[mask_BT[rows]]
+        tokens_N = response_ids_BT[rows][mask_BT[rows]]
+        for part in chunks(len(tokens_N), vocabulary_size(model)):
+            view = TokenView(tokens_N=tokens_N[part], hidden_ND=flat_ND[part], head=head, temperature=temperature)
+            out["logp"].append(view.logp_N)
+            if Want.ENTROPY in wants:
+                out["entropy"].append(view.entropy_N)
+        if Want.DISTRIBUTION in wants:
+            out["hidden"].append(hidden_BTD)
+
+    def lay_out(values: list[Tensor]) -> Tensor:
+        flat_N = torch.cat(values)
+        return flat_N.new_zeros(B, T).masked_scatter(mask_BT, flat_N)
+
+    return Scores(
+        logp_BT=lay_out(out["logp"]),
+        entropy_BT=lay_out(out["entropy"]) if out["entropy"] else None,
+        hidden_BTD=torch.cat(out["hidden"]) if out["hidden"] else None,
+    )
+
+
+@contextmanager
+def undisturbed(model: PreTrainedModel) -> Iterator[None]:
+    """On leaving, every module is in the mode it was in and the global random states are as they were."""
+    import numpy as np
+
+    modes = [(module, module.training) for module in model.modules()]
+    python, numpy = random.getstate(), np.random.get_state()
+    devices = [model.device] if model.device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        for module, training in modes:
+            module.training = training

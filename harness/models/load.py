@@ -1,0 +1,124 @@
+"""Loading policies, and the checks that must hold between teacher and student before any compute is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from harness.config import ModelSpec
+from harness.models import zoo
+from harness.models.forward import vocabulary_size
+from harness.types import HarnessError
+
+PROBES = (
+    "reasoning 7 a . +3 *7 ! 4",
+    "def f(x):\n    return x + 1",
+    "Żółw, 数学, 3.14 and\ttabs",
+)
+"""Texts whose encodings must agree: same size is not same tokenizer."""
+
+
+def location(spec: ModelSpec) -> str:
+    """Folder of an embedded model, else the name itself: a folder or a hub name."""
+    return str(zoo.path(spec.name)) if spec.name in zoo.MANIFEST else spec.name
+
+
+def load(spec: ModelSpec, *, dtype: str = "float32", device: str | torch.device = "cpu") -> PreTrainedModel:
+    """A causal language model in evaluation mode: the project trains without dropout.
+
+    Raises:
+        HarnessError: the name is neither embedded, nor a folder, nor reachable on the hub; or the weights are
+            not those of the spec.
+    """
+    if spec.name in zoo.MANIFEST and spec.sha256 not in ("", zoo.MANIFEST[spec.name]["sha256"]):
+        raise HarnessError(
+            f"model {spec.name!r}: the run was planned for weights {spec.sha256[:10]}, the package ships "
+            f"{zoo.MANIFEST[spec.name]['sha256'][:10]}; plan the run again"
+        )
+    transformers_logging.disable_progress_bar()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(location(spec), dtype=getattr(torch, dtype))
+    except (OSError, ValueError) as error:
+        raise HarnessError(_missing(spec, error)) from error
+    # The library types `to` as a bound of its decorator; what comes back is the model.
+    return cast(Any, model.eval()).to(device)
+
+
+def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
+    """The model's own tokenizer, padding on the left.
+
+    Raises:
+        HarnessError: it cannot be found.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(location(spec), padding_side="left")
+    except (OSError, ValueError) as error:
+        raise HarnessError(_missing(spec, error)) from error
+
+
+def _missing(spec: ModelSpec, error: Exception) -> str:
+    first_line = str(error).strip().splitlines()[0][:160]
+    return (
+        f"model {spec.name!r} could not be loaded ({first_line}); give an embedded name "
+        f"({', '.join(sorted(zoo.MANIFEST))}), a folder with config and weights, or a hub name this machine can reach"
+    )
+
+
+def check_pair(
+    student: PreTrainedModel,
+    student_tokenizer: PreTrainedTokenizerBase,
+    teacher: PreTrainedModel,
+    teacher_tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    """A teacher can only correct a student token by token if both read and write the same tokens.
+
+    Raises:
+        HarnessError: vocabulary size, probe encodings, EOS or chat template differ.
+    """
+    sizes = [vocabulary_size(m) for m in (student, teacher)]
+    if sizes[0] != sizes[1]:
+        raise HarnessError(
+            f"vocabulary sizes differ: student {sizes[0]}, teacher {sizes[1]}; distillation needs one vocabulary, "
+            "choose a pair of one family"
+        )
+    for text in PROBES:
+        if student_tokenizer.encode(text) != teacher_tokenizer.encode(text):
+            raise HarnessError(
+                f"student and teacher encode {text!r} differently though both have {sizes[0]} entries; "
+                "choose a pair with the same tokenizer"
+            )
+    for what, of_student, of_teacher in (
+        ("EOS", student_tokenizer.eos_token_id, teacher_tokenizer.eos_token_id),
+        ("chat templates", student_tokenizer.chat_template, teacher_tokenizer.chat_template),
+    ):
+        if of_student != of_teacher:
+            shown = f" (student {of_student}, teacher {of_teacher})" if what == "EOS" else ""
+            raise HarnessError(
+                f"{what} of student and teacher differ{shown}; responses would not end where the teacher ends "
+                "them, give both the same"
+            )
+
+
+def check_lengths(model: PreTrainedModel, prompt_lengths: Sequence[int], max_response_tokens: int) -> None:
+    """No prompt, the privileged one included, may be cut.
+
+    Raises:
+        HarnessError: prompt and response do not fit the model's positions.
+    """
+    longest, limit = max(prompt_lengths) + max_response_tokens, model.config.max_position_embeddings
+    if longest > limit:
+        raise HarnessError(
+            f"prompt of {max(prompt_lengths)} tokens and response of {max_response_tokens} exceed the model's "
+            f"{limit} positions; shorten max_response_tokens or drop the long privileged inputs"
+        )
+
+
+def folder_of(spec: ModelSpec) -> Path | None:
+    """The folder of a local model, None for a hub name."""
+    path = Path(location(spec))
+    return path if path.is_dir() else None

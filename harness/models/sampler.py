@@ -1,0 +1,360 @@
+"""Prompts to rollouts: a batched sampler over decoder-only transformers models.
+
+The prompt of a group is read once and its keys and values serve all its rollouts; rollouts that ended leave
+the batch. The noise of the whole batch is drawn first, one row per rollout, so a rollout depends on the
+generator's state, its row and its prompt, not on when its neighbours end (up to the rounding of matrix
+products, whose blocking changes with the batch size).
+
+Shapes: P prompts, L prompt tokens, B rollouts, A rollouts still alive, T response tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
+
+from harness.models.render import left_pad
+from harness.types import Example, Finish, HarnessError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutBatch:
+    """Responses to some prompts. All tensors are on one device.
+
+    Example::
+
+        RolloutBatch(examples=(e,), prompt_ids_PL=[[4, 9]], prompt_mask_PL=[[True, True]], prompt_of_B=[0, 0],
+                     response_ids_BT=[[7, 2, 0], [7, 8, 8]],          # 2 is EOS, 0 is padding
+                     mask_BT=[[True, True, False], [True, True, True]],
+                     logp_BT=[[-0.1, -0.7, 0.0], [-0.1, -2.3, -0.4]], finish=(Finish.EOS, Finish.LENGTH))
+    """
+
+    examples: tuple[Example, ...]
+    """[P]."""
+    prompt_ids_PL: Tensor
+    """int64 [P, L], left-padded."""
+    prompt_mask_PL: Tensor
+    """bool [P, L]: prompt tokens."""
+    prompt_of_B: Tensor
+    """int64 [B]: row of the prompt each rollout answers; also its group."""
+    response_ids_BT: Tensor
+    """int64 [B, T], right-padded, EOS included."""
+    mask_BT: Tensor
+    """bool [B, T]: response tokens. Where padding and EOS share an id, only this tells them apart."""
+    logp_BT: Tensor
+    """float32 [B, T]: log-probability under the policy that sampled, at the sampling temperature and before
+    top-p truncation; 0 where padded."""
+    finish: tuple[Finish, ...]
+    """[B]."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Response tokens, EOS included."""
+        return int(self.mask_BT.sum())
+
+    def responses(self, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+        """Decoded responses without special tokens, [B]."""
+        rows = zip(self.response_ids_BT, self.mask_BT, strict=True)
+        return tokenizer.batch_decode([ids[mask].tolist() for ids, mask in rows], skip_special_tokens=True)
+
+
+def sample(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    prompts: Sequence[Sequence[int]],
+    *,
+    rollouts_per_prompt: int,
+    max_new_tokens: int,
+    generator: torch.Generator,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+) -> RolloutBatch:
+    """Sample responses y ~ model(. | prompt).
+
+    Rollouts of prompt i are rows ``i * rollouts_per_prompt`` and following. A response ends with its first
+    EOS (an id of ``model.generation_config`` or the tokenizer's own) or after ``max_new_tokens``. Equal
+    arguments and an equal generator state give equal bits on one machine and thread count.
+
+    Args:
+        model: in eval mode; positions by ``position_ids`` (rotary or learnt, not ALiBi) and a ``cache``.
+        prompts: token ids, [P], of any lengths.
+        temperature: divides the logits. 0 takes the most probable token and reports its log-probability at
+            temperature 1.
+        top_p: sample from the smallest set of tokens whose mass reaches it; ``logp_BT`` ignores the cut.
+        generator: advanced by B * max_new_tokens draws, however long the responses are.
+
+    Raises:
+        HarnessError: no prompt or an empty one, an argument out of range, no EOS.
+    """
+    _check(examples, prompts, rollouts_per_prompt, max_new_tokens, temperature, top_p)
+    eos_ids, pad_id = _special_ids(tokenizer, model)
+    ids_PL, mask_PL = (x.to(model.device) for x in left_pad(prompts, pad_id))
+    prompt_of_B = torch.arange(len(prompts), device=model.device).repeat_interleave(rollouts_per_prompt)
+    B = len(prompt_of_B)
+    noise_BT = torch.rand((B, max_new_tokens), generator=generator, dtype=torch.float64, device=generator.device)
+    ids_TB = torch.full((max_new_tokens, B), -1, device=model.device)
+    logp_TB = torch.zeros((max_new_tokens, B), device=model.device)
+    eos_E = torch.tensor(eos_ids, device=model.device)
+    with torch.inference_mode():  # the tensors written to were made outside, so they may serve autograd later
+        decoder = _Decoder(model, ids_PL, mask_PL, prompt_of_B, max_new_tokens)
+        _decode(decoder, noise_BT.T.to(model.device), ids_TB, logp_TB, eos_E, temperature, top_p)
+    T = int((ids_TB >= 0).sum(0).max())
+    ids_BT, logp_BT = (x_TB[:T].T.contiguous() for x_TB in (ids_TB, logp_TB))
+    return RolloutBatch(
+        examples=tuple(examples),
+        prompt_ids_PL=ids_PL,
+        prompt_mask_PL=mask_PL,
+        prompt_of_B=prompt_of_B,
+        response_ids_BT=ids_BT.masked_fill(ids_BT < 0, pad_id),
+        mask_BT=ids_BT >= 0,
+        logp_BT=logp_BT,
+        finish=tuple(Finish.EOS if e else Finish.LENGTH for e in torch.isin(ids_BT, eos_E).any(-1).tolist()),
+    )
+
+
+def from_texts(
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    prompts: Sequence[Sequence[int]],
+    texts: Sequence[str],
+    prompt_of: Sequence[int],
+    *,
+    device: torch.device | str = "cpu",
+) -> RolloutBatch:
+    """Given responses as rollouts: EOS appended, log-probabilities 0 because nobody sampled them.
+
+    Args:
+        prompts: token ids, [P].
+        texts: responses without special tokens, [B].
+        prompt_of: row of the prompt each text answers, [B].
+
+    Raises:
+        HarnessError: the tokenizer has no EOS.
+    """
+    eos_ids, pad_id = _special_ids(tokenizer)
+    encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    responses = [torch.tensor([*ids, eos_ids[0]], device=device) for ids in encoded]
+    ids_PL, mask_PL = left_pad(prompts, pad_id)
+    ids_BT = pad_sequence(responses, batch_first=True, padding_value=-1)
+    return RolloutBatch(
+        examples=tuple(examples),
+        prompt_ids_PL=ids_PL.to(device),
+        prompt_mask_PL=mask_PL.to(device),
+        prompt_of_B=torch.tensor(prompt_of, dtype=torch.int64, device=device),
+        response_ids_BT=ids_BT.masked_fill(ids_BT < 0, pad_id),
+        mask_BT=ids_BT >= 0,
+        logp_BT=torch.zeros(ids_BT.shape, device=device),
+        finish=(Finish.EOS,) * len(responses),
+    )
+
+
+def _decode(
+    decoder: _Decoder,
+    noise_TB: Tensor,
+    ids_TB: Tensor,
+    logp_TB: Tensor,
+    eos_E: Tensor,
+    temperature: float,
+    top_p: float,
+) -> None:
+    """Fill ``ids_TB`` (-1 where nothing was sampled) and ``logp_TB`` token by token."""
+    row_A = torch.arange(ids_TB.shape[1], device=ids_TB.device)
+    for t in range(len(ids_TB)):
+        logits_AV = decoder.logits_AV.float()
+        logp_AV = torch.log_softmax(logits_AV if temperature in (0, 1) else logits_AV / temperature, dim=-1)
+        ids_A = logp_AV.argmax(-1) if temperature == 0 else _draw(logp_AV, noise_TB[t, row_A], top_p)
+        ids_TB[t].scatter_(0, row_A, ids_A)
+        logp_TB[t].scatter_(0, row_A, logp_AV.gather(-1, ids_A[:, None]).squeeze(-1))
+        ended_A = torch.isin(ids_A, eos_E)
+        if t + 1 == len(ids_TB) or bool(ended_A.all()):
+            return
+        if bool(ended_A.any()):
+            rows = _survivors(ended_A)
+            row_A, ids_A = row_A[rows], ids_A[rows]
+            decoder.keep(rows)
+        decoder.advance(ids_A)
+
+
+def _draw(logp_AV: Tensor, noise_A: Tensor, top_p: float) -> Tensor:
+    """Inverse-CDF sampling, one uniform number per rollout: ids_A."""
+    p_AV = logp_AV.double().exp()
+    if top_p < 1:
+        sorted_AV, order_AV = p_AV.sort(dim=-1, descending=True, stable=True)
+        outside_AV = sorted_AV.cumsum(-1) - sorted_AV >= top_p
+        p_AV = p_AV.masked_fill(torch.zeros_like(outside_AV).scatter(-1, order_AV, outside_AV), 0.0)
+    cdf_AV = p_AV.cumsum(-1)
+    ids_A1 = torch.searchsorted(cdf_AV, noise_A[:, None] * cdf_AV[:, -1:], right=True)
+    return ids_A1.squeeze(-1).clamp(max=p_AV.shape[-1] - 1)  # the product may round up to the total
+
+
+def _survivors(ended_A: Tensor) -> Tensor:
+    """Rows that go on, the last ones moved into the gaps: few rows of the cache then change place."""
+    alive = torch.nonzero(~ended_A).squeeze(-1)
+    n = len(alive)
+    rows = torch.arange(n, device=alive.device)
+    rows[ended_A[:n]] = alive[alive >= n]
+    return rows
+
+
+class _Decoder:
+    """A model that continues the rollouts still alive, one token a call.
+
+    Where every layer attends to everything, the cache is the roomy one and the mask is prepared once; any
+    other model (sliding windows, linear attention, flash kernels) gets the cache and the masks of its own.
+    """
+
+    logits_AV: Tensor
+    """Of the next token."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        ids_PL: Tensor,
+        mask_PL: Tensor,
+        prompt_of_B: Tensor,
+        max_new_tokens: int,
+    ) -> None:
+        self._model = model
+        # Any: its stubs ask for LongTensor, which no torch function is typed to return
+        self._cache: Any = DynamicCache(config=model.config)
+        uniform = all(type(layer) is DynamicLayer for layer in self._cache.layers)
+        # transformers has no public name for what its own mask functions read
+        attention = model.config._attn_implementation  # pyright: ignore[reportPrivateUsage]
+        prepared = uniform and attention in ("sdpa", "eager")
+        if prepared:
+            self._cache.layers = [_RoomyLayer() for _ in self._cache.layers]
+        prefill = model(
+            ids_PL,
+            attention_mask=None if bool(mask_PL.all()) else mask_PL.long(),
+            position_ids=(mask_PL.long().cumsum(-1) - 1).clamp(min=0),
+            cache=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self._cache.reorder_cache(prompt_of_B)
+        self.logits_AV = prefill.logits[:, -1][prompt_of_B]
+        self._position_A = mask_PL.sum(-1)[prompt_of_B]
+        self._length = mask_PL.shape[1]
+        mask_AW = torch.nn.functional.pad(mask_PL, (0, max_new_tokens), value=True)[prompt_of_B]
+        self._mask = _additive(mask_AW, model.dtype) if prepared else mask_AW.long()
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows, in this order."""
+        self._cache.reorder_cache(rows)
+        self._position_A = self._position_A[rows]
+        self._mask = self._mask[rows]
+
+    def advance(self, ids_A: Tensor) -> None:
+        """Append one token to each rollout; ``logits_AV`` then predicts the next."""
+        self._length += 1
+        output = self._model(
+            ids_A[:, None],
+            attention_mask=self._mask[..., : self._length],
+            position_ids=self._position_A[:, None],
+            cache=self._cache,
+            use_cache=True,
+        )
+        self.logits_AV = output.logits[:, -1]
+        self._position_A = self._position_A + 1
+
+
+def _additive(mask_AW: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask of one query, [A, 1, 1, W]: 0 where it attends, the smallest number elsewhere."""
+    bias_AW = torch.zeros(mask_AW.shape, dtype=dtype, device=mask_AW.device)
+    return bias_AW.masked_fill(~mask_AW, torch.finfo(dtype).min)[:, None, None]
+
+
+class _RoomyLayer(DynamicLayer):
+    """Keys and values of one layer with room to grow; ``DynamicLayer`` copies all of them at every token."""
+
+    ROOM = 32
+    """Tokens of room made at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffers: tuple[Tensor, ...] = ()
+        self._length = 0
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Append, and return everything so far."""
+        new = (key_states, value_states)
+        start, self._length = self._length, self._length + key_states.shape[-2]
+        if start == 0:
+            self._buffers = new
+            self.is_initialized = True
+        else:
+            if self._length > self._buffers[0].shape[-2]:
+                self._make_room(torch.arange(len(key_states), device=key_states.device), start)
+            for buffer, states in zip(self._buffers, new, strict=True):
+                buffer[:, :, start : self._length] = states
+        self.keys, self.values = (buffer[:, :, : self._length] for buffer in self._buffers)
+        return self.keys, self.values
+
+    def get_seq_length(self) -> int:
+        """Tokens held."""
+        return self._length
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep these rows, in this order; unless the batch grows, in place and only what moves."""
+        n = len(beam_idx)
+        if n > len(self._buffers[0]):
+            self._make_room(beam_idx, self._length)
+            return
+        moved = torch.nonzero(beam_idx != torch.arange(n, device=beam_idx.device)).squeeze(-1)
+        for buffer in self._buffers:
+            used = buffer[:, :, : self._length]
+            used[moved] = used[beam_idx[moved]]
+        self._buffers = tuple(buffer[:n] for buffer in self._buffers)
+
+    def _make_room(self, rows: Tensor, used: int) -> None:
+        """New buffers with these rows of the ``used`` tokens and room for more."""
+        old, self._buffers = self._buffers, ()
+        for states in old:
+            _, heads, _, width = states.shape
+            buffer = states.new_empty(len(rows), heads, self._length + self.ROOM, width)
+            torch.index_select(states[:, :, :used], 0, rows, out=buffer[:, :, :used])
+            self._buffers += (buffer,)
+
+
+def _special_ids(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None = None) -> tuple[list[int], int]:
+    """EOS ids, the tokenizer's own first, and the padding id."""
+    extra: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    listed: list[Any] = [tokenizer.eos_token_id, *(extra if isinstance(extra, (list, tuple)) else [extra])]
+    eos_ids: list[int] = list(dict.fromkeys(i for i in listed if i is not None))
+    if not eos_ids:
+        raise HarnessError(
+            "the tokenizer and the model's generation_config name no EOS: a response needs an end; "
+            "set tokenizer.eos_token"
+        )
+    pad_id: Any = tokenizer.pad_token_id
+    return eos_ids, eos_ids[0] if pad_id is None else pad_id
+
+
+def _check(
+    examples: Sequence[Example],
+    prompts: Sequence[Sequence[int]],
+    rollouts_per_prompt: int,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+) -> None:
+    if len(examples) != len(prompts) or not prompts or not all(map(len, prompts)):
+        raise HarnessError(
+            f"{len(examples)} examples and {len(prompts)} prompts, "
+            f"{sum(not len(p) for p in prompts)} of them empty: each example needs a prompt of some tokens"
+        )
+    if rollouts_per_prompt < 1 or max_new_tokens < 1 or temperature < 0 or not 0 < top_p <= 1:
+        raise HarnessError(
+            f"rollouts_per_prompt={rollouts_per_prompt}, max_new_tokens={max_new_tokens}, temperature="
+            f"{temperature}, top_p={top_p}: counts must be >= 1, temperature >= 0, top_p in (0, 1]"
+        )

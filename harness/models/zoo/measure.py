@@ -1,0 +1,97 @@
+"""Accuracy of an embedded model by context, domain and difficulty."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.models import render
+from harness.models.zoo.tokenizer import WORDS
+from harness.types import Example, Privilege
+from harness.worlds import privilege, slots
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+AT_TEMPERATURE_1 = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
+Table = dict[str, dict[str, float]]
+"""Context, then domain, then per cent right."""
+
+
+@torch.inference_mode()
+def complete(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], *, sample: bool
+) -> list[str]:
+    """Responses as text, specials removed; greedy, or at temperature 1 from torch's global generator."""
+    out: list[str] = []
+    generate: Any = model.generate
+    for start in range(0, len(prompts), 150):
+        ids_PL, mask_PL = render.left_pad(prompts[start : start + 150])
+        ids = generate(
+            input_ids=ids_PL,
+            attention_mask=mask_PL.long(),
+            max_new_tokens=slots.MAX_RESPONSE_TOKENS + 1,
+            do_sample=sample,
+            **(AT_TEMPERATURE_1 if sample else {}),
+        )
+        out += tokenizer.batch_decode(ids[:, ids_PL.shape[1] :], skip_special_tokens=True)
+    return out
+
+
+def per_domain(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    kind: Privilege,
+    *,
+    items: int,
+    split: str = "test",
+    difficulty: tuple[int, int] = slots.TRAIN_DIFFICULTY,
+    sample: bool = False,
+    wrong: bool = False,
+) -> dict[str, dict[str, float]]:
+    """Per cent of ``items`` problems of each domain: ``{"answer": {domain: ...}, "trace": {domain: ...}}``.
+
+    ``wrong`` starts every response with a wrong prefix, half of them a wrong choice, half a wrong step.
+    """
+    torch.manual_seed(0)
+    scores: dict[str, dict[str, float]] = {"answer": {}, "trace": {}}
+    for domain in slots.DOMAINS:
+        examples = [slots.example(domain, split, i, difficulty) for i in range(items)]
+        starts = [_wrong_start(e, kind, i) if wrong else "" for i, e in enumerate(examples)]
+        prompts = [
+            render.prompt_ids(tokenizer, privilege.messages(e, kind)) + [WORDS.index(w) for w in s.split()]
+            for e, s in zip(examples, starts, strict=True)
+        ]
+        texts = complete(model, tokenizer, prompts, sample=sample)
+        grades = [slots.grade(e, f"{s} {t}") for e, s, t in zip(examples, starts, texts, strict=True)]
+        scores["answer"][domain] = round(100 * sum(g.answer for g in grades) / items, 2)
+        scores["trace"][domain] = round(100 * sum(g.trace for g in grades) / items, 2)
+    return scores
+
+
+def _wrong_start(example: Example, kind: Privilege, i: int) -> str:
+    step = random.Random(f"wrong prefix {example.id}").randrange(example.difficulty)
+    slip = (slots.Slip.CHOICE, slots.Slip.STEP)[i % 2]
+    return slots.wrong_prefix(example, step, slip, codes=slots.knows_codes(kind))
+
+
+def report(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, items: int) -> dict[str, Table]:
+    """Everything the manifest says about accuracy; test split, ``items`` problems per domain and cell."""
+    model.eval()
+    greedy = {k: per_domain(model, tokenizer, k, items=items) for k in Privilege}
+    return {
+        "greedy": {k: v["answer"] for k, v in greedy.items()},
+        "greedy_trace": {k: v["trace"] for k, v in greedy.items()},
+        "sampled": {
+            k: per_domain(model, tokenizer, k, items=items, sample=True)["answer"]
+            for k in (Privilege.NONE, Privilege.HINTS)
+        },
+        "wrong_prefix": {k: per_domain(model, tokenizer, k, items=items, wrong=True)["answer"] for k in Privilege},
+        "hard": {
+            k: per_domain(model, tokenizer, k, items=items, difficulty=slots.HARD_DIFFICULTY)["answer"]
+            for k in (Privilege.NONE, Privilege.HINTS)
+        },
+    }

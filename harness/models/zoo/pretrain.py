@@ -1,0 +1,227 @@
+"""Pre-training of the embedded models: what they read, how they are trained. Deterministic on one thread."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+
+from harness.models import render
+from harness.models.zoo import tokenizer as embedded_tokenizer
+from harness.types import Privilege
+from harness.worlds import privilege, slots
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from harness.models.zoo import Recipe
+
+IGNORE = -100
+WORD_IDS = {word: i for i, word in enumerate(embedded_tokenizer.WORDS)}
+PAD_ID, EOS_ID = WORD_IDS[embedded_tokenizer.PAD], WORD_IDS[embedded_tokenizer.EOS]
+Sequence = tuple[list[int], list[str], list[bool]]
+"""Prompt ids, response words, and which of the words carry no loss."""
+FIRST_INDEX = 1_000_000
+"""Problem numbers from here on: the training splits are shared, distillation's own problems are not."""
+PRIVILEGED_CONTEXTS = (
+    *(Privilege.HINTS,) * 2,
+    *(Privilege.FINAL_ANSWER, Privilege.HINTS_WITH_EXECUTION, Privilege.SUMMARY),
+)
+"""Hints 2/5 of the privileged half, the other kinds 1/5 each."""
+
+SLIPS = (slots.Slip.CHOICE, slots.Slip.STEP)
+ANSWER_SLIPS = (*SLIPS, slots.Slip.TAIL)
+"""Only with the answer in p can a trace that stays wrong end right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Sequences with prompts of one length, so that no attention mask is needed."""
+
+    ids: Tensor
+    """int64 [B, L], padded on the right."""
+    targets: Tensor
+    """int64 [B, L - prompt]: the response tokens; IGNORE where no loss is taken."""
+    prompt: int
+    """Tokens in every prompt."""
+
+
+def build_model(recipe: Recipe, vocabulary: int) -> Qwen3ForCausalLM:
+    """Random weights, wider than the library's default: narrow ones learn no lookup in this many steps."""
+    config = Qwen3Config(
+        vocab_size=vocabulary,
+        hidden_size=recipe.hidden,
+        num_hidden_layers=recipe.layers,
+        intermediate_size=recipe.feed_forward,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.kv_heads,
+        head_dim=32,
+        max_position_embeddings=256,
+        rope_parameters={"rope_type": "default", "rope_theta": 500.0},
+        tie_word_embeddings=True,
+        initializer_range=0.07,
+        bos_token_id=None,
+        eos_token_id=EOS_ID,
+        pad_token_id=PAD_ID,
+        use_cache=True,
+    )
+    torch.manual_seed(recipe.seed)
+    model = Qwen3ForCausalLM(config)
+    for name, parameter in model.named_parameters():
+        if name.endswith(("q_norm.weight", "k_norm.weight")):
+            torch.nn.init.constant_(parameter, 1.5)  # sharper attention from the start
+    return model
+
+
+def difficulty_at(step: int, recipe: Recipe) -> tuple[int, int]:
+    """Short problems first."""
+    if step < recipe.short_steps:
+        return (1, 3)
+    return (1, 5) if step < 2 * recipe.short_steps else (3, slots.SLOTS)
+
+
+def batches(recipe: Recipe, step: int, tokenizer: PreTrainedTokenizerFast) -> list[Batch]:
+    """The two halves of one step's batch: without p, and with some kind of p."""
+    rng = random.Random(f"pre-training {step}")
+    half = recipe.batch // 2
+    kinds = [Privilege.NONE] * half + [rng.choice(PRIVILEGED_CONTEXTS) for _ in range(half)]
+    rows = [_sequence(recipe, step, row, kind, rng, tokenizer) for row, kind in enumerate(kinds)]
+    return [_collate(rows[:half]), _collate(rows[half:])]
+
+
+def _sequence(
+    recipe: Recipe,
+    step: int,
+    row: int,
+    kind: Privilege,
+    rng: random.Random,
+    tokenizer: PreTrainedTokenizerFast,
+) -> Sequence:
+    decaying = step >= recipe.steps - recipe.decay_steps
+    domain = row % len(slots.DOMAINS)
+    index = FIRST_INDEX + step * recipe.batch + row
+    example = slots.example(slots.DOMAINS[domain], "train", index, difficulty_at(step, recipe))
+    trace = example.trace if slots.knows_codes(kind) else slots.plain_trace(example)
+    assert trace is not None
+    words, silent = trace.split(), [False] * len(trace.split())
+    if rng.random() < recipe.wrong_share:
+        at = rng.randrange(example.difficulty)
+        slip = rng.choice(ANSWER_SLIPS if kind is Privilege.FINAL_ANSWER else SLIPS)
+        words, silent = slots.slip(example, words, at, slip, rng)
+        if decaying and slip is slots.Slip.STEP:
+            _silence_two_operations(silent, at, example.difficulty, kind)
+    share = recipe.rule_share_decay if decaying else recipe.rule_share
+    if rng.random() >= share[domain] and not slots.knows_codes(kind):
+        silent[: slots.STRIDE * example.difficulty : slots.STRIDE] = [True] * example.difficulty
+    return render.prompt_ids(tokenizer, privilege.messages(example, kind)), words, silent
+
+
+def _silence_two_operations(silent: list[bool], at: int, difficulty: int, kind: Privilege) -> None:
+    """No loss on the first digit after a whole wrong step, unless p tells it.
+
+    It takes the true result of that step, nowhere written, and one more operation. No model here learns
+    that; asking for it only blurs every other result.
+    """
+    last = at + 1 == difficulty
+    told = (Privilege.HINTS_WITH_EXECUTION, Privilege.FINAL_ANSWER if last else None)
+    if kind not in told:
+        silent[-1 if last else slots.STRIDE * (at + 2) - 1] = True
+
+
+def _collate(rows: list[Sequence]) -> Batch:
+    prompt, width = len(rows[0][0]), max(len(words) for _, words, _ in rows) + 1
+    ids = torch.full((len(rows), prompt + width), PAD_ID)
+    targets = torch.full((len(rows), width), IGNORE)
+    for row, (prompt_ids, words, silent) in enumerate(rows):
+        response = [*map(WORD_IDS.__getitem__, words), EOS_ID]
+        ids[row, : prompt + len(response)] = torch.tensor(prompt_ids + response)
+        kept = [IGNORE if skip else token for token, skip in zip(response, [*silent, False], strict=True)]
+        targets[row, : len(response)] = torch.tensor(kept)
+    return Batch(ids=ids, targets=targets, prompt=prompt)
+
+
+def loss_of(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
+    """Mean cross-entropy over the right response tokens of one half."""
+    hidden = model.model(input_ids=batch.ids[:, :-1], use_cache=False).last_hidden_state
+    logits = model.lm_head(hidden[:, batch.prompt - 1 :])
+    return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE)
+
+
+def optimisers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for embeddings and norms."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    return [
+        torch.optim.Muon(matrices, lr=recipe.muon_lr, weight_decay=0.0, momentum=0.95),
+        torch.optim.AdamW(rest, lr=recipe.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def lr_share(step: int, recipe: Recipe) -> float:
+    """Linear warm-up, constant, linear decay to zero over the last ``decay_steps``."""
+    return min(1.0, (step + 1) / 20, (recipe.steps - step) / recipe.decay_steps)
+
+
+def train(recipe: Recipe, trunk: Path | None = None) -> Iterator[tuple[int, float, Qwen3ForCausalLM]]:
+    """Train; yields (step, loss, model) after every step.
+
+    ``trunk`` is a folder of states before the decay, shared by recipes that differ in length only: it is
+    read and extended, and changes no number.
+    """
+    torch.set_num_threads(1)
+    tokenizer = embedded_tokenizer.build()
+    model = build_model(recipe, len(tokenizer))
+    optims = optimisers(model, recipe)
+    rates = [group["lr"] for optim in optims for group in optim.param_groups]
+    start = _resume(trunk, recipe, model, optims)
+    for step in range(start, recipe.steps):
+        if trunk and step % 200 == 0 and step <= recipe.steps - recipe.decay_steps:
+            state = {"model": model.state_dict(), "optims": [optim.state_dict() for optim in optims]}
+            torch.save(state, trunk / f"{step:06d}.pt")
+        share = lr_share(step, recipe)
+        for optim, rate in zip(optims, rates, strict=True):
+            optim.param_groups[0]["lr"] = rate * share
+        total = 0.0
+        for batch in batches(recipe, step, tokenizer):
+            loss = loss_of(model, batch) / 2
+            loss.backward()
+            total += loss.item()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optim in optims:
+            optim.step()
+        model.zero_grad(set_to_none=True)
+        yield step + 1, total, model
+
+
+def _resume(trunk: Path | None, recipe: Recipe, model: Qwen3ForCausalLM, optims: list[torch.optim.Optimizer]) -> int:
+    if trunk is None:
+        return 0
+    trunk.mkdir(parents=True, exist_ok=True)
+    steps = [int(p.stem) for p in trunk.glob("*.pt") if int(p.stem) <= recipe.steps - recipe.decay_steps]
+    if not steps:
+        return 0
+    state = torch.load(trunk / f"{max(steps):06d}.pt")
+    model.load_state_dict(state["model"])
+    for optim, saved in zip(optims, state["optims"], strict=True):
+        optim.load_state_dict(saved)
+    return max(steps)
+
+
+def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is."""
+    model.generation_config = GenerationConfig(
+        do_sample=False,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        max_new_tokens=slots.MAX_RESPONSE_TOKENS + 1,
+    )
+    model.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # the library leaves it to its owner alone
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,69 @@
+"""Which runs are shown where the user selects none. No torch.
+
+Of the runs on this machine that is the suite's default selection. What was published may be more (``--methods``,
+``--seeds``, ``--train-domains``), and all of it is shown: the selection is read off the published specs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from harness.analysis import results
+from harness.analysis.results import SPECS_FILE
+from harness.storage import files
+from harness.suite import Options, Profile, Suite
+from harness.types import HarnessError
+
+
+def published_specs(folder: Path) -> list[dict[str, Any]]:
+    """Runs of one published suite as plain values, each with its id under ``run``; none if there are none.
+
+    Raises:
+        HarnessError: the file is damaged.
+    """
+    return files.read_jsonl(folder / SPECS_FILE)
+
+
+def as_published(suite: Suite, profile: Profile, options: Options) -> Options:
+    """The options under which the suite plans most of its published runs and the fewest others.
+
+    Raises:
+        HarnessError: the suite refuses even its default selection; the published specs are damaged.
+    """
+    specs = published_specs(options.published / profile.name / options.folder)
+    have = [str(spec["run"]) for spec in specs]
+
+    def fit(chosen: Options) -> tuple[int, int]:
+        planned = {spec.id for spec in suite.runs(profile, chosen)}
+        found = len(results.match_runs(planned, have))
+        return found, found - len(planned)
+
+    best, best_fit = options, fit(options)
+    for chosen in _selections(options, specs):
+        if best_fit == (len(have), 0):
+            break
+        try:
+            this = fit(chosen)
+        except HarnessError:
+            continue  # what was published names something that this suite does not take as a flag
+        if this > best_fit:
+            best, best_fit = chosen, this
+    return best
+
+
+def _selections(options: Options, specs: Sequence[Mapping[str, Any]]) -> Iterator[Options]:
+    """``options`` with methods, seeds and domains of the specs, alone and together."""
+    trained = [spec for spec in specs if spec["method"] and spec["data"]]
+    found: dict[str, tuple[Any, ...]] = {
+        "methods": tuple(dict.fromkeys(spec["method"]["name"] for spec in trained)),
+        "seeds": tuple(sorted({spec["seed"] for spec in trained})),
+        "train_domains": tuple(dict.fromkeys(name for spec in trained for name in spec["data"]["domains"])),
+    }
+    given = {name: values for name, values in found.items() if values}
+    for size in range(1, len(given) + 1):
+        for names in combinations(given, size):
+            yield dataclasses.replace(options, **{name: given[name] for name in names})

@@ -1,0 +1,102 @@
+"""Learning curves: accuracy against the optimiser step, of every suite that evaluates more than the last. No torch."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness import registry
+from harness.analysis import results
+from harness.analysis.statistics import estimate
+from harness.config import RunSpec, to_json
+from harness.evaluation.benchmarks import PRIMARY
+from harness.show.lines import LinePanel, Series, curves
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+Setting = tuple[tuple[str, str], ...]
+"""Every field of a run but its seed, as sorted pairs."""
+
+
+def learning_curves(rows: DataFrame, specs: Mapping[str, RunSpec], title: str) -> Figure | None:
+    """A panel per benchmark asked along the run, a line per setting with its interval over seeds; None without any.
+
+    Args:
+        specs: planned run by the id its rows have. Runs that differ in anything but the seed are lines apart.
+    """
+    primary = results.records(results.select(rows, decoding=PRIMARY[0], metric=PRIMARY[1]))
+    trained = [row for row in primary if row["run"] in specs and not specs[row["run"]].is_reference]
+    along = {row["benchmark"] for row in trained if row["step"] < row["steps"]}
+    shown = [row for row in trained if row["benchmark"] in along]
+    if not shown:
+        return None
+    settings = {run: setting(specs[run]) for run in dict.fromkeys(row["run"] for row in shown)}
+    labels = setting_labels(settings.values())
+    panels = [
+        LinePanel(title=benchmark, y_axis="exact answer, %", series=tuple(_series(shown, benchmark, settings, labels)))
+        for benchmark in dict.fromkeys(row["benchmark"] for row in shown)
+    ]
+    seeds = sorted({row["seed"] for row in shown})
+    caption = (
+        f"Exact answer, greedy, at every evaluated checkpoint; seeds {', '.join(map(str, seeds))}. The band is the "
+        "95 % t interval over seeds; a single run has none."
+    )
+    return curves(panels, title=title, x_axis="optimiser step", caption=caption)
+
+
+def setting(spec: RunSpec) -> Setting:
+    """What is the same in all seeds of one setting; a run that continues another is told by that one's name."""
+    fields = {**to_json(spec), "start": re.sub(r"-seed\d+$", "", results.readable(spec.start))}
+    del fields["seed"]
+    return tuple(sorted(_flat(fields)))
+
+
+def setting_labels(settings: Iterable[Setting]) -> dict[Setting, str]:
+    """The method's label, and whatever tells its settings apart."""
+    known = registry.methods()
+    by_method: dict[str, list[Setting]] = defaultdict(list)
+    for each in dict.fromkeys(settings):
+        by_method[dict(each)["method.name"]].append(each)
+    return {
+        each: ", ".join((known[name].label if name in known else name, *_apart(each, peers)))
+        for name, peers in by_method.items()
+        for each in peers
+    }
+
+
+def _apart(each: Setting, peers: Sequence[Setting]) -> list[str]:
+    """``privilege=summary``: fields in which a setting is not like all of its peers."""
+    common = set.intersection(*map(set, peers))
+    return [f"{name.rpartition('.')[2]}={value}" for name, value in each if (name, value) not in common]
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, "+".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _series(
+    rows: Sequence[Mapping[str, Any]], benchmark: str, settings: Mapping[str, Setting], labels: Mapping[Setting, str]
+) -> Iterator[Series]:
+    """A line per setting, in percent."""
+    found: dict[Setting, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row["benchmark"] == benchmark:
+            found[settings[row["run"]]][row["step"]].append(100 * row["value"])
+    for each, label in labels.items():
+        if points := found.get(each):
+            estimates = {step: estimate(values) for step, values in sorted(points.items())}
+            yield Series(
+                label=label,
+                look=registry.look(label),
+                x=tuple(map(float, estimates)),
+                y=tuple(e.mean for e in estimates.values()),
+                half=tuple(e.half or 0.0 for e in estimates.values()),
+            )

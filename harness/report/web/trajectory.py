@@ -1,0 +1,153 @@
+"""Rollouts for the trajectory viewer (the paper's Figure 9): tokens with regime, gap and probabilities. No torch.
+
+A record is one rollout, as the evaluation ``trajectory`` leaves them::
+
+    {"run": "dopd-...", "step": 50, "id": "coding/test/3", "prompt": "coding 4 ...", "privileged": "hints A ...",
+     "right": true, "tokens": [{"text": "A", "regime": "HT", "gap": 0.41, "q_teacher": 0.93, "q_student": 0.62,
+                                "right": true}, ...]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from harness import registry
+from harness.analysis import results
+from harness.report.web.folders import without_folders
+from harness.suite import Options, Profile
+from harness.types import HarnessError
+
+NAME = "trajectory"
+"""Of the evaluation."""
+MOST = 48
+"""Rollouts on the page, half of them wrong where there are so many: a page is to be looked at."""
+
+
+class Regime(StrEnum):
+    """How the two privileged views see a sampled token, in the order of the legend (paper, section 3)."""
+
+    LH = "LH"
+    LL = "LL"
+    HT = "HT"
+    HS = "HS"
+
+
+MEANING = {
+    Regime.LH: "small gap, both confident: what is missing is p",
+    Regime.LL: "small gap, both unsure",
+    Regime.HT: "large gap, the teacher is more confident: a credible capability gap",
+    Regime.HS: "large gap, the student is more confident: the teacher is taken to be unreliable",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """One token of a response."""
+
+    text: str
+    regime: Regime
+    gap: float | None
+    """A = |log q_T - log q_S|, nats."""
+    q_teacher: float | None
+    """Probability under the teacher who sees p."""
+    q_student: float | None
+    """Probability under the student who sees p."""
+    right: bool | None
+    """None where nothing decides it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One response."""
+
+    id: str
+    run: str
+    """Run whose student wrote it."""
+    step: int
+    """Of the checkpoint."""
+    prompt: str
+    privileged: str
+    right: bool
+    tokens: tuple[Token, ...]
+
+    @property
+    def counts(self) -> dict[Regime, int]:
+        """Tokens of each regime."""
+        return {regime: sum(token.regime is regime for token in self.tokens) for regime in Regime}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectories:
+    """What the viewer shows, or why it shows nothing."""
+
+    rollouts: tuple[Rollout, ...] = ()
+    found: int = 0
+    """Rollouts there were; ``rollouts`` may be a part of them."""
+    reason: str = ""
+
+
+def load(profile: Profile, options: Options) -> Trajectories:
+    """Rollouts of every suite that shows some, from one source, or the reason why there are none."""
+    known = map(registry.suite, registry.suites())
+    try:
+        found = [
+            rollout
+            for suite in known
+            if NAME in suite.published_samples
+            for rollout in _read(results.samples(NAME, suite, profile, replace(options, suite=suite.name)))
+        ]
+    except HarnessError as error:
+        return Trajectories(reason=f"not available: {without_folders(str(error), options)}")
+    if not found:
+        where = "published" if options.source == "published" else "on this machine"
+        return Trajectories(reason=f"not available: no rollouts of the evaluation {NAME} are {where}")
+    return Trajectories(rollouts=tuple(chosen(found)), found=len(found))
+
+
+def chosen(rollouts: Sequence[Rollout], most: int = MOST) -> list[Rollout]:
+    """The first of them, in their order: as many wrong as right ones, as far as there are."""
+    wrong, right = ([r for r in rollouts if r.right is verdict] for verdict in (False, True))
+    half = most // 2
+    keep = {id(r) for r in (*wrong[: max(half, most - len(right))], *right[: max(half, most - len(wrong))])}
+    return [r for r in rollouts if id(r) in keep]
+
+
+def _read(records: Iterable[Mapping[str, Any]]) -> Iterator[Rollout]:
+    for number, record in enumerate(records, start=1):
+        try:
+            yield _rollout(record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise HarnessError(
+                f"record {number} of {NAME} is no rollout ({type(error).__name__}: {error}); evaluate it again"
+            ) from error
+
+
+def _rollout(record: Mapping[str, Any]) -> Rollout:
+    return Rollout(
+        id=str(record["id"]),
+        run=str(record["run"]),
+        step=int(record["step"]),
+        prompt=str(record["prompt"]),
+        privileged=str(record["privileged"]),
+        right=bool(record["right"]),
+        tokens=tuple(_tokens(record["tokens"])),
+    )
+
+
+def _tokens(records: Iterable[Mapping[str, Any]]) -> Iterator[Token]:
+    for token in records:
+        yield Token(
+            text=str(token["text"]),
+            regime=Regime(token["regime"]),
+            gap=_number(token["gap"]),
+            q_teacher=_number(token["q_teacher"]),
+            q_student=_number(token["q_student"]),
+            right=token["right"],
+        )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,1 @@
+"""Plans, workers and processes."""

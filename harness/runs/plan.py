@@ -1,0 +1,229 @@
+"""From a suite to its runs: which exist, which are missing, and how long they will take. No torch."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.table import Table
+
+from harness.config import DataSpec, RunSpec
+from harness.evaluation import audits, benchmarks
+from harness.evaluation.audits import AUDIT
+from harness.storage import run_folder
+from harness.storage.run_folder import RunFolder, RunState
+from harness.suite import Evaluation, Options, Profile, Suite
+from harness.types import Cost
+
+OWN_COLUMNS = ("profile", "student", "teacher", "data", "method", "optim", "steps", "seed")
+"""Fields of a run that its id or a column of its own shows, and those that are looked into."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """One run of a suite and what is left to do of it."""
+
+    spec: RunSpec
+    state: RunState
+    wanted: tuple[Evaluation, ...]
+    """Every evaluation the suite asks for, done or not."""
+    estimate_seconds: float
+    """Of what is left, on one core; 0 if done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Seconds per optimiser step by method, and per evaluation."""
+
+    step: dict[str, float]
+    evaluation: float
+
+
+def planned(suite: Suite, profile: Profile, options: Options, root: Path) -> list[PlannedRun]:
+    """Every run of the suite once, in its order. ``root`` is the results folder.
+
+    Raises:
+        HarnessError: an unknown name, a damaged run folder, or a run that continues one neither planned nor trained.
+    """
+    rates = _rates(profile, options, root)
+    folders = {spec.id: RunFolder(root, spec) for spec in suite.runs(profile, options)}
+    check_starts(folders, root)
+    return [_planned_run(f, suite.evaluations(f.spec), rates, profile) for f in folders.values()]
+
+
+def check_starts(folders: Mapping[str, RunFolder], root: Path) -> None:
+    """Every run that is still to be trained and continues another must find that one: in the plan or on disk.
+
+    Raises:
+        HarnessError: one does not.
+    """
+    for folder in folders.values():
+        spec = folder.spec
+        if spec.start and spec.start not in folders and folder.last_step() != spec.steps:
+            run_folder.continued(root, spec)
+
+
+def check_evaluations(plan: Iterable[PlannedRun]) -> None:
+    """Every evaluation that is wanted must be one of this package; to be called before compute.
+
+    Raises:
+        HarnessError: an unknown benchmark, audit or decoding, or another version of one.
+    """
+    for wanted in dict.fromkeys(evaluation for run in plan for evaluation in run.wanted):
+        if wanted.decoding == AUDIT:
+            audits.known(wanted.benchmark, wanted.version)
+        else:
+            benchmarks.benchmark(wanted.benchmark, wanted.version)
+            benchmarks.decoding(wanted.decoding)
+
+
+def missing(plan: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """The runs with something left to do."""
+    return [run for run in plan if run.state is not RunState.DONE]
+
+
+def makespan(plan: Sequence[PlannedRun], jobs: int) -> float:
+    """Seconds on ``jobs`` workers: not under the mean load, nor under the longest run."""
+    seconds = [run.estimate_seconds for run in plan]
+    return max([sum(seconds) / max(jobs, 1), *seconds])
+
+
+def plan_table(plan: Sequence[PlannedRun], *, title: str) -> Table:
+    """One line a run."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("run: method, teacher, student, domains, seed, hash", overflow="fold")
+    told = differences([run.spec for run in plan])
+    if any(told):
+        table.add_column("settings in which the runs differ", overflow="fold")
+    for name in ("steps", "rate", "state", "estimate"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
+    for run, differs in zip(plan, told, strict=True):
+        table.add_row(
+            run.spec.id,
+            *([differs] if any(told) else []),
+            "" if run.spec.is_reference else str(run.spec.steps),
+            f"{run.spec.optim.lr:g}" if run.spec.optim else "",
+            run.state.value,
+            duration(run.estimate_seconds),
+        )
+    return table
+
+
+def differences(specs: Sequence[RunSpec]) -> list[str]:
+    """Of each run, ``privilege = none, k = 8``: what is not the same in all runs of its method and is not in its id.
+
+    References have none.
+    """
+    settings = [{} if spec.is_reference else _settings(spec) for spec in specs]
+    names = [spec.method.name if spec.method else "" for spec in specs]
+    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for name, own in zip(names, settings, strict=True):
+        for key, value in own.items():
+            seen[name, key].add(value)
+    return [
+        ", ".join(f"{key} = {value}" for key, value in own.items() if len(seen[name, key]) > 1)
+        for name, own in zip(names, settings, strict=True)
+    ]
+
+
+def _settings(spec: RunSpec) -> dict[str, str]:
+    """What the id and the other columns do not say, as text, by the name of the field."""
+    data = {f.name: getattr(spec.data, f.name) for f in dataclasses.fields(DataSpec) if f.name != "domains"}
+    run = {f.name: getattr(spec, f.name) for f in dataclasses.fields(RunSpec) if f.name not in OWN_COLUMNS}
+    method = spec.method.settings if spec.method else {}
+    return {key: _written(value) for key, value in (data | run | dict(method)).items()}
+
+
+def _written(value: Any) -> str:
+    """A sequence without its brackets."""
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def overrides_table(profile: Profile, names: Iterable[str]) -> Table | None:
+    """The profile's departures from the methods' published settings; None if the methods named have none."""
+    rows = [name for name in dict.fromkeys(names) if name in profile.method_overrides]
+    if not rows:
+        return None
+    title = f"settings of profile {profile.name}"
+    table = Table("method", "settings", "reason", title=title, title_justify="left")
+    for name in rows:
+        settings = ", ".join(f"{key} = {value}" for key, value in profile.method_overrides[name].items())
+        table.add_row(name, settings, profile.override_reasons[name])
+    return table
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``12 min``, ``3.5 h``; a dash for nothing."""
+    if seconds <= 0:
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _planned_run(folder: RunFolder, wanted: tuple[Evaluation, ...], rates: Rates, profile: Profile) -> PlannedRun:
+    spec = folder.spec
+    state = folder.state(wanted)
+    if state is RunState.DONE:
+        return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=0.0)
+    steps_left = spec.steps - (folder.last_step() or 0)
+    method = spec.method.name if spec.method else ""
+    seconds = steps_left * rates.step.get(method, profile.seconds_per_step)
+    seconds += len(folder.missing(wanted)) * rates.evaluation
+    return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=seconds)
+
+
+def _rates(profile: Profile, options: Options, root: Path) -> Rates:
+    """Measured here if a run of the method is done here, else as any suite published, else the profile's guess."""
+    here = [(f.cost(), f.rows()) for f in run_folder.folders(root) if f.spec.profile == profile.name]
+    costs = [cost for cost, _ in here if cost]
+    files = sorted((options.published / profile.name).glob("*/costs.csv"))
+    published = [cost for path in files for cost in read_published_costs(path)]
+    evaluations = [
+        cost.evaluation_seconds / len({(row.step, row.benchmark, row.version, row.decoding) for row in rows})
+        for cost, rows in here
+        if cost and rows
+    ]
+    return Rates(
+        step=_per_step(published) | _per_step(costs),
+        evaluation=fmean(evaluations) if evaluations else profile.seconds_per_evaluation,
+    )
+
+
+def _per_step(costs: Iterable[Cost]) -> dict[str, float]:
+    """Mean training seconds of one optimiser step, by method."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for cost in costs:
+        if cost.steps:
+            seconds[cost.method].append(cost.train_seconds / cost.steps)
+    return {method: fmean(values) for method, values in seconds.items()}
+
+
+def read_published_costs(path: Path) -> list[Cost]:
+    """Costs of a ``costs.csv`` that ``publish`` wrote; none if there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [_cost(record) for record in csv.DictReader(file)]
+
+
+def _cost(record: dict[str, str]) -> Cost:
+    return Cost(
+        run=record["run"],
+        method=record["method"],
+        seed=int(record["seed"]),
+        train_domains=tuple(filter(None, record["train_domains"].split("+"))),
+        steps=int(record["steps"]),
+        tokens=int(record["tokens"]),
+        forwards_per_token=float(record["forwards_per_token"]),
+        train_seconds=float(record["train_seconds"]),
+        evaluation_seconds=float(record["evaluation_seconds"]),
+        peak_memory_mb=float(record["peak_memory_mb"]),
+        acted=float(record["acted"]) if record.get("acted") else None,
+    )

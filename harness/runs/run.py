@@ -1,0 +1,175 @@
+"""One run from its spec to done: train what is missing, evaluate what is wanted, write rows and cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from functools import cache, partial
+from itertools import groupby
+from statistics import fmean
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from harness import registry
+from harness.config import RunSpec
+from harness.evaluation import audits
+from harness.evaluation.audits import AUDIT, Subject
+from harness.evaluation.evaluate import Score, evaluate
+from harness.method import forwards_per_token
+from harness.models import load
+from harness.storage import checkpoint, files
+from harness.storage.run_folder import RunFolder
+from harness.suite import Evaluation
+from harness.training.loop import Report, detect_collapse, peak_memory_mb, train
+from harness.training.process import device, process
+from harness.training.trainer import prepare
+from harness.types import Cost, HarnessError, Row
+
+
+def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) -> str:
+    """Make one run done; returns a line on what a resume passed over, or nothing.
+
+    Every finished step and row is kept if this is stopped at any moment; calling it again goes on. Under torchrun
+    every rank calls it; the first one writes and evaluates.
+
+    Raises:
+        HarnessError: bad input, before compute where it can be; a second process on the run; a full disk.
+    """
+    torch.set_num_threads(folder.spec.threads)
+    me = process()
+    with folder.lock() if me.is_main_process else nullcontext():
+        if me.is_main_process:
+            folder.prepare()
+        me.wait_for_everyone()
+        fault = "" if is_trained(folder) else train(folder, prepare(folder.spec, folder.root), report)
+        me.wait_for_everyone()
+        if me.is_main_process:
+            finish(folder, evaluations)
+        me.wait_for_everyone()
+    return fault
+
+
+def finish(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:
+    """Rows, cost and ``done`` of a trained run."""
+    start = time.perf_counter()
+    evaluate_missing(folder, evaluations)
+    write_cost(folder, time.perf_counter() - start)
+    folder.mark_done(evaluations)
+
+
+def is_trained(folder: RunFolder) -> bool:
+    """Whether the last checkpoint is there and whole; a damaged one is trained again from the one before."""
+    if folder.spec.is_reference:
+        return True
+    found, _ = checkpoint.latest_valid(folder.checkpoints)
+    return found is not None and found.step == folder.spec.steps
+
+
+def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:
+    """Score the checkpoints on what has no row yet; rows of one checkpoint are written together."""
+    spec = folder.spec
+    missing = sorted(folder.missing(evaluations), key=lambda e: e.at(spec))
+    if not missing:
+        return
+    metrics = files.read_jsonl(folder.metrics)
+    tokenizer = load.load_tokenizer(spec.student)
+    for step, group in groupby(missing, key=lambda e: e.at(spec)):
+        wanted = list(group)
+        student = cache(partial(student_at, folder, step))
+        subject = Subject(folder=folder, step=step, student=student, tokenizer=tokenizer)
+        scores = [score for e in wanted if e.decoding == AUDIT for score in audit_scores(e, subject)]
+        if asked := [e for e in wanted if e.decoding != AUDIT]:
+            scores += evaluate(student(), tokenizer, asked, seed=spec.seed, step=step)
+        items = {(s.benchmark, s.decoding): s.items for s in scores}
+        for e in wanted:
+            if records := items.get((e.benchmark, e.decoding)):
+                folder.write_samples(e, records)
+        folder.write_rows([row(spec, score, step, metrics) for score in scores])
+
+
+def audit_scores(evaluation: Evaluation, subject: Subject) -> list[Score]:
+    """An audit's findings, each as a score.
+
+    Raises:
+        HarnessError: it found nothing, or the package holds another version of it.
+    """
+    asked = audits.known(evaluation.benchmark, evaluation.version)
+    found = audits.audit(asked.name, subject)
+    if not found.values:
+        raise HarnessError(
+            f"audit {asked.name} found nothing in {subject.folder.spec.id} at step {subject.step}: ask for a later step"
+        )
+    return [
+        Score(
+            benchmark=asked.name,
+            version=asked.version,
+            decoding=AUDIT,
+            metric=metric,
+            value=value,
+            n=found.n,
+            errors=0,
+            truncations=0,
+            items=found.records,
+        )
+        for metric, value in found.values.items()
+    ]
+
+
+def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
+    """The student at one checkpoint; for a reference row, the model as it came.
+
+    A run that continues another has checkpoints of its own from step 0 on, so the other one is not asked.
+    """
+    model = load.load(folder.spec.student, dtype=folder.spec.dtype, device=device())
+    if not folder.spec.is_reference:
+        model.load_state_dict(checkpoint.at_step(folder.checkpoints, step).weights())
+    return model
+
+
+def row(spec: RunSpec, score: Score, step: int, metrics: Sequence[Mapping[str, Any]]) -> Row:
+    """A score with the run it belongs to."""
+    so_far = [m for m in metrics if m["step"] <= step]
+    return Row(
+        run=spec.id,
+        method=spec.method.name if spec.method else f"reference/{spec.student.name}",
+        profile=spec.profile,
+        seed=spec.seed,
+        train_domains=spec.data.domains if spec.data else (),
+        step=step,
+        steps=spec.steps,
+        benchmark=score.benchmark,
+        version=score.version,
+        decoding=score.decoding,
+        metric=score.metric,
+        value=score.value,
+        n=score.n,
+        errors=score.errors,
+        truncations=score.truncations,
+        status=detect_collapse(so_far),
+        tokens=sum(m.get("tokens", 0) for m in so_far),
+    )
+
+
+def write_cost(folder: RunFolder, evaluation_seconds: float) -> None:
+    """What the run cost, over all the processes that worked on it."""
+    spec, before = folder.spec, folder.cost()
+    metrics = files.read_jsonl(folder.metrics)
+    seconds = [value for m in metrics for name, value in m.items() if name.startswith("seconds/")]
+    acted = [m["acted"] for m in metrics if m.get("acted") is not None]
+    cost = Cost(
+        run=spec.id,
+        method=spec.method.name if spec.method else f"reference/{spec.student.name}",
+        seed=spec.seed,
+        train_domains=spec.data.domains if spec.data else (),
+        steps=spec.steps,
+        tokens=sum(m.get("tokens", 0) for m in metrics),
+        forwards_per_token=forwards_per_token(registry.build_method(spec.method)) if spec.method else 0.0,
+        train_seconds=sum(seconds),
+        evaluation_seconds=evaluation_seconds + (before.evaluation_seconds if before else 0.0),
+        peak_memory_mb=peak_memory_mb(),
+        acted=fmean(acted) if acted else None,
+    )
+    folder.write_cost(cost)

@@ -1,0 +1,1 @@
+"""Tables and figures as values and as files. No torch."""

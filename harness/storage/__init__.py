@@ -1,0 +1,1 @@
+"""Runs, checkpoints and files on disk. No torch beyond safetensors."""

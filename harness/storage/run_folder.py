@@ -1,0 +1,341 @@
+"""A run on disk: one folder, plain files, one writer. No torch.
+
+``results/runs/<spec.id>/``
+    spec.json          the run as a value; its hash is in the folder's name
+    environment.json   list of the environments that worked on it (versions, commit, machine, threads)
+    <commit>.diff      uncommitted changes of the code, if there were any
+    log.txt            what the worker printed; tracebacks
+    metrics.jsonl      a line a step
+    checkpoints/       step-000120/, see ``harness.storage.checkpoint``
+    rows.jsonl         one ``Row`` a line, sorted; samples/ the items behind them
+    costs.json         one ``Cost``
+    failed             a line on why the last attempt ended; removed by the next
+    done               written last; holds the sha256 of rows.jsonl
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.config import ModelSpec, RunSpec, from_json, to_json
+from harness.storage import files
+from harness.types import Cost, HarnessError, Row
+
+if TYPE_CHECKING:
+    from harness.suite import Evaluation
+
+RUNS = "runs"
+LOCK = ".lock"
+PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "datasets", "safetensors")
+"""Distributions whose versions can move a number."""
+
+
+class RunState(StrEnum):
+    """How far a run is."""
+
+    ABSENT = "absent"
+    """Nothing on disk."""
+    PARTIAL = "partial"
+    """Started; goes on from its last checkpoint."""
+    UNEVALUATED = "unevaluated"
+    """Training is complete, a wanted row is missing: evaluates only."""
+    FAILED = "failed"
+    """The last attempt ended in an error; the next goes on from the last checkpoint."""
+    DONE = "done"
+    """Every wanted row is there."""
+
+
+class RunFolder:
+    """The folder of one run, present or not.
+
+    Example::
+
+        folder = RunFolder(Path("results"), spec)
+        with folder.lock():
+            folder.prepare()
+            ...                      # checkpoints, write_rows, write_cost
+            folder.mark_done()
+    """
+
+    def __init__(self, root: Path, spec: RunSpec) -> None:
+        self.root = root
+        self.spec = spec
+        self.path = root / RUNS / spec.id
+        self.metrics = self.path / "metrics.jsonl"
+        self.log = self.path / "log.txt"
+        self.checkpoints = self.path / "checkpoints"
+        self._rows = self.path / "rows.jsonl"
+        self._environments = self.path / "environment.json"
+        self._costs = self.path / "costs.json"
+        self._done = self.path / "done"
+        self._failed = self.path / "failed"
+        self._lock = files.RunLock(self.path / LOCK, name=spec.id)
+
+    def lock(self) -> files.RunLock:
+        """Context manager; a second process gets a ``HarnessError``. Re-entrant on this object."""
+        return self._lock
+
+    def prepare(self) -> None:
+        """Makes the folder, writes spec.json if it is absent, and adds this environment if it is new.
+
+        Raises:
+            HarnessError: spec.json is of another run, or the disk is full.
+        """
+        if self._has_spec():
+            self._check_spec()
+        else:
+            files.write_json_atomic(self.path / "spec.json", to_json(self.spec))
+        self._failed.unlink(missing_ok=True)
+        self._record_environment()
+
+    def clear(self) -> None:
+        """Removes everything but the lock; for ``--force``. ``done`` goes first, spec.json last."""
+        self._done.unlink(missing_ok=True)
+        entries = [path for path in self.path.iterdir() if path.name != LOCK]
+        for entry in sorted(entries, key=lambda path: path.name == "spec.json"):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def state(self, wanted: Iterable[Evaluation] = ()) -> RunState:
+        """How far the run is, given the evaluations a suite wants of it.
+
+        Raises:
+            HarnessError: spec.json is of another run, or rows.jsonl is damaged.
+        """
+        if not self._has_spec():
+            return RunState.ABSENT
+        self._check_spec()
+        if self._done.exists():
+            return RunState.UNEVALUATED if self.missing(wanted) else RunState.DONE
+        if self._failed.exists():
+            return RunState.FAILED
+        return RunState.UNEVALUATED if self.last_step() == self.spec.steps else RunState.PARTIAL
+
+    def last_step(self) -> int | None:
+        """Step of the newest checkpoint, its content unchecked; 0 for a reference run, which has none."""
+        if self.spec.is_reference:
+            return 0
+        manifests = self.checkpoints.glob("step-*/manifest.json")
+        return max((int(path.parent.name.removeprefix("step-")) for path in manifests), default=None)
+
+    def missing(self, wanted: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
+        """The evaluations of ``wanted`` that have no row yet, in the same order."""
+        have = {(row.step, row.benchmark, row.version, row.decoding) for row in self.rows()}
+        return tuple(e for e in wanted if (e.at(self.spec), e.benchmark, e.version, e.decoding) not in have)
+
+    def wanted_rows(self, wanted: Iterable[Evaluation]) -> list[Row]:
+        """The rows of these evaluations; a run that several suites share holds others too."""
+        keys = {(e.at(self.spec), e.benchmark, e.version, e.decoding) for e in wanted}
+        return [row for row in self.rows() if (row.step, row.benchmark, row.version, row.decoding) in keys]
+
+    def rows(self) -> list[Row]:
+        """Rows on disk.
+
+        Raises:
+            HarnessError: a line is damaged, or ``done`` was written for other rows.
+        """
+        if self._done.exists() and files.read_json(self._done)["rows_sha256"] != self._rows_sha256():
+            raise HarnessError(
+                f"{self._rows} is not what was written (sha256 is not the one in done): delete rows.jsonl "
+                "and done in that folder and run again; it evaluates anew from the checkpoints"
+            )
+        try:
+            return [_row(record) for record in files.read_jsonl(self._rows)]
+        except (KeyError, TypeError) as error:
+            raise HarnessError(
+                f"{self._rows} was written by another version ({error}): delete rows.jsonl and done in that "
+                "folder and run again; it evaluates anew from the checkpoints"
+            ) from error
+
+    def write_rows(self, rows: Iterable[Row]) -> None:
+        """Adds rows; one of the same step, benchmark, version, decoding and metric is replaced.
+
+        The file is sorted, so its bytes do not depend on the order or number of calls. ``done`` is taken back
+        until ``mark_done``.
+        """
+        merged = {_key(row): row for row in (*self.rows(), *rows)}
+        self._done.unlink(missing_ok=True)
+        ordered = [dataclasses.asdict(merged[key]) for key in sorted(merged)]
+        files.write_text_atomic(self._rows, files.jsonl(ordered))
+
+    def samples(self, evaluation: Evaluation) -> Path:
+        """The jsonl file of per-item results behind one evaluation's rows."""
+        e, step = evaluation, evaluation.at(self.spec)
+        return self.path / "samples" / f"step-{step:06d}.{e.benchmark}@{e.version}.{e.decoding}.jsonl"
+
+    def write_samples(self, evaluation: Evaluation, records: list[dict[str, Any]]) -> None:
+        """Replaces the per-item results of one evaluation; call before ``write_rows``."""
+        files.write_text_atomic(self.samples(evaluation), files.jsonl(records))
+
+    def write_cost(self, cost: Cost) -> None:
+        """Replaces costs.json."""
+        files.write_json_atomic(self._costs, to_json(cost))
+
+    def cost(self) -> Cost | None:
+        """What the run cost so far; None before the first ``write_cost``."""
+        if not self._costs.exists():
+            return None
+        record = files.read_json(self._costs)
+        try:
+            record["train_domains"] = tuple(record["train_domains"])
+            return Cost(**record)
+        except (KeyError, TypeError) as error:
+            raise HarnessError(
+                f"{self._costs} was written by another version ({error}): delete it, only estimates need it"
+            ) from error
+
+    def mark_done(self, wanted: Iterable[Evaluation] = ()) -> None:
+        """Writes ``done``, the last file of a run.
+
+        Raises:
+            HarnessError: a wanted evaluation has no row.
+        """
+        if missing := self.missing(wanted):
+            names = ", ".join(f"{e.benchmark}@{e.version} {e.decoding} step {e.at(self.spec)}" for e in missing)
+            raise HarnessError(f"run {self.spec.id} is not done, it has no rows of {names}: evaluate it")
+        files.write_json_atomic(self._done, {"rows_sha256": self._rows_sha256()})
+
+    def mark_failed(self, reason: str) -> None:
+        """Says in the folder why this attempt ended; tables name it."""
+        files.write_text_atomic(self._failed, reason + "\n")
+
+    def environments(self) -> list[dict[str, Any]]:
+        """Versions, commit, machine and threads of whatever worked on it, oldest first; none before the first."""
+        return files.read_json(self._environments) if self._environments.exists() else []
+
+    def _rows_sha256(self) -> str:
+        return files.sha256(self._rows) if self._rows.exists() else ""
+
+    def _has_spec(self) -> bool:
+        return (self.path / "spec.json").exists()
+
+    def _check_spec(self) -> None:
+        stored = from_json(files.read_json(self.path / "spec.json"))
+        if stored != self.spec:
+            raise _misplaced(self.path, stored)
+
+    def _record_environment(self) -> None:
+        known = self.environments()
+        record, diff = environment()
+        now = record | {"torch_threads": self.spec.threads}
+        if now not in known:
+            if diff:
+                files.write_text_atomic(self.path / f"{record['diff_sha256'][:10]}.diff", diff)
+            files.write_json_atomic(self._environments, [*known, now])
+
+
+def folders(root: Path) -> Iterator[RunFolder]:
+    """Every run below ``root``/runs, by name.
+
+    Raises:
+        HarnessError: a spec.json is damaged or disagrees with its folder's name.
+    """
+    for path in sorted((root / RUNS).glob("*/spec.json")):
+        folder = RunFolder(root, from_json(files.read_json(path)))
+        if folder.path != path.parent:
+            raise _misplaced(path.parent, folder.spec)
+        yield folder
+
+
+def continued(root: Path, spec: RunSpec) -> RunFolder:
+    """The folder of the run that ``spec`` continues, trained to its last step.
+
+    Raises:
+        HarnessError: it is absent, unfinished, not of the same profile and student, or was never trained.
+    """
+    head = f"run {spec.id} continues {spec.start}"
+    path = root / RUNS / spec.start / "spec.json"
+    if not path.exists():
+        raise HarnessError(f"{head}, which is not in {root / RUNS}: train that one first, or plan both together")
+    first = RunFolder(root, from_json(files.read_json(path)))
+    if first.spec.id != spec.start:
+        raise _misplaced(path.parent, first.spec)
+    if first.spec.is_reference:
+        raise HarnessError(f"{head}, a reference row without training: leave start empty to begin from that model")
+    for what in ("profile", "student"):
+        have, want = getattr(first.spec, what), getattr(spec, what)
+        if have != want:
+            raise HarnessError(f"{head}, whose {what} is {_named(have)}, not {_named(want)}: continue one of the same")
+    if first.last_step() != first.spec.steps:
+        reached = first.last_step() or 0
+        raise HarnessError(
+            f"{head}, whose last checkpoint is of step {reached}, not {first.spec.steps}: run that one to its end "
+            "first, with --force if it is done"
+        )
+    return first
+
+
+@functools.cache
+def environment() -> tuple[dict[str, Any], str]:
+    """What this process runs on, and the uncommitted diff of the code (empty if clean or not a checkout)."""
+    code = Path(__file__).resolve().parents[2]
+    commit = _git(code, "rev-parse", "HEAD").strip()
+    diff = _git(code, "diff", "HEAD") if commit else ""
+    record: dict[str, Any] = {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "commit": commit or None,
+        "dirty": bool(commit and _git(code, "status", "--porcelain").strip()),
+        "diff_sha256": hashlib.sha256(diff.encode()).hexdigest() if diff else None,
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+        },
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+    }
+    return record, diff
+
+
+def _named(value: str | ModelSpec) -> str:
+    return value if isinstance(value, str) else f"{value.name} {value.sha256[:10]}".strip()
+
+
+def _misplaced(folder: Path, stored: RunSpec) -> HarnessError:
+    return HarnessError(
+        f"{folder / 'spec.json'} is of run {stored.id}, not of its folder: it was edited or moved; "
+        "move the folder away and run again"
+    )
+
+
+def _row(record: dict[str, Any]) -> Row:
+    record["train_domains"] = tuple(record["train_domains"])
+    return Row(**record)
+
+
+def _key(row: Row) -> tuple[int, str, int, str, str]:
+    return (row.step, row.benchmark, row.version, row.decoding, row.metric)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Output of a git command; empty where there is no git, no checkout or no commit."""
+    try:
+        command = ("git", "-C", str(folder), *arguments)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _processor() -> str:
+    """The processor's name; /proc/cpuinfo where platform does not say."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return platform.processor() or next(names, "unknown")

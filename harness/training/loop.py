@@ -1,0 +1,201 @@
+"""The training loop: sample, score, assign, step, checkpoint. It knows no method."""
+
+from __future__ import annotations
+
+import math
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from harness.storage import checkpoint, files
+from harness.storage.run_folder import RunFolder
+from harness.training.contexts import build_batch
+from harness.training.probe import accuracy_with_privilege
+from harness.training.reduce import world
+from harness.training.step import Batch, StepRecord, optimiser_losses
+from harness.training.trainer import Trainer, is_shared, own_copy, refresh_copies
+from harness.training.writers import select, truncation_rate, write_rollouts
+from harness.types import Policy, Privilege
+
+MICROBATCH = 64
+"""Rollouts per forward pass. Changes memory, never the numbers."""
+COLLAPSE_SHARE = 0.5
+"""A run has collapsed if its probe accuracy ends below this share of where it began ..."""
+COLLAPSE_TRUNCATION = 0.5
+"""... or if at least this share of the rollouts of its last tenth never ended, or a gradient was not finite."""
+
+Report = Callable[[int, int, Mapping[str, Any]], None]
+"""Called after each step with (step, steps, metrics)."""
+
+
+def train(folder: RunFolder, trainer: Trainer, report: Report) -> str:
+    """From the last good checkpoint to the last step; a line on what the resume passed over, or nothing."""
+    found, fault = checkpoint.latest_valid(folder.checkpoints)
+    restore(folder, trainer, found)
+    if found is None:
+        log(folder, {"step": 0, **probe(trainer)})
+        save(folder, trainer)
+    keep = set(trainer.spec.checkpoint_steps())
+    while trainer.step < trainer.spec.steps:
+        metrics = train_step(trainer)
+        if trainer.step in keep:
+            with trainer.phases("evaluation"):
+                metrics |= probe(trainer)
+        metrics |= cost_of_step(trainer, metrics)
+        log(folder, {"step": trainer.step, **metrics})
+        if trainer.step in keep:
+            save(folder, trainer)
+        report(trainer.step, trainer.spec.steps, metrics)
+    return fault
+
+
+def train_step(trainer: Trainer) -> dict[str, Any]:
+    """One rollout batch through the method, with as many optimiser steps as the method takes of it."""
+    with trainer.phases("rollout"):
+        batch = build_batch(trainer, write_rollouts(trainer))
+    records, norms = [], []
+    for record in optimiser_losses(
+        trainer.method,
+        trainer.policies,
+        batch,
+        progress=trainer.step / trainer.spec.steps,
+        microbatch=MICROBATCH,
+        phases=trainer.phases,
+    ):
+        with trainer.phases("optimiser"):
+            norms.append(apply_gradient(trainer))
+        records.append(record)
+    trainer.step += 1
+    trainer.tokens += sum(r.tokens for r in records)
+    with trainer.phases("optimiser"):
+        refresh_copies(trainer)
+    return summary(batch, records, norms)
+
+
+def apply_gradient(trainer: Trainer) -> float:
+    """Clip, step, zero. Returns the gradient norm before the cut; a norm that is not finite is not applied."""
+    norm = float(torch.nn.utils.clip_grad_norm_(trainer.student.parameters(), trainer.optim.clip_norm))
+    if math.isfinite(norm):
+        trainer.optimiser.step()
+    trainer.schedule.step()
+    trainer.optimiser.zero_grad(set_to_none=True)
+    return norm
+
+
+def summary(batch: Batch, records: Sequence[StepRecord], norms: Sequence[float]) -> dict[str, Any]:
+    """What one rollout batch did: means over its optimiser steps; lengths and rewards of this rank's rollouts."""
+    rollouts = select(batch.rollouts, torch.nonzero(~batch.reference_B).squeeze(-1))
+    out = {
+        "loss": _mean([r.loss for r in records]),
+        "entropy": _mean([r.entropy for r in records]),
+        "gradient_norm": _mean(norms),
+        "tokens": sum(r.tokens for r in records),
+        "response_length": float(rollouts.mask_BT.sum(-1).float().mean()),
+        "truncation_rate": truncation_rate(rollouts),
+    }
+    out |= {name: _mean([r.metrics[name] for r in records]) for name in records[0].metrics}
+    if batch.reward_B is not None:
+        out["reward"] = float(batch.reward_B[~batch.reference_B].mean())
+    return out
+
+
+def cost_of_step(trainer: Trainer, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Seconds per phase, tokens per second, peak memory."""
+    seconds = trainer.phases.read()
+    return {
+        **seconds,
+        "tokens_per_second": metrics["tokens"] / sum(seconds.values()),
+        "memory_mb": peak_memory_mb(),
+    }
+
+
+def peak_memory_mb() -> float:
+    """Largest memory of this process so far, MiB; of the GPU if there is one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def probe(trainer: Trainer) -> dict[str, float]:
+    """Greedy accuracy on validation problems without and with p; with p falls first when a run collapses.
+
+    p is the right one here, whatever share of the training examples has it corrupted.
+    """
+    kinds = {"probe/accuracy": Privilege.NONE}
+    if trainer.data.privilege is not Privilege.NONE:
+        kinds["probe/accuracy_with_p"] = trainer.data.privilege
+    return {
+        name: accuracy_with_privilege(
+            trainer.student,
+            trainer.tokenizer,
+            trainer.validation,
+            kind,
+            max_new_tokens=trainer.spec.max_response_tokens,
+        )
+        for name, kind in kinds.items()
+    }
+
+
+def detect_collapse(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """``collapsed`` or ``ok``, from the metrics of a finished run; the rule is at the top of this file."""
+    probes = [m["probe/accuracy"] for m in metrics if "probe/accuracy" in m]
+    cut = [m["truncation_rate"] for m in metrics if "truncation_rate" in m]
+    last = cut[-max(1, len(cut) // 10) :]
+    fell = len(probes) > 1 and probes[-1] < COLLAPSE_SHARE * probes[0]
+    endless = bool(last) and _mean(last) >= COLLAPSE_TRUNCATION
+    broken = any("gradient_norm" in m and m["gradient_norm"] is None for m in metrics)
+    return "collapsed" if fell or endless or broken else "ok"
+
+
+def save(folder: RunFolder, trainer: Trainer) -> None:
+    """A checkpoint of everything the rest of the run depends on; random streams are derived from the step.
+
+    A copy still shared with another policy has not moved, so it is the initial one that ``prepare`` makes.
+    """
+    if not is_first_rank():
+        return
+    copies = {
+        policy.value: model.state_dict()
+        for policy, model in trainer.policies.items()
+        if policy in (Policy.EMA, Policy.SNAPSHOT) and not is_shared(trainer.policies, policy)
+    }
+    state = {
+        "optimiser": trainer.optimiser.state_dict(),
+        "schedule": trainer.schedule.state_dict(),
+        "tokens": trainer.tokens,
+        "copies": copies,
+    }
+    checkpoint.save(folder.checkpoints, trainer.step, weights=trainer.student.state_dict(), state=state)
+
+
+def restore(folder: RunFolder, trainer: Trainer, found: checkpoint.Checkpoint | None) -> None:
+    """Continue from a checkpoint, or from nothing; metrics after it are dropped, they will be made again."""
+    step = -1 if found is None else found.step
+    if is_first_rank():
+        files.keep_jsonl(folder.metrics, lambda record: record["step"] <= step)
+    if found is not None:
+        state = found.state()
+        trainer.student.load_state_dict(found.weights())
+        trainer.optimiser.load_state_dict(state["optimiser"])
+        trainer.schedule.load_state_dict(state["schedule"])
+        for name, weights in state["copies"].items():
+            own_copy(trainer.policies, Policy(name)).load_state_dict(weights)
+        trainer.step, trainer.tokens = found.step, state["tokens"]
+
+
+def log(folder: RunFolder, record: Mapping[str, Any]) -> None:
+    """A line of metrics, from the first rank; a number that is not finite is null, JSON has no word for it."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+    if is_first_rank():
+        files.append_jsonl(folder.metrics, finite)
+
+
+def is_first_rank() -> bool:
+    """Whether this process writes the run's files."""
+    return world()[0] == 0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

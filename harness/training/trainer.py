@@ -1,0 +1,211 @@
+"""What a training run holds in memory, and the checks before any compute is spent."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
+
+from harness import registry
+from harness.config import DataSpec, OptimSpec, RunSpec
+from harness.method import Method, untrained_views
+from harness.models import load, render
+from harness.models.forward import vocabulary_size
+from harness.storage import checkpoint, run_folder
+from harness.training.phases import Phases
+from harness.training.process import device
+from harness.types import PRIVILEGED, Example, HarnessError, Policy, Privilege
+from harness.worlds import corruption, data, privilege
+
+PROBE_SIZE = 96
+"""Validation problems of the probe at each checkpoint."""
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """A run in memory. ``step`` and ``tokens`` move; the rest is fixed once prepared."""
+
+    spec: RunSpec
+    data: DataSpec
+    optim: OptimSpec
+    method: Method
+    tokenizer: PreTrainedTokenizerBase
+    policies: dict[Policy, PreTrainedModel]
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    examples: Sequence[Example]
+    """The training set, p corrupted in the share the run's data says."""
+    validation: Sequence[Example]
+    """Of the probe, p never corrupted: it is a reading of the student, not a lesson."""
+    step: int = 0
+    """Rollout batches taken."""
+    tokens: int = 0
+    """Response tokens trained on."""
+    phases: Phases = field(default_factory=Phases)
+
+    @property
+    def student(self) -> PreTrainedModel:
+        """The policy in training."""
+        return self.policies[Policy.STUDENT]
+
+    def prompts(self, examples: Sequence[Example], kind: Privilege = Privilege.NONE) -> list[list[int]]:
+        """Token ids of each example's prompt, with p of ``kind``."""
+        return [render.prompt_ids(self.tokenizer, privilege.messages(e, kind)) for e in examples]
+
+    def pad(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Left-padded ids_PL and mask_PL on the student's device."""
+        ids_PL, mask_PL = render.left_pad(prompts, pad_id=cast(int, self.tokenizer.pad_token_id))
+        return ids_PL.to(self.student.device), mask_PL.to(self.student.device)
+
+
+def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
+    """Load, check and assemble a run; nothing is computed before every check has passed.
+
+    ``root`` is the results folder, asked only where the run continues another. Such a run begins where that one
+    ended: student, step-0 checkpoint and probe, and the initial, reference, EMA and snapshot policies all have its
+    last weights. Optimiser, schedule and step count begin anew.
+
+    Raises:
+        HarnessError: the spec is a reference row; see also ``starting_weights``, ``models.check_pair``, ``check_data``.
+    """
+    if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
+        raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
+    torch.set_num_threads(spec.threads)
+    method = registry.build_method(spec.method)
+    start = starting_weights(spec, root)
+    examples = data.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
+    check_data(spec, method, examples)
+    examples = corruption.corrupt(examples, spec.data)
+    student, teacher = (load.load(s, dtype=spec.dtype, device=device()) for s in (spec.student, spec.teacher))
+    tokenizer = load.load_tokenizer(spec.student)
+    load.check_pair(student, tokenizer, teacher, load.load_tokenizer(spec.teacher))
+    method.check_vocabulary(vocabulary_size(student))
+    if start is not None:
+        student.load_state_dict(start)
+    optimiser, schedule = build_optimiser(student, spec.optim, spec.steps * method.updates)
+    trainer = Trainer(
+        spec=spec,
+        data=spec.data,
+        optim=spec.optim,
+        method=method,
+        tokenizer=tokenizer,
+        policies=build_policies(method, student, teacher),
+        optimiser=optimiser,
+        schedule=schedule,
+        examples=examples,
+        validation=data.examples(spec.data, "validation", PROBE_SIZE),
+    )
+    lengths = [len(ids) for ids in trainer.prompts(examples[:256], spec.data.privilege)]
+    load.check_lengths(student, lengths, spec.max_response_tokens)
+    return trainer
+
+
+def starting_weights(spec: RunSpec, root: Path | None) -> Mapping[str, torch.Tensor] | None:
+    """The student's weights at the end of the run this one continues; None: it begins from the student's own.
+
+    Raises:
+        HarnessError: that run cannot be continued (``runs.continued``), or its last checkpoint is damaged.
+    """
+    if not spec.start:
+        return None
+    if root is None:
+        raise HarnessError(f"run {spec.id} continues {spec.start}: give the results folder that holds it")
+    first = run_folder.continued(root, spec)
+    return checkpoint.at_step(first.checkpoints, first.spec.steps).weights()
+
+
+def build_policies(method: Method, student: PreTrainedModel, teacher: PreTrainedModel) -> dict[Policy, PreTrainedModel]:
+    """Student, teacher, and one frozen copy of the student that every other policy of the method's views shares.
+
+    Those that move get a copy of their own at their first move, see ``own_copy``.
+    """
+    policies = {Policy.STUDENT: student, Policy.TEACHER: teacher.requires_grad_(False)}
+    others = {view.policy for view in untrained_views(method)} - set(policies)
+    if others:
+        policies |= dict.fromkeys(others, copy.deepcopy(student).requires_grad_(False))
+    return policies
+
+
+def is_shared(policies: Mapping[Policy, PreTrainedModel], policy: Policy) -> bool:
+    """Whether another policy is the same model, so that neither may be written to."""
+    return sum(model is policies[policy] for model in policies.values()) > 1
+
+
+def own_copy(policies: dict[Policy, PreTrainedModel], policy: Policy) -> PreTrainedModel:
+    """The policy's model, after this call nobody else's: it may be written to."""
+    if is_shared(policies, policy):
+        policies[policy] = copy.deepcopy(policies[policy])
+    return policies[policy]
+
+
+def check_data(spec: RunSpec, method: Method, examples: Sequence[Example]) -> None:
+    """The data must hold what the method will ask for.
+
+    Raises:
+        HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had; a prompt
+            has one rollout where the method compares siblings.
+    """
+    assert spec.data is not None
+    kind, world = spec.data.privilege, spec.data.world
+    contexts = {v.context for term in method.terms for v in (term.trained, *term.sources)}
+    if PRIVILEGED in contexts and kind is not Privilege.NONE and kind not in examples[0].privileged:
+        has = ", ".join(sorted(examples[0].privileged)) or "none"
+        raise HarnessError(
+            f"privileged input {kind.value!r} is not in the data of {world!r} (it has: {has}); "
+            "choose one of these or add it to the data"
+        )
+    if method.needs_reward and not data.verifiable(spec.data):
+        raise HarnessError(
+            f"this method needs a verified reward and {world!r} cannot verify answers; "
+            "choose data with a grader or a method without reward"
+        )
+    if method.needs_siblings and spec.rollouts_per_prompt < 2:
+        raise HarnessError(
+            f"rollouts_per_prompt={spec.rollouts_per_prompt}: this method compares the rollouts of a prompt; "
+            "give at least 2"
+        )
+
+
+def build_optimiser(
+    student: PreTrainedModel, optim: OptimSpec, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW with linear warm-up and a cosine to ``final_lr_share`` of the peak."""
+    optimiser = torch.optim.AdamW(
+        student.parameters(),
+        lr=optim.lr,
+        betas=optim.betas,
+        eps=optim.eps,
+        weight_decay=optim.weight_decay,
+        foreach=True,
+    )
+    schedule = get_scheduler(
+        "cosine_with_min_lr",
+        optimiser,
+        num_warmup_steps=optim.warmup_steps,
+        num_training_steps=max(steps, 1),
+        scheduler_specific_kwargs={"min_lr_rate": optim.final_lr_share},
+    )
+    return optimiser, schedule
+
+
+@torch.no_grad()
+def refresh_copies(trainer: Trainer) -> None:
+    """Move EMA and snapshot policies after a rollout batch, once each, at the rate or interval their views name."""
+    for policy, rate, every in dict.fromkeys((v.policy, v.rate, v.every) for v in untrained_views(trainer.method)):
+        match policy:
+            case Policy.EMA:
+                share = rate
+            case Policy.SNAPSHOT:
+                share = float(every is not None and trainer.step % every == 0)
+            case _:
+                continue
+        if not share:
+            continue
+        moved = own_copy(trainer.policies, policy)
+        for copied, current in zip(moved.parameters(), trainer.student.parameters(), strict=True):
+            copied.lerp_(current, share)

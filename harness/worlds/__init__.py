@@ -1,0 +1,1 @@
+"""Where problems, privileged input and grades come from. No torch."""

@@ -1,0 +1,466 @@
+"""A suite as a list of arms: each a setting that is run once per seed, compared on the same benchmarks.
+
+An arm is a line of a table. Its runs are found by their ids, so an arm may differ from another in anything a
+``RunSpec`` holds: method, settings, pair of models, privileged input, what it continues.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from harness import registry
+from harness.analysis import results, statistics
+from harness.analysis.statistics import Difference
+from harness.config import ModelSpec, RunSpec
+from harness.method import Entry
+from harness.show.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, shade
+from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
+from harness.types import HarnessError
+from suites.kit.cells import (
+    BASELINE,
+    SECONDS,
+    Measure,
+    Shown,
+    asked,
+    cost_cells,
+    difference_cells,
+    gain_cell,
+    joint_domains,
+    learning_rate_sentence,
+    recovery,
+    recovery_cell,
+    reference_cell,
+    references,
+    selected_methods,
+    slashed,
+    standing_sentences,
+    tests_sentence,
+    untrained_line,
+)
+from suites.profiles import HARDER, PROFILES, benchmark_version
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SEEDS = (0, 1, 2, 3, 4)
+DECODINGS = ("greedy",)
+At = int | Literal["last"]
+"""Step of a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One setting, run once per seed.
+
+    Example::
+
+        Arm(key="strong-small/dopd", label="DOPD", block="strong → small", specs={0: spec, 1: ...}, baseline="...")
+    """
+
+    key: str
+    """Unique in its suite and stable: claims name it."""
+    label: str
+    specs: Mapping[int, RunSpec]
+    """By seed, the same seeds in every arm of a suite."""
+    block: str = ""
+    """Arms of one block stand together and are ranked together."""
+    baseline: str = ""
+    """Key of the arm this one is compared with; empty: none."""
+    ranked: bool = True
+    """False for what sees more than others may."""
+
+    @property
+    def spec(self) -> RunSpec:
+        """Of the first seed: what is the same in all of them."""
+        return next(iter(self.specs.values()))
+
+    @property
+    def method(self) -> str:
+        """Registry name."""
+        assert self.spec.method is not None
+        return self.spec.method.name
+
+
+def method_arm(method: str, specs: Mapping[int, RunSpec], *, key: str = "", block: str = "", baseline: str = "") -> Arm:
+    """An arm that is labelled and ranked as its method is; without more its key is the name, its block the paradigm."""
+    entry = registry.methods()[method]
+    return Arm(
+        key=key or method,
+        label=entry.label,
+        specs=specs,
+        block=block or entry.paradigm,
+        baseline=baseline,
+        ranked=entry.ranked,
+    )
+
+
+class ArmSuite(Suite):
+    """Arms × seeds, with the untrained models they are measured against."""
+
+    seeds: tuple[int, ...] = SEEDS
+    """Without ``--seeds``."""
+
+    @abstractmethod
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        """In the order of the table."""
+
+    def models(self, profile: Profile) -> dict[str, ModelSpec]:
+        """Models that are only evaluated, by the name they have in tables."""
+        return references(profile)
+
+    def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
+        """References first; then seed by seed, so that whatever is done compares all arms.
+
+        Raises:
+            HarnessError: two arms have one key, a baseline is no arm, or ``--methods`` where the suite has its own.
+        """
+        if self.own_arms and options.methods is not None:
+            raise HarnessError(f"suite {self.name} has its own arms: leave out --methods")
+        arms = self.arms(profile, options)
+        self._check(arms)
+        seeds = dict.fromkeys(seed for arm in arms for seed in arm.specs)
+        return [reference_run(profile, model) for model in dict.fromkeys(self.models(profile).values())] + [
+            arm.specs[seed] for seed in seeds for arm in arms if seed in arm.specs
+        ]
+
+    def _check(self, arms: Sequence[Arm]) -> None:
+        keys = [arm.key for arm in arms]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise HarnessError(f"suite {self.name}: two arms have the key {twice[0]!r}: give each a key of its own")
+        if lost := [arm for arm in arms if arm.baseline and arm.baseline not in keys]:
+            raise HarnessError(
+                f"suite {self.name}: arm {lost[0].key!r} is compared with {lost[0].baseline!r}, which is no arm; there "
+                f"are {', '.join(keys)}"
+            )
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """Every domain in the trained range and in the harder one, greedy, at the last step."""
+        return benchmarks_at(spec, ("last",))
+
+    def chosen_seeds(self, options: Options) -> tuple[int, ...]:
+        """Those asked for, or the suite's."""
+        return options.seeds or self.seeds
+
+    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> ArmScores:
+        """Rows and costs, found by arm and seed."""
+        return ArmScores(suite=self, rows=rows, costs=costs, options=options)
+
+
+class MethodSuite(ArmSuite):
+    """Methods × seeds on all domains together."""
+
+    methods: ClassVar[tuple[str, ...]]
+    """Registry names, in the order of the table; keys of the arms."""
+
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        """One per method; a plugin's methods join the default ones."""
+        domains, names = joint_domains(profile, options), selected_methods(options, self.methods)
+        return [
+            method_arm(
+                name,
+                {
+                    seed: training_run(profile, options, method=name, domains=domains, seed=seed)
+                    for seed in self.chosen_seeds(options)
+                },
+                baseline=BASELINE if BASELINE in names else "",
+            )
+            for name in names
+        ]
+
+
+def benchmarks_at(
+    spec: RunSpec, steps: Sequence[At], decodings: Sequence[str] = DECODINGS, *, harder: bool = True
+) -> tuple[Evaluation, ...]:
+    """Every benchmark of the run's profile at some checkpoints; a reference has one."""
+    profile = PROFILES[spec.profile]
+    names = asked(profile) if harder else profile.benchmarks
+    at: Sequence[At] = ("last",) if spec.is_reference else steps
+    return tuple(
+        Evaluation(step, name, decoding, benchmark_version(name))
+        for step in at
+        for name in names
+        for decoding in decodings
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmScores(Shown):
+    """What the rows say of each arm. Values are shares by seed; cells are percent."""
+
+    suite: ArmSuite
+
+    @cached_property
+    def arms(self) -> dict[str, Arm]:
+        """By key."""
+        return {arm.key: arm for arm in self.suite.arms(self.profile, self.options)}
+
+    @property
+    def inside(self) -> list[Measure]:
+        """The trained range under the primary metric, one measure a domain."""
+        return [Measure(benchmark) for benchmark in self.profile.benchmarks]
+
+    @property
+    def harder(self) -> list[Measure]:
+        """The harder range under the primary metric; none in a profile without."""
+        return [Measure(benchmark) for benchmark in HARDER[self.profile.name].values()]
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """Registry entries of the arms' methods."""
+        known = registry.methods()
+        return {arm.method: known[arm.method] for arm in self.arms.values()}
+
+    def values(self, key: str, measures: Sequence[Measure], step: At = "last") -> dict[int, float]:
+        """Mean share over the measures, by seed, for the seeds that have all of them."""
+        steps = self.arms[key].spec.steps if step == "last" else step
+        found = {seed: self._values_of(line, measures, steps) for seed, line in self.run_of(key).items()}
+        return {seed: fmean(values) for seed, values in found.items() if values}
+
+    def curve(self, key: str, measures: Sequence[Measure]) -> dict[int, dict[int, float]]:
+        """``values`` at every checkpoint that has some, by step."""
+        steps = self.arms[key].spec.checkpoint_steps()
+        found = {step: self.values(key, measures, step) for step in steps}
+        return {step: values for step, values in found.items() if values}
+
+    def cell(self, key: str, measures: Sequence[Measure], step: At = "last") -> Cell:
+        """Percent over seeds, coloured by the share of the gap if the arm is ranked; collapsed runs are named."""
+        arm, runs = self.arms[key], self.run_of(key)
+        states = {seed: run["state"] for seed, run in runs.items()}
+        fallen = {seed for seed, run in runs.items() if run["run"] in self._collapsed}
+        cell = seed_cell(self.values(key, measures, step), states, fallen)
+        if cell.value is None or not arm.ranked:
+            return cell
+        return replace(cell, shade=shade(recovery(cell.value, *self.ends(key, measures))))
+
+    def difference(self, a: str, b: str, measures: Sequence[Measure], step: At = "last") -> Difference | None:
+        """Paired by seed, shares; None without a common seed."""
+        return statistics.paired_difference(self.values(a, measures, step), self.values(b, measures, step))
+
+    def reference(self, model: ModelSpec, measures: Sequence[Measure]) -> float | None:
+        """Percent of a model that was only evaluated, mean over the measures; None if it was not."""
+        line = self._runs.get(reference_run(self.profile, model).id)
+        values = self._values_of(line, measures, 0) if line else []
+        return 100 * fmean(values) if values else None
+
+    def ends(self, key: str, measures: Sequence[Measure]) -> tuple[float | None, float | None]:
+        """Percent of the arm's own student before training and of its teacher, both without p."""
+        spec = self.arms[key].spec
+        assert spec.teacher is not None
+        return self.reference(spec.student, measures), self.reference(spec.teacher, measures)
+
+    def run_of(self, key: str) -> dict[int, dict[str, Any]]:
+        """Lines of ``costs`` by seed."""
+        return self._runs_of[key]
+
+    def _values_of(self, line: Mapping[str, Any], measures: Sequence[Measure], step: int) -> list[float]:
+        """A share per measure of a line of ``costs``; empty if one is missing."""
+        keys = [(line["run"], step, m.benchmark, m.decoding, m.metric) for m in measures]
+        values = [self._rows[key] for key in keys if key in self._rows]
+        return values if len(values) == len(measures) else []
+
+    @cached_property
+    def _rows(self) -> dict[tuple[Any, ...], float]:
+        names = ("run", "step", "benchmark", "decoding", "metric", "value")
+        columns = [self.rows[name].tolist() for name in names]
+        return {tuple(key): value for *key, value in zip(*columns, strict=True)}
+
+    @cached_property
+    def _collapsed(self) -> set[str]:
+        """Runs that ended collapsed; one that recovered did not."""
+        ended = results.last_step(self.rows)
+        return set(ended.loc[ended["status"] == "collapsed", "run"].tolist())
+
+    @cached_property
+    def _runs_of(self) -> dict[str, dict[int, dict[str, Any]]]:
+        """By key and seed; an id is a hash of the whole spec, so it is made once."""
+        return {key: {seed: self._runs[spec.id] for seed, spec in arm.specs.items()} for key, arm in self.arms.items()}
+
+    @cached_property
+    def _runs(self) -> dict[str, dict[str, Any]]:
+        """Lines of ``costs`` by planned id; a published run of other settings stands for the planned one."""
+        planned = dict.fromkeys(spec.id for spec in self.suite.runs(self.profile, self.options))
+        return dict(zip(planned, results.records(self.costs), strict=True))
+
+
+COLUMNS = (
+    Column(key="score", header="mean of domains, %"),
+    Column(key="gain", header="minus student, points", kind=Kind.DIFFERENCE),
+    Column(key="recovery", header="gap recovered, %"),
+    Column(key="difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
+    Column(key="p_holm", header="p (Holm)", kind=Kind.P),
+)
+COST_COLUMNS = (
+    Column(key="tokens", header="tokens trained, k", kind=Kind.COUNT),
+    Column(key="forwards", header="forwards per token"),
+    Column(key="seconds", header="training, s", kind=Kind.COUNT),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """A further column: the mean of some measures."""
+
+    column: Column
+    measures: Sequence[Measure]
+
+
+def domain_columns(scores: ArmScores, *, harder: bool = True) -> list[Extra]:
+    """A column per domain, and one for the mean of the harder range where there is one."""
+    name = scores.profile.name
+    each = [
+        Extra(column=Column(key=m.benchmark, header=f"{m.benchmark.removeprefix(name + '_')}, %"), measures=[m])
+        for m in scores.inside
+    ]
+    mean = Extra(column=Column(key="harder", header="harder range, %"), measures=scores.harder)
+    return [*each, mean] if harder and scores.harder else each
+
+
+def comparison_table(
+    scores: ArmScores,
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    block_header: str = "",
+    label_header: str = "method",
+    arms: Iterable[str] | None = None,
+    measures: Sequence[Measure] | None = None,
+    extras: Sequence[Extra] | None = None,
+    references: Mapping[str, ModelSpec] | None = None,
+    step: At = "last",
+    one_ranking: bool = False,
+) -> Table:
+    """Arms with gain, gap recovered, difference to their baselines, extra columns and cost; Holm over the table.
+
+    Args:
+        arms: keys, in order; all of them by default.
+        measures: of the ranked score; the trained range by default.
+        extras: further columns; one per domain and the harder range by default.
+        references: untrained models on top; the suite's by default.
+        one_ranking: best and second among all arms, not within each block.
+    """
+    keys = list(scores.arms) if arms is None else list(arms)
+    measures = scores.inside if measures is None else measures
+    extras = domain_columns(scores) if extras is None else extras
+    differences = [_to_baseline(scores, key, measures, step) for key in keys]
+    adjusted = statistics.holm([d.p if d else None for d in differences])
+    models = scores.suite.models(scores.profile) if references is None else references
+    lines: Sequence[Line] = [_reference_line(scores, label, m, measures, extras) for label, m in models.items()] + [
+        _arm_line(scores, key, measures, extras, difference, p, step)
+        for key, difference, p in zip(keys, differences, adjusted, strict=True)
+    ]
+    for column in (0, *(len(COLUMNS) + i for i in range(len(extras)))):
+        lines = ranked(lines, column, across=one_ranking)
+    return Table(
+        name=name,
+        title=f"{title}, profile {scores.profile.name}",
+        caption=" ".join(filter(None, (caption, test_sentence(scores, keys, adjusted), SECONDS))),
+        block_header=block_header,
+        label_header=label_header,
+        columns=(*COLUMNS, *(extra.column for extra in extras), *COST_COLUMNS),
+        lines=tuple(lines),
+        partial=scores.partial,
+    )
+
+
+def _to_baseline(scores: ArmScores, key: str, measures: Sequence[Measure], step: At) -> Difference | None:
+    base = scores.arms[key].baseline
+    return scores.difference(key, base, measures, step) if base and base != key else None
+
+
+def _arm_line(
+    scores: ArmScores,
+    key: str,
+    measures: Sequence[Measure],
+    extras: Sequence[Extra],
+    difference: Difference | None,
+    p: float | None,
+    step: At,
+) -> Line:
+    arm, score = scores.arms[key], scores.cell(key, measures, step)
+    student, teacher = scores.ends(key, measures)
+    compared = (
+        difference_cells(score, difference, p, is_baseline=arm.baseline == key) if arm.baseline else (Cell(), Cell())
+    )
+    cells = (
+        score,
+        gain_cell(score, student),
+        recovery_cell(score, student, teacher),
+        *compared,
+        *(scores.cell(key, extra.measures, step) for extra in extras),
+        *cost_cells(list(scores.run_of(key).values())),
+    )
+    return Line(block=arm.block, label=arm.label, cells=cells, ranked=arm.ranked)
+
+
+def _reference_line(
+    scores: ArmScores, label: str, model: ModelSpec, measures: Sequence[Measure], extras: Sequence[Extra]
+) -> Line:
+    cells = (
+        reference_cell(scores.reference(model, measures)),
+        *(Cell(),) * (len(COLUMNS) - 1),
+        *(reference_cell(scores.reference(model, extra.measures)) for extra in extras),
+        *(Cell(),) * len(COST_COLUMNS),
+    )
+    return untrained_line(label, cells)
+
+
+def test_sentence(scores: ArmScores, keys: Sequence[str], adjusted: Sequence[float | None]) -> str:
+    """What the differences and their p are; empty where nothing is compared."""
+    words = baseline_words(scores, keys)
+    return f"Baseline: {words}; {tests_sentence(adjusted)}" if words else ""
+
+
+def baseline_words(scores: ArmScores, keys: Iterable[str]) -> str:
+    """What some arms are compared with: ``Vanilla OPD of the same block``; empty if nothing."""
+    bases = dict.fromkeys(base for key in keys if (base := scores.arms[key].baseline))
+    arms = [scores.arms[base] for base in bases]
+    labels = dict.fromkeys(arm.label if len(bases) > 1 else full_label(scores, arm) for arm in arms)
+    where = " of the same block" if len(bases) > 1 else ""
+    return f"{' / '.join(labels)}{where}"
+
+
+def full_label(scores: ArmScores, arm: Arm) -> str:
+    """The label, with its block where another arm has the same one."""
+    alone = sum(other.label == arm.label for other in scores.arms.values()) == 1
+    return arm.label if alone else f"{arm.block}, {arm.label}"
+
+
+def together(domains: Sequence[str]) -> str:
+    """``general, coding together``, or the one there is."""
+    return ", ".join(domains) + (" together" if len(domains) > 1 else "")
+
+
+def rates_sentence(scores: ArmScores) -> str:
+    """Which learning rates the runs had: the profile's, each method's own, or those that the arms vary."""
+    rates = {arm.spec.optim.lr for arm in scores.arms.values() if arm.spec.optim}
+    if scores.options.learning_rate == "shared" and rates - {scores.profile.optim.lr}:
+        return f"Learning rates {', '.join(f'{rate:g}' for rate in sorted(rates))}, by arm."
+    return learning_rate_sentence(scores.profile, scores.options, scores.entries)
+
+
+def caption(scores: ArmScores, *more: str, what: str = "") -> str:
+    """What was measured, on what, over which seeds, what intervals do not say; ``more`` are the suite's sentences.
+
+    Args:
+        what: of the metric; the greedy exact answer by default.
+    """
+    profile, options = scores.profile, scores.options
+    items = slashed(results.select(scores.rows, decoding="greedy")["n"].tolist()) or "no"
+    steps = slashed(arm.spec.steps for arm in scores.arms.values())
+    seeds = ", ".join(map(str, scores.suite.chosen_seeds(options)))
+    trained = {arm.spec.data.domains for arm in scores.arms.values() if arm.spec.data}
+    domains = f", trained on {together(next(iter(trained)))}" if len(trained) == 1 else ""
+    parts = [
+        f"{what or 'Exact answer, greedy'}, {items} items a benchmark{domains}; runs of {steps} steps, at the last one "
+        f"unless said; seeds {seeds}; ± is half of the 95 % t interval over seeds.",
+        *more,
+        rates_sentence(scores),
+        *standing_sentences(profile, scores.entries, scores.costs),
+    ]
+    return " ".join(filter(None, parts))

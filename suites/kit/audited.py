@@ -1,0 +1,103 @@
+"""What suites that show an audit share: asking for it, cells of its metrics, and the caption. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from harness.analysis import results
+from harness.analysis.statistics import Difference, paired_difference
+from harness.evaluation.audits import AUDIT, AUDITS
+from harness.show.tables import Cell, reason, seed_cell
+from harness.suite import Evaluation
+from suites.kit.arms import ArmScores, At
+from suites.kit.cells import Measure, learning_rate_sentence, slashed, standing_sentences
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+EMPTY = "none there"
+"""Of a metric that had nothing to average."""
+
+
+def asked(audit: str, step: At) -> Evaluation:
+    """The audit at one checkpoint."""
+    return Evaluation(step, audit, AUDIT, AUDITS[audit].version)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audited:
+    """The numbers of one audit, by arm and seed.
+
+    A run that was read but had nothing to average is told from one that was not read.
+    """
+
+    scores: ArmScores
+    audit: str
+
+    def measures(self, metric: str) -> list[Measure]:
+        """One metric, as the scores take it."""
+        return [Measure(self.audit, AUDIT, metric)]
+
+    def values(self, key: str, metric: str, step: At = "last") -> dict[int, float]:
+        """Shares by seed."""
+        return self.scores.values(key, self.measures(metric), step)
+
+    def cell(self, key: str, metric: str, step: At = "last") -> Cell:
+        """Mean over seeds, percent; or why there is none."""
+        values = self.values(key, metric, step)
+        lines = self.scores.run_of(key)
+        status = {seed: self._status.get((line["run"], self._at(key, step)), "") for seed, line in lines.items()}
+        asked = {seed for seed in lines if status[seed]}
+        empty = asked - values.keys()
+        if not values and empty:
+            return Cell(missing=EMPTY)
+        states = {seed: line["state"] for seed, line in lines.items() if seed not in empty}
+        cell = seed_cell(values, states, {seed for seed in lines if status[seed] == "collapsed"})
+        return replace(cell, notes=(*cell.notes, f"{EMPTY} in {len(empty)} of {len(asked)}")) if empty else cell
+
+    def missing(self, key: str, step: At = "last") -> str:
+        """Why an arm has no number of some metric."""
+        lines = self.scores.run_of(key).values()
+        if any((line["run"], self._at(key, step)) in self._status for line in lines):
+            return EMPTY
+        return reason(line["state"] for line in lines)
+
+    def difference(self, key: str, metric: str, other: str, step: At = "last") -> Difference | None:
+        """One metric minus another of the same runs, paired by seed; None without a seed that has both."""
+        return paired_difference(self.values(key, metric, step), self.values(key, other, step))
+
+    def caption(self, what: str, *more: str) -> str:
+        """What was read, on what, over which seeds; ``more`` are the suite's sentences.
+
+        Args:
+            what: a sentence without its full stop; ``{items}`` stands for the number of problems.
+        """
+        scores, profile, options = self.scores, self.scores.profile, self.scores.options
+        items = slashed(self._rows["n"].tolist()) or "no"
+        steps = slashed(arm.spec.steps for arm in scores.arms.values())
+        seeds = ", ".join(map(str, scores.suite.chosen_seeds(options)))
+        trained = {arm.spec.data.domains for arm in scores.arms.values() if arm.spec.data}
+        domains = f"Trained on {', '.join(next(iter(trained)))} together; runs" if len(trained) == 1 else "Runs"
+        parts = [
+            f"{what.format(items=items)}.",
+            *more,
+            f"{domains} of {steps} steps; seeds {seeds}; ± is half of the 95 % t interval over seeds.",
+            learning_rate_sentence(profile, options, scores.entries),
+            *standing_sentences(profile, scores.entries, scores.costs),
+        ]
+        return " ".join(filter(None, parts))
+
+    def _at(self, key: str, step: At) -> int:
+        return self.scores.arms[key].spec.steps if step == "last" else step
+
+    @cached_property
+    def _rows(self) -> DataFrame:
+        return results.select(self.scores.rows, benchmark=self.audit, decoding=AUDIT)
+
+    @cached_property
+    def _status(self) -> dict[tuple[str, int], str]:
+        """Of each run at each step that was read."""
+        columns = (self._rows[name].tolist() for name in ("run", "step", "status"))
+        return {(run, step): status for run, step, status in zip(*columns, strict=True)}

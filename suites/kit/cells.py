@@ -1,0 +1,297 @@
+"""What several suites share: which methods and domains are meant, cells, and sentences of captions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from harness import registry
+from harness.analysis import results, statistics
+from harness.analysis.statistics import Difference
+from harness.config import ModelSpec
+from harness.evaluation.benchmarks import PRIMARY
+from harness.method import Entry
+from harness.show.tables import Cell, Column, Line, Table, difference_cell, mean_cell, ranked
+from harness.storage.run_folder import RunState
+from harness.suite import TUNING, Options, Profile, learning_rate
+from suites.kit.seeds import mean
+from suites.profiles import HARDER
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+BASELINE = "vanilla_opd"
+"""What methods are compared with."""
+FIXED_WEIGHTS = "fixed weights"
+"""Note of a model that was only evaluated."""
+SECONDS = "Seconds are wall time of one worker beside others on a shared machine."
+"""In the caption of whatever shows some."""
+COLLAPSES = "Collapsed runs are averaged like the others and named."
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What is measured of a run."""
+
+    benchmark: str
+    decoding: str = PRIMARY[0]
+    metric: str = PRIMARY[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Rows and costs with what was asked for; a suite adds what it reads from them."""
+
+    rows: DataFrame
+    costs: DataFrame
+    options: Options
+
+    @cached_property
+    def profile(self) -> Profile:
+        """Whose models, benchmarks and overrides these are."""
+        return registry.profile(self.options.profile)
+
+    @property
+    def partial(self) -> str:
+        """How many of the planned runs have rows; empty if all."""
+        states = self.costs["state"].tolist()
+        done = states.count(RunState.DONE.value)
+        return "" if done == len(states) else f"{done} of {len(states)} runs done"
+
+    @property
+    def mark(self) -> str:
+        """What the title of a figure ends with if runs are missing."""
+        return f" (partial: {self.partial})" if self.partial else ""
+
+
+def tests_sentence(adjusted: Iterable[float | None]) -> str:
+    """How the differences of a table are tested; ``adjusted`` are its p, None where there is none."""
+    tests = sum(p is not None for p in adjusted)
+    if not tests:
+        return "differences are paired by seed; with fewer than two seeds, or none that differ, nothing is tested."
+    return (
+        "differences are paired by seed, p is of the two-sided paired t test, adjusted by Holm over the "
+        f"{tests} test{'s' * (tests > 1)} of this table."
+    )
+
+
+def listed_methods(options: Options) -> tuple[str, ...]:
+    """Registry names in the order asked for; by default every listed one, a plugin's among them."""
+    if options.methods in (None, "all"):
+        return tuple(name for name, entry in registry.methods().items() if entry.listed)
+    return tuple(dict.fromkeys(map(registry.method_name, options.methods)))
+
+
+def selected_methods(options: Options, default: Sequence[str]) -> tuple[str, ...]:
+    """Registry names in the order asked for; without a choice the suite's ``default``, and a plugin's methods."""
+    if options.methods is not None:
+        return listed_methods(options)
+    known = registry.methods().items()
+    return (*default, *(name for name, entry in known if entry.target.startswith(registry.PLUGIN_MODULE)))
+
+
+def joint_domains(profile: Profile, options: Options) -> tuple[str, ...]:
+    """Domains one run trains on together, in the profile's order; all of them unless some are named.
+
+    Raises:
+        HarnessError: not a domain of the profile's data.
+    """
+    known = profile.data.domains
+    if options.train_domains in (None, "all"):
+        return known
+    named = {registry.lookup("training domain", name, known) for name in options.train_domains}
+    return tuple(domain for domain in known if domain in named)
+
+
+def by_paradigm(names: Iterable[str]) -> dict[str, Entry]:
+    """Entries by registry name, those of one paradigm together, otherwise in the order given."""
+    known = registry.methods()
+    entries = {name: known[name] for name in names}
+    order = list(dict.fromkeys(entry.paradigm for entry in entries.values()))
+    return dict(sorted(entries.items(), key=lambda item: order.index(item[1].paradigm)))
+
+
+def with_rates(rows: DataFrame, costs: DataFrame) -> DataFrame:
+    """Rows with the learning rate of their run in a column ``lr``."""
+    rates = dict(zip(costs["run"].tolist(), costs["lr"].tolist(), strict=True))
+    return rows.assign(lr=[rates.get(run) for run in rows["run"].tolist()])
+
+
+def mean_by_seed(lines: Sequence[Sequence[Mapping[str, Any]]]) -> dict[int, float]:
+    """Mean of a share over several benchmarks, given the lines of each, for the seeds that all of them have."""
+    return mean([results.by_seed(each, "value") for each in lines])
+
+
+def collapsed_seeds(lines: Iterable[Sequence[Mapping[str, Any]]]) -> set[int]:
+    """Seeds of which some line says so."""
+    return {line["seed"] for each in lines for line in each if line["status"] == "collapsed"}
+
+
+def references(profile: Profile) -> dict[str, ModelSpec]:
+    """Models that are only evaluated, by the name they have in tables."""
+    return {"Student": profile.student, "Teacher": profile.teacher}
+
+
+def asked(profile: Profile) -> tuple[str, ...]:
+    """Every benchmark: the trained range, then the harder one."""
+    return (*profile.benchmarks, *HARDER[profile.name].values())
+
+
+def benchmark_header(benchmark: str, profile: str) -> str:
+    """``coding, %`` or ``coding, harder, %``."""
+    harder = {name: domain for domain, name in HARDER[profile].items()}
+    if benchmark in harder:
+        return f"{harder[benchmark]}, harder, %"
+    return f"{benchmark.removeprefix(profile + '_')}, %"
+
+
+def recovery(score: float, student: float | None, teacher: float | None) -> float | None:
+    """Share of the gap; None without both references or without a gap."""
+    return None if student is None or teacher is None else statistics.gap_recovery(score, student, teacher)
+
+
+def recovery_cell(score: Cell, student: float | None, teacher: float | None) -> Cell:
+    """Student and teacher are fixed, so the interval is the score's, divided by the gap."""
+    if score.value is None:
+        return Cell(missing=score.missing)
+    if student is None or teacher is None:
+        return Cell(missing="no reference row")
+    share = statistics.gap_recovery(score.value, student, teacher)
+    if share is None:
+        return Cell(missing="no gap")
+    half = None if score.half is None else 100 * score.half / (teacher - student)
+    return Cell(value=100 * share, half=half, n=score.n)
+
+
+def gain_cell(score: Cell, student: float | None) -> Cell:
+    """The student is fixed, so the interval is the score's."""
+    if score.value is None:
+        return Cell(missing=score.missing)
+    if student is None:
+        return Cell(missing="no reference row")
+    notes = (FIXED_WEIGHTS,) if FIXED_WEIGHTS in score.notes else ()
+    return Cell(value=statistics.gain(score.value, student), half=score.half, n=score.n, notes=notes)
+
+
+def reference_cell(value: float | None) -> Cell:
+    """A model that was only evaluated, percent."""
+    return Cell(missing="not run") if value is None else Cell(value=value, notes=(FIXED_WEIGHTS,))
+
+
+def untrained_line(label: str, cells: Iterable[Cell]) -> Line:
+    """A model that was only evaluated."""
+    return Line(block="not trained", label=label, cells=tuple(cells), ranked=False)
+
+
+def benchmark_table(
+    scores: Shown,
+    measures: Sequence[Measure],
+    lines: Sequence[Line],
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    block_header: str,
+) -> Table:
+    """A column per measure, ranked in each of them.
+
+    Args:
+        measures: of one decoding and one metric.
+    """
+    for column in range(len(measures)):
+        lines = ranked(lines, column)
+    headers = (benchmark_header(measure.benchmark, scores.profile.name) for measure in measures)
+    how = f"{measures[0].metric.replace('_', ' ')}, {measures[0].decoding}"
+    return Table(
+        name=name,
+        title=f"{title}, {how}, profile {scores.profile.name}",
+        caption=caption,
+        block_header=block_header,
+        label_header="method",
+        columns=tuple(Column(key=m.benchmark, header=h) for m, h in zip(measures, headers, strict=True)),
+        lines=tuple(lines),
+        partial=scores.partial,
+    )
+
+
+def difference_cells(
+    score: Cell, difference: Difference | None, p: float | None, *, is_baseline: bool
+) -> tuple[Cell, Cell]:
+    """Difference to the baseline and its adjusted p, or why there is none."""
+    if is_baseline:
+        return Cell(missing="baseline"), Cell()
+    if difference is None:
+        return Cell(missing=score.missing or "no baseline of these seeds"), Cell()
+    return tested_cells(difference, p)
+
+
+def tested_cells(difference: Difference, p: float | None, scale: float = 100.0) -> tuple[Cell, Cell]:
+    """A difference and its p, or why it has none."""
+    untested = "single run" if difference.n == 1 else "no spread"
+    return difference_cell(difference, scale), Cell(missing=untested) if p is None else Cell(value=p)
+
+
+def cost_cells(runs: Sequence[Mapping[str, Any]]) -> tuple[Cell, Cell, Cell]:
+    """Thousand tokens, forwards per token, seconds: means over the runs that have a cost."""
+    states = [run["state"] for run in runs]
+    tokens = mean_cell([run["tokens"] / 1000 for run in runs], states)
+    forwards = mean_cell([run["forwards_per_token"] for run in runs], states)
+    return tokens, forwards, mean_cell([run["train_seconds"] for run in runs], states)
+
+
+def fixed_weights_sentence(profile: Profile) -> str:
+    """What the intervals do not say."""
+    return (
+        f"Student {profile.student.name} and teacher {profile.teacher.name} are fixed weights: seeds vary "
+        "the order of problems and the rollouts, and say nothing of other initialisations or items."
+    )
+
+
+def departure_sentences(entries: Iterable[Entry]) -> list[str]:
+    """What differs from the cited sources."""
+    return [f"{entry.label}: {entry.departure}." for entry in entries if entry.departure]
+
+
+def override_sentences(profile: Profile, entries: Mapping[str, Entry]) -> list[str]:
+    """Settings of the profile that differ from the published ones, one sentence per setting and reason."""
+    labels: dict[tuple[str, str], list[str]] = {}
+    for name, entry in entries.items():
+        settings = ", ".join(f"{key} = {value}" for key, value in profile.method_overrides.get(name, {}).items())
+        if settings:
+            labels.setdefault((settings, profile.override_reasons[name]), []).append(entry.label)
+    return [
+        f"Profile {profile.name} sets {settings} for {', '.join(names)}: {why}."
+        for (settings, why), names in labels.items()
+    ]
+
+
+def learning_rate_sentence(profile: Profile, options: Options, entries: Mapping[str, Entry]) -> str:
+    """Which learning rate the runs had."""
+    if options.learning_rate == "shared":
+        return f"Learning rate {profile.optim.lr:g}, shared by all methods (the paper's protocol)."
+    rates = ", ".join(f"{entry.label} {learning_rate(profile, options, name):g}" for name, entry in entries.items())
+    return f"Learning rates tuned on the validation split, one by one (suite {TUNING}): {rates}."
+
+
+def stale_sentences(costs: DataFrame) -> list[str]:
+    """Whether published runs are of other settings."""
+    stale = costs["state"].tolist().count(results.STALE)
+    return [f"{stale} runs are published under other settings than the planned ones and not shown."] if stale else []
+
+
+def standing_sentences(profile: Profile, entries: Mapping[str, Entry], costs: DataFrame) -> list[str]:
+    """What every caption of trained runs says: fixed weights, collapses, overrides, departures, other settings."""
+    return [
+        fixed_weights_sentence(profile),
+        COLLAPSES,
+        *override_sentences(profile, entries),
+        *departure_sentences(entries.values()),
+        *stale_sentences(costs),
+    ]
+
+
+def slashed(numbers: Iterable[int]) -> str:
+    """``100``, or ``100/200`` where they differ; empty without any."""
+    return "/".join(map(str, sorted(set(numbers))))

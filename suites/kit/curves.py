@@ -1,0 +1,402 @@
+"""Learning curves: suites that ask along the run, and what their tables and figures read from the answers. No torch.
+
+A curve is a value per seed at the same checkpoints. Where it is best is chosen from the same noisy numbers that are
+then compared, so the fall from there is cross-fitted: the best step of a seed is chosen by the other seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from harness.analysis import statistics
+from harness.analysis.statistics import CONFIDENCE, Difference
+from harness.config import RunSpec
+from harness.evaluation.audits import AUDIT, AUDITS
+from harness.show.bars import Reference
+from harness.show.lines import LinePanel, Series, curves
+from harness.show.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, shade
+from harness.suite import Evaluation
+from suites.kit.arms import COST_COLUMNS, ArmScores, At, MethodSuite, benchmarks_at
+from suites.kit.cells import SECONDS, Measure, cost_cells, recovery, reference_cell, tested_cells, untrained_line
+from suites.kit.lines import reference_lines
+from suites.kit.looks import label_look
+from suites.kit.seeds import common_seeds
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+TRAINING = "training"
+"""The audit that reads what a run logged."""
+ENTROPY = Measure(TRAINING, AUDIT, "entropy")
+SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""Of a run, shown in tables: the paper's steps 40, 80, 120, 160 and 200."""
+DRAWS = 10_000
+"""Of the bootstrap over seeds."""
+MILLI = 1000.0
+"""Entropies are small numbers of nats: tables and figures show thousandths."""
+ACCURACY = "exact answer, greedy, %"
+BEST = (
+    "Best: at the checkpoint where the other seeds' mean is highest, so that noise alone makes no fall; best step: of "
+    f"the mean over all seeds, in brackets the {100 * CONFIDENCE:g} % percentile interval of a bootstrap over seeds, "
+    "which with so few seeds is too short; fall: best minus last, paired by seed."
+)
+READ = (
+    "Entropy: mean over the steps since the checkpoint before, of the policy in training, over the tokens in its loss."
+)
+BAND = "Bands are 95 % t intervals over seeds."
+
+
+class CurveSuite(MethodSuite):
+    """Methods × seeds on all domains together, asked at every checkpoint."""
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """The trained range and the training's log along the run, the harder range at its end."""
+        if spec.is_reference:
+            return benchmarks_at(spec, ("last",))
+        *before, last = spec.checkpoint_steps()
+        read = map(training_read, (*before[1:], last))
+        return (*benchmarks_at(spec, before, harder=False), *benchmarks_at(spec, (last,)), *read)
+
+
+def training_read(step: At) -> Evaluation:
+    """The audit of what training logged since the checkpoint before."""
+    return Evaluation(step, TRAINING, AUDIT, AUDITS[TRAINING].version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One arm at the same checkpoints in every seed.
+
+    Example::
+
+        Curve(steps=(0, 50, 100), by_seed={0: (0.40, 0.52, 0.50), 1: (0.40, 0.50, 0.51)})
+    """
+
+    steps: tuple[int, ...]
+    by_seed: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """Seeds that have a value at every step; empty if none has."""
+
+    def at(self, step: int) -> dict[int, float]:
+        """By seed."""
+        return {seed: values[self.steps.index(step)] for seed, values in self.by_seed.items()}
+
+    def best_step(self, seeds: Sequence[int]) -> int:
+        """Where the mean over some seeds is highest, the earliest of equals."""
+        means = [fmean(values) for values in zip(*(self.by_seed[seed] for seed in seeds), strict=True)]
+        return self.steps[means.index(max(means))]
+
+    def best(self) -> dict[int, float]:
+        """By seed, the value at the step that is best for the other seeds; empty with a single seed."""
+        others = {seed: [s for s in self.by_seed if s != seed] for seed in self.by_seed}
+        return {seed: self.at(self.best_step(rest))[seed] for seed, rest in others.items() if rest}
+
+    def fall(self) -> Difference | None:
+        """Best minus last, paired by seed; None with a single seed, which cannot choose for itself."""
+        return statistics.paired_difference(self.best(), self.at(self.steps[-1]))
+
+    def table(self, seeds: Sequence[int]) -> Floats:
+        """[seeds, steps]."""
+        import numpy as np
+
+        return np.array([self.by_seed[seed] for seed in seeds])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """When something happens: of the mean over seeds, with a percentile interval over bootstrap draws of seeds."""
+
+    at: float
+    """Infinite: never. NaN: not known."""
+    low: float
+    high: float
+    n: int
+    """Seeds."""
+
+
+def curve(scores: ArmScores, key: str, measures: Sequence[Measure], *, start: int = 0) -> Curve:
+    """Mean over the measures at every checkpoint from ``start`` on, for the seeds that have all of them."""
+    steps = tuple(step for step in scores.arms[key].spec.checkpoint_steps() if step >= start)
+    return joined(steps, [scores.values(key, measures, step) for step in steps])
+
+
+def joined(steps: tuple[int, ...], values: Sequence[Mapping[int, float]]) -> Curve:
+    """Values by seed at each step as a curve."""
+    return Curve(steps=steps, by_seed={seed: tuple(each[seed] for each in values) for seed in common_seeds(values)})
+
+
+def step_at(spec: RunSpec, share: float) -> int:
+    """The checkpoint nearest to a share of the run, the earlier of two."""
+    return min(spec.checkpoint_steps(), key=lambda step: abs(step - share * spec.steps))
+
+
+def first_at(steps: Sequence[int], curves_DC: Floats, levels_D: Floats) -> Floats:
+    """First step at which each of D curves over C checkpoints is at its level or above; infinite if it never is.
+
+    Straight between checkpoints; the first step if it begins there.
+    """
+    import numpy as np
+
+    above_DC = curves_DC >= levels_D[:, None]
+    first_D = above_DC.argmax(1)
+    rows_D, before_D = np.arange(len(first_D)), np.maximum(first_D - 1, 0)
+    x = np.asarray(steps, float)
+    low_D, high_D = curves_DC[rows_D, before_D], curves_DC[rows_D, first_D]
+    rise_D = np.where(high_D > low_D, high_D - low_D, 1.0)
+    crossed_D = x[before_D] + (x[first_D] - x[before_D]) * np.where(first_D > 0, (levels_D - low_D) / rise_D, 0.0)
+    return np.where(above_DC.any(1), crossed_D, np.inf)
+
+
+def over_seeds(n: int, what: Callable[[NDArray[np.int64]], Floats]) -> When:
+    """``what`` of all ``n`` seeds, and of bootstrap draws of them; ``what`` takes places [draws, seeds] to [draws]."""
+    import numpy as np
+
+    at = float(what(np.arange(n)[None])[0])
+    draws = what(np.random.default_rng(0).integers(n, size=(DRAWS, n)))
+    tail = (1 - CONFIDENCE) / 2
+    # The draws may be infinite, so no quantile is a mean of two.
+    low, high = np.quantile(draws, [tail, 1 - tail], method="inverted_cdf")
+    return When(at=at, low=float(low), high=float(high), n=n)
+
+
+def best_when(of: Curve) -> When | None:
+    """The step where the mean is highest."""
+    import numpy as np
+
+    seeds, steps = list(of.by_seed), np.asarray(of.steps, float)
+    if not seeds:
+        return None
+    values = of.table(seeds)
+    return over_seeds(len(seeds), lambda places_DS: steps[values[places_DS].mean(1).argmax(1)])
+
+
+def reach(challenger: Curve, rival: Curve, seconds: Mapping[int, float] | None = None) -> When | None:
+    """The first step at which one curve is at the other's last value; None without a common seed.
+
+    Args:
+        seconds: of the challenger's whole run, by seed; the moment is then its share of these, not a step.
+    """
+    import numpy as np
+
+    seeds = [seed for seed in challenger.by_seed if seed in rival.by_seed]
+    if not seeds:
+        return None
+    mine, theirs = challenger.table(seeds), rival.table(seeds)
+    spent = None if seconds is None else np.array([seconds[seed] for seed in seeds]) / challenger.steps[-1]
+
+    def moment(places_DS: NDArray[np.int64]) -> Floats:
+        steps_D = first_at(challenger.steps, mine[places_DS].mean(1), theirs[places_DS].mean(1)[:, -1])
+        return steps_D if spent is None else steps_D * spent[places_DS].mean(1)
+
+    return over_seeds(len(seeds), moment)
+
+
+def when_cell(when: When | None, missing: str = "") -> Cell:
+    """The moment with its interval as a note; ``never`` is said in words."""
+    if when is None:
+        return Cell(missing=missing)
+    if math.isnan(when.at):
+        return Cell(missing="not measured")
+    between = () if when.n == 1 else (f"{_said(when.low)} to {_said(when.high)}",)
+    if math.isinf(when.at):
+        return Cell(missing=f"never ({', '.join(('single run',) if when.n == 1 else (f'n={when.n}', *between))})")
+    return Cell(value=when.at, n=when.n, notes=between)
+
+
+def _said(at: float) -> str:
+    return "never" if math.isinf(at) else f"{at:.1f}"
+
+
+def seconds_of(scores: ArmScores, key: str) -> dict[int, float]:
+    """Training seconds of whole runs, by seed; NaN where none are known."""
+    return {seed: run["train_seconds"] for seed, run in scores.run_of(key).items()}
+
+
+def collapsed(scores: ArmScores, key: str, step: At = "last") -> set[int]:
+    """Seeds whose run of this arm had collapsed by a step: a row's status knows no later one."""
+    spec, rows = scores.arms[key].spec, scores.rows
+    runs = [run["run"] for run in scores.run_of(key).values()]
+    at = rows["step"] == (spec.steps if step == "last" else step)
+    return set(rows.loc[at & (rows["status"] == "collapsed") & rows["run"].isin(runs), "seed"].tolist())
+
+
+def cell_of(scores: ArmScores, key: str, values: Mapping[int, float], scale: float = 100.0, step: At = "last") -> Cell:
+    """Mean over seeds of anything an arm has by seed; runs that had collapsed by a step are named."""
+    states = {seed: run["state"] for seed, run in scores.run_of(key).items()}
+    return seed_cell(values, states, collapsed(scores, key, step), scale)
+
+
+def score_cell(scores: ArmScores, key: str, step: At = "last") -> Cell:
+    """Mean of the domains at a step, percent, coloured by the share of the gap if the arm is ranked."""
+    cell = cell_of(scores, key, scores.values(key, scores.inside, step), step=step)
+    if cell.value is None or not scores.arms[key].ranked:
+        return cell
+    return replace(cell, shade=shade(recovery(cell.value, *scores.ends(key, scores.inside))))
+
+
+def tested(
+    differences: Sequence[Difference | None], missing: Sequence[str], scale: float = 100.0
+) -> list[tuple[Cell, Cell]]:
+    """Each difference with its p, adjusted by Holm over them; why not, where there is none.
+
+    Args:
+        missing: a reason per difference, for those that are None.
+    """
+    adjusted = statistics.holm([d.p if d else None for d in differences])
+    cells: list[tuple[Cell, Cell]] = []
+    for difference, p, why in zip(differences, adjusted, missing, strict=True):
+        untested = (Cell(missing=why), Cell())
+        cells.append(untested if difference is None else tested_cells(difference, p, scale))
+    return cells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """Further columns of a curve table."""
+
+    columns: tuple[Column, ...]
+    cells: Callable[[str], tuple[Cell, ...]]
+    """Of an arm's key, one per column."""
+
+
+def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extra: Extra) -> Table:
+    """Score at shares of the run, its best, where that is, the fall from there, and costs; Holm over the falls."""
+    shown = {share: f"{100 * share:g} %" for share in SHARES}
+    columns = (
+        *(Column(key=f"at_{100 * share:g}", header=f"at {words}, %") for share, words in shown.items()),
+        Column(key="best", header="best, %"),
+        Column(key="best_step", header="best step"),
+        Column(key="fall", header="fall, points", kind=Kind.DIFFERENCE),
+        Column(key="p_holm", header="p (Holm)", kind=Kind.P),
+        *extra.columns,
+        *COST_COLUMNS,
+    )
+    paths = {key: curve(scores, key, scores.inside) for key in scores.arms}
+    falls = tested([path.fall() for path in paths.values()], [_why(scores, key, path) for key, path in paths.items()])
+    lines: Sequence[Line] = [
+        *(_reference_line(scores, label, len(columns)) for label in scores.suite.models(scores.profile)),
+        *(
+            Line(
+                block=arm.block,
+                label=arm.label,
+                ranked=arm.ranked,
+                cells=(
+                    *_path_cells(scores, key, paths[key]),
+                    *fall,
+                    *extra.cells(key),
+                    *cost_cells(list(scores.run_of(key).values())),
+                ),
+            )
+            for (key, arm), fall in zip(scores.arms.items(), falls, strict=True)
+        ),
+    ]
+    for column in range(len(SHARES)):
+        lines = ranked(lines, column, across=True)
+    return Table(
+        name=name,
+        title=f"{title}, profile {scores.profile.name}",
+        caption=f"{caption} {SECONDS}",
+        block_header="paradigm",
+        label_header="method",
+        columns=columns,
+        lines=tuple(lines),
+        partial=scores.partial,
+    )
+
+
+def _why(scores: ArmScores, key: str, path: Curve) -> str:
+    """Why an arm has no fall."""
+    return "needs two seeds" if path.by_seed else cell_of(scores, key, {}).missing
+
+
+def _path_cells(scores: ArmScores, key: str, path: Curve) -> tuple[Cell, ...]:
+    """Shares of the run, best, best step."""
+    spec, missing = scores.arms[key].spec, _why(scores, key, path)
+    best = path.best()
+    return (
+        *(score_cell(scores, key, step_at(spec, share)) for share in SHARES),
+        cell_of(scores, key, best) if best else Cell(missing=missing),
+        when_cell(best_when(path), missing),
+    )
+
+
+def _reference_line(scores: ArmScores, label: str, columns: int) -> Line:
+    """A model that was only evaluated, in the column of the last step."""
+    value = scores.reference(scores.suite.models(scores.profile)[label], scores.inside)
+    before = (Cell(),) * (len(SHARES) - 1)
+    after = (Cell(),) * (columns - len(SHARES))
+    return untrained_line(label, (*before, reference_cell(value), *after))
+
+
+def series(
+    scores: ArmScores,
+    key: str,
+    path: Curve,
+    *,
+    scale: float = 100.0,
+    x: Callable[[int], float] = float,
+    note: str = "",
+) -> Series:
+    """Mean and t interval of an arm's curve; without a value, why.
+
+    Args:
+        x: of a step to the place on the axis.
+        note: written beside the name.
+    """
+    columns = zip(*path.by_seed.values(), strict=True)
+    means = [statistics.estimate([scale * value for value in values]) for values in columns]
+    cell = cell_of(scores, key, path.at(path.steps[-1]), scale)
+    return Series(
+        label=scores.arms[key].label,
+        look=label_look(scores.arms[key].label),
+        x=tuple(map(x, path.steps)) if means else (),
+        y=tuple(mean.mean for mean in means),
+        half=tuple(mean.half for mean in means if mean.half is not None),
+        note=cell.missing or ", ".join(filter(None, (note, *cell.remarks))),
+    )
+
+
+def ends(scores: ArmScores) -> tuple[Reference, ...]:
+    """Student and teacher as horizontal lines, mean of the domains."""
+    models = scores.suite.models(scores.profile)
+    return reference_lines({label: scores.reference(model, scores.inside) for label, model in models.items()})
+
+
+def accuracy_panel(scores: ArmScores, x: Callable[[str, int], float] = lambda _, step: step) -> LinePanel:
+    """Mean of the domains along the run; ``x`` of an arm's key and a step to the place on the axis."""
+    return LinePanel(
+        title="performance: mean of domains",
+        y_axis=ACCURACY,
+        series=tuple(series(scores, key, curve(scores, key, scores.inside), x=partial(x, key)) for key in scores.arms),
+        references=ends(scores),
+    )
+
+
+def entropy_panel(scores: ArmScores, notes: Mapping[str, str] | None = None) -> LinePanel:
+    """Entropy from the second checkpoint on; ``notes`` by arm."""
+    return LinePanel(
+        title="entropy",
+        y_axis="entropy, millinats",
+        series=tuple(
+            series(scores, key, entropy(scores, key), scale=MILLI, note=(notes or {}).get(key, ""))
+            for key in scores.arms
+        ),
+    )
+
+
+def entropy(scores: ArmScores, key: str) -> Curve:
+    """Of the policy in training, nats."""
+    return curve(scores, key, [ENTROPY], start=1)
+
+
+def step_figure(scores: ArmScores, panels: Sequence[LinePanel], *, title: str, caption: str, x: str = "step") -> Figure:
+    """Panels against the step, marked if runs are missing."""
+    return curves(panels, title=f"{title}{scores.mark}", x_axis=x, caption=caption)

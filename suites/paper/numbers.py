@@ -1,0 +1,110 @@
+"""The paper's own tables and figures, redrawn from its own numbers: ``--from paper``. No torch.
+
+A suite mixes in ``PaperNumbers``, names what it shows in ``paper``, and in ``tables`` and ``figures`` returns
+``paper_tables`` and ``paper_figures`` where ``options.source`` is ``paper``. The figures exist as pictures only and
+were not read: Figures 1 and 6 are drawn from the tables they show, the others hold what the text states, and where
+it states no number there is a table that says so and no figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.analysis import results
+from harness.show.tables import Kind, Table
+from harness.suite import Options
+from harness.types import HarnessError
+from suites.paper import figures as paper_figures
+from suites.paper import tables as paper_tables
+from suites.paper import text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+
+class PaperNumbers:
+    """Mixed into a suite: what it shows under ``--from paper``."""
+
+    name: ClassVar[str]
+    paper: ClassVar[tuple[str, ...]] = ()
+    """Names of ``PAPER``, in order."""
+
+    def paper_rows(self, options: Options) -> DataFrame:
+        """The numbers of ``paper_tables`` in the columns of rows; what the paper does not state is absent.
+
+        Raises:
+            HarnessError: the suite shows nothing of the paper.
+        """
+        if not self.paper:
+            raise HarnessError(f"suite {self.name}: the paper states no numbers for it; use --from runs or published")
+        return rows(self.paper_tables(options))
+
+    def paper_tables(self, options: Options) -> list[Table]:
+        """Every table of ``paper`` that has one."""
+        return [make(options.published) for name in self.paper if (make := PAPER[name].table)]
+
+    def paper_figures(self, options: Options) -> dict[str, Figure]:
+        """Every figure of ``paper``, by file stem."""
+        drawn: dict[str, Figure] = {}
+        for name in self.paper:
+            if draw := PAPER[name].figures:
+                drawn |= draw(options.published)
+        return drawn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redrawn:
+    """What can be shown of one table or figure of the paper; arguments are the folder that holds ``paper/``."""
+
+    table: Callable[[Path], Table] | None = None
+    figures: Callable[[Path], dict[str, Figure]] | None = None
+
+
+def rows(tables: Sequence[Table]) -> DataFrame:
+    """The numbers of some tables as rows: method the line's label, metric the table's name, values as shares.
+
+    Counts and ratios are no scores and are left out.
+    """
+    import pandas as pd
+
+    records = [
+        {
+            "run": results.PAPER,
+            "method": line.label,
+            "profile": results.PAPER,
+            "train_domains": line.block,
+            "benchmark": column.key,
+            "metric": table.name,
+            "value": round(cell.value / 100, 6),
+        }
+        for table in tables
+        for line in table.lines
+        for column, cell in zip(table.columns, line.cells, strict=True)
+        if cell.value is not None and column.kind in (Kind.SCORE, Kind.DIFFERENCE)
+    ]
+    return pd.DataFrame(records, columns=list(results.ROW_COLUMNS))
+
+
+PAPER: dict[str, Redrawn] = {
+    "table1": Redrawn(table=paper_tables.table1),
+    "table2": Redrawn(table=paper_tables.table2),
+    "table3": Redrawn(table=paper_tables.table3),
+    "table4": Redrawn(table=paper_tables.table4),
+    "table5": Redrawn(table=paper_tables.table5),
+    "table6": Redrawn(table=paper_tables.table6),
+    "table7": Redrawn(table=paper_tables.table7),
+    "table8": Redrawn(table=paper_tables.table8),
+    "figure1": Redrawn(figures=paper_figures.figure1),
+    "figure3": Redrawn(table=text.figure3_table),
+    "figure4": Redrawn(table=text.figure4_table, figures=text.figure4),
+    "figure6": Redrawn(table=paper_figures.figure6_table, figures=paper_figures.figure6),
+    "figure7a": Redrawn(table=text.figure7a_table),
+    "figure7b": Redrawn(table=text.figure7b_table, figures=text.figure7b),
+    "figure8": Redrawn(table=text.figure8_table, figures=text.figure8),
+    "figure10": Redrawn(table=text.figure10_table, figures=text.figure10),
+}
+"""By the paper's name, in its order: tables, then figures."""

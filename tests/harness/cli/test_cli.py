@@ -1,0 +1,413 @@
+"""The command line: its docs, its errors, and a suite from plan to figure with a fake trainer."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.fakes import BUG, LAST, PROFILE, FakeSuite
+
+from harness import registry
+from harness.cli import select
+from harness.cli import verbs as cli
+from harness.evaluation import benchmarks
+from harness.evaluation.audits import AUDIT
+from harness.evaluation.benchmarks import Benchmark
+from harness.report import publish
+from harness.runs import local as launcher
+from harness.storage.run_folder import RunFolder, RunState, folders
+from harness.suite import Evaluation, Options
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+QUIZ = Benchmark(name="quiz", domain="coding", difficulty=(1, 1), split="test")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Our methods, a fake suite, profile and trainer, and an empty folder of published results."""
+    monkeypatch.setattr(registry, "SUITES_MODULE", "support.fakes")
+    monkeypatch.setattr(registry, "PROFILES_MODULE", "support.fakes")
+    monkeypatch.setitem(benchmarks.BENCHMARKS, "quiz", QUIZ)
+    monkeypatch.setattr(launcher, "launch", functools.partial(launcher.launch, target="support.fakes:run"))
+    monkeypatch.setattr(select, "Options", functools.partial(Options, published=tmp_path / "published"))
+    return tmp_path / "results"
+
+
+def dopd(verb: str, results: Path, *flags: str) -> int:
+    return cli.main([verb, "--suite", "fake", "--profile", "fake", "--results", str(results), *flags])
+
+
+def subparsers() -> dict[str, argparse.ArgumentParser]:
+    """By verb; ``methods new`` stands below ``methods``."""
+    return dict(below(cli.parser()))
+
+
+def below(parser: argparse.ArgumentParser, above: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, sub in action.choices.items():
+                yield above + word, sub
+                yield from below(sub, f"{above}{word} ")
+
+
+def rows_of(section: str) -> list[list[str]]:
+    """Cells of the table below a heading."""
+    body = DOCS.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    lines = [line for line in body.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_docs_hold_exactly_the_flags_of_the_parser() -> None:
+    parsed: dict[tuple[str, str], list[str]] = {}
+    for verb, parser in subparsers().items():
+        for action in parser._actions:
+            if action.option_strings and not isinstance(action, argparse._HelpAction):
+                (name,) = action.option_strings
+                shown = f"`{name} {action.metavar}`" if action.nargs != 0 else f"`{name}`"
+                parsed.setdefault((shown, action.help or ""), []).append(verb)
+    documented = {(flag, meaning): verbs for flag, verbs, meaning in rows_of("Flags")}
+    assert documented == {row: " ".join(verbs) for row, verbs in parsed.items()}
+
+
+def test_docs_hold_exactly_the_verbs_of_the_parser() -> None:
+    documented = {verb.strip("`"): meaning for verb, meaning in rows_of("Verbs")}
+    assert documented == {verb: parser.description for verb, parser in subparsers().items()}
+    assert set(documented) == set(cli.ACTIONS)
+
+
+def test_docs_hold_exactly_the_states() -> None:
+    assert {row[0].strip("`") for row in rows_of("What a run leaves")} == {state.value for state in RunState}
+
+
+def test_nox_may_pass_every_flag_of_the_issue_to_run() -> None:
+    text = (
+        "run --suite ood --profile embedded --methods dopd,vanilla-opd --seeds 3 --steps 4 "
+        "--train-domains all --jobs 2 --minutes 10 --results there --from runs --plugin my_method.py --force"
+    )
+    given = cli.parser().parse_args(text.split())
+    assert given.methods == ("dopd", "vanilla-opd")
+    assert (given.seeds, given.steps, given.train_domains, given.jobs) == ((0, 1, 2), 4, "all", 2)
+    assert (given.minutes, given.results, given.source) == (10.0, Path("there"), "runs")
+    assert (given.plugin, given.force) == (Path("my_method.py"), True)
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("4", (0, 1, 2, 3)), ("0,2,5", (0, 2, 5)), ("7,", (7,))])
+def test_seeds(text: str, seeds: tuple[int, ...]) -> None:
+    assert cli.parser().parse_args(["plan", "--suite", "ood", "--seeds", text]).seeds == seeds
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--seeds", "0"],
+        ["--seeds", "x"],
+        ["--seeds", "1,1"],
+        ["--seeds", "-1,"],
+        ["--steps", "0"],
+        ["--steps", "1.5"],
+        ["--jobs", "0"],
+        ["--minutes", "-1"],
+        ["--minutes", "nan"],
+        ["--methods", ","],
+        ["--from", "memory"],
+    ],
+)
+def test_wrong_values_are_one_line_and_end_with_2(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", "--suite", "ood", *flags])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"dopd run: argument {flags[0]}: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("run --suite ood --see 3", "unknown argument '--see' of run: did you mean --seeds?"),
+        ("run --suite ood --train_domains all", "did you mean --train-domains?"),
+        ("export --out x --zzz", "unknown argument '--zzz' of export: it takes --out, --benchmarks"),
+    ],
+)
+def test_unknown_flags_offer_near_ones(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--suite", "odo"], "unknown suite 'odo': did you mean ood"),
+        (["--suite", "ood", "--profile", "embeded"], "unknown profile 'embeded': did you mean embedded"),
+        (["--suite", "ood", "--methods", "vanila"], "unknown method 'vanila': did you mean vanilla_opd"),
+        (["--suite", "ood", "--plugin", "nowhere.py"], "nowhere.py is not a file"),
+    ],
+)
+def test_user_errors_are_one_line_and_end_with_2(
+    flags: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["run", *flags, "--results", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("dopd: ")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_that_is_published_is_shown_unless_some_is_selected(
+    fake: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert dopd("run", fake, "--seeds", "3") == 0
+    assert dopd("publish", fake, "--seeds", "3") == 0
+    shown = tmp_path / "results" / "reports" / "fake" / "fake-published" / "table0.csv"
+
+    def lines(*flags: str) -> int:
+        assert dopd("table", fake, "--from", "published", *flags) == 0
+        return len(shown.read_text(encoding="utf-8").splitlines())
+
+    assert lines() == 1 + 1 + 3 * 2, "a header, the reference, three seeds of two methods; one seed is the default"
+    assert lines("--seeds", "2") == 1 + 1 + 2 * 2
+
+
+def test_selection_is_told_as_flags() -> None:
+    assert Options(suite="x").selection == ""
+    chosen = Options(suite="x", seeds=(0, 2), steps=50, methods=("dopd",), train_domains="all")
+    assert chosen.selection == "--methods dopd --seeds 0,2 --steps 50 --train-domains all"
+
+
+def test_profile_out_of_reach_is_planned_and_not_run(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--suite", "fake", "--profile", "unreachable", "--results", str(fake)]
+    assert cli.main(["plan", *flags]) == 0
+    said = "it can be planned, not run: profile unreachable cannot run here: use --profile fake"
+    assert said in capsys.readouterr().out
+    assert cli.main(["run", *flags]) == 2
+    assert capsys.readouterr().err == "dopd: profile unreachable cannot run here: use --profile fake\n"
+    assert not fake.exists()
+
+
+def test_plan_lists_runs_states_time_and_overrides(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("plan", fake, "--jobs", "2") == 0
+    text = capsys.readouterr().out
+    assert "3 runs: 3 absent; about 28 s on 2 workers" in text
+    assert "settings in which the runs differ" not in text, "they differ in nothing that the id does not say"
+    for spec in FakeSuite().runs(PROFILE, Options(suite="fake")):
+        assert spec.id in text
+    assert re.search(r"dopd\s*│ k = 8\s*│ small vocabulary", text)
+    assert not fake.exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Evaluation("last", "quizz", "greedy"), "no benchmark 'quizz'; did you mean quiz?"),
+        (Evaluation("last", "quiz", "greedy", version=9), "benchmark quiz version 9 is not in this package"),
+        (Evaluation("last", "quiz", "beam"), "no decoding 'beam'"),
+        (Evaluation("last", "nothing", AUDIT), "no audit 'nothing'"),
+        (Evaluation("last", "training", AUDIT, version=9), "audit training is version 1 here, 9 was asked for"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_unknown_evaluation_is_refused_before_any_run(
+    wanted: Evaluation,
+    message: str,
+    verb: str,
+    fake: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FakeSuite, "evaluations", lambda self, spec: (LAST, wanted))
+    assert dopd(verb, fake) == 2
+    assert message in capsys.readouterr().err
+    assert not fake.exists()
+
+
+def test_run_shows_everything_and_the_second_time_trains_nothing(
+    fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(cli.INSTALL_SECONDS, "90")
+    assert dopd("run", fake, "--jobs", "2") == 0
+    text = capsys.readouterr().out
+    assert "[3/3] " in text
+    assert "Table 0" in text
+    reports = fake / "reports" / "fake" / "fake"
+    for name in ("table0.csv", "table0.md", "table0.tex", "figure0.pdf", "figure0.png"):
+        assert (reports / name).stat().st_size > 0
+        assert str(reports / name) in text
+    assert "no comparison with published rows: no published rows at " in text
+    assert "installation 1.5 min, training 0.0 min, evaluation 0.0 min" in text
+    metrics = {folder.path: folder.metrics.read_bytes() for folder in folders(fake) if folder.metrics.exists()}
+    assert dopd("run", fake, "--jobs", "2") == 0
+    assert "3 runs: 3 done; nothing to do" in capsys.readouterr().out
+    assert metrics == {path: (path / "metrics.jsonl").read_bytes() for path in metrics}
+
+
+def test_more_seeds_train_only_the_new_one(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake, "--methods", "vanilla-opd", "--seeds", "1") == 0
+    capsys.readouterr()
+    assert dopd("run", fake, "--methods", "vanilla-opd", "--seeds", "2") == 0
+    text = capsys.readouterr().out
+    assert "3 runs: 1 absent, 2 done" in text
+    assert "[1/1] vanilla-opd-big-small-coding-seed1-" in text
+
+
+def test_failed_run_ends_with_1_after_the_others_are_shown(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake, "--methods", "dopd", "--seeds", f"0,{BUG}") == 1
+    captured = capsys.readouterr()
+    assert "Table 0" in captured.out
+    assert re.fullmatch(
+        r"dopd: run dopd-\S+-seed101-\w+ failed: ZeroDivisionError: a bug \(traceback in .*\)\n", captured.err
+    )
+
+
+def test_no_minutes_show_nothing_and_end_with_0(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake, "--minutes", "0") == 0
+    text = capsys.readouterr().out
+    assert "no run is done" in text
+    assert "3 runs not started, the minutes were over: the same command goes on" in text
+
+
+def test_force_trains_anew(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake) == 0
+    capsys.readouterr()
+    assert dopd("run", fake, "--force") == 0
+    assert "[3/3] " in capsys.readouterr().out
+
+
+def test_evaluate_trains_nothing(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake, "--methods", "dopd") == 0
+    (trained,) = (folder for folder in folders(fake) if not folder.spec.is_reference)
+    for name in ("done", "rows.jsonl"):
+        (trained.path / name).unlink()
+    capsys.readouterr()
+    assert dopd("evaluate", fake, "--methods", "dopd,vanilla_opd") == 0
+    assert "1 runs are not trained: `dopd run`" in capsys.readouterr().out
+    assert trained.state((LAST,)) is RunState.DONE
+    assert len(list(folders(fake))) == 2
+
+
+def test_table_and_figure_of_published_rows_stand_apart(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake) == 0
+    assert dopd("publish", fake) == 0
+    published = fake.parent / "published" / "fake" / "fake"
+    assert (published / "rows.jsonl").exists()
+    before = {path: path.read_bytes() for path in published.iterdir()}
+    for verb in ("table", "figure"):
+        assert dopd(verb, fake, "--from", "published") == 0
+    made = sorted(path.name for path in (fake / "reports" / "fake" / "fake-published").iterdir())
+    assert made == ["figure0.pdf", "figure0.png", "table0.csv", "table0.md", "table0.tex"]
+    assert before == {path: path.read_bytes() for path in published.iterdir()}
+    capsys.readouterr()
+    assert dopd("run", fake) == 0
+    assert "no comparison" not in capsys.readouterr().out
+
+
+def test_run_from_published_trains_nothing(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake) == 0
+    assert dopd("publish", fake) == 0
+    empty = fake.parent / "empty"
+    assert dopd("run", empty, "--from", "published") == 0
+    assert "Table 0" in capsys.readouterr().out
+    assert not (empty / "runs").exists()
+
+
+def test_publish_of_what_is_not_done_is_refused(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("publish", fake) == 2
+    assert "3 of 3 runs are not done" in capsys.readouterr().err
+
+
+def test_damaged_rows_are_one_line(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake) == 0
+    folder = next(folders(fake))
+    (folder.path / "rows.jsonl").write_text("{}\n")
+    capsys.readouterr()
+    for verb in ("plan", "run", "table"):
+        assert dopd(verb, fake) == 2
+        error = capsys.readouterr().err
+        assert "not what was written" in error
+        assert error.count("\n") == 1
+
+
+def test_interrupt_says_what_to_do_and_ends_with_130(
+    fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launcher, "launch", interrupt)
+    assert dopd("run", fake) == 130
+    assert capsys.readouterr().err == "dopd: interrupted; every finished step is kept, the same command goes on\n"
+
+
+def test_export_writes_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", "--out", str(tmp_path), "--benchmarks", "embedded_coding"]) == 0
+    assert (tmp_path / "embedded_coding.jsonl").exists()
+    assert str(tmp_path / "embedded_coding.jsonl") in capsys.readouterr().out
+
+
+def test_methods_lists_every_name_and_a_plugin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The plugin declares no terms, which must not end the listing."""
+    path = tmp_path / "my_method.py"
+    path.write_text(
+        "from dataclasses import dataclass\nfrom harness.method import Method\n"
+        "@dataclass(frozen=True, kw_only=True)\nclass MyMethod(Method):\n    pass\n"
+    )
+    try:
+        assert cli.main(["methods", "--plugin", str(path)]) == 0
+    finally:
+        registry._plugin.clear()
+    text = capsys.readouterr().out
+    for name in (*registry.methods(), *registry.not_implemented(), "my_method"):
+        assert re.search(rf"^ {name} ", text, flags=re.M), name
+    assert "does not build:" in text and "NotImplementedError" in text
+    assert max(map(len, text.splitlines())) <= cli.WIDTH and "…" not in text
+
+
+def test_methods_new_writes_a_method_and_its_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = ["methods", "new", "my-method", "--out", str(tmp_path)]
+    assert cli.main(new) == 0
+    text = capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my_method.py", "test_my_method.py"]
+    for path in tmp_path.iterdir():
+        assert f"wrote {path}\n" in text
+    command = text.splitlines()[-1].partition("dopd ")[2].split()
+    assert cli.parser().parse_args(command).plugin == tmp_path / "my_method.py"
+    assert cli.main(new) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_suites_lists_every_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["suites"]) == 0
+    text = capsys.readouterr().out
+    for name in registry.suites():
+        assert name in text
+
+
+def test_module_is_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness", "plan", "--suite", "odo"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("dopd: unknown suite 'odo'")
+    assert "Traceback" not in ended.stderr
+
+
+def test_options_are_the_flags() -> None:
+    """A field without a flag could not be asked for; ``published`` is for tests only."""
+    destinations = {action.dest for action in subparsers()["run"]._actions}
+    assert {field.name for field in dataclasses.fields(Options)} - destinations == {"published"}
+
+
+def test_states_are_seen_by_folder_and_publish_alike(fake: Path) -> None:
+    assert dopd("run", fake) == 0
+    for spec in FakeSuite().runs(PROFILE, Options(suite="fake")):
+        assert RunFolder(fake, spec).state((LAST,)) is RunState.DONE
+    assert publish.publish(FakeSuite(), PROFILE, Options(suite="fake", results=fake, published=fake.parent / "p"))

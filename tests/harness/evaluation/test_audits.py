@@ -1,0 +1,500 @@
+"""Audits: judged by hand, routed as the method would, deterministic, and without a trace on what they read."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import random
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from harness import registry
+from harness.config import RunSpec
+from harness.evaluation.audits import AUDIT, AUDITS, SOURCE_OF, Findings, Subject, audit, routing, transfer
+from harness.evaluation.audits.reference import Verdict, judge, targets, token_ids
+from harness.evaluation.audits.routing import Routed, record, regime_values, route, routing_method
+from harness.evaluation.audits.transfer import Places, places_of, with_p, without_p
+from harness.models import load, render
+from harness.models.sampler import RolloutBatch, from_texts
+from harness.runs.run import evaluate_missing
+from harness.storage import files
+from harness.storage.run_folder import RunFolder
+from harness.suite import Evaluation, Options, reference_run, training_run
+from harness.types import Assignment, Example, Fact, Finish, HarnessError, Policy, Privilege, ScorePool
+from harness.worlds import data, privilege, slots
+from methods.dopd import REGIMES, DualOnPolicyDistillation, Side
+from suites.regime_audit import READ
+
+PROFILE = registry.profile("embedded")
+STEP = 30
+ROLLOUTS = routing.ROLLOUTS
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerBase:
+    return load.load_tokenizer(PROFILE.student)
+
+
+@cache
+def student() -> PreTrainedModel:
+    return load.load(PROFILE.student)
+
+
+def run(**changes: Any) -> RunSpec:
+    options = Options(suite="none")
+    spec = training_run(PROFILE, options, method="dopd", domains=PROFILE.data.domains, seed=0)
+    return dataclasses.replace(spec, **changes)
+
+
+def subject(spec: RunSpec, tokenizer: PreTrainedTokenizerBase, step: int = STEP) -> Subject:
+    """The student as it came stands in for any checkpoint."""
+    return Subject(folder=RunFolder(Path("nowhere"), spec), step=step, student=student, tokenizer=tokenizer)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audits are the same on fewer problems."""
+    monkeypatch.setattr(routing, "PROBLEMS", 6)
+    monkeypatch.setattr(routing, "ROLLOUTS", 2)
+    monkeypatch.setattr(transfer, "PROBLEMS", 9)
+
+
+EXAMPLE = dataclasses.replace(
+    slots.example("coding", "test", 0, (2, 2)),
+    trace="A +8 k4 6 B +6 . 2 ! 2",
+    answer="2",
+    difficulty=2,
+    facts=tuple({"c": Fact.CAPABILITY, "i": Fact.INFORMATION, "f": Fact.FORMAT}[letter] for letter in "ccicccfcfc"),
+)
+"""Two steps; the first note is a code, the second is blank, and the grader reads neither."""
+GRADED = [True, True, False, True, True, True, False, True, True, True, True]
+"""With the end."""
+
+
+def written(tokenizer: PreTrainedTokenizerBase, *texts: str, example: Example = EXAMPLE) -> RolloutBatch:
+    return from_texts(tokenizer, [example], [[5]], texts, [0] * len(texts))
+
+
+# What the reference says of a token.
+
+
+def test_targets_are_the_words_the_grader_reads(tokenizer: PreTrainedTokenizerBase) -> None:
+    found = targets(tokenizer, EXAMPLE)
+    assert [id >= 0 for id in found] == GRADED
+    assert " ".join(tokenizer.batch_decode([[id] for id in found if id >= 0])) == "A +8 6 B +6 2 ! 2 <|im_end|>"
+
+
+RIGHT = "A +8 _ 6 B +6 . 2 ! 2"
+CASES = {
+    "right": (RIGHT, None),
+    "any note will do": ("A +8 k1 6 B +6 7 2 ! 2", None),
+    "one wrong choice, later words happen to be right": ("A +8 _ 6 A +6 . 2 ! 2", 4),
+    "two errors": ("A +9 _ 6 A +6 . 2 ! 2", 1),
+    "ends early": ("A +8 _ 6", 4),
+    "ends where any word would do": ("A +8", 2),
+    "goes on": ("A +8 _ 6 B +6 . 2 ! 2 2", 10),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_first_error_by_hand(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    text, at = CASES[name]
+    verdict = judge(tokenizer, written(tokenizer, text))
+    length = len(text.split()) + 1
+    assert verdict.first_error_BT[0].nonzero().flatten().tolist() == ([] if at is None else [at])
+    until = length if at is None else at + 1
+    assert verdict.judged_BT[0].tolist() == [GRADED[i] and i < until if i < 11 else False for i in range(length)]
+    assert verdict.information_BT[0].nonzero().flatten().tolist() == ([2] if at is None or at >= 2 else [])
+
+
+def test_rollouts_of_different_lengths_and_problems(tokenizer: PreTrainedTokenizerBase) -> None:
+    other = slots.example("general", "test", 1)
+    rollouts = from_texts(tokenizer, [other, EXAMPLE], [[5], [6]], [RIGHT, RIGHT, data.reference(other)], [1, 0, 0])
+    verdict = judge(tokenizer, rollouts)
+    assert verdict.first_error_BT.sum(-1).tolist() == [0, 1, 0]
+    assert not (verdict.judged_BT | verdict.first_error_BT | verdict.information_BT)[~rollouts.mask_BT].any()
+    assert (verdict.target_BT[~rollouts.mask_BT] == -1).all()
+
+
+def test_a_rollout_that_was_cut_has_no_error_at_its_end(tokenizer: PreTrainedTokenizerBase) -> None:
+    whole = written(tokenizer, "A +8 _")
+    mask_BT = torch.tensor([[True, True, True, False]])
+    cut = dataclasses.replace(whole, mask_BT=mask_BT, finish=(Finish.LENGTH,))
+    assert not judge(tokenizer, cut).first_error_BT.any()
+
+
+def test_no_first_error_is_what_the_grader_accepts(tokenizer: PreTrainedTokenizerBase) -> None:
+    found = route(subject(run(), tokenizer), problems=18, rollouts=2, audit="regimes")
+    grades = [
+        data.grade(found.rollouts.examples[p], text).trace
+        for p, text in zip(found.rollouts.prompt_of_B.tolist(), found.rollouts.responses(tokenizer), strict=True)
+    ]
+    assert (~found.verdict.first_error_BT.any(-1)).tolist() == grades
+    assert 5 < sum(grades) < 31
+
+
+def test_words_that_are_no_tokens_are_refused() -> None:
+    def split(words: list[str], **_: Any) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[1] * len(word) for word in words]}
+
+    with pytest.raises(HarnessError, match="'!!' is not one token"):
+        token_ids(split, ["A", "!!"])  # type: ignore[arg-type]
+
+
+# Regimes.
+
+
+def by_hand() -> Routed:
+    """Two rollouts of three tokens and one of two; regimes LH LH HT | HS LL HT | LH HS; targets 5 but one note."""
+    rollouts = RolloutBatch(
+        examples=(EXAMPLE,),
+        prompt_ids_PL=torch.tensor([[5]]),
+        prompt_mask_PL=torch.tensor([[True]]),
+        prompt_of_B=torch.tensor([0, 0, 0]),
+        response_ids_BT=torch.tensor([[5, 5, 5], [5, 7, 5], [5, 7, 0]]),
+        mask_BT=torch.tensor([[True] * 3, [True] * 3, [True, True, False]]),
+        logp_BT=torch.zeros(3, 3),
+        finish=(Finish.EOS,) * 3,
+    )
+    return Routed(
+        rollouts=rollouts,
+        assignment=Assignment(
+            mask_BT=rollouts.mask_BT,
+            labels_BT=torch.tensor([[0, 0, 2], [3, 1, 2], [0, 3, -1]]),
+            label_names=REGIMES,
+            metrics={"threshold/gap": 0.1},
+        ),
+        logp_BT={"teacher": torch.zeros(3, 3), "self": torch.full((3, 3), -1.0)},
+        top_BT={
+            "student": torch.tensor([[5, 6, 5], [5, 6, 5], [5, 6, -1]]),
+            "plain_teacher": torch.tensor([[6, 6, 6], [6, 6, 6], [6, 6, -1]]),
+            "teacher": torch.tensor([[5, 5, 5], [6, 5, 5], [6, 6, -1]]),
+            "self": torch.tensor([[5, 5, 6], [5, 5, 5], [6, 5, -1]]),
+        },
+        verdict=Verdict(
+            target_BT=torch.tensor([[5, 5, 5], [5, 5, 5], [-1, 5, -1]]),
+            judged_BT=torch.tensor([[True] * 3, [True, True, False], [False, True, False]]),
+            information_BT=torch.tensor([[False] * 3, [False] * 3, [True, False, False]]),
+            first_error_BT=torch.tensor([[False] * 3, [False, True, False], [False, True, False]]),
+        ),
+    )
+
+
+def test_values_of_the_regimes_by_hand() -> None:
+    third = pytest.approx(3 / 8)
+    assert regime_values(by_hand()) == {
+        # Of eight tokens LH has three; one of them is a note, so two are judged.
+        "LH/share": third,
+        "LH/first_error": 0,
+        "LH/information": 1,
+        "LH/right": 1,
+        "LH/student_right": 0.5,
+        "LH/plain_teacher_right": 0,
+        "LH/teacher_right": 1,
+        "LH/self_right": 1,
+        "LH/source_right": 1,
+        "LL/share": 0.125,
+        "LL/first_error": 0.5,
+        "LL/information": 0,
+        "LL/right": 0,
+        "LL/student_right": 0,
+        "LL/plain_teacher_right": 0,
+        "LL/teacher_right": 1,
+        "LL/self_right": 1,
+        "LL/source_right": 1,
+        # The second one follows an error.
+        "HT/share": 0.25,
+        "HT/first_error": 0,
+        "HT/information": 0,
+        "HT/right": 1,
+        "HT/student_right": 1,
+        "HT/plain_teacher_right": 0,
+        "HT/teacher_right": 1,
+        "HT/self_right": 0,
+        "HT/source_right": 1,
+        "HS/share": 0.25,
+        "HS/first_error": 0.5,
+        "HS/information": 0,
+        "HS/right": 0.5,
+        "HS/student_right": 0.5,
+        "HS/plain_teacher_right": 0,
+        "HS/teacher_right": 0,
+        "HS/self_right": 1,
+        "HS/source_right": 1,
+    }
+
+
+def test_a_metric_without_tokens_is_absent() -> None:
+    found = by_hand()
+    nothing = torch.zeros_like(found.verdict.first_error_BT)
+    assert found.assignment.labels_BT is not None
+    all_lh = dataclasses.replace(found.assignment, labels_BT=found.assignment.labels_BT.clamp(max=0))
+    verdict = dataclasses.replace(found.verdict, first_error_BT=nothing, information_BT=nothing)
+    values = regime_values(dataclasses.replace(found, assignment=all_lh, verdict=verdict))
+    assert values["LH/share"] == 1 and not any(name.endswith(("first_error", "information")) for name in values)
+    assert {name for name in values if not name.startswith("LH")} == {"LL/share", "HT/share", "HS/share"}
+
+
+def test_regimes_and_sources_are_those_of_the_method() -> None:
+    method = routing_method("regimes", "embedded")
+    assert isinstance(method, DualOnPolicyDistillation) and tuple(SOURCE_OF) == REGIMES
+    sides = {Side.TEACHER: "teacher", Side.STUDENT: "self"}
+    assert [sides[s.source] for s in method.supervision()] == list(SOURCE_OF.values())
+    assert method.k == PROFILE.method_overrides["dopd"]["k"]
+    assert routing_method("trajectory", "embedded") == method
+
+
+def test_routing_is_the_methods_own(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Labels and most probable tokens again, from one full forward pass per rollout."""
+    found = route(subject(run(), tokenizer), problems=4, rollouts=3, audit="regimes")
+    assert PROFILE.teacher is not None
+    teacher, kind = load.load(PROFILE.teacher), PROFILE.data.privilege
+    readers = {
+        "student": (student(), Privilege.NONE),
+        "plain_teacher": (teacher, Privilege.NONE),
+        "teacher": (teacher, kind),
+        "self": (student(), kind),
+    }
+    logp = {name: full_logp(tokenizer, model, found.rollouts, kind) for name, (model, kind) in readers.items()}
+    mask_BT, ids_BT = found.mask_BT, found.rollouts.response_ids_BT
+    for name, logp_BTV in logp.items():
+        assert (found.top_BT[name] == logp_BTV.argmax(-1))[mask_BT].all(), name
+    method = routing_method("regimes", "embedded")
+    views = {view.policy: view for view in method.terms[0].sources}
+    sampled = {name: logp[name].gather(-1, ids_BT[..., None]).squeeze(-1) for name in ("teacher", "self")}
+    B = len(mask_BT)
+    pool = ScorePool(
+        mask_BT=mask_BT,
+        logp_BT={views[Policy.TEACHER]: sampled["teacher"], views[Policy.STUDENT]: sampled["self"]},
+        entropy_BT={},
+        sampler_logp_BT=found.rollouts.logp_BT,
+        group_B=torch.zeros(B, dtype=torch.long),
+        update_B=torch.zeros(B, dtype=torch.long),
+        draw_B=torch.zeros(B),
+        reference_B=torch.zeros(B, dtype=torch.bool),
+    )
+    expected = method.assign(pool, progress=0.0)
+    assert expected.labels_BT is not None and (found.label_BT == expected.labels_BT).all()
+    assert found.assignment.metrics == pytest.approx(expected.metrics, abs=1e-5)
+    for name, logp_BT in sampled.items():
+        torch.testing.assert_close(found.logp_BT[name][mask_BT], logp_BT[mask_BT], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def full_logp(
+    tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, rollouts: RolloutBatch, kind: Privilege
+) -> Tensor:
+    """[B, T, V], without cache or padding."""
+    out = torch.zeros(*rollouts.response_ids_BT.shape, model.config.vocab_size)
+    for b, p in enumerate(rollouts.prompt_of_B.tolist()):
+        prompt = render.prompt_ids(tokenizer, privilege.messages(rollouts.examples[p], kind))
+        response = rollouts.response_ids_BT[b][rollouts.mask_BT[b]]
+        logits = model(input_ids=torch.cat([torch.tensor(prompt), response])[None]).logits[0]
+        out[b, : len(response)] = logits.log_softmax(-1)[len(prompt) - 1 : -1]
+    return out
+
+
+def test_captions_say_how_many_rollouts() -> None:
+    assert f" {ROLLOUTS} to each of " in READ
+
+
+# Trajectories.
+
+
+def test_records_of_a_trajectory(tokenizer: PreTrainedTokenizerBase) -> None:
+    spec = run()
+    found = audit("trajectory", subject(spec, tokenizer))
+    assert found.n == len(found.records) == 12
+    assert [r["id"] for r in found.records] == [f"{d}/test/{i}" for i in range(4) for d in PROFILE.data.domains]
+    assert {(r["run"], r["step"]) for r in found.records} == {(spec.id, STEP)}
+    assert files.jsonl(found.records)  # plain values only
+    for each in found.records:
+        assert set(each["thresholds"]) == {"gap", "q_teacher", "q_student"}
+        assert each["privileged"].startswith("hints ") and each["prompt"].startswith(each["id"].split("/")[0])
+        for token in each["tokens"]:
+            assert list(token) == ["text", "regime", "gap", "q_teacher", "q_student", "right"]
+            assert 0 <= token["q_teacher"] <= 1 and 0 <= token["q_student"] <= 1 and token["gap"] >= 0
+        judged = [token["right"] for token in each["tokens"] if token["right"] is not None]
+        assert False not in judged[:-1]  # nothing is judged after an error
+    tokens = [token for each in found.records for token in each["tokens"]]
+    for regime in SOURCE_OF:
+        share = sum(token["regime"] == regime for token in tokens) / len(tokens)
+        assert found.values[regime] == pytest.approx(share)
+    assert found.values["right"] == sum(r["right"] for r in found.records) / 12
+
+
+def test_thresholds_are_of_a_batch_as_in_training(
+    tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    assign = DualOnPolicyDistillation.assign
+
+    def counted(self: DualOnPolicyDistillation, pool: ScorePool, *, progress: float) -> Assignment:
+        sizes.append(len(pool.mask_BT))
+        return assign(self, pool, progress=progress)
+
+    monkeypatch.setattr(DualOnPolicyDistillation, "assign", counted)
+    audit("trajectory", subject(run(), tokenizer))
+    assert sizes == [PROFILE.prompts_per_step * PROFILE.rollouts_per_prompt]
+
+
+def test_a_record_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
+    found = by_hand()
+    hinted = dataclasses.replace(EXAMPLE, privileged={Privilege.HINTS: "hints A . k4 ."})
+    found = dataclasses.replace(found, rollouts=dataclasses.replace(found.rollouts, examples=(hinted,)))
+    made = record(subject(run(), tokenizer), found, 2)
+    words = tokenizer.batch_decode([[5], [7]])
+    common = {"gap": 1.0, "q_teacher": 1.0, "q_student": pytest.approx(0.367879)}
+    assert made["tokens"] == [
+        {"text": words[0], "regime": "LH", "right": None, **common},
+        {"text": words[1], "regime": "HS", "right": False, **common},
+    ]
+    assert made["thresholds"] == {"gap": 0.1} and made["right"] is False
+
+
+# Transfer.
+
+
+def test_places_are_the_plain_reference_with_its_end(tokenizer: PreTrainedTokenizerBase) -> None:
+    examples = [EXAMPLE, slots.example("general", "test", 0)]
+    places = places_of(tokenizer, examples)
+    words = tokenizer.batch_decode(places.target_N[:11, None])
+    assert words == [*RIGHT.split(), "<|im_end|>"]
+    told = tokenizer.batch_decode(places.told_N[:11, None])
+    assert [i for i, (a, b) in enumerate(zip(words, told, strict=True)) if a != b] == [2] and told[2] == "k4"
+    assert places.facts[:11] == (*EXAMPLE.facts, Fact.FORMAT)
+    assert len(places.facts) == len(places.target_N) == 11 + len(examples[1].facts) + 1
+
+
+def test_values_of_transfer_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Two tokens that x decides, two that only p knows, one of the format."""
+    a, b, unknown, k0, k4, end = [*token_ids(tokenizer, ["A", "B", "_", "k0", "k4"]), tokenizer.eos_token_id]
+    places = Places(
+        facts=(Fact.CAPABILITY, Fact.CAPABILITY, Fact.INFORMATION, Fact.INFORMATION, Fact.FORMAT),
+        target_N=torch.tensor([a, b, unknown, unknown, end]),
+        told_N=torch.tensor([a, b, k4, k0, end]),
+    )
+    p_NV = torch.full((5, len(tokenizer)), 1e-12)
+    for row, masses in enumerate(
+        ({a: 0.9, b: 0.1}, {a: 0.7, b: 0.3}, {unknown: 0.5, k0: 0.3, k4: 0.1, a: 0.1}, {unknown: 1.0}, {end: 1.0})
+    ):
+        for token, mass in masses.items():
+            p_NV[row, token] = mass
+    assert without_p(p_NV.log(), places, tokenizer) == pytest.approx(
+        {
+            "capability_probability": 0.6,
+            "capability_top1": 0.5,
+            "format_top1": 1.0,
+            "information_abstained": 0.75,
+            "information_asserted": 0.2,
+            "information_other": 0.05,
+            "information_right": 0.05,
+        },
+        abs=1e-6,
+    )
+    expected = {"capability_top1_with_p": 0.5, "information_right_with_p": 0.05}
+    assert with_p(p_NV.log(), places) == pytest.approx(expected, abs=1e-6)
+
+
+def test_teacher_forcing_reads_what_a_full_pass_reads(tokenizer: PreTrainedTokenizerBase) -> None:
+    examples = [EXAMPLE, slots.example("general", "test", 0)]
+    prompts = [render.prompt_ids(tokenizer, e.messages) for e in examples]
+    forced = from_texts(tokenizer, examples, prompts, [data.reference(e) for e in examples], [0, 1])
+    for kind in (Privilege.NONE, Privilege.HINTS):
+        expected = full_logp(tokenizer, student(), forced, kind)[forced.mask_BT]
+        torch.testing.assert_close(transfer.logp(student(), tokenizer, examples, kind), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_transfer_reads_the_same_problems_of_every_run(tokenizer: PreTrainedTokenizerBase) -> None:
+    """An untrained model, and runs on one domain, on corrupted p and without p, all with the same weights."""
+    reference = audit("transfer", subject(reference_run(PROFILE, PROFILE.student), tokenizer, 0))
+    trained = run().data
+    assert trained is not None and set(reference.values) == set(AUDITS["transfer"].metrics)
+    alone = run(data=dataclasses.replace(trained, domains=("coding",)))
+    assert audit("transfer", subject(alone, tokenizer)).values == reference.values
+    without = run(data=dataclasses.replace(trained, privilege=Privilege.NONE))
+    rest = {name: value for name, value in reference.values.items() if not name.endswith("_with_p")}
+    assert audit("transfer", subject(without, tokenizer)).values == rest
+    masses = [reference.values[f"information_{name}"] for name in ("abstained", "asserted", "other")]
+    assert sum(masses) == pytest.approx(1) and masses[0] > 0.9  # this student abstains
+    assert reference.values["information_right_with_p"] > 0.9  # and reads p
+
+
+# All of them.
+
+
+NAMES = ("regimes", "trajectory", "transfer")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_declared_shares_and_the_same_twice(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        first = audit(name, subject(run(), tokenizer))
+        torch.manual_seed(2)  # of no account
+        second = audit(name, subject(run(), tokenizer))
+    assert first == second
+    assert first.values.keys() <= AUDITS[name].metrics.keys()
+    assert all(type(metric) is str and 0 <= value <= 1 for metric, value in first.values.items())
+    for part in ("share", "first_error", "information"):
+        if name == "regimes":
+            assert sum(first.values[f"{regime}/{part}"] for regime in SOURCE_OF) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ("regimes", "trajectory"))
+def test_another_seed_or_step_is_another_sample(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    first = audit(name, subject(run(), tokenizer))
+    for other in (subject(run(seed=1), tokenizer), subject(run(), tokenizer, step=STEP + 10)):
+        assert audit(name, other).values != first.values
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_random_states_and_modes_stay(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    model = student()
+    model.train()
+    try:
+        before = random.getstate(), torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()}
+        audit(name, subject(run(), tokenizer))
+        assert all(module.training for module in model.modules())
+        assert random.getstate() == before[0] and torch.equal(torch.get_rng_state(), before[1])
+        assert all(torch.equal(value, before[2][k]) for k, value in model.state_dict().items())
+        assert all(parameter.grad is None for parameter in model.parameters())
+    finally:
+        model.eval()
+
+
+@pytest.mark.parametrize("name", ("regimes", "trajectory"))
+def test_a_run_without_teacher_or_p_is_refused(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    trained = run().data
+    assert trained is not None
+    without = run(data=dataclasses.replace(trained, privilege=Privilege.NONE))
+    for spec in (reference_run(PROFILE, PROFILE.student), without):
+        with pytest.raises(HarnessError, match="needs a teacher and privileged input") as caught:
+            audit(name, subject(spec, tokenizer))
+        assert "\n" not in str(caught.value)
+
+
+def test_every_audit_is_a_function() -> None:
+    for each in AUDITS.values():
+        module, _, function = each.target.partition(":")
+        found: Callable[[Subject], Findings] = getattr(importlib.import_module(module), function)
+        assert callable(found) and found.__doc__
+        for method in each.methods.values():
+            assert method in registry.methods()
+
+
+def test_rows_of_an_untrained_model(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, reference_run(PROFILE, PROFILE.student))
+    folder.prepare()
+    asked = Evaluation("last", "transfer", AUDIT, AUDITS["transfer"].version)
+    evaluate_missing(folder, [asked])
+    assert {row.metric for row in folder.rows()} == set(AUDITS["transfer"].metrics)
+    assert {(row.n, row.benchmark, row.decoding) for row in folder.rows()} == {(9, "transfer", AUDIT)}
+    assert folder.missing([asked]) == ()

@@ -1,0 +1,542 @@
+"""Benchmarks, their adapter to lm-eval, the exported tasks, and the probe with p."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lm_eval.evaluator import evaluate as lm_evaluate
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from harness.config import ModelSpec
+from harness.evaluation import benchmarks, lm_eval
+from harness.evaluation.benchmarks import BENCHMARKS, DECODINGS, PRIMARY, Benchmark
+from harness.evaluation.evaluate import Score, check_plain, evaluate, export, graded_words, question
+from harness.models import load, render
+from harness.models.sampler import RolloutBatch, from_texts
+from harness.suite import Evaluation
+from harness.training import probe
+from harness.types import Example, Finish, HarnessError, Privilege
+from harness.worlds import slots
+
+Answer = Callable[[Example], tuple[str, Finish]]
+SMALL = 12
+"""Items per benchmark where a test needs no more."""
+VERSION_1 = {
+    "embedded_general": ("test", slots.TRAIN_DIFFICULTY, "2e99b6c961b5e911"),
+    "embedded_reasoning": ("test", slots.TRAIN_DIFFICULTY, "6c5c8c3aaf55bd22"),
+    "embedded_coding": ("test", slots.TRAIN_DIFFICULTY, "f7818fbf7012559d"),
+    "embedded_general_hard": ("test", slots.HARD_DIFFICULTY, "61e36deef25eda0b"),
+    "embedded_reasoning_hard": ("test", slots.HARD_DIFFICULTY, "4cd6ecd5b334659d"),
+    "embedded_coding_hard": ("test", slots.HARD_DIFFICULTY, "94c4519d8faa4f74"),
+    "embedded_general_validation": ("validation", slots.TRAIN_DIFFICULTY, "b9afe5335da123f1"),
+    "embedded_reasoning_validation": ("validation", slots.TRAIN_DIFFICULTY, "9e20830cc939e8e0"),
+    "embedded_coding_validation": ("validation", slots.TRAIN_DIFFICULTY, "4f5f9e3713f1bc3b"),
+}
+"""Split, difficulty and digest of items, grading and limit of each benchmark at version 1. A new one adds its line;
+where the digest of an old one changes, bump ``Benchmark.version`` first."""
+
+
+@pytest.fixture(scope="module")
+def base() -> PreTrainedModel:
+    return load.load(ModelSpec(name="base"))
+
+
+@pytest.fixture
+def model(base: PreTrainedModel) -> PreTrainedModel:
+    return base.eval()
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerBase:
+    return load.load_tokenizer(ModelSpec(name="base"))
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every benchmark with its first items only."""
+    for name, benchmark in BENCHMARKS.items():
+        monkeypatch.setitem(BENCHMARKS, name, dataclasses.replace(benchmark, n=SMALL))
+
+
+def wanted(*names: str, decoding: str = "greedy") -> list[Evaluation]:
+    return [Evaluation("last", name, decoding) for name in names]
+
+
+def script(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Example, int], tuple[str, Finish]]) -> list[dict]:
+    """The sampler replaced by ``answer(example, sample)``; returns the calls it will receive."""
+    calls: list[dict[str, Any]] = []
+
+    def sample(
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        examples: Sequence[Example],
+        prompts: Sequence[Sequence[int]],
+        **settings: Any,
+    ) -> RolloutBatch:
+        k = settings["rollouts_per_prompt"]
+        calls.append({"prompts": prompts, "ids": [e.id for e in examples], **settings})
+        answers = [answer(e, i) for e in examples for i in range(k)]
+        prompt_of = [p for p in range(len(examples)) for _ in range(k)]
+        batch = from_texts(tokenizer, examples, prompts, [a[0] for a in answers], prompt_of)
+        return dataclasses.replace(batch, finish=tuple(a[1] for a in answers))
+
+    monkeypatch.setattr(lm_eval, "sample", sample)
+    monkeypatch.setattr(probe, "sample", sample)
+    return calls
+
+
+def wrong_answer(example: Example) -> str:
+    """The reference trace up to its answer, which is off by one."""
+    assert example.trace is not None
+    return f"{example.trace.rsplit(' ', 1)[0]} {(int(example.answer) + 1) % 10}"
+
+
+# The registry
+
+
+def test_every_benchmark_holds_what_it_says() -> None:
+    assert set(BENCHMARKS) == set(VERSION_1)
+    assert PRIMARY == ("greedy", "exact_answer")
+    for benchmark in BENCHMARKS.values():
+        items = benchmarks.examples(benchmark)
+        assert len({e.id for e in items}) == len(items) == benchmark.n == 400
+        assert {e.domain for e in items} == {benchmark.domain}
+        split, (low, high), _ = VERSION_1[benchmark.name]
+        assert {e.split for e in items} == {split}
+        assert {e.difficulty for e in items} == set(range(low, high + 1))
+        assert max(len(e.facts) for e in items) + 1 < benchmark.max_new_tokens, "a right response would be cut"
+
+
+def test_version_1_is_what_it_was() -> None:
+    assert {b.version for b in BENCHMARKS.values()} == {1}
+    assert {name: digest(b) for name, b in BENCHMARKS.items()} == {name: d for name, (_, _, d) in VERSION_1.items()}
+
+
+def digest(b: Benchmark) -> str:
+    """Of everything a score depends on beside the model."""
+    texts = [
+        json.dumps([b.name, b.max_new_tokens, question(e), e.answer, graded_words(e)]) for e in benchmarks.examples(b)
+    ]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+def test_unknown_names_and_versions_are_refused_in_one_line() -> None:
+    with pytest.raises(HarnessError, match=r"embedded_codin.*did you mean.*embedded_coding"):
+        benchmarks.benchmark("embedded_codin")
+    with pytest.raises(HarnessError, match=r"'sample8'.*did you mean sample4"):
+        benchmarks.decoding("sample8")
+    with pytest.raises(HarnessError, match=r"embedded_coding version 2 is not in this package, version 1 is"):
+        evaluate(None, None, [Evaluation("last", "embedded_coding", "greedy", 2)], seed=0, step=0)  # pyright: ignore
+
+
+def test_planning_needs_neither_torch_nor_lm_eval() -> None:
+    code = (
+        "import sys, harness.evaluation.benchmarks, harness.evaluation.evaluate\n"
+        "assert not {'torch', 'transformers', 'datasets', 'lm_eval', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[3])
+
+
+# Canaries: known answers through the whole adapter
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_canary(
+    name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BENCHMARKS, name, dataclasses.replace(BENCHMARKS[name], n=6))
+    items = benchmarks.examples(BENCHMARKS[name])
+    answers = {
+        items[0].id: (items[0].trace or "", Finish.EOS),
+        items[1].id: (f"A ! {items[1].answer}", Finish.EOS),  # right answer, wrong trace
+        items[2].id: (wrong_answer(items[2]), Finish.EOS),
+        items[3].id: ("A +1 . 2", Finish.EOS),  # no answer
+        items[4].id: ("A A A A", Finish.LENGTH),  # no answer, cut
+        items[5].id: (f"! ! {items[5].answer}", Finish.LENGTH),  # right answer, cut all the same
+    }
+    script(monkeypatch, lambda example, _: answers[example.id])
+    answer, trace = evaluate(model, tokenizer, wanted(name), seed=0, step=0)
+    assert (answer.metric, trace.metric) == ("exact_answer", "exact_trace")
+    assert (answer.value, trace.value) == (3 / 6, 1 / 6)
+    assert (answer.n, answer.errors, answer.truncations) == (6, 2, 2)
+    assert (trace.n, trace.errors, trace.truncations) == (6, 2, 2)
+    assert (answer.benchmark, answer.version, answer.decoding) == (name, 1, "greedy")
+    assert [i["id"] for i in answer.items] == [e.id for e in items]
+    assert [i["answer"] for i in answer.items] == [True, True, False, False, False, True]
+    assert [i["parsed"] for i in answer.items] == [True, True, True, False, False, True]
+    assert [i["truncated"] for i in answer.items] == [False, False, False, False, True, True]
+    assert [i["response"] for i in answer.items] == [answers[e.id][0] for e in items]
+    assert json.loads(json.dumps(answer.items)) == answer.items
+
+
+@pytest.mark.usefixtures("small")
+def test_sample4_is_the_mean_of_four_on_the_first_items(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DECODINGS, "sample4", dataclasses.replace(DECODINGS["sample4"], items=5))
+    items = benchmarks.examples(BENCHMARKS["embedded_general"])[:5]
+    right = {e.id: i for i, e in enumerate(items)}  # item i is right in its first i samples
+
+    def answer(example: Example, sample: int) -> tuple[str, Finish]:
+        if sample < right[example.id]:
+            return example.trace or "", Finish.EOS
+        return ("A A", Finish.LENGTH) if sample == 3 else (wrong_answer(example), Finish.EOS)
+
+    calls = script(monkeypatch, answer)
+    score, _ = evaluate(model, tokenizer, wanted("embedded_general", decoding="sample4"), seed=0, step=0)
+    assert score.value == (0 + 1 + 2 + 3 + 4) / 20
+    assert (score.n, score.errors, score.truncations, len(score.items)) == (5, 4, 4, 20)
+    assert [(i["id"], i["sample"]) for i in score.items] == [(e.id, s) for e in items for s in range(4)]
+    assert all((i["finish"] == "length") == i["truncated"] == (i["response"] == "A A") for i in score.items)
+    assert [(c["rollouts_per_prompt"], c["temperature"], c["max_new_tokens"]) for c in calls] == [(4, 1.0, 32)]
+
+
+@pytest.mark.usefixtures("small")
+def test_benchmarks_stay_apart_and_batches_change_nothing(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    both = wanted("embedded_general", "embedded_coding_hard") + wanted("embedded_coding", decoding="sample4")
+    together = evaluate(model, tokenizer, [*both, both[0]], seed=3, step=7)
+    alone = [s for e in both for s in evaluate(model, tokenizer, [e], seed=3, step=7, batch_size=5)]
+    assert [(s.benchmark, s.decoding, s.metric) for s in together] == [
+        (e.benchmark, e.decoding, m) for e in both for m in benchmarks.METRICS
+    ]
+    assert together == alone
+    assert evaluate(model, tokenizer, [], seed=0, step=0) == []
+
+
+# The same as lm-eval's own model
+
+
+def stock(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: dict[str, Any]) -> dict[str, Any]:
+    """Results of lm-eval's HFLM, samples included."""
+    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=50)
+    found: Any = lm_evaluate(lm, tasks, apply_chat_template=True, bootstrap_iters=0)
+    return found
+
+
+def test_greedy_equals_stock_hflm(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def shortened(i: int, example: Example) -> Example:
+        """Every other problem cut short: unequal prompts are padded, and some responses run to the limit."""
+        if i % 2:
+            return example
+        words = example.messages[0]["content"].split()[: 6 + i % 23]
+        return dataclasses.replace(example, messages=({"role": "user", "content": " ".join(words)},))
+
+    name = "embedded_reasoning"
+    items = tuple(shortened(i, e) for i, e in enumerate(benchmarks.examples(BENCHMARKS[name])[:100]))
+    monkeypatch.setattr(benchmarks, "examples", lambda _: items)
+    # A limit of the model's own would win over the task's, which is to be compared.
+    monkeypatch.setattr(model.generation_config, "max_new_tokens", None)
+    ours = evaluate(model, tokenizer, wanted(name), seed=0, step=0)
+    export(tmp_path, [name])
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    theirs = stock(model, tokenizer, manager.load([name]))
+    responses = [s["resps"][0][0] for s in theirs["samples"][name]]
+    assert [i["response"] for i in ours[0].items] == responses
+    assert len({len(r.split()) for r in responses}) > 3, "the comparison needs responses of several lengths"
+    for score in ours:
+        assert score.value == theirs["results"][name][f"{score.metric},none"]
+
+
+@pytest.mark.usefixtures("small")
+def test_prompts_are_those_of_the_renderer(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = script(monkeypatch, lambda example, _: (example.trace or "", Finish.EOS))
+    evaluate(model, tokenizer, wanted("embedded_coding"), seed=0, step=0)
+    items = {e.id: e for e in benchmarks.examples(BENCHMARKS["embedded_coding"])}
+    (call,) = calls
+    assert call["prompts"] == [render.prompt_ids(tokenizer, items[i].messages) for i in call["ids"]]
+
+
+# Random state and mode
+
+
+@pytest.mark.usefixtures("small")
+def test_samples_depend_on_seed_step_and_benchmark_only(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    def responses(name: str = "embedded_general", seed: int = 0, step: int = 0) -> list[str]:
+        (score, _) = evaluate(model, tokenizer, wanted(name, decoding="sample4"), seed=seed, step=step)
+        return [item["response"] for item in score.items]
+
+    first = responses()
+    torch.manual_seed(99)
+    assert responses() == first
+    assert responses(seed=1) != first
+    assert responses(step=1) != first
+    assert len({tuple(first[i : i + 4]) for i in range(0, len(first), 4)}) > 1
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("fails", [False, True])
+def test_model_and_random_states_come_back(
+    fails: bool,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model.train()
+    model.get_input_embeddings().eval()
+    modes = [m.training for m in model.modules()]
+    parameters = [(id(p), p.detach().clone()) for p in model.parameters()]
+    seen: list[bool] = []
+
+    def disturb(example: Example, _: int) -> tuple[str, Finish]:
+        seen.append(model.training)
+        random.seed(5), np.random.seed(5), torch.manual_seed(5)
+        if fails:
+            raise RuntimeError("the sampler fails")
+        return example.trace or "", Finish.EOS
+
+    script(monkeypatch, disturb)
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    try:
+        evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
+    except RuntimeError:
+        assert fails
+    assert not any(seen), "evaluated in training mode"
+    assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == states
+    assert [m.training for m in model.modules()] == modes
+    assert all(id(p) == i and torch.equal(p, v) for p, (i, v) in zip(model.parameters(), parameters, strict=True))
+    model.eval()
+
+
+@pytest.mark.usefixtures("small")
+def test_lm_eval_is_silent(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
+
+
+# No privileged text
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("kind", [k for k in Privilege if k is not Privilege.NONE])
+def test_a_leaking_item_stops_the_evaluation(
+    kind: Privilege,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    items = list(benchmarks.examples(BENCHMARKS["embedded_general"]))
+    content = f"{items[4].privileged[kind]}\n{items[4].messages[0]['content']}"
+    items[4] = dataclasses.replace(items[4], messages=({"role": "user", "content": content},))
+    monkeypatch.setattr(benchmarks, "examples", lambda _: tuple(items))
+    with pytest.raises(HarnessError, match=f"prompt of general/test/4 holds its privileged input '{kind.value}'"):
+        evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
+    with pytest.raises(HarnessError, match="general/test/4"):
+        export(tmp_path, ["embedded_general"])
+
+
+@pytest.mark.usefixtures("small")
+def test_a_leaking_chat_template_stops_the_evaluation(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leak = benchmarks.examples(BENCHMARKS["embedded_general"])[0].privileged[Privilege.HINTS]
+    monkeypatch.setattr(tokenizer, "chat_template", leak + (tokenizer.chat_template or ""))
+    with pytest.raises(HarnessError, match="prompt of general/test/0 holds its privileged input 'hints'"):
+        evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
+
+
+def test_items_must_be_one_user_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    item = benchmarks.examples(BENCHMARKS["embedded_general"])[0]
+    turns = ({"role": "system", "content": "be brief"}, *item.messages)
+    monkeypatch.setattr(benchmarks, "examples", lambda _: (dataclasses.replace(item, messages=turns),))
+    with pytest.raises(HarnessError, match=r"general/test/0 has the turns system, user.*one user turn"):
+        export(tmp_path, ["embedded_general"])
+
+
+def test_a_prompt_that_does_not_fit_stops_the_evaluation(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.config, "max_position_embeddings", 60)
+    with pytest.raises(HarnessError, match="positions"):
+        evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
+
+
+# The exported folder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every benchmark, moved after it was written."""
+    folder = tmp_path_factory.mktemp("export")
+    export(folder / "first")
+    return (folder / "first").rename(folder / "moved")
+
+
+def scorer(folder: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("exported_utils", folder / "utils.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_exported_folder_is_whole_and_holds_no_p(exported: Path) -> None:
+    tasks = {benchmarks.task_name(b, d) for b in BENCHMARKS.values() for d in DECODINGS.values()}
+    names = {f"{t}.yaml" for t in tasks} | {f"{b}.jsonl" for b in BENCHMARKS} | {"utils.py", "README.md"}
+    assert {file.name for file in exported.iterdir()} == names
+    assert "harness" not in (exported / "utils.py").read_text()
+    for benchmark in BENCHMARKS.values():
+        text = (exported / f"{benchmark.name}.jsonl").read_text()
+        docs = [json.loads(line) for line in text.splitlines()]
+        assert [d["id"] for d in docs] == [e.id for e in benchmarks.examples(benchmark)]
+        assert not set(slots.CODES) & set(text.replace('"', " ").split()), "codes stand only in p"
+
+
+def mutations(example: Example, rng: random.Random) -> list[str]:
+    """Right, almost right and broken responses."""
+    words = (example.trace or "").split()
+    out = [
+        example.trace or "",
+        slots.plain_trace(example),
+        wrong_answer(example),
+        "",
+        "!",
+        "! ",
+        example.answer,
+    ]
+    for _ in range(12):
+        changed = list(words)
+        i = rng.randrange(len(words))
+        changed[i] = rng.choice(["A", "B", "!", "_", "k3", "+3", "7", "12", "."])
+        out += [" ".join(changed), " ".join(words[:i]), " ".join([*words[:i], *words[i + 1 :]])]
+        out.append(" ".join([*words, rng.choice(["!", "7", example.answer, f"! {example.answer}"])]))
+    return out
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_exported_scorer_grades_as_the_world_does(name: str, exported: Path) -> None:
+    grade = scorer(exported).grade
+    rng, seen = random.Random(0), set()
+    items = benchmarks.examples(BENCHMARKS[name])
+    lines = (exported / f"{name}.jsonl").read_text().splitlines()
+    for example, line in zip(items[:60], lines, strict=False):
+        for response in mutations(example, rng):
+            mine = slots.grade(example, response)
+            theirs = grade(json.loads(line), response)
+            assert theirs == {"exact_answer": float(mine.answer), "exact_trace": float(mine.trace)}, response
+            seen.add((mine.answer, mine.trace))
+    assert seen == {(True, True), (True, False), (False, False)}
+
+
+def test_graded_words_leave_out_the_notes() -> None:
+    example = slots.example("coding", "test", 0)
+    words = (example.trace or "").split()
+    notes = {4 * i + 2 for i in range(example.difficulty)}
+    assert graded_words(example) == [None if i in notes else w for i, w in enumerate(words)]
+
+
+def test_exported_sample4_runs_in_stock_lm_eval(
+    exported: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both draw from the same distribution: two means of 4 x 100 agree within 4 standard errors."""
+    name = "embedded_coding_sample4"
+    monkeypatch.setitem(DECODINGS, "sample4", dataclasses.replace(DECODINGS["sample4"], items=100))
+    tasks = TaskManager(include_path=str(exported), include_defaults=False).load([name])
+    assert len(tasks["tasks"][name].eval_docs) == 200
+    assert tasks["tasks"][name].config.generation_kwargs["top_k"] == 0, "transformers' default is 50"
+    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=400)
+    torch.manual_seed(0)
+    theirs: Any = lm_evaluate(lm, tasks, limit=100, apply_chat_template=True, bootstrap_iters=0)
+    assert all(len(set(s["resps"][0])) <= 4 == len(s["resps"][0]) for s in theirs["samples"][name])
+    ours, _ = evaluate(model, tokenizer, wanted("embedded_coding", decoding="sample4"), seed=0, step=0)
+    per_item = [[i["answer"] for i in ours.items[k : k + 4]] for k in range(0, 400, 4)]
+    error = np.std(np.mean(per_item, axis=1), ddof=1) * (2 / 100) ** 0.5
+    assert abs(theirs["results"][name]["exact_answer,none"] - ours.value) < 4 * error
+
+
+@pytest.mark.slow
+def test_exported_folder_scores_the_same_from_the_command_line(
+    exported: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    names = ["embedded_coding", "embedded_reasoning_hard"]
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    command = [sys.executable, "-m", "lm_eval", "--model", "hf", "--batch_size", "200", "--device", "cpu"]
+    command += ["--model_args", f"pretrained={tmp_path / 'model'}", "--include_path", str(exported)]
+    command += ["--tasks", ",".join(names), "--apply_chat_template", "--output_path", str(tmp_path / "out")]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (file,) = (tmp_path / "out").rglob("results_*.json")
+    theirs = json.loads(file.read_text())
+    for score in evaluate(model, tokenizer, wanted(*names), seed=0, step=0):
+        assert score.value == theirs["results"][score.benchmark][f"{score.metric},none"]
+        assert theirs["versions"][score.benchmark] == score.version
+        assert theirs["n-samples"][score.benchmark]["effective"] == score.n
+
+
+# The probe
+
+
+def test_probe_shows_p_and_counts_right_answers(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [slots.example("general", "validation", i) for i in range(4)]
+    texts = [items[0].trace or "", wrong_answer(items[1]), "A", items[3].trace or ""]
+    by_id = dict(zip([e.id for e in items], texts, strict=True))
+    calls = script(monkeypatch, lambda example, _: (by_id[example.id], Finish.EOS))
+    model.train()
+    value = probe.accuracy_with_privilege(model, tokenizer, items, Privilege.HINTS, max_new_tokens=9)
+    assert model.training
+    model.eval()
+    assert value == 2 / 4
+    (call,) = calls
+    assert (call["temperature"], call["max_new_tokens"], call["rollouts_per_prompt"]) == (0.0, 9, 1)
+    for example, ids in zip(items, call["prompts"], strict=True):
+        assert example.privileged[Privilege.HINTS] in tokenizer.decode(ids)
+    probe.accuracy_with_privilege(model, tokenizer, items, Privilege.NONE, max_new_tokens=9)
+    for example, ids in zip(items, calls[1]["prompts"], strict=True):
+        check_plain(example, tokenizer.decode(ids))
+    bare = [dataclasses.replace(items[0], privileged={})]
+    with pytest.raises(HarnessError, match="has no privileged input"):
+        probe.accuracy_with_privilege(model, tokenizer, bare, Privilege.HINTS, max_new_tokens=9)
+
+
+def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark: Benchmark = dataclasses.replace(BENCHMARKS["embedded_coding_validation"], n=100)
+    monkeypatch.setitem(BENCHMARKS, benchmark.name, benchmark)
+    scores: list[Score] = evaluate(model, tokenizer, wanted(benchmark.name), seed=0, step=0)
+    items = benchmarks.examples(benchmark)
+    value = probe.accuracy_with_privilege(
+        model, tokenizer, items, Privilege.NONE, max_new_tokens=benchmark.max_new_tokens
+    )
+    assert value == scores[0].value

@@ -1,0 +1,114 @@
+"""Views against a plain forward pass, and the bound on logits alive at once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from support.small import VOCABULARY, fixed_batch, plain_logp, policies, small_method, tiny
+
+from harness.losses import tokens
+from harness.losses.tokens import TokenView
+from harness.models.forward import Prompts, response_hidden, score
+from harness.training.step import optimiser_losses
+from harness.types import PLAIN, PRIVILEGED, Policy, Want
+
+ALL = frozenset(Want)
+
+
+def scored(batch, context: str, **changes):
+    r = batch.rollouts
+    settings = {"wants": ALL, "temperature": 1.0, "microbatch": 64} | changes
+    return score(tiny(1), batch.contexts[context], r.response_ids_BT, r.mask_BT, **settings)
+
+
+@pytest.mark.parametrize("context", [PLAIN, PRIVILEGED])
+def test_scores_equal_a_forward_pass_without_sharing(context: str) -> None:
+    batch = fixed_batch(tiny(0))
+    prompts = batch.contexts[context]
+    got = scored(batch, context)
+    rows = prompts.row_of_B
+    want = plain_logp(
+        tiny(1), prompts.ids_QL[rows], prompts.mask_QL[rows], batch.rollouts.response_ids_BT, batch.rollouts.mask_BT
+    )
+    torch.testing.assert_close(got.logp_BT, want, rtol=0, atol=1e-12)
+
+
+def test_the_response_slice_does_not_move_with_the_prefix() -> None:
+    """Other prefix lengths, same response tokens: hidden states differ, their place does not."""
+    batch = fixed_batch(tiny(0))
+    r = batch.rollouts
+    plain, privileged = (scored(batch, c) for c in (PLAIN, PRIVILEGED))
+    assert plain.hidden_BTD is not None and privileged.hidden_BTD is not None
+    assert plain.hidden_BTD.shape == privileged.hidden_BTD.shape == (*r.mask_BT.shape, 16)
+    assert not torch.allclose(plain.logp_BT[r.mask_BT], privileged.logp_BT[r.mask_BT])
+
+
+def test_entropy_and_temperature() -> None:
+    batch = fixed_batch(tiny(0))
+    assert scored(batch, PLAIN, wants=frozenset({Want.LOGP})).entropy_BT is None
+    hot = scored(batch, PLAIN, temperature=1e9)
+    assert hot.entropy_BT is not None
+    uniform = torch.log(torch.tensor(float(VOCABULARY), dtype=torch.float64))
+    torch.testing.assert_close(
+        hot.entropy_BT[batch.rollouts.mask_BT], uniform.expand(int(batch.rollouts.mask_BT.sum()))
+    )
+    assert float(hot.entropy_BT[~batch.rollouts.mask_BT].abs().sum()) == 0.0
+
+
+def test_gradient_through_the_shared_prefix_equals_the_unshared_one() -> None:
+    batch = fixed_batch(tiny(0))
+    r, prompts = batch.rollouts, batch.contexts[PLAIN]
+    shared, apart = tiny(0), tiny(0)
+    response_hidden(shared, prompts, r.response_ids_BT)[r.mask_BT].pow(2).sum().backward()
+    for b in range(len(r.mask_BT)):
+        row = prompts.row_of_B[b]
+        prompt = prompts.ids_QL[row][prompts.mask_QL[row]]
+        ids = torch.cat([prompt, r.response_ids_BT[b][r.mask_BT[b]]])[None]
+        hidden = apart.get_decoder()(input_ids=ids).last_hidden_state[0, len(prompt) - 1 : -1]
+        hidden.pow(2).sum().backward()
+    for x, y in zip(shared.get_decoder().parameters(), apart.get_decoder().parameters(), strict=True):
+        torch.testing.assert_close(x.grad, y.grad, rtol=1e-9, atol=1e-9)
+
+
+def test_prompts_nobody_continues_are_dropped() -> None:
+    ids = torch.tensor([[0, 0, 5], [2, 3, 4]])
+    prompts = Prompts(ids_QL=ids, mask_QL=ids != 0, row_of_B=torch.tensor([0, 1, 0]))
+    part = prompts.select(torch.tensor([0, 2]))
+    assert part.ids_QL.tolist() == [[5]]
+    assert part.row_of_B.tolist() == [0, 0]
+
+
+def test_logits_alive_never_exceed_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "LOGIT_BUDGET", 4 * VOCABULARY)
+    models, sizes = policies(), []
+    for model in models.values():
+        model.get_output_embeddings().register_forward_hook(lambda m, a, out: sizes.append(out.numel()))
+    batch = fixed_batch(models[Policy.STUDENT])
+    sizes.clear()
+    list(optimiser_losses(small_method("dopd"), models, batch, progress=0.0, microbatch=64))
+    assert max(sizes) <= 4 * VOCABULARY < int(batch.rollouts.mask_BT.sum()) * VOCABULARY
+
+
+def test_chunks_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gradients() -> list[torch.Tensor]:
+        models = policies()
+        batch = fixed_batch(models[Policy.STUDENT])
+        list(optimiser_losses(small_method("dopd"), models, batch, progress=0.0, microbatch=64))
+        return [p.grad for p in models[Policy.STUDENT].parameters() if p.grad is not None]
+
+    whole = gradients()
+    monkeypatch.setattr(tokens, "LOGIT_BUDGET", 3 * VOCABULARY)
+    for x, y in zip(whole, gradients(), strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-9, atol=1e-12)
+
+
+def test_a_view_without_distribution_says_what_to_add() -> None:
+    view = TokenView(tokens_N=torch.tensor([1]), logp_N=torch.tensor([-0.5]))
+    assert float(view.logp_N) == -0.5
+    with pytest.raises(ValueError, match=r"Want\.DISTRIBUTION"):
+        _ = view.logp_NV
+
+
+def test_loss_arithmetic_is_at_least_fp32() -> None:
+    view = TokenView(tokens_N=torch.tensor([1]), hidden_ND=torch.zeros(1, 4, dtype=torch.bfloat16), head=lambda h: h)
+    assert view.logp_NV.dtype is torch.float32

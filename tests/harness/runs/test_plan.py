@@ -1,0 +1,214 @@
+"""From a suite to its runs: states and estimates, without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fakes import LAST, PROFILE, FakeSuite, checkpoint, cost, row
+
+from harness import registry
+from harness.config import RunSpec
+from harness.runs import plan
+from harness.runs.plan import PlannedRun
+from harness.storage import files, run_folder
+from harness.storage.run_folder import RunFolder, RunState
+from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
+from harness.types import Cost, HarnessError, Privilege
+
+ROOT = Path(__file__).resolve().parents[3]
+OPTIONS = Options(suite="fake", profile="fake", published=Path("nowhere"))
+PROFILE_RUN = training_run(PROFILE, OPTIONS, method="dopd", domains=("coding",), seed=0)
+
+
+def planned(root: Path, suite: Suite | None = None, options: Options = OPTIONS) -> list[PlannedRun]:
+    return plan.planned(suite or FakeSuite(), PROFILE, options, root)
+
+
+def make_done(root: Path, spec: RunSpec, *, train_seconds: float, evaluation_seconds: float) -> None:
+    folder = RunFolder(root, spec)
+    folder.prepare()
+    checkpoint(folder, spec.steps)
+    folder.write_rows([row(spec, metric=metric) for metric in ("exact_answer", "exact_trace")])
+    folder.write_cost(cost(spec, train_seconds=train_seconds, evaluation_seconds=evaluation_seconds))
+    folder.mark_done((LAST,))
+
+
+def test_every_suite_plans_and_every_method_is_listed_without_torch(tmp_path: Path) -> None:
+    """In a fresh process; pandas and matplotlib stay out too: they alone would take the second."""
+    script = f"""
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "transformers", "datasets", "lm_eval", "pandas", "matplotlib"):
+            raise ImportError(name + " is blocked")
+
+sys.meta_path.insert(0, Blocker())
+from harness import registry
+from harness.cli import verbs
+
+assert verbs.main(["methods"]) == verbs.main(["suites"]) == 0
+for name in registry.methods():
+    registry.build_method(registry.method_spec(name)).terms
+for suite in registry.suites():
+    for profile in registry.profiles():
+        arguments = ["plan", "--suite", suite, "--profile", profile, "--results", {str(tmp_path)!r}]
+        assert verbs.main(arguments) == 0, (suite, profile)
+        methods = [] if registry.suite(suite).own_arms else ["--methods", "all"]
+        assert verbs.main([*arguments, *methods, "--seeds", "5", "--train-domains", "all"]) == 0, (suite, profile)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert ended.stderr == ""
+    assert ended.returncode == 0
+    assert list(tmp_path.iterdir()) == [], "planning writes nothing"
+    for name in registry.suites():
+        assert f"{name}: " in ended.stdout
+
+
+def test_absent_runs_are_estimated_by_the_profile(tmp_path: Path) -> None:
+    reference, *training = planned(tmp_path)
+    assert reference.estimate_seconds == 5.0
+    assert [run.estimate_seconds for run in training] == [10 * 2.0 + 5.0] * 2
+    assert {run.state for run in (reference, *training)} == {RunState.ABSENT}
+    assert plan.missing([reference, *training]) == [reference, *training]
+
+
+def test_done_runs_cost_nothing_and_measure_their_method(tmp_path: Path) -> None:
+    before = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1)))
+    make_done(tmp_path, before[1].spec, train_seconds=40.0, evaluation_seconds=3.0)
+    reference, vanilla, dopd, vanilla1, _ = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1)))
+    assert (vanilla.state, vanilla.estimate_seconds) == (RunState.DONE, 0.0)
+    assert vanilla1.estimate_seconds == 40.0 + 3.0, "four seconds a step; one evaluation of three seconds"
+    assert dopd.estimate_seconds == 20.0 + 3.0, "another method is not measured yet"
+    assert reference.estimate_seconds == 3.0
+    assert vanilla not in plan.missing([vanilla, dopd])
+
+
+def test_runs_of_another_profile_measure_nothing(tmp_path: Path) -> None:
+    spec = planned(tmp_path)[1].spec
+    make_done(tmp_path, dataclasses.replace(spec, profile="other"), train_seconds=900.0, evaluation_seconds=9.0)
+    assert planned(tmp_path)[1].estimate_seconds == 25.0
+
+
+def costs_csv(costs: list[Cost]) -> str:
+    names = [field.name for field in dataclasses.fields(Cost)]
+    records = [dataclasses.asdict(c) | {"train_domains": "+".join(c.train_domains)} for c in costs]
+    lines = [",".join("" if r[name] is None else str(r[name]) for name in names) for r in records]
+    return "\n".join([",".join(names), *lines]) + "\n"
+
+
+def test_published_costs_stand_in_until_a_run_is_measured(tmp_path: Path) -> None:
+    options = dataclasses.replace(OPTIONS, published=tmp_path / "published")
+    specs = [run.spec for run in planned(tmp_path)]
+    costs = [cost(spec, train_seconds=100.0 * spec.steps) for spec in specs]
+    path = tmp_path / "published" / "fake" / "another_suite" / "costs.csv"
+    files.write_text_atomic(path, costs_csv(costs))
+    assert plan.read_published_costs(path) == costs
+    assert [run.estimate_seconds for run in planned(tmp_path, options=options)] == [5.0, 1005.0, 1005.0]
+    make_done(tmp_path, specs[1], train_seconds=40.0, evaluation_seconds=1.0)
+    again = planned(tmp_path, options=dataclasses.replace(options, seeds=(0, 1)))
+    assert [run.estimate_seconds for run in again] == [1.0, 0.0, 1001.0, 41.0, 1001.0]
+
+
+def test_partial_run_is_estimated_by_what_is_left(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, planned(tmp_path)[1].spec)
+    folder.prepare()
+    checkpoint(folder, 7)
+    run = planned(tmp_path)[1]
+    assert (run.state, run.estimate_seconds) == (RunState.PARTIAL, 3 * 2.0 + 5.0)
+    folder.mark_failed("why")
+    assert planned(tmp_path)[1].state is RunState.FAILED
+    checkpoint(folder, 10)
+    folder.prepare()
+    run = planned(tmp_path)[1]
+    assert (run.state, run.estimate_seconds) == (RunState.UNEVALUATED, 5.0)
+
+
+def test_same_spec_is_one_run_in_every_suite(tmp_path: Path) -> None:
+    class Other(FakeSuite):
+        name = "other"
+
+        def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
+            return super().runs(profile, options) * 2
+
+        def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+            return (LAST, Evaluation("last", "exam", "greedy"))
+
+    for run in planned(tmp_path):
+        make_done(tmp_path, run.spec, train_seconds=1.0, evaluation_seconds=1.0)
+    assert plan.missing(planned(tmp_path)) == []
+    twice = planned(tmp_path, Other())
+    assert len(twice) == len({run.spec.id for run in twice}) == 3
+    assert {run.state for run in twice} == {RunState.UNEVALUATED}, "trained once, asked once more"
+    assert [run.estimate_seconds for run in twice] == [1.0] * 3
+
+
+def test_training_run_takes_overrides_and_steps_from_profile_and_user() -> None:
+    options = dataclasses.replace(OPTIONS, steps=4)
+    spec = training_run(PROFILE, options, method="dopd", domains=("coding",), seed=3, temperature=0.5)
+    assert spec.method is not None
+    assert (spec.steps, spec.seed, spec.temperature, spec.method.settings["k"]) == (4, 3, 0.5, 8)
+    assert training_run(PROFILE, OPTIONS, method="dopd", domains=("coding",), seed=3).steps == 10
+
+
+def test_reference_run_is_the_model_alone() -> None:
+    spec = reference_run(PROFILE, PROFILE.teacher)
+    assert spec.is_reference
+    assert spec.id.startswith("reference-big-")
+
+
+def test_override_without_reason_is_refused() -> None:
+    with pytest.raises(HarnessError, match=r"override and reason differ on dopd: give both"):
+        dataclasses.replace(PROFILE, override_reasons={})
+
+
+def test_damaged_run_folder_is_one_line_before_anything_runs(tmp_path: Path) -> None:
+    spec = planned(tmp_path)[1].spec
+    make_done(tmp_path, spec, train_seconds=1.0, evaluation_seconds=1.0)
+    (RunFolder(tmp_path, spec).path / "rows.jsonl").write_text("")
+    with pytest.raises(HarnessError, match="not what was written"):
+        planned(tmp_path)
+
+
+def test_plan_says_in_what_the_runs_of_a_method_differ() -> None:
+    def run(method: str = "dopd", *, k: int = 8, steps: int = 10, **changes: Any) -> RunSpec:
+        method_spec = dataclasses.replace(PROFILE_RUN.method, name=method, settings={"k": k, "mu": 0.5})
+        return dataclasses.replace(PROFILE_RUN, method=method_spec, steps=steps, **changes)
+
+    none = dataclasses.replace(PROFILE.data, privilege=Privilege.NONE)
+    assert plan.differences(
+        [
+            reference_run(PROFILE, PROFILE.student),
+            run(),
+            run(k=4, steps=20),
+            run(data=none, seed=3),
+            run("vanilla_opd", k=2),
+            run("vanilla_opd", k=2, seed=1),
+        ]
+    ) == ["", "privilege = hints, k = 8", "privilege = hints, k = 4", "privilege = none, k = 8", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "-"), (48.4, "48 s"), (99.6, "100 s"), (720, "12 min"), (12_600, "3.5 h")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert plan.duration(seconds) == text
+
+
+def test_makespan_is_bounded_by_load_and_longest_run(tmp_path: Path) -> None:
+    runs_ = planned(tmp_path)
+    assert plan.makespan(runs_, 1) == 55.0
+    assert plan.makespan(runs_, 2) == 27.5
+    assert plan.makespan(runs_, 8) == 25.0
+    assert plan.makespan([], 2) == 0.0
+
+
+def test_folders_of_a_plan_are_those_on_disk(tmp_path: Path) -> None:
+    for run in planned(tmp_path):
+        RunFolder(tmp_path, run.spec).prepare()
+    assert {f.spec.id for f in run_folder.folders(tmp_path)} == {run.spec.id for run in planned(tmp_path)}

@@ -1,0 +1,322 @@
+"""Who writes the responses: order of the data, mixtures, verified samples, reference traces, contexts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from harness import registry, seeds
+from harness.method import Method
+from harness.models.forward import Prompts, score
+from harness.models.sampler import RolloutBatch, from_texts
+from harness.suite import Options, training_run
+from harness.training import writers
+from harness.training.contexts import build_batch
+from harness.training.trainer import Trainer, prepare
+from harness.training.writers import VERIFIED_TRIES, batch_examples, draw_source, replace_rows, verified, write_rollouts
+from harness.types import PLAIN, PRIVILEGED, Finish, Policy, Privilege, Source, Want
+from harness.worlds import data
+from methods.dapd import ROLLOUT, SOLUTION, DualAnchorDistillation
+from methods.gkd import GeneralisedDistillation
+from methods.opd import OnPolicyDistillation
+from methods.sdpo import FEEDBACK, SelfDistillationPolicyOptimisation
+from methods.seqkd import SequenceLevelDistillation
+from methods.sft import SupervisedFineTuning
+
+PROMPTS, ROLLOUTS, SIZE = 4, 2, 6
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Trainer:
+    """The embedded pair on six problems, four of them a step, two rollouts each."""
+    profile = registry.profile("embedded")
+    return prepare(
+        training_run(
+            profile,
+            Options(suite="ood", steps=10),
+            method="vanilla_opd",
+            domains=("coding",),
+            seed=0,
+            data=dataclasses.replace(profile.data, domains=("coding",), size=SIZE),
+            prompts_per_step=PROMPTS,
+            rollouts_per_prompt=ROLLOUTS,
+        )
+    )
+
+
+def with_method(trainer: Trainer, method: Method, step: int = 0) -> Trainer:
+    return dataclasses.replace(trainer, method=method, step=step)
+
+
+def ids_of(trainer: Trainer, step: int, count: int = PROMPTS) -> list[str]:
+    return [e.id for e in batch_examples(dataclasses.replace(trainer, step=step), count)]
+
+
+# The order of the data
+
+
+def test_every_example_comes_once_an_epoch_in_an_order_of_its_own(prepared: Trainer) -> None:
+    """Three steps of four are two epochs of six; the second step lies across the border."""
+    seen = [i for step in range(3) for i in ids_of(prepared, step)]
+    everything = {e.id for e in prepared.examples}
+    assert len(everything) == SIZE
+    assert set(seen[:SIZE]) == set(seen[SIZE:]) == everything
+    assert seen[:SIZE] != seen[SIZE:]
+    assert seen == [i for step in range(3) for i in ids_of(prepared, step)], "the same step, the same prompts"
+
+
+def test_another_seed_has_another_order(prepared: Trainer) -> None:
+    other = dataclasses.replace(prepared, spec=dataclasses.replace(prepared.spec, seed=1))
+    assert [ids_of(other, s) for s in range(3)] != [ids_of(prepared, s) for s in range(3)]
+
+
+def test_ranks_share_a_step_without_overlap(prepared: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks of three prompts read an epoch between them, and step by step what one process of six would."""
+    alone = [ids_of(prepared, step, SIZE) for step in range(3)]
+    ranks = []
+    for rank in range(2):
+        monkeypatch.setattr(writers, "world", lambda rank=rank: (rank, 2))
+        ranks.append([ids_of(prepared, step, SIZE // 2) for step in range(3)])
+    for step, everything in enumerate(alone):
+        first, second = (rank[step] for rank in ranks)
+        assert not set(first) & set(second)
+        assert sorted(first + second) == sorted(everything) == sorted(e.id for e in prepared.examples)
+
+
+# Which source writes a batch
+
+
+def test_sources_are_drawn_at_the_methods_probabilities() -> None:
+    """2000 draws of .3: four standard errors are 4 sqrt(.3 .7 / 2000) = .041."""
+    method = GeneralisedDistillation(student_share=0.3)
+    generator = torch.Generator().manual_seed(0)
+    drawn = Counter(draw_source(method, generator) for _ in range(2000))
+    assert set(drawn) == {Source.STUDENT, Source.TEACHER}
+    assert abs(drawn[Source.STUDENT] / 2000 - 0.3) < 0.041
+
+
+def test_every_step_draws_its_source_anew() -> None:
+    """The stream of a step gives one number: 400 steps of .3 within .092."""
+    method = GeneralisedDistillation(student_share=0.3)
+    drawn = Counter(draw_source(method, seeds.generator(0, "source", step)) for step in range(400))
+    assert abs(drawn[Source.STUDENT] / 400 - 0.3) < 0.092
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_an_end_of_the_mixture_is_that_source_alone(share: float) -> None:
+    method = GeneralisedDistillation(student_share=share)
+    drawn = {draw_source(method, seeds.generator(0, "source", step)) for step in range(50)}
+    assert drawn == {Source.STUDENT if share else Source.TEACHER}
+
+
+WRITERS: list[tuple[Method, Policy, str]] = [
+    (OnPolicyDistillation(), Policy.STUDENT, PLAIN),
+    (OnPolicyDistillation(sampler=Source.PRIVILEGED_STUDENT), Policy.STUDENT, PRIVILEGED),
+    (SequenceLevelDistillation(), Policy.TEACHER, PLAIN),
+]
+
+
+@pytest.mark.parametrize(("method", "policy", "context"), WRITERS, ids=["student", "student with p", "teacher"])
+def test_the_writer_is_the_policy_and_context_asked_for(
+    prepared: Trainer, method: Method, policy: Policy, context: str
+) -> None:
+    """The sampler's log-probabilities are those of that view and of no other."""
+    trainer = with_method(prepared, method)
+    rollouts = write_rollouts(trainer)
+    contexts = build_batch(trainer, rollouts).contexts
+    for each in (Policy.STUDENT, Policy.TEACHER):
+        for name in (PLAIN, PRIVILEGED):
+            far = float((logp(trainer, each, contexts[name], rollouts) - rollouts.logp_BT).abs().max())
+            assert (far < 1e-3) == ((each, name) == (policy, context)), (each, name, far)
+
+
+def logp(trainer: Trainer, policy: Policy, prompts: Prompts, rollouts: RolloutBatch) -> torch.Tensor:
+    return score(
+        trainer.policies[policy],
+        prompts,
+        rollouts.response_ids_BT,
+        rollouts.mask_BT,
+        wants=frozenset({Want.LOGP}),
+        temperature=1.0,
+        microbatch=64,
+    ).logp_BT
+
+
+def test_a_batch_written_with_p_is_learnt_without_it(prepared: Trainer) -> None:
+    """The returned prompts are the plain ones, whoever wrote: p must not reach the trained view by this door."""
+    trainer = with_method(prepared, OnPolicyDistillation(sampler=Source.PRIVILEGED_STUDENT))
+    rollouts = write_rollouts(trainer)
+    ids_PL, mask_PL = trainer.pad(trainer.prompts(rollouts.examples))
+    assert torch.equal(rollouts.prompt_ids_PL, ids_PL) and torch.equal(rollouts.prompt_mask_PL, mask_PL)
+    privileged = trainer.prompts(rollouts.examples, Privilege.HINTS)
+    assert min(map(len, privileged)) > ids_PL.shape[1]
+
+
+# The data's own traces
+
+
+def test_the_data_writes_as_many_prompts_as_others_write_rollouts(prepared: Trainer) -> None:
+    method = SupervisedFineTuning(completions=Source.DATASET)
+    trainer = dataclasses.replace(
+        with_method(prepared, method), spec=dataclasses.replace(prepared.spec, prompts_per_step=2)
+    )
+    rollouts = write_rollouts(trainer)
+    assert rollouts.prompt_of_B.tolist() == list(range(2 * ROLLOUTS))
+    assert len({e.id for e in rollouts.examples}) == 2 * ROLLOUTS
+    assert rollouts.responses(trainer.tokenizer) == [data.reference(e) for e in rollouts.examples]
+    ends = rollouts.response_ids_BT.gather(1, rollouts.mask_BT.sum(-1, keepdim=True) - 1).flatten()
+    assert set(ends.tolist()) == {trainer.tokenizer.eos_token_id}
+    assert all(data.grade(e, data.reference(e)).answer for e in rollouts.examples)
+
+
+# Verified samples
+
+
+def written(trainer: Trainer, texts: list[str], mark: float) -> RolloutBatch:
+    """Given texts as rollouts of the step's prompts, recognisable by their log-probability."""
+    examples = batch_examples(trainer, PROMPTS)
+    batch = from_texts(trainer.tokenizer, examples, trainer.prompts(examples), texts, list(range(PROMPTS)))
+    return dataclasses.replace(
+        batch,
+        logp_BT=mark * batch.mask_BT,
+        finish=tuple(Finish.EOS if mark == 1.0 else Finish.LENGTH for _ in texts),
+    )
+
+
+def drawing(trainer: Trainer, outcomes: list[str]) -> tuple[Callable[[], RolloutBatch], list[int]]:
+    """A writer whose n-th batch is right where the n-th string has R, and the numbers of the batches drawn."""
+    examples, drawn = batch_examples(trainer, PROMPTS), list[int]()
+
+    def draw() -> RolloutBatch:
+        drawn.append(len(drawn))
+        marks = outcomes[min(drawn[-1], len(outcomes) - 1)]
+        texts = [data.reference(e) if m == "R" else "A . . 1 ! x" for e, m in zip(examples, marks, strict=True)]
+        return written(trainer, texts, 1.0 + drawn[-1])
+
+    return draw, drawn
+
+
+def test_only_refused_rows_are_replaced_and_only_by_accepted_ones(prepared: Trainer) -> None:
+    """Row 0 is right at once, row 1 at the third draw, row 2 at the second; row 3 at the fourth."""
+    draw, drawn = drawing(prepared, ["R...", "..R.", "RR..", ".R.R"])
+    batch = verified(prepared, draw)
+    assert writers.rewards(prepared, batch).tolist() == [1.0] * 4
+    assert batch.logp_BT[:, 0].tolist() == [1.0, 3.0, 2.0, 4.0]
+    assert [f is Finish.EOS for f in batch.finish] == [True, False, False, False]
+    assert batch.responses(prepared.tokenizer) == [data.reference(e) for e in batch.examples]
+    assert len(drawn) == 4, "it stops when nothing is refused"
+
+
+def test_the_teacher_is_asked_a_bounded_number_of_times(prepared: Trainer) -> None:
+    draw, drawn = drawing(prepared, ["R..."])
+    batch = verified(prepared, draw)
+    assert len(drawn) == 1 + VERIFIED_TRIES
+    assert writers.rewards(prepared, batch).tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert batch.logp_BT[:, 0].tolist() == [1.0] * 4, "what stays refused is the first draw"
+
+
+def test_a_verified_teacher_writes_at_least_what_it_wrote_at_first(prepared: Trainer) -> None:
+    trainer = with_method(prepared, SupervisedFineTuning())
+    first = writers.sampled(trainer, Policy.TEACHER)()
+    batch = write_rollouts(trainer)
+    was, now = (writers.rewards(trainer, b) for b in (first, batch))
+    assert bool((now >= was).all())
+    texts = [b.responses(trainer.tokenizer) for b in (first, batch)]
+    for b in range(PROMPTS * ROLLOUTS):
+        replaced = texts[0][b] != texts[1][b]
+        assert not replaced or (float(was[b]), float(now[b])) == (0.0, 1.0)
+
+
+def test_joined_batches_are_as_wide_as_the_wider(prepared: Trainer) -> None:
+    draw, _ = drawing(prepared, ["RRRR", "...."])
+    long, short = draw(), draw()
+    width, narrow = (b.mask_BT.shape[1] for b in (long, short))
+    assert narrow < width
+    for first, second in ((long, short), (short, long)):
+        both = writers.join(first, second)
+        assert both.response_ids_BT.shape == both.mask_BT.shape == both.logp_BT.shape == (2 * PROMPTS, width)
+        assert both.mask_BT.sum(-1).tolist() == [*first.mask_BT.sum(-1).tolist(), *second.mask_BT.sum(-1).tolist()]
+        assert both.responses(prepared.tokenizer) == [
+            *first.responses(prepared.tokenizer),
+            *second.responses(prepared.tokenizer),
+        ]
+        assert both.prompt_of_B.tolist() == [*range(PROMPTS)] * 2
+        assert both.finish == first.finish + second.finish
+
+
+def test_replaced_rows_bring_everything_with_them(prepared: Trainer) -> None:
+    draw, _ = drawing(prepared, ["....", "RRRR"])
+    short, long = draw(), draw()
+    taken = torch.tensor([False, True, False, False])
+    batch = replace_rows(short, long, taken)
+    assert batch.prompt_of_B.tolist() == list(range(PROMPTS))
+    assert batch.logp_BT[:, 0].tolist() == [1.0, 2.0, 1.0, 1.0]
+    assert batch.mask_BT.sum(-1).tolist() == [
+        int((long if t else short).mask_BT[b].sum()) for b, t in enumerate(taken.tolist())
+    ]
+    assert batch.mask_BT.shape == batch.logp_BT.shape == batch.response_ids_BT.shape == long.mask_BT.shape
+    texts = short.responses(prepared.tokenizer)
+    texts[1] = long.responses(prepared.tokenizer)[1]
+    assert batch.responses(prepared.tokenizer) == texts
+
+
+def test_selected_rows_keep_their_prompts_and_numbers(prepared: Trainer) -> None:
+    draw, _ = drawing(prepared, ["R.R."])
+    batch = draw()
+    picked = writers.select(batch, torch.tensor([3, 0]))
+    assert picked.prompt_of_B.tolist() == [3, 0]
+    assert (picked.examples, len(picked.finish)) == (batch.examples, 2)
+    assert torch.equal(picked.prompt_ids_PL, batch.prompt_ids_PL)
+    assert torch.equal(picked.response_ids_BT, batch.response_ids_BT[[3, 0]])
+    assert torch.equal(picked.mask_BT, batch.mask_BT[[3, 0]])
+
+
+# What is built around the rollouts
+
+
+def test_references_follow_the_rollouts_one_beside_each(prepared: Trainer) -> None:
+    trainer = with_method(prepared, DualAnchorDistillation())
+    rollouts = write_rollouts(trainer)
+    batch = build_batch(trainer, rollouts)
+    B = PROMPTS * ROLLOUTS
+    assert batch.reference_B.tolist() == [False] * B + [True] * B
+    assert batch.rollouts.prompt_of_B.tolist() == rollouts.prompt_of_B.tolist() * 2
+    texts = batch.rollouts.responses(trainer.tokenizer)
+    prompted = [rollouts.examples[p] for p in rollouts.prompt_of_B.tolist()]
+    assert texts[:B] == rollouts.responses(trainer.tokenizer)
+    assert texts[B:] == [data.reference(e) for e in prompted]
+    own = {name: shown(trainer, batch.contexts[name]) for name in (ROLLOUT, SOLUTION)}
+    assert own[SOLUTION][:B] == own[SOLUTION][B:] and own[ROLLOUT][:B] == own[ROLLOUT][B:]
+    for b, example in enumerate(prompted):
+        reference = data.reference(example).partition(" ! ")[0]
+        assert reference in own[SOLUTION][b] and example.messages[0]["content"] in own[SOLUTION][b]
+
+
+def shown(trainer: Trainer, prompts: Prompts) -> list[str]:
+    rows = prompts.row_of_B.tolist()
+    return [trainer.tokenizer.decode(prompts.ids_QL[r][prompts.mask_QL[r]].tolist()) for r in rows]
+
+
+@pytest.mark.parametrize("pattern", ["R.R.", "....", "RRRR"], ids=["one of two", "all wrong", "all right"])
+def test_a_rollout_without_feedback_stands_with_the_plain_prompt(
+    prepared: Trainer, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    """Two rollouts a prompt: the lone success has no teacher; all wrong see p; all right see one another."""
+    trainer = with_method(prepared, SelfDistillationPolicyOptimisation())
+    rollouts = write_rollouts(trainer)
+    rewards = torch.tensor([float(m == "R") for m in pattern * 2])
+    monkeypatch.setattr("harness.training.contexts.rewards", lambda *_: rewards)
+    batch = build_batch(trainer, rollouts)
+    feedback: Any = batch.contexts[FEEDBACK]
+    plain, hinted = (shown(trainer, batch.contexts[name]) for name in (PLAIN, PRIVILEGED))
+    seen = shown(trainer, feedback)
+    for b, mark in enumerate(pattern * 2):
+        lone = pattern == "R.R." and mark == "R"
+        assert bool(feedback.present_B[b]) != lone
+        assert (seen[b] == plain[b]) == lone
+        assert (seen[b] == hinted[b]) == (pattern == "....")

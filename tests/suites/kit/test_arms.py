@@ -1,0 +1,95 @@
+"""A suite of arms that somebody else wrote: what it varies is said, and what it cannot take is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.synthetic import PROFILE, frames
+
+from harness import registry
+from harness.show.tables import Table
+from harness.suite import Options, Profile, training_run
+from harness.types import HarnessError
+from suites.kit.arms import Arm, ArmSuite, caption, comparison_table, together
+from suites.kit.bars import arm_bars
+from suites.kit.looks import label_look
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+RATES = (2e-4, 1e-3)
+
+
+class Rates(ArmSuite):
+    """Vanilla OPD at two learning rates: two arms of one label, in two blocks."""
+
+    name = "rates"
+    title = "two learning rates"
+    own_arms = True
+
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        return [
+            Arm(
+                key=f"{rate:g}",
+                label="Vanilla OPD",
+                block=f"rate {rate:g}",
+                baseline="0.0002",
+                specs={
+                    seed: training_run(
+                        profile,
+                        options,
+                        method="vanilla_opd",
+                        domains=("coding",),
+                        seed=seed,
+                        optim=dataclasses.replace(profile.optim, lr=rate),
+                    )
+                    for seed in (0, 1, 2)
+                },
+            )
+            for rate in RATES
+        ]
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        scores = self.scores(rows, costs, options)
+        return [comparison_table(scores, name="rates", title="Rates", caption=caption(scores))]
+
+
+SUITE = Rates()
+
+
+def options(root: Path, **changes: Any) -> Options:
+    return Options(suite="rates", results=root, published=root / "published", **changes)
+
+
+def test_the_caption_says_the_rates_of_the_arms(tmp_path: Path) -> None:
+    (made,) = SUITE.tables(*frames(options(tmp_path), suite=SUITE), options(tmp_path))
+    assert "Learning rates 0.0002, 0.001, by arm." in made.caption
+    assert "shared by all methods" not in made.caption
+    assert "trained on coding; runs of" in made.caption and "Baseline: rate 0.0002, Vanilla OPD;" in made.caption
+
+
+def test_arms_of_one_label_are_told_apart_in_a_figure_and_look_alike(tmp_path: Path) -> None:
+    scores = SUITE.scores(*frames(options(tmp_path), suite=SUITE), options(tmp_path))
+    drawn = arm_bars(scores, {"mean": scores.inside}, title="Rates", caption="")
+    words = " ".join(label.get_text().replace("\n", " ") for label in drawn.axes[0].get_xticklabels())
+    assert "rate 0.0002, Vanilla OPD" in words and "rate 0.001, Vanilla OPD" in words
+    colours = {patch.get_facecolor() for patch in drawn.axes[0].patches}
+    assert len(colours) == 1 and label_look("Vanilla OPD") is not None
+
+
+def test_methods_are_refused_where_they_are_the_question(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="suite rates has its own arms: leave out --methods"):
+        SUITE.runs(PROFILE, options(tmp_path, methods=("gkd",)))
+
+
+def test_a_method_with_settings_is_told_how_to_be_given(tmp_path: Path) -> None:
+    given: Any = registry.method_spec("dopd", {"beta_l": 0.3})
+    with pytest.raises(HarnessError, match=r"method is MethodSpec: give a registry name; .*replace\(spec, method="):
+        training_run(PROFILE, options(tmp_path), method=given, domains=("coding",), seed=0)
+
+
+def test_several_domains_are_together() -> None:
+    assert together(("coding",)) == "coding" and together(("general", "coding")) == "general, coding together"

@@ -1,0 +1,201 @@
+"""A suite, a profile and a trainer without torch: runs of milliseconds that fail on demand, by their seed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.config import DataSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec
+from harness.show.tables import Cell, Column, Line, Table
+from harness.storage import files
+from harness.storage.run_folder import RunFolder
+from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
+from harness.types import Cost, HarnessError, Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+USER_ERROR, BUG, KILLED, SLOW = 100, 101, 102, 103
+"""Seeds: what becomes of a run."""
+SUITES = {"fake": "support.fakes:FakeSuite", "continual": "support.fakes:FakeSuite"}
+PROFILE = Profile(
+    name="fake",
+    student=ModelSpec(name="small"),
+    teacher=ModelSpec(name="big"),
+    data=DataSpec(domains=("coding",)),
+    optim=OptimSpec(lr=1e-3),
+    steps=10,
+    prompts_per_step=2,
+    max_response_tokens=8,
+    method_overrides={"dopd": {"k": 8}},
+    override_reasons={"dopd": "small vocabulary"},
+    benchmarks=("quiz",),
+    seconds_per_step=2.0,
+    seconds_per_evaluation=5.0,
+    megabytes_per_run=0.001,
+)
+UNREACHABLE = Profile(
+    name="unreachable",
+    student=ModelSpec(name="huge"),
+    teacher=ModelSpec(name="huger"),
+    data=DataSpec(domains=("coding",)),
+    optim=OptimSpec(lr=1e-6),
+    steps=10,
+    prompts_per_step=2,
+    max_response_tokens=8,
+    benchmarks=("quiz",),
+    seconds_per_step=300.0,
+    seconds_per_evaluation=600.0,
+    megabytes_per_run=1e12,
+)
+PROFILES = {profile.name: profile for profile in (PROFILE, UNREACHABLE)}
+LAST = Evaluation("last", "quiz", "greedy")
+
+
+def require(profile: Profile) -> None:
+    if profile is UNREACHABLE:
+        raise HarnessError("profile unreachable cannot run here: use --profile fake")
+
+
+class FakeSuite(Suite):
+    name = "fake"
+    title = "nothing at all"
+
+    def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
+        methods = ("vanilla_opd", "dopd") if options.methods in (None, "all") else options.methods
+        return [reference_run(profile, profile.student)] + [
+            training_run(profile, options, method=method, domains=("coding",), seed=seed)
+            for seed in options.seeds or (0,)
+            for method in methods
+        ]
+
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        return (LAST,)
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        lines = tuple(
+            Line(block="coding", label=row["method"], cells=(Cell(value=100 * row["value"]),))
+            for row in rows.to_dict("records")
+        )
+        return [
+            Table(
+                name="table0",
+                title="Table 0",
+                caption="",
+                block_header="trained on",
+                label_header="method",
+                columns=(Column(key="quiz", header="quiz"),),
+                lines=lines,
+            )
+        ]
+
+    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+        from matplotlib.figure import Figure
+
+        return {"figure0": Figure(figsize=(1, 1))}
+
+
+def spec(*, seed: int = 0, steps: int = 10, method: str = "vanilla_opd", start: str = "") -> RunSpec:
+    """A run that needs no registry."""
+    return RunSpec(
+        profile="fake",
+        student=PROFILE.student,
+        teacher=PROFILE.teacher,
+        data=PROFILE.data,
+        method=MethodSpec(name=method),
+        optim=PROFILE.optim,
+        steps=steps,
+        seed=seed,
+        start=start,
+    )
+
+
+def row(spec: RunSpec, evaluation: Evaluation = LAST, *, value: float = 0.5, metric: str = "exact_answer") -> Row:
+    return Row(
+        run=spec.id,
+        method=spec.method.name if spec.method else "student",
+        profile=spec.profile,
+        seed=spec.seed,
+        train_domains=spec.data.domains if spec.data else (),
+        step=evaluation.at(spec),
+        steps=spec.steps,
+        benchmark=evaluation.benchmark,
+        version=evaluation.version,
+        decoding=evaluation.decoding,
+        metric=metric,
+        value=value,
+        n=4,
+        errors=0,
+        truncations=0,
+    )
+
+
+def cost(spec: RunSpec, *, train_seconds: float = 30.0, evaluation_seconds: float = 1.0) -> Cost:
+    return Cost(
+        run=spec.id,
+        method=spec.method.name if spec.method else "student",
+        seed=spec.seed,
+        train_domains=spec.data.domains if spec.data else (),
+        steps=spec.steps,
+        tokens=8,
+        forwards_per_token=3.0,
+        train_seconds=train_seconds,
+        evaluation_seconds=evaluation_seconds,
+        peak_memory_mb=1.0,
+    )
+
+
+def checkpoint(folder: RunFolder, step: int, state: str = "") -> None:
+    """What ``RunFolder`` sees of a checkpoint."""
+    path = folder.checkpoints / f"step-{step:06d}"
+    files.write_json_atomic(path / "manifest.json", {"step": step, "state": state})
+
+
+def run(
+    folder: RunFolder,
+    evaluations: Sequence[Evaluation],
+    report: Callable[[int, int, Mapping[str, Any]], None],
+    pause: float = 0.0,
+) -> str:
+    """In place of ``harness.runs.run.run``: a chain of hashes for weights, its last byte for a score."""
+    spec = folder.spec
+    print("hello from", spec.id)
+    if spec.seed == USER_ERROR:
+        raise HarnessError("the vocabulary is too small: choose another")
+    if spec.seed == BUG:
+        raise ZeroDivisionError("a bug\nof two lines")
+    step = folder.last_step() or 0
+    state = ""
+    if step:
+        state = files.read_json(folder.checkpoints / f"step-{step:06d}" / "manifest.json")["state"]
+    files.keep_jsonl(folder.metrics, lambda record: record["step"] <= step)
+    while step < spec.steps:
+        step += 1
+        state = hashlib.sha256(f"{state} {spec.id} {step}".encode()).hexdigest()
+        files.append_jsonl(folder.metrics, {"step": step, "threads": os.environ.get("OMP_NUM_THREADS")})
+        if step == 3 and spec.seed == KILLED:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60 if spec.seed == SLOW and step == 3 else pause)
+        if step in spec.checkpoint_steps():
+            checkpoint(folder, step, state)
+        report(step, spec.steps, {})
+    for evaluation in folder.missing(evaluations):
+        folder.write_rows([row(spec, evaluation, value=int(state[:2] or "0", 16) / 255)])
+    folder.write_cost(cost(spec))
+    folder.mark_done(evaluations)
+    return "a remark" if spec.seed == 1 else ""
+
+
+if __name__ == "__main__":
+    # One slow run, to be killed: python fakes.py RESULTS
+    victim = RunFolder(Path(sys.argv[1]), spec(steps=100))
+    with victim.lock():
+        victim.prepare()
+        run(victim, (LAST,), lambda step, steps, metrics: None, pause=0.01)
