@@ -80,6 +80,13 @@ def figure(session: nox.Session) -> None:
 
 
 @nox.session
+def unmoved(session: nox.Session) -> None:
+    """Prove that nothing moved: ids, losses and all that is shown, ``nox -s unmoved -- --before COMMIT``."""
+    install(session)
+    session.run(str(python(session)), "tests/checks/unmoved.py", *session.posargs)
+
+
+@nox.session
 def latex(session: nox.Session) -> None:
     """Compile every published table and the paper's; ``-- FILE.pdf`` keeps the document. Skipped without pdflatex."""
     if shutil.which("pdflatex") is None:

@@ -1,6 +1,6 @@
 """Proof that a change moved no number: what two commits plan and show, compared byte by byte.
 
-    python tests/checks/unmoved.py --before 2609782 [--excepted FILE]
+    nox -s unmoved -- --before 2609782 [--excepted FILE]
 
 Each side runs its own code on its own published rows: the id of every planned run of every profile, the recorded
 method losses, and every file of ``dopd table | figure | claims | report`` from published rows and from the paper's
@@ -107,6 +107,18 @@ def exceptions(file: Path | None) -> Mapping[str, str]:
     return {pattern.strip(): reason.strip() for pattern, reason in pairs}
 
 
+def verdict(count: int, found: Mapping[str, str], known: Mapping[str, str]) -> tuple[list[str], bool]:
+    """Lines to print, and whether all that differs was meant to and all that was meant to differs."""
+    named = {name: next((p for p in known if fnmatch.fnmatch(name, p)), "") for name in found}
+    lines = [f"{count} files compared: {count - len(found)} equal to the last byte"]
+    for name, what in found.items():
+        reason = f"; {known[named[name]]}" if named[name] else ""
+        lines.append(f"  {'excepted' if named[name] else 'DIFFERS '} {name}: {what}{reason}")
+    idle = [pattern for pattern in known if pattern not in named.values()]
+    lines += [f"  IDLE     {pattern}: listed as excepted, nothing differs there" for pattern in idle]
+    return lines, not idle and all(named.values())
+
+
 def main() -> int:
     """Command line; see the top of this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,17 +134,11 @@ def main() -> int:
                 outputs(tree, before)
         outputs(ROOT, after)
         count, found = differences(before, after)
-    known = exceptions(given.excepted)
-    ids = len((before / "ids.txt").read_text(encoding="utf-8").splitlines()) if before.exists() else 0
-    named = {name: next((p for p in known if fnmatch.fnmatch(name, p)), "") for name in found}
-    print(f"{count} files compared ({ids} planned ids among them): {count - len(found)} equal to the last byte")
-    for name, what in found.items():
-        reason = f"; {known[named[name]]}" if named[name] else ""
-        print(f"  {'excepted' if named[name] else 'DIFFERS '} {name}: {what}{reason}")
-    idle = [pattern for pattern in known if pattern not in named.values()]
-    for pattern in idle:
-        print(f"  IDLE     {pattern}: listed as excepted, nothing differs there")
-    return int(bool(idle) or not all(named.values()))
+        ids = len((before / "ids.txt").read_text(encoding="utf-8").splitlines())
+    lines, unmoved = verdict(count, found, exceptions(given.excepted))
+    print("\n".join(lines))
+    print(f"{ids} planned ids are in ids.txt, of every suite, profile and kind of learning rate")
+    return int(not unmoved)
 
 
 if __name__ == "__main__":
