@@ -14,6 +14,7 @@ from harness.types import (
     Assignment,
     Completion,
     Example,
+    HarnessError,
     Message,
     Reduction,
     ScorePool,
@@ -62,7 +63,13 @@ class Method:
         return ()
 
     def check_vocabulary(self, size: int) -> None:
-        """Refuse, before any compute, a vocabulary the settings do not fit; raise HarnessError."""
+        """Refuse, before any compute, a vocabulary the settings do not fit: by default, one smaller than a field ``k``.
+
+        Raises:
+            HarnessError: they do not fit.
+        """
+        if isinstance(k := getattr(self, "k", None), int):
+            check_k(k, size)
 
     def contexts(
         self, examples: Sequence[Example], responses: Sequence[str], rewards: Sequence[float] | None
@@ -99,6 +106,19 @@ class Method:
         distinctive part did anything.
         """
         return {}
+
+
+def check_k(k: int, vocabulary: int) -> None:
+    """Refuse a top-k support that the vocabulary cannot hold; called before any compute.
+
+    Raises:
+        HarnessError: k outside 1..vocabulary.
+    """
+    if not 1 <= k <= vocabulary:
+        raise HarnessError(
+            f"k={k} with a vocabulary of {vocabulary}: 1 <= k <= {vocabulary} is allowed; "
+            "lower k or choose granularity=full"
+        )
 
 
 def untrained_views(method: Method) -> Iterator[View]:

@@ -29,8 +29,9 @@ from harness.types import HarnessError
 
 if TYPE_CHECKING:
     from harness.analysis.claims import Decision
+    from harness.profile import Profile
     from harness.show.looks import Look
-    from harness.suite import Options, Profile, Suite
+    from harness.suite import Options, Suite
 
 METHODS_MODULE = "methods"
 SUITES_MODULE = "suites"
@@ -191,9 +192,14 @@ def look(label: str) -> Look | None:
     return importlib.import_module(LOOKS_MODULE).label_look(label)
 
 
-def profiles() -> dict[str, Profile]:
-    """Every profile by name."""
+def profiles() -> dict[str, str]:
+    """``module:NAME`` of every profile by name."""
     return importlib.import_module(PROFILES_MODULE).PROFILES
+
+
+def default_profile() -> str:
+    """Name of the first profile, used where none is named."""
+    return next(iter(profiles()))
 
 
 def profile(name: str) -> Profile:
@@ -202,17 +208,8 @@ def profile(name: str) -> Profile:
     Raises:
         HarnessError: unknown; near names are offered.
     """
-    known = profiles()
-    return known[lookup("profile", name, known)]
-
-
-def require_profile(profile: Profile) -> None:
-    """To be called before compute; a profile may be planned where it cannot run.
-
-    Raises:
-        HarnessError: its data, benchmarks or models are out of reach.
-    """
-    importlib.import_module(PROFILES_MODULE).require(profile)
+    name = lookup("profile", name, profiles())
+    return _resolve(profiles()[name], f"profile {name!r}")
 
 
 def lookup(kind: str, name: str, known: Iterable[str], *, listing: str = "") -> str:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness import registry
-from harness.config import DataSpec, ModelSpec, OptimSpec, RunSpec
+from harness.config import ModelSpec, RunSpec
+from harness.profile import Profile
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
@@ -62,48 +63,11 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """Sizes: which models, data and budget a suite runs with. Only fills in fields of ``RunSpec``."""
-
-    name: str
-    student: ModelSpec
-    """The model that is trained."""
-    teacher: ModelSpec
-    ladder: Mapping[str, ModelSpec] = field(default_factory=dict)
-    """Every model of the profile, weakest first, for suites that vary the pair."""
-    data: DataSpec
-    """Default training data; suites replace ``domains``."""
-    optim: OptimSpec
-    """Shared by all methods; ``Options.learning_rate`` may put each method's own rate in its place."""
-    steps: int
-    prompts_per_step: int
-    rollouts_per_prompt: int = 4
-    max_response_tokens: int
-    method_overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Method fields that cannot act at their published value at this size, by registry name."""
-    override_reasons: Mapping[str, str] = field(default_factory=dict)
-    """Why, by the same names; printed by ``plan`` and in captions."""
-    benchmarks: tuple[str, ...]
-    """Held-out benchmarks of the training domains."""
-    seconds_per_step: float
-    """First guess of a run's cost, used by ``plan`` until a run of that method has been measured."""
-    seconds_per_evaluation: float
-    """The same, per evaluation."""
-    megabytes_per_run: float = 50.0
-    """Checkpoints and records of one run; the launcher asks the disk for this much before it starts."""
-
-    def __post_init__(self) -> None:
-        if set(self.method_overrides) != set(self.override_reasons):
-            odd = ", ".join(sorted(set(self.method_overrides) ^ set(self.override_reasons)))
-            raise HarnessError(f"profile {self.name}: override and reason differ on {odd}: give both")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The command line as a value; every field is a flag of ``docs/cli.md``."""
 
     suite: str
-    profile: str = "embedded"
+    profile: str = field(default_factory=registry.default_profile)
     methods: tuple[str, ...] | Literal["all"] | None = None
     """Registry names; None: the suite's default."""
     seeds: tuple[int, ...] | None = None
@@ -226,14 +190,14 @@ def training_run(
     if not isinstance(method, str):  # pyright: ignore[reportUnnecessaryIsInstance] - a suite may be somebody else's
         raise HarnessError(
             f"method is {type(method).__name__}: give a registry name; for settings of its own, replace the field of "
-            "the run: dataclasses.replace(spec, method=registry.method_spec(name, {**overrides, **settings}))"
+            "the run: dataclasses.replace(spec, method=profile.method(name, settings))"
         )
     spec = RunSpec(
         profile=profile.name,
         student=profile.student,
         teacher=profile.teacher,
         data=dataclasses.replace(profile.data, domains=tuple(domains)),
-        method=registry.method_spec(method, profile.method_overrides.get(method, {})),
+        method=profile.method(method),
         optim=dataclasses.replace(profile.optim, lr=learning_rate(profile, options, method)),
         steps=profile.steps if options.steps is None else options.steps,
         prompts_per_step=profile.prompts_per_step,

@@ -26,6 +26,12 @@ class NoRowsError(HarnessError):
     """There are no rows where they were looked for; nothing is wrong with them."""
 
 
+class Modality(StrEnum):
+    """What a problem is made of."""
+
+    TEXT = "text"
+
+
 class Privilege(StrEnum):
     """Kinds of privileged input p (paper, Tables 4 and 5)."""
 

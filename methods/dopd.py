@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from harness.losses.objectives import Divergence, Granularity, Support, Tail, check_k
+from harness.losses.objectives import Divergence, Granularity, Support, Tail
 from harness.method import Method
 from harness.types import PRIVILEGED, Assignment, HarnessError, Policy, ScorePool, Term, View, Want
 
@@ -119,9 +119,6 @@ class DualOnPolicyDistillation(Method):
         if not 0 < self.trim_quantile <= 1:
             raise HarnessError(f"trim_quantile={self.trim_quantile}: give a number in (0, 1]; 1 trims nothing")
         _ = self.terms  # a wrong EMA rate is refused here
-
-    def check_vocabulary(self, size: int) -> None:
-        check_k(self.k, size)
 
     @property
     def terms(self) -> tuple[Term, ...]:

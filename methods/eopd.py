@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.losses.objectives import Divergence, Granularity, Support, Tail, check_k
+from harness.losses.objectives import Divergence, Granularity, Support, Tail
 from harness.method import Method
 from harness.types import Assignment, Policy, Reduction, ScorePool, Term, View, Want
 from methods.surrogate import clipped_surrogate
@@ -36,9 +36,6 @@ class EntropyAwareDistillation(Method):
     k: int = 16
     clip: float = 0.2
     """Not given in the paper; the framework's default."""
-
-    def check_vocabulary(self, size: int) -> None:
-        check_k(self.k, size)
 
     @property
     def terms(self) -> tuple[Term, ...]:

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.losses.objectives import Divergence, Granularity, Support, Tail, check, check_k
-from harness.method import Method
+from harness.losses.objectives import Divergence, Granularity, Support, Tail, check
+from harness.method import Method, check_k
 from harness.types import PLAIN, Policy, Source, Term, View, Want
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.losses.objectives import Divergence, Granularity, Support, Tail, check, check_k
+from harness.losses.objectives import Divergence, Granularity, Support, Tail, check
 from harness.method import Method
 from harness.types import Assignment, Example, Message, Policy, Privilege, Reduction, ScorePool, Term, View, Want
 from harness.worlds import privilege
@@ -45,9 +45,6 @@ class SelfDistillationPolicyOptimisation(Method):
     def __post_init__(self) -> None:
         check_rate(self.rate)
         check(Divergence.JS, beta=self.beta)
-
-    def check_vocabulary(self, size: int) -> None:
-        check_k(self.k, size)
 
     @property
     def terms(self) -> tuple[Term, ...]:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness import registry
 from harness.analysis import statistics
 from harness.config import RunSpec
+from harness.evaluation.benchmarks import benchmark_version
 from harness.show.tables import Cell, Column, Kind, Line, Table, ranked
 from harness.suite import Evaluation, Options, Profile, training_run
 from suites.kit.arms import COST_COLUMNS, DECODINGS, Arm, ArmSuite, At, caption, method_arm
@@ -31,7 +33,6 @@ from suites.kit.lines import cell_series
 from suites.kit.seeds import mean
 from suites.kit.stages import NO_START, Scores, Values, points, stage_name, stages, whole_costs
 from suites.paper.numbers import PaperNumbers
-from suites.profiles import TARGETS, benchmark_version
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,7 +107,7 @@ class Continual(PaperNumbers, ArmSuite):
         return tuple(
             Evaluation(step, name, decoding, benchmark_version(name))
             for step in steps
-            for name in TARGETS[spec.profile].values()
+            for name in registry.profile(spec.profile).targets.values()
             for decoding in DECODINGS
         )
 

@@ -15,7 +15,7 @@ from harness import registry
 from harness.analysis import results, statistics
 from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
-from harness.evaluation.benchmarks import METRICS, PRIMARY
+from harness.evaluation.benchmarks import METRICS, PRIMARY, benchmark_version
 from harness.method import Entry
 from harness.show.tables import Cell, Column, Kind, Line, Table, mean_cell, ranked, seed_cell, shade
 from harness.suite import TUNING, Evaluation, Options, Profile, Suite, reference_run, training_run, tuned_rates
@@ -48,7 +48,6 @@ from suites.kit.cells import (
 )
 from suites.kit.items import Pair, items_tables, runs_by_seed
 from suites.kit.lines import reference_lines
-from suites.profiles import HARDER, PROFILES, benchmark_version
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,7 +116,7 @@ class EveryMethod(Suite):
         """Every domain in the trained range and in the harder one, at the last step."""
         return tuple(
             Evaluation("last", benchmark, decoding, benchmark_version(benchmark))
-            for benchmark in asked(PROFILES[spec.profile])
+            for benchmark in asked(registry.profile(spec.profile))
             for decoding in DECODINGS
         )
 
@@ -186,7 +185,7 @@ class Scores(Shown):
     @property
     def harder(self) -> list[Measure]:
         """The harder range under the primary metric."""
-        return [Measure(benchmark) for benchmark in HARDER[self.profile.name].values()]
+        return [Measure(benchmark) for benchmark in self.profile.harder.values()]
 
     @property
     def sampled(self) -> list[Measure]:

@@ -16,7 +16,7 @@ from harness import registry
 from harness.analysis import results, statistics
 from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
-from harness.evaluation.benchmarks import METRICS, PRIMARY
+from harness.evaluation.benchmarks import METRICS, PRIMARY, benchmark_version
 from harness.method import Entry
 from harness.show.tables import Cell, Column, Kind, Line, Table, difference_cell, ranked, seed_cell, shade
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
@@ -45,7 +45,6 @@ from suites.kit.cells import (
 from suites.kit.items import Pair, items_tables, runs_by_seed
 from suites.kit.lines import reference_lines
 from suites.paper.numbers import PaperNumbers
-from suites.profiles import PROFILES, TARGETS, benchmark_version
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,7 +104,7 @@ class OutOfDomain(PaperNumbers, Suite):
         """Every domain in the trained range and in the harder one, at the last step."""
         return tuple(
             Evaluation("last", benchmark, decoding, benchmark_version(benchmark))
-            for benchmark in asked(PROFILES[spec.profile])
+            for benchmark in asked(registry.profile(spec.profile))
             for decoding in DECODINGS
         )
 
@@ -190,7 +189,7 @@ class Scores(Shown):
 
     def target(self, domain: str) -> Measure:
         """The benchmark that stands for a domain, under the primary metric."""
-        return Measure(TARGETS[self.profile.name][domain])
+        return Measure(self.profile.targets[domain])
 
     def values(self, method: str, trained: str, measure: Measure) -> dict[int, float]:
         """A share per seed."""

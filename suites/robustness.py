@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 from harness import registry
 from harness.config import ModelSpec
+from harness.profile import Ladder
 from harness.show.tables import Cell, Column, Kind, Line, Table
 from harness.suite import Options, Profile, training_run
+from harness.types import HarnessError
 from suites.kit.arms import Arm, ArmScores, ArmSuite, caption, comparison_table, method_arm
 from suites.kit.cells import BASELINE, gain_cell, joint_domains, recovery_cell, selected_methods
 from suites.kit.corruption import corruption_arms, corruption_figure, corruption_table
@@ -21,7 +23,6 @@ from suites.kit.items import arm_items
 from suites.kit.lines import cell_series
 from suites.kit.looks import method_look
 from suites.paper.numbers import PaperNumbers
-from suites.profiles import BILLIONS, ERRING_PAIR, PAIRS, RATIOS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,17 +50,17 @@ class Robustness(PaperNumbers, ArmSuite):
 
     def models(self, profile: Profile) -> dict[str, ModelSpec]:
         """The whole ladder, strongest first."""
-        return dict(reversed(list(profile.ladder.items())))
+        return dict(reversed(list(ladder(profile).models.items())))
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
         """``<teacher>-<student>/<method>``, then ``<corruption>-<percent>/<method>``, then the erring teacher's."""
         seeds = self.chosen_seeds(options)
         erring = pair_arms(
-            profile, options, seeds, ERRING_PAIR[profile.name], selected_methods(options, ERRING_METHODS), ERRING_BLOCK
+            profile, options, seeds, ladder(profile).erring, selected_methods(options, ERRING_METHODS), ERRING_BLOCK
         )
         pairs = [
             arm
-            for pair in PAIRS[profile.name]
+            for pair in ladder(profile).pairs
             for arm in pair_arms(
                 profile, options, seeds, pair, selected_methods(options, METHODS), f"{pair[0]} → {pair[1]}"
             )
@@ -96,12 +97,26 @@ class Robustness(PaperNumbers, ArmSuite):
         return drawn
 
 
+def ladder(profile: Profile) -> Ladder:
+    """The profile's.
+
+    Raises:
+        HarnessError: it has none.
+    """
+    if profile.ladder is None:
+        raise HarnessError(
+            f"suite {Robustness.name} varies the pair of models and profile {profile.name} names none: give its field "
+            "ladder, or choose another suite"
+        )
+    return profile.ladder
+
+
 def pair_arms(
     profile: Profile, options: Options, seeds: Sequence[int], pair: Pair, names: Sequence[str], block: str
 ) -> list[Arm]:
     """One per method, on all domains together."""
     domains = joint_domains(profile, options)
-    teacher, student = (profile.ladder[name] for name in pair)
+    teacher, student = (ladder(profile).models[name] for name in pair)
     return [
         method_arm(
             name,
@@ -131,13 +146,13 @@ def pair_keys(scores: ArmScores, pair: Pair) -> list[str]:
 
 def paired_keys(scores: ArmScores) -> list[str]:
     """Arms of Table 3."""
-    return [key for pair in PAIRS[scores.profile.name] for key in pair_keys(scores, pair)]
+    return [key for pair in ladder(scores.profile).pairs for key in pair_keys(scores, pair)]
 
 
 def corrupted_keys(scores: ArmScores) -> list[str]:
     """Arms of ``suites.kit.corruption``: all that are of no pair."""
-    name = scores.profile.name
-    paired = {key for pair in (*PAIRS[name], ERRING_PAIR[name]) for key in pair_keys(scores, pair)}
+    rungs = ladder(scores.profile)
+    paired = {key for pair in (*rungs.pairs, rungs.erring) for key in pair_keys(scores, pair)}
     return [key for key in scores.arms if key not in paired]
 
 
@@ -155,7 +170,7 @@ def table3(scores: ArmScores) -> Table:
 
 def erring_table(scores: ArmScores) -> Table:
     """A teacher below its student: nothing to recover, so the gain says whether it does harm."""
-    teacher, student = pair = ERRING_PAIR[scores.profile.name]
+    teacher, student = pair = ladder(scores.profile).erring
     return comparison_table(
         scores,
         name="erring_teacher",
@@ -168,7 +183,7 @@ def erring_table(scores: ArmScores) -> Table:
         block_header="pair",
         arms=pair_keys(scores, pair),
         references={
-            f"{name} ({role})": scores.profile.ladder[name]
+            f"{name} ({role})": ladder(scores.profile).models[name]
             for name, role in ((teacher, "teacher"), (student, "student"))
         },
     )
@@ -176,9 +191,9 @@ def erring_table(scores: ArmScores) -> Table:
 
 def ratio(scores: ArmScores, pair: Pair) -> float | None:
     """Of the profile's parameters, or of accuracies without p where those say nothing; None without reference rows."""
-    if sizes := BILLIONS[scores.profile.name]:
+    if sizes := ladder(scores.profile).parameters:
         return sizes[pair[0]] / sizes[pair[1]]
-    teacher, student = (scores.reference(scores.profile.ladder[name], scores.inside) for name in pair)
+    teacher, student = (scores.reference(ladder(scores.profile).models[name], scores.inside) for name in pair)
     return teacher / student if teacher is not None and student else None
 
 
@@ -203,7 +218,7 @@ def figure6_table(scores: ArmScores) -> Table:
     return Table(
         name="figure6",
         title=f"Gain and gap closed against the ratio of teacher and student, profile {scores.profile.name}",
-        caption=caption(scores, RATIOS[scores.profile.name], WEIGHTS),
+        caption=caption(scores, ladder(scores.profile).ratio, WEIGHTS),
         block_header="teacher → student",
         label_header="method",
         columns=(
@@ -218,7 +233,7 @@ def figure6_table(scores: ArmScores) -> Table:
                 cells=(ratio_cell(scores, pair), gain_of(scores, key), recovery_of(scores, key)),
                 ranked=False,
             )
-            for pair in PAIRS[scores.profile.name]
+            for pair in ladder(scores.profile).pairs
             for key in pair_keys(scores, pair)
         ),
         partial=scores.partial,
@@ -229,9 +244,9 @@ def figure6(scores: ArmScores, of: Callable[[ArmScores, str], Cell], title: str,
     """A line per method and student; the first student solid, the second dashed."""
     from harness.show.lines import LinePanel, curves
 
-    students = list(dict.fromkeys(student for _, student in PAIRS[scores.profile.name]))
+    students = list(dict.fromkeys(student for _, student in ladder(scores.profile).pairs))
     methods = dict.fromkeys(
-        scores.arms[key].method for pair in PAIRS[scores.profile.name] for key in pair_keys(scores, pair)
+        scores.arms[key].method for pair in ladder(scores.profile).pairs for key in pair_keys(scores, pair)
     )
     series = [
         ratio_line(scores, method, student, style, of)
@@ -239,14 +254,14 @@ def figure6(scores: ArmScores, of: Callable[[ArmScores, str], Cell], title: str,
         for student, style in zip(students, STYLES, strict=True)
     ]
     solid, dashed = students
-    what = "parameters" if BILLIONS[scores.profile.name] else "accuracy without p"
+    what = "parameters" if ladder(scores.profile).parameters else "accuracy without p"
     return curves(
         [LinePanel(title="", y_axis=axis, series=tuple(series))],
         title=f"{title} against the ratio of teacher and student{scores.mark}",
         x_axis=f"{what}: teacher ÷ student",
         caption=(
             f"Solid: student {solid}; dashed: student {dashed}. "
-            f"{caption(scores, RATIOS[scores.profile.name], WEIGHTS)} Bands are the intervals."
+            f"{caption(scores, ladder(scores.profile).ratio, WEIGHTS)} Bands are the intervals."
         ),
     )
 
@@ -259,7 +274,7 @@ def ratio_line(
     of: Callable[[ArmScores, str], Cell],
 ) -> Series:
     """One method on one student, by rising ratio; a pair without a ratio has no place on the axis."""
-    pairs = [pair for pair in PAIRS[scores.profile.name] if pair[1] == student]
+    pairs = [pair for pair in ladder(scores.profile).pairs if pair[1] == student]
     placed = {x: of(scores, pair_key(pair, method)) for pair in pairs if (x := ratio(scores, pair)) is not None}
     label = registry.methods()[method].label
     at = sorted(placed.items()) or [(0.0, Cell(missing="no reference rows"))]

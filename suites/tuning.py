@@ -12,9 +12,10 @@ from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from harness import registry
 from harness.analysis import results
 from harness.config import RunSpec
-from harness.evaluation.benchmarks import METRICS, PRIMARY
+from harness.evaluation.benchmarks import METRICS, PRIMARY, benchmark_version
 from harness.method import Entry
 from harness.show.tables import Cell, Column, Kind, Line, Table, seed_cell
 from harness.suite import LEARNING_RATES, TUNING, Evaluation, Options, Profile, Suite, training_run
@@ -33,7 +34,6 @@ from suites.kit.cells import (
     stale_sentences,
     with_rates,
 )
-from suites.profiles import GRIDS, VALIDATION, benchmark_version
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -71,14 +71,14 @@ class Tuning(Suite):
             )
             for seed in seeds(options)
             for method in listed_methods(options)
-            for rate in GRIDS[profile.name]
+            for rate in profile.learning_rates
         ]
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """Validation problems of every domain, greedy, at the last step."""
         return tuple(
             Evaluation("last", benchmark, PRIMARY[0], benchmark_version(benchmark))
-            for benchmark in VALIDATION[spec.profile].values()
+            for benchmark in registry.profile(spec.profile).validation.values()
         )
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
@@ -104,7 +104,7 @@ class Sweep(Shown):
     @property
     def grid(self) -> tuple[float, ...]:
         """Learning rates, rising."""
-        return GRIDS[self.profile.name]
+        return self.profile.learning_rates
 
     def values(self, method: str, rate: float) -> dict[int, float]:
         """Mean share over the domains, by seed."""
@@ -140,7 +140,7 @@ class Sweep(Shown):
 
     def _lines(self, method: str, rate: float) -> list[list[dict[str, Any]]]:
         """Lines of each benchmark."""
-        return [self._rows.get((method, rate, benchmark), []) for benchmark in VALIDATION[self.profile.name].values()]
+        return [self._rows.get((method, rate, benchmark), []) for benchmark in self.profile.validation.values()]
 
     @cached_property
     def _rows(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:

@@ -87,7 +87,7 @@ FLAGS = (
         metavar="NAME",
         verbs=(*SELECTING, "report"),
         help="sizes: models, data, steps (default: embedded)",
-        settings={"default": "embedded"},
+        settings={},
     ),
     Flag(
         name="--methods",

@@ -65,7 +65,7 @@ def select(given: argparse.Namespace) -> Selection:
     Raises:
         HarnessError: an unknown name, near names offered.
     """
-    suite, profile = registry.suite(given.suite), registry.profile(given.profile)
+    suite, profile = registry.suite(given.suite), registry.profile(given.profile or registry.default_profile())
     methods = given.methods
     if isinstance(methods, tuple):
         methods = tuple(dict.fromkeys(map(registry.method_name, methods)))

@@ -22,6 +22,7 @@ from harness.cli.select import Selection, select
 from harness.runs.plan import (
     PlannedRun,
     check_evaluations,
+    check_profile,
     duration,
     makespan,
     missing,
@@ -78,7 +79,7 @@ def _plan(given: argparse.Namespace) -> int:
 def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:
     """Why the profile cannot run here; empty if it can, and then every evaluation must be known."""
     try:
-        registry.require_profile(chosen.profile)
+        check_profile(chosen.profile)
     except HarnessError as error:
         return str(error)
     check_evaluations(plan)
@@ -161,7 +162,7 @@ def _claims(given: argparse.Namespace) -> int:
 def _report(given: argparse.Namespace) -> int:
     from harness.report import web
 
-    profile = registry.profile(given.profile)
+    profile = registry.profile(given.profile or registry.default_profile())
     options = Options(suite="", profile=profile.name, results=given.results, source=given.source)
     _wrote(_console(), [web.write(given.output, profile, options)])
     return 0
@@ -239,7 +240,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
     from harness.runs.local import launch
 
     if plan:
-        registry.require_profile(chosen.profile)
+        check_profile(chosen.profile)
         check_evaluations(plan)
     return launch(plan, chosen.options, console=console)
 

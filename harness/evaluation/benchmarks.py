@@ -96,6 +96,11 @@ def benchmark(name: str, version: int | None = None) -> Benchmark:
     return found
 
 
+def benchmark_version(name: str) -> int:
+    """Of a benchmark; 1 for those this package only knows by name."""
+    return BENCHMARKS[name].version if name in BENCHMARKS else 1
+
+
 def decoding(name: str) -> Decoding:
     """The decoding of that name. Raises HarnessError for an unknown one."""
     if name not in DECODINGS:

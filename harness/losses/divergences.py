@@ -16,7 +16,8 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from harness.losses.objectives import Divergence, Support, Tail, check, check_k
+from harness.losses.objectives import Divergence, Support, Tail, check
+from harness.method import check_k
 
 
 def full(q_NV: Tensor, t_NV: Tensor, divergence: Divergence, *, beta: float = 0.5) -> Tensor:

@@ -76,16 +76,3 @@ def check(divergence: Divergence, *, tail: Tail = Tail.TAIL, beta: float = 0.5) 
             f"tail={tail} with divergence={divergence}: it is defined for {Divergence.REVERSE_KL} only; "
             "choose tail, renorm or raw"
         )
-
-
-def check_k(k: int, vocabulary: int) -> None:
-    """Refuse a top-k support that the vocabulary cannot hold; methods call it before any compute.
-
-    Raises:
-        HarnessError: k outside 1..vocabulary.
-    """
-    if not 1 <= k <= vocabulary:
-        raise HarnessError(
-            f"k={k} with a vocabulary of {vocabulary}: 1 <= k <= {vocabulary} is allowed; "
-            "lower k or choose granularity=full"
-        )

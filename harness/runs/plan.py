@@ -13,13 +13,14 @@ from typing import Any
 
 from rich.table import Table
 
+from harness import registry
 from harness.config import DataSpec, RunSpec
 from harness.evaluation import audits, benchmarks
 from harness.evaluation.audits import AUDIT
 from harness.storage import run_folder
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite
-from harness.types import Cost
+from harness.types import Cost, HarnessError
 
 OWN_COLUMNS = ("profile", "student", "teacher", "data", "method", "optim", "steps", "seed")
 """Fields of a run that its id or a column of its own shows, and those that are looked into."""
@@ -81,6 +82,19 @@ def check_evaluations(plan: Iterable[PlannedRun]) -> None:
         else:
             benchmarks.benchmark(wanted.benchmark, wanted.version)
             benchmarks.decoding(wanted.decoding)
+
+
+def check_profile(profile: Profile) -> None:
+    """To be called before compute: a profile may be planned where it cannot run.
+
+    Raises:
+        HarnessError: the profile says that it cannot.
+    """
+    if profile.obstacle:
+        raise HarnessError(
+            f"profile {profile.name} cannot run here: {profile.obstacle}; use --profile {registry.default_profile()}, "
+            "or `dopd plan` to see what it would run"
+        )
 
 
 def missing(plan: Iterable[PlannedRun]) -> list[PlannedRun]:
@@ -147,14 +161,13 @@ def _written(value: Any) -> str:
 
 def overrides_table(profile: Profile, names: Iterable[str]) -> Table | None:
     """The profile's departures from the methods' published settings; None if the methods named have none."""
-    rows = [name for name in dict.fromkeys(names) if name in profile.method_overrides]
+    rows = {name: found for name in dict.fromkeys(names) if (found := profile.override(name))}
     if not rows:
         return None
     title = f"settings of profile {profile.name}"
     table = Table("method", "settings", "reason", title=title, title_justify="left")
-    for name in rows:
-        settings = ", ".join(f"{key} = {value}" for key, value in profile.method_overrides[name].items())
-        table.add_row(name, settings, profile.override_reasons[name])
+    for name, override in rows.items():
+        table.add_row(name, override.text, override.reason)
     return table
 
 

@@ -17,6 +17,7 @@ from harness import registry
 from harness.analysis import results, statistics
 from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
+from harness.evaluation.benchmarks import benchmark_version
 from harness.method import Entry
 from harness.show.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, shade
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
@@ -42,7 +43,6 @@ from suites.kit.cells import (
     tests_sentence,
     untrained_line,
 )
-from suites.profiles import HARDER, PROFILES, benchmark_version
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -177,7 +177,7 @@ def benchmarks_at(
     spec: RunSpec, steps: Sequence[At], decodings: Sequence[str] = DECODINGS, *, harder: bool = True
 ) -> tuple[Evaluation, ...]:
     """Every benchmark of the run's profile at some checkpoints; a reference has one."""
-    profile = PROFILES[spec.profile]
+    profile = registry.profile(spec.profile)
     names = asked(profile) if harder else profile.benchmarks
     at: Sequence[At] = ("last",) if spec.is_reference else steps
     return tuple(
@@ -207,7 +207,7 @@ class ArmScores(Shown):
     @property
     def harder(self) -> list[Measure]:
         """The harder range under the primary metric; none in a profile without."""
-        return [Measure(benchmark) for benchmark in HARDER[self.profile.name].values()]
+        return [Measure(benchmark) for benchmark in self.profile.harder.values()]
 
     @property
     def entries(self) -> dict[str, Entry]:

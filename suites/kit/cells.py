@@ -17,7 +17,6 @@ from harness.show.tables import Cell, Column, Line, Table, difference_cell, mean
 from harness.storage.run_folder import RunState
 from harness.suite import TUNING, Options, Profile, learning_rate
 from suites.kit.seeds import mean
-from suites.profiles import HARDER
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -136,15 +135,15 @@ def references(profile: Profile) -> dict[str, ModelSpec]:
 
 def asked(profile: Profile) -> tuple[str, ...]:
     """Every benchmark: the trained range, then the harder one."""
-    return (*profile.benchmarks, *HARDER[profile.name].values())
+    return (*profile.benchmarks, *profile.harder.values())
 
 
-def benchmark_header(benchmark: str, profile: str) -> str:
+def benchmark_header(benchmark: str, profile: Profile) -> str:
     """``coding, %`` or ``coding, harder, %``."""
-    harder = {name: domain for domain, name in HARDER[profile].items()}
+    harder = {name: domain for domain, name in profile.harder.items()}
     if benchmark in harder:
         return f"{harder[benchmark]}, harder, %"
-    return f"{benchmark.removeprefix(profile + '_')}, %"
+    return f"{benchmark.removeprefix(profile.name + '_')}, %"
 
 
 def recovery(score: float, student: float | None, teacher: float | None) -> float | None:
@@ -202,7 +201,7 @@ def benchmark_table(
     """
     for column in range(len(measures)):
         lines = ranked(lines, column)
-    headers = (benchmark_header(measure.benchmark, scores.profile.name) for measure in measures)
+    headers = (benchmark_header(measure.benchmark, scores.profile) for measure in measures)
     how = f"{measures[0].metric.replace('_', ' ')}, {measures[0].decoding}"
     return Table(
         name=name,
@@ -258,9 +257,8 @@ def override_sentences(profile: Profile, entries: Mapping[str, Entry]) -> list[s
     """Settings of the profile that differ from the published ones, one sentence per setting and reason."""
     labels: dict[tuple[str, str], list[str]] = {}
     for name, entry in entries.items():
-        settings = ", ".join(f"{key} = {value}" for key, value in profile.method_overrides.get(name, {}).items())
-        if settings:
-            labels.setdefault((settings, profile.override_reasons[name]), []).append(entry.label)
+        if override := profile.override(name):
+            labels.setdefault((override.text, override.reason), []).append(entry.label)
     return [
         f"Profile {profile.name} sets {settings} for {', '.join(names)}: {why}."
         for (settings, why), names in labels.items()

@@ -81,7 +81,7 @@ def corruption_arms(profile: Profile, options: Options, seeds: Sequence[int]) ->
 
 def sees_p(profile: Profile, method: str) -> bool:
     """Whether some policy of the method reads, or writes after, more than x."""
-    built = registry.build_method(registry.method_spec(method, profile.method_overrides.get(method, {})))
+    built = registry.build_method(profile.method(method))
     views = (*untrained_views(built), *(term.trained for term in built.terms))
     return Source.PRIVILEGED_STUDENT in built.sampling or any(view.context != PLAIN for view in views)
 

@@ -24,7 +24,6 @@ from suites.kit.arms import ArmScores, At
 from suites.kit.cells import Measure
 from suites.kit.curves import collapsed
 from suites.kit.seeds import mean, minus
-from suites.profiles import TARGETS
 
 EVERY = 2
 """Checkpoints between two points of a curve."""
@@ -78,7 +77,7 @@ class Scores(ArmScores):
     @property
     def domains(self) -> tuple[str, ...]:
         """Those that are asked, trained on or not."""
-        return tuple(TARGETS[self.profile.name])
+        return tuple(self.profile.targets)
 
     @property
     def steps(self) -> int:
@@ -87,7 +86,7 @@ class Scores(ArmScores):
 
     def measures(self, domain: str) -> list[Measure]:
         """The benchmark that stands for a domain."""
-        return [Measure(TARGETS[self.profile.name][domain])]
+        return [Measure(self.profile.targets[domain])]
 
     def before(self, domain: str) -> float | None:
         """Share of the untrained student; None without its row."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness import registry
 from harness.config import RunSpec
 from harness.show.tables import Cell, Column, Kind, Line, Table, ranked
 from harness.suite import Evaluation, Options, Profile, training_run
@@ -100,10 +99,9 @@ def variant_run(profile: Profile, options: Options, variant: Variant, seed: int)
     domains = joint_domains(profile, options)
     spec = training_run(profile, options, method=variant.method, domains=domains, seed=seed)
     assert spec.data is not None
-    settings = {**profile.method_overrides.get(variant.method, {}), **variant.settings}
     return replace(
         spec,
-        method=registry.method_spec(variant.method, settings),
+        method=profile.method(variant.method, variant.settings),
         data=spec.data if variant.privilege is None else replace(spec.data, privilege=variant.privilege),
     )
 

@@ -48,7 +48,7 @@ def line(made: Table, label: str) -> dict[str, Cell]:
 
 
 def test_one_switch_a_line(tmp_path: Path) -> None:
-    usual = registry.method_spec("dopd_ablation", PROFILE.method_overrides["dopd_ablation"]).settings
+    usual = PROFILE.method("dopd_ablation").settings
     made = arms(tmp_path)
     moved = {
         key: {name: value for name, value in arm.spec.method.settings.items() if value != usual[name]}

@@ -16,13 +16,12 @@ from support.synthetic import COLLAPSED, PROFILE, SUITE, frames, make_done, opti
 from harness import registry
 from harness.analysis import results
 from harness.config import RunSpec
-from harness.models.zoo.tokenizer import WORDS
 from harness.report import output, publish
 from harness.show import latex, tables
 from harness.show.tables import Cell, Kind, Shade, Table
 from harness.suite import Evaluation, Options
 from harness.types import HarnessError
-from suites import ood, profiles
+from suites import ood
 from suites.kit.cells import selected_methods
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,7 +183,7 @@ def test_captions_say_what_must_be_known(tmp_path: Path) -> None:
             "95 % t interval over seeds",
             "fixed weights",
             "nothing of other initialisations",
-            f"Profile embedded sets k = {profiles.TOP_K} for Vanilla OPD, DOPD, DOPD (initial self): ",
+            "Profile embedded sets k = 8 for Vanilla OPD, DOPD, DOPD (initial self): ",
             "DOPD (initial self): the self source is frozen at step 0",
         ):
             assert needed in table.caption, (table.name, needed)
@@ -269,7 +268,7 @@ def test_general_adds_directions_and_a_figure(tmp_path: Path) -> None:
     loaded = frames(chosen)
     shown = {table.name: table for table in SUITE.tables(*loaded, chosen)}
     assert {each.block for each in shown["ood"].lines} == {
-        f"{a} → {b}" for a in profiles.TARGETS["embedded"] for b in profiles.TARGETS["embedded"] if a != b
+        f"{a} → {b}" for a in PROFILE.targets for b in PROFILE.targets if a != b
     }
     assert line(shown["ood_lead"], "general → coding", "DOPD")["paper"].missing == "not in the paper"
     drawn = SUITE.figures(*loaded, chosen)
@@ -376,60 +375,6 @@ report.emit(suite, rows, costs, options, Path({str(tmp_path / "again")!r}))
     again = sorted((tmp_path / "again").iterdir())
     assert len(again) == 6 * 3 + 2 * 2
     assert [path.name for path in again if path.read_bytes() != (folder / path.name).read_bytes()] == []
-
-
-# --- profiles
-
-
-def test_embedded_overrides_give_every_method_a_support_that_fits(tmp_path: Path) -> None:
-    """No method is refused by the vocabulary, and none is changed that need not be."""
-    for spec in specs(options(tmp_path, methods="all", seeds=(0,), train_domains=("coding",))):
-        if spec.method:
-            registry.build_method(spec.method).check_vocabulary(len(WORDS))
-    for name, published in profiles.PUBLISHED_TOP_K.items():
-        assert registry.method_spec(name).settings["k"] == published > len(WORDS) > profiles.TOP_K
-        assert profiles.EMBEDDED.method_overrides[name] == {"k": profiles.TOP_K}
-        assert str(published) in profiles.EMBEDDED.override_reasons[name]
-
-
-def test_embedded_models_are_pinned_by_content() -> None:
-    for model in (profiles.EMBEDDED.student, profiles.EMBEDDED.teacher, *profiles.EMBEDDED.ladder.values()):
-        assert len(model.sha256) == 64
-
-
-def test_paper_profile_is_the_papers_and_plans(tmp_path: Path) -> None:
-    paper = registry.profile("paper")
-    planned = SUITE.runs(paper, options(tmp_path, profile="paper"))
-    run = next(spec for spec in planned if spec.method and spec.method.name == "dopd")
-    assert run.optim and run.method
-    assert (run.teacher and run.teacher.name, run.student.name) == ("Qwen/Qwen3-8B", "Qwen/Qwen3-1.7B")
-    assert (run.steps, run.prompts_per_step, run.rollouts_per_prompt, run.optim.lr) == (200, 128, 4, 5e-6)
-    assert run.method.settings["k"] == 128  # no override
-    assert {e.benchmark for e in SUITE.evaluations(run)} == set(paper.benchmarks) and len(paper.benchmarks) == 8
-
-
-def test_paper_profile_refuses_to_run_and_says_what_is_missing() -> None:
-    profiles.require(profiles.EMBEDDED)
-    with pytest.raises(HarnessError) as caught:
-        profiles.require(profiles.PAPER)
-    for needed in (
-        "RaR-Science-20K",
-        "DAPO-Math-17K",
-        "Skywork-OR1-Coding-14K",
-        "math500",
-        "Qwen/Qwen3-8B",
-        "--profile",
-    ):
-        assert needed in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_every_profile_maps_each_domain_to_a_benchmark_of_its_own() -> None:
-    for name, profile in profiles.PROFILES.items():
-        assert profile.name == name
-        assert set(profiles.TARGETS[name]) == set(profile.data.domains)
-        assert set(profiles.TARGETS[name].values()) <= set(profile.benchmarks)
-        assert set(profiles.HARDER[name]) <= set(profile.data.domains)
 
 
 def test_scores_are_frozen(tmp_path: Path) -> None:

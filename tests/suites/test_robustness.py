@@ -18,7 +18,7 @@ from harness.models import zoo
 from harness.show.tables import Cell, Table
 from harness.suite import Evaluation, Options, Suite
 from harness.types import Corruption
-from suites import profiles, robustness
+from suites import robustness
 from suites.kit import corruption
 from suites.kit.arms import Arm, ArmScores, ArmSuite
 from suites.kit.lines import cell_series
@@ -94,8 +94,9 @@ def test_the_arms_are_pairs_then_corruptions_then_the_erring_teacher(tmp_path: P
 def test_pairs_differ_in_the_models_alone(tmp_path: Path) -> None:
     planned = arms(options(tmp_path))
     main = planned["mid-base/dopd"].specs[1]
-    ladder = PROFILE.ladder
-    for teacher, student in (*profiles.PAIRS["embedded"], profiles.ERRING_PAIR["embedded"]):
+    assert PROFILE.ladder
+    ladder = PROFILE.ladder.models
+    for teacher, student in (*PROFILE.ladder.pairs, PROFILE.ladder.erring):
         spec = planned[f"{teacher}-{student}/dopd"].specs[1]
         assert spec == replace(main, teacher=ladder[teacher], student=ladder[student])
 

@@ -53,7 +53,7 @@ def moved(spec: RunSpec) -> dict[str, Any]:
     """Settings that differ from the method's own in this profile."""
     assert spec.method is not None
     name = spec.method.name
-    usual = registry.method_spec(name, PROFILE.method_overrides.get(name, {})).settings
+    usual = PROFILE.method(name).settings
     return {key: value for key, value in spec.method.settings.items() if value != usual[key]}
 
 

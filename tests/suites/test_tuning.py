@@ -24,11 +24,11 @@ from harness.storage import files
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, Suite, training_run, tuned_rates
 from harness.types import HarnessError
-from suites import profiles, tuning
+from suites import tuning
 from suites.kit.cells import by_paradigm, mean_by_seed
 
 SUITE: Suite = registry.suite("tuning")
-GRID = profiles.LEARNING_RATES
+GRID = PROFILE.learning_rates
 MEANS = {
     "vanilla_opd": (0.50, 0.55, 0.60, 0.60, 0.40, 0.35, 0.30),  # a tie
     "sft": (0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50),  # best at the upper edge
@@ -106,8 +106,8 @@ def test_domains_may_be_fewer_and_their_order_is_no_other_run(tmp_path: Path) ->
 
 
 def test_grids_rise_around_the_shared_rate() -> None:
-    for name, profile in profiles.PROFILES.items():
-        grid = profiles.GRIDS[name]
+    for profile in map(registry.profile, registry.profiles()):
+        grid = profile.learning_rates
         assert list(grid) == sorted(set(grid)) and profile.optim.lr in grid[1:-1]
         assert [rate / profile.optim.lr for rate in grid] == pytest.approx([0.25, 0.5, 1, 2.5, 5, 10, 25])
 

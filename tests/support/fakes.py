@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config import DataSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec
+from harness.profile import Override
 from harness.show.tables import Cell, Column, Line, Table
 from harness.storage import files
 from harness.storage.run_folder import RunFolder
@@ -34,8 +35,7 @@ PROFILE = Profile(
     steps=10,
     prompts_per_step=2,
     max_response_tokens=8,
-    method_overrides={"dopd": {"k": 8}},
-    override_reasons={"dopd": "small vocabulary"},
+    overrides={"dopd": Override(settings={"k": 8}, reason="small vocabulary")},
     benchmarks=("quiz",),
     seconds_per_step=2.0,
     seconds_per_evaluation=5.0,
@@ -54,14 +54,10 @@ UNREACHABLE = Profile(
     seconds_per_step=300.0,
     seconds_per_evaluation=600.0,
     megabytes_per_run=1e12,
+    obstacle="its models are huge",
 )
-PROFILES = {profile.name: profile for profile in (PROFILE, UNREACHABLE)}
+PROFILES = {"fake": "support.fakes:PROFILE", "unreachable": "support.fakes:UNREACHABLE"}
 LAST = Evaluation("last", "quiz", "greedy")
-
-
-def require(profile: Profile) -> None:
-    if profile is UNREACHABLE:
-        raise HarnessError("profile unreachable cannot run here: use --profile fake")
 
 
 class FakeSuite(Suite):

@@ -138,7 +138,7 @@ def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Rout
 def routing_method(audit: str, profile: str) -> Method:
     """The method an audit routes by, with the profile's settings."""
     name = AUDITS[audit].methods["routing"]
-    return registry.build_method(registry.method_spec(name, registry.profile(profile).method_overrides.get(name, {})))
+    return registry.build_method(registry.profile(profile).method(name))
 
 
 def routed(

@@ -247,7 +247,7 @@ def test_regimes_and_sources_are_those_of_the_method() -> None:
     assert isinstance(method, DualOnPolicyDistillation) and tuple(SOURCE_OF) == REGIMES
     sides = {Side.TEACHER: "teacher", Side.STUDENT: "self"}
     assert [sides[s.source] for s in method.supervision()] == list(SOURCE_OF.values())
-    assert method.k == PROFILE.method_overrides["dopd"]["k"]
+    assert method.k == PROFILE.method("dopd").settings["k"]
     assert routing_method("trajectory", "embedded") == method
 
 

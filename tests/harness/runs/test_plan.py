@@ -162,11 +162,6 @@ def test_reference_run_is_the_model_alone() -> None:
     assert spec.id.startswith("reference-big-")
 
 
-def test_override_without_reason_is_refused() -> None:
-    with pytest.raises(HarnessError, match=r"override and reason differ on dopd: give both"):
-        dataclasses.replace(PROFILE, override_reasons={})
-
-
 def test_damaged_run_folder_is_one_line_before_anything_runs(tmp_path: Path) -> None:
     spec = planned(tmp_path)[1].spec
     make_done(tmp_path, spec, train_seconds=1.0, evaluation_seconds=1.0)

@@ -17,6 +17,7 @@ from support.fakes import spec as fake_spec
 from harness import registry
 from harness.config import ModelSpec, RunSpec
 from harness.models import load
+from harness.profile import Override
 from harness.runs import plan
 from harness.runs.run import run, student_at
 from harness.storage import checkpoint, files
@@ -38,7 +39,7 @@ def stage(method: str, *, domain: str = "coding", start: str = "", steps: int = 
     profile = dataclasses.replace(
         profile,
         data=dataclasses.replace(profile.data, size=200),
-        method_overrides=profile.method_overrides | {"dapd": {"every": 2}},
+        overrides={**profile.overrides, "dapd": Override(settings={"every": 2}, reason="short")},
     )
     return training_run(
         profile,

@@ -1,0 +1,143 @@
+"""What a profile is: models, data, budget and benchmarks a suite runs with, and what a size makes differ. No torch.
+
+A profile is one value in one file; ``suites/profiles/`` ships some, ``--profile FILE.py`` reads another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness import registry
+from harness.config import DataSpec, MethodSpec, ModelSpec, OptimSpec
+from harness.types import HarnessError, Modality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """Settings of a method in place of the published ones, which cannot act at a profile's size."""
+
+    settings: Mapping[str, Any]
+    """Values by field of the method."""
+    reason: str
+    """Why; printed by ``plan`` and in captions."""
+
+    @property
+    def text(self) -> str:
+        """``k = 8``."""
+        return ", ".join(f"{name} = {value}" for name, value in self.settings.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopK:
+    """A rule for every method that looks at its k most probable tokens: what k becomes where the vocabulary is smaller.
+
+    A method says itself whether it fits (``Method.check_vocabulary``), so one whose k does not act keeps it.
+    """
+
+    vocabulary: int
+    """Tokens."""
+    k: int
+    """In place of a k above the vocabulary."""
+    reason: str
+    """Why; ``{k}`` stands for the published one."""
+
+    def override(self, spec: MethodSpec) -> Override | None:
+        """For a method as it is published; None where it fits."""
+        k = spec.settings.get("k")
+        if not isinstance(k, int) or k <= self.vocabulary:
+            return None
+        try:
+            registry.build_method(spec).check_vocabulary(self.vocabulary)
+        except HarnessError:
+            return Override(settings={"k": self.k}, reason=self.reason.format(k=k))
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """Models of one family by strength, and the pairs of them that are distilled (Table 3, Figure 6)."""
+
+    models: Mapping[str, ModelSpec]
+    """Weakest first, by the names they have in tables."""
+    pairs: tuple[tuple[str, str], ...]
+    """(teacher, student): the weaker student first, of each the strongest teacher first."""
+    erring: tuple[str, str]
+    """A (teacher, student) whose teacher is worse than its student, both without p."""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    """Billions by name of the model, as the names say; empty where they do not tell the models apart, and Figure 6 is
+    then drawn against the ratio of accuracies."""
+    ratio: str
+    """What Figure 6 is drawn against and why, a sentence for its caption."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A setting of the whole benchmark; fills in fields of ``RunSpec``. What is optional only some suites need."""
+
+    name: str
+    """As in ``--profile``, in every row and in the folder of its reports; small letters, digits and _."""
+    modality: Modality = Modality.TEXT
+    """Of the problems."""
+    student: ModelSpec
+    """The model that is trained."""
+    teacher: ModelSpec
+    ladder: Ladder | None = None
+    """For suites that vary the pair of models."""
+    data: DataSpec
+    """Default training data; suites replace ``domains``, whose order is that of the stages of continual learning."""
+    optim: OptimSpec
+    """Shared by all methods; ``Options.learning_rate`` may put each method's own rate in its place."""
+    learning_rates: tuple[float, ...] = ()
+    """The grid of the suite tuning, rising, around the shared rate."""
+    steps: int
+    """Optimiser steps of a run."""
+    prompts_per_step: int
+    rollouts_per_prompt: int = 4
+    max_response_tokens: int
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+    """By registry name of the method."""
+    top_k: TopK | None = None
+    """For every method; None where no published k exceeds the vocabulary."""
+    benchmarks: tuple[str, ...]
+    """Held-out benchmarks of the training domains."""
+    targets: Mapping[str, str] = field(default_factory=dict)
+    """By domain, the benchmark that stands for it when one domain is trained and another tested."""
+    directions: tuple[str, ...] = ()
+    """Domains trained on and tested against each other, Figure 7b's order."""
+    harder: Mapping[str, str] = field(default_factory=dict)
+    """By domain, the benchmark over a harder range than the training data's."""
+    validation: Mapping[str, str] = field(default_factory=dict)
+    """By domain, the benchmark that chooses a learning rate and decides nothing else."""
+    obstacle: str = ""
+    """Why it can be planned, not run, where this package has no loader for its data or benchmarks."""
+    seconds_per_step: float
+    """First guess of a run's cost, used by ``plan`` until a run of that method has been measured."""
+    seconds_per_evaluation: float
+    """The same, per evaluation."""
+    megabytes_per_run: float = 50.0
+    """Checkpoints and records of one run; the launcher asks the disk for this much before it starts."""
+
+    def override(self, method: str) -> Override | None:
+        """What the profile sets in place of a method's published settings; None: nothing.
+
+        Raises:
+            HarnessError: unknown method or field, near names offered.
+        """
+        own = self.overrides.get(method)
+        published = registry.method_spec(method, own.settings if own else {})
+        found = [each for each in (self.top_k.override(published) if self.top_k else None, own) if each]
+        if len(found) < 2:
+            return found[0] if found else None
+        settings = {name: value for each in found for name, value in each.settings.items()}
+        return Override(settings=settings, reason="; ".join(each.reason for each in found))
+
+    def method(self, name: str, settings: Mapping[str, Any] | None = None) -> MethodSpec:
+        """A method as the profile runs it, ``settings`` last.
+
+        Raises:
+            HarnessError: unknown method or field, near names offered, or a value of the wrong type.
+        """
+        override = self.override(name)
+        return registry.method_spec(name, {**(override.settings if override else {}), **(settings or {})})
