@@ -43,8 +43,8 @@ class Evaluation:
     """Optimiser step of the checkpoint; ``last`` is the run's final step."""
     benchmark: str
     decoding: str
-    """greedy | sample4."""
-    version: int = 1
+    """One of the benchmark's, ``greedy``."""
+    version: float = 1
     """Of the benchmark; a new version is evaluated anew."""
 
     def at(self, spec: RunSpec) -> int:

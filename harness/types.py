@@ -275,13 +275,13 @@ class Row:
     steps: int
     """Steps of the whole run; a row with step < steps is an intermediate checkpoint."""
     benchmark: str
-    version: int
+    version: float
     decoding: str
-    """greedy | sample4."""
+    """One of the benchmark's, ``greedy``; ``audit`` for an audit."""
     metric: str
-    """exact_answer | exact_trace."""
+    """One of the benchmark's or the audit's."""
     value: float
-    """In [0, 1]."""
+    """In the unit of the metric: in [0, 1] unless the benchmark or the audit says another."""
     n: int
     """Items scored."""
     errors: int

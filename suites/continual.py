@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from harness import registry
 from harness.analysis import statistics
 from harness.config import RunSpec
-from harness.evaluation.benchmarks import benchmark_version
 from harness.show.tables import Cell, Column, Kind, Line, Table, ranked
 from harness.suite import Evaluation, Options, Profile, training_run
-from suites.kit.arms import COST_COLUMNS, DECODINGS, Arm, ArmSuite, At, caption, method_arm
+from suites.kit.arms import COST_COLUMNS, Arm, ArmSuite, At, caption, method_arm
 from suites.kit.cells import (
     BASELINE,
     SECONDS,
     cost_cells,
     difference_cells,
+    primary_at,
     reference_cell,
     selected_methods,
     tests_sentence,
@@ -105,10 +105,7 @@ class Continual(PaperNumbers, ArmSuite):
         """
         steps: Sequence[At] = ("last",) if spec.is_reference else points(spec)
         return tuple(
-            Evaluation(step, name, decoding, benchmark_version(name))
-            for step in steps
-            for name in registry.profile(spec.profile).targets.values()
-            for decoding in DECODINGS
+            primary_at(step, name) for step in steps for name in registry.profile(spec.profile).targets.values()
         )
 
     def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> Scores:
@@ -310,7 +307,7 @@ def matrix_figure(scores: Scores) -> Figure:
             Matrix(
                 title=entry.label,
                 row_axis="after",
-                column_axis="exact answer, greedy, %",
+                column_axis=f"{scores.words}, %",
                 rows=tuple(rows := matrix_cells(scores, method)),
                 columns=scores.domains,
                 cells=tuple(_framed(scores, stage, cells) for stage, cells in enumerate(rows.values())),

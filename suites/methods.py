@@ -15,7 +15,7 @@ from harness import registry
 from harness.analysis import results, statistics
 from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
-from harness.evaluation.benchmarks import METRICS, PRIMARY, benchmark_version
+from harness.evaluation.benchmarks import sentence, told
 from harness.method import Entry
 from harness.show.tables import Cell, Column, Kind, Line, Table, mean_cell, ranked, seed_cell, shade
 from harness.suite import TUNING, Evaluation, Options, Profile, Suite, reference_run, training_run, tuned_rates
@@ -33,9 +33,11 @@ from suites.kit.cells import (
     cost_cells,
     difference_cells,
     gain_cell,
+    items_of,
     joint_domains,
     listed_methods,
     mean_by_seed,
+    measures_of,
     recovery,
     recovery_cell,
     reference_cell,
@@ -45,6 +47,7 @@ from suites.kit.cells import (
     tests_sentence,
     untrained_line,
     with_rates,
+    words_of,
 )
 from suites.kit.items import Pair, items_tables, runs_by_seed
 from suites.kit.lines import reference_lines
@@ -57,7 +60,8 @@ if TYPE_CHECKING:
     from harness.show.hbars import Panel
 
 SEEDS = (0, 1, 2, 3, 4)
-DECODINGS = ("greedy", "sample4")
+FULL = (("full", "", ""), ("sample4", "sample4", ""), ("trace", "", "exact_trace"))
+"""Name, decoding and metric of the tables of every benchmark; the primary ones where empty."""
 INACTIVE_BELOW = 0.01
 """Share on which a method's distinctive part must act for its row to be ranked."""
 ACTS = {
@@ -115,9 +119,9 @@ class EveryMethod(Suite):
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """Every domain in the trained range and in the harder one, at the last step."""
         return tuple(
-            Evaluation("last", benchmark, decoding, benchmark_version(benchmark))
-            for benchmark in asked(registry.profile(spec.profile))
-            for decoding in DECODINGS
+            Evaluation("last", known.name, decoding, known.version)
+            for known in map(told, asked(registry.profile(spec.profile)))
+            for decoding in known.decodings
         )
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
@@ -127,9 +131,11 @@ class EveryMethod(Suite):
         return [
             main,
             *items_tables(self, scores, main, pairs(scores), f"{registry.methods()[BASELINE].label} of the same block"),
-            full_table(scores, "methods_full", *PRIMARY),
-            full_table(scores, "methods_sample4", "sample4", METRICS[0]),
-            full_table(scores, "methods_trace", "greedy", METRICS[1]),
+            *(
+                full_table(scores, f"methods_{name}", measures)
+                for name, decoding, metric in FULL
+                if (measures := measures_of(asked(scores.profile), decoding, metric))
+            ),
         ]
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
@@ -190,7 +196,7 @@ class Scores(Shown):
     @property
     def sampled(self) -> list[Measure]:
         """The trained range, four samples."""
-        return [Measure(benchmark, "sample4") for benchmark in self.profile.benchmarks]
+        return measures_of(self.profile.benchmarks, "sample4")
 
     def values(self, setting: Setting, method: str, measures: Sequence[Measure]) -> dict[int, float]:
         """Mean share over the measures, by seed."""
@@ -350,9 +356,8 @@ def pairs(scores: Scores) -> list[Pair]:
     ]
 
 
-def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
+def full_table(scores: Scores, name: str, measures: Sequence[Measure]) -> Table:
     """Every benchmark, the harder range included, under one metric."""
-    measures = [Measure(benchmark, decoding, metric) for benchmark in asked(scores.profile)]
     lines: Sequence[Line] = [
         untrained_line(label, (reference_cell(scores.reference(model, [m])) for m in measures))
         for label, model in references(scores.profile).items()
@@ -372,7 +377,7 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
         lines,
         name=name,
         title="Every method and domain",
-        caption=caption(scores, decoding, metric),
+        caption=caption(scores, measures=measures),
         block_header="rates",
     )
 
@@ -384,7 +389,7 @@ def figure(scores: Scores) -> Figure:
     return lying_bars(
         [_panel(scores, setting) for setting in scores.settings],
         title=f"Every method, all domains together{scores.mark}",
-        axis="exact answer, greedy, mean of domains, %",
+        axis=f"{scores.words}, mean of domains, %",
         caption=f"{caption(scores)} Dots are seeds.",
     )
 
@@ -442,15 +447,14 @@ def rates_sentence(scores: Scores) -> str:
     )
 
 
-def caption(scores: Scores, decoding: str = PRIMARY[0], metric: str = PRIMARY[1]) -> str:
+def caption(scores: Scores, measures: Sequence[Measure] | None = None) -> str:
     """Checkpoint, seeds, items, rates, what intervals do not say, what the profile changes, what is stale."""
     profile = scores.profile
-    shown = results.select(scores.rows, decoding=decoding, metric=metric)
-    items = slashed(shown["n"].tolist()) or "no"
+    measures = measures or measures_of(asked(profile))
     steps = slashed({int(n) for n in scores.costs["steps"].tolist()} - {0})
     domains = ", ".join(joint_domains(profile, scores.options))
     parts = [
-        f"{metric.replace('_', ' ').capitalize()}, {decoding}, {items} items a benchmark, trained on {domains} "
+        f"{sentence(words_of(measures))}, {items_of(scores.rows, measures)} items a benchmark, trained on {domains} "
         f"together, at the last step ({steps}); seeds {', '.join(map(str, scores.options.seeds or SEEDS))}; ± is half "
         "of the 95 % t interval over seeds.",
         rates_sentence(scores),

@@ -16,7 +16,7 @@ from harness import registry
 from harness.analysis import results, statistics
 from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
-from harness.evaluation.benchmarks import METRICS, PRIMARY, benchmark_version
+from harness.evaluation.benchmarks import sentence, told
 from harness.method import Entry
 from harness.show.tables import Cell, Column, Kind, Line, Table, difference_cell, ranked, seed_cell, shade
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
@@ -31,7 +31,9 @@ from suites.kit.cells import (
     by_paradigm,
     cost_cells,
     difference_cells,
+    items_of,
     learning_rate_sentence,
+    measures_of,
     recovery,
     recovery_cell,
     reference_cell,
@@ -41,6 +43,7 @@ from suites.kit.cells import (
     standing_sentences,
     tests_sentence,
     untrained_line,
+    words_of,
 )
 from suites.kit.items import Pair, items_tables, runs_by_seed
 from suites.kit.lines import reference_lines
@@ -62,10 +65,11 @@ GRID = 3
 TRAIN_DOMAINS = ("coding", "reasoning")
 """The paper's two directions, in its order."""
 SEEDS = (0, 1, 2)
-DECODINGS = ("greedy", "sample4")
 SUBJECT = "dopd"
-TITLE, AXIS = "Out of domain: trained → tested", "exact answer, greedy, %"
+TITLE = "Out of domain: trained → tested"
 """Of both figures."""
+FULL = (("full", "", ""), ("sample4", "sample4", ""), ("trace", "", "exact_trace"))
+"""Name, decoding and metric of the tables of every benchmark; the primary ones where empty."""
 PAPER_TABLE = "figure7b"
 LEAD = "lead_over_second_best"
 """Column of the paper's numbers: the only thing its text states."""
@@ -103,9 +107,9 @@ class OutOfDomain(PaperNumbers, Suite):
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """Every domain in the trained range and in the harder one, at the last step."""
         return tuple(
-            Evaluation("last", benchmark, decoding, benchmark_version(benchmark))
-            for benchmark in asked(registry.profile(spec.profile))
-            for decoding in DECODINGS
+            Evaluation("last", known.name, decoding, known.version)
+            for known in map(told, asked(registry.profile(spec.profile)))
+            for decoding in known.decodings
         )
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
@@ -119,9 +123,11 @@ class OutOfDomain(PaperNumbers, Suite):
             main,
             *items_tables(self, scores, main, pairs(scores), registry.methods()[BASELINE].label),
             *([lead_table(scores)] if SUBJECT in scores.methods and scores.rivals else []),
-            full_table(scores, "ood_full", *PRIMARY),
-            full_table(scores, "ood_sample4", "sample4", METRICS[0]),
-            full_table(scores, "ood_trace", "greedy", METRICS[1]),
+            *(
+                full_table(scores, f"ood_{name}", measures)
+                for name, decoding, metric in FULL
+                if (measures := measures_of(asked(scores.profile), decoding, metric))
+            ),
         ]
 
     def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
@@ -313,9 +319,8 @@ def pairs(scores: Scores) -> list[Pair]:
     ]
 
 
-def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
-    """Every trained domain × every benchmark, the harder range included, under one metric."""
-    measures = [Measure(benchmark, decoding, metric) for benchmark in asked(scores.profile)]
+def full_table(scores: Scores, name: str, measures: Sequence[Measure]) -> Table:
+    """Every trained domain × every benchmark, the harder range included, under some measures."""
     lines: Sequence[Line] = [
         untrained_line(label, (reference_cell(scores.reference(model, m)) for m in measures))
         for label, model in references(scores.profile).items()
@@ -335,7 +340,7 @@ def full_table(scores: Scores, name: str, decoding: str, metric: str) -> Table:
         lines,
         name=name,
         title="Every domain",
-        caption=caption(scores, decoding, metric),
+        caption=caption(scores, measures=measures),
         block_header="trained on",
     )
 
@@ -404,7 +409,7 @@ def figure7b(scores: Scores, methods: Sequence[str], directions: Sequence[tuple[
             for pair in directions
         ],
         title=f"{TITLE}{scores.mark}",
-        axis=AXIS,
+        axis=f"{scores.words}, %",
         caption=f"{caption(scores, methods=methods)} {DOTS} {paper_sentence(scores.options)}",
     )
 
@@ -426,7 +431,7 @@ def everything(scores: Scores) -> Figure:
             for pair in scores.directions
         ],
         title=f"{TITLE}, every method{scores.mark}",
-        axis=AXIS,
+        axis=f"{scores.words}, %",
         caption=f"{caption(scores)} {DOTS}",
         columns=min(GRID, len(scores.directions)),
     )
@@ -456,22 +461,20 @@ def paper_sentence(options: Options) -> str:
     )
 
 
-def caption(
-    scores: Scores, decoding: str = PRIMARY[0], metric: str = PRIMARY[1], methods: Iterable[str] | None = None
-) -> str:
+def caption(scores: Scores, methods: Iterable[str] | None = None, measures: Sequence[Measure] | None = None) -> str:
     """Checkpoint, seeds, items, what intervals do not say, what the profile changes, what is stale.
 
     Args:
         methods: shown; all of them by default.
+        measures: shown; the primary ones by default.
     """
     profile = scores.profile
+    measures = measures or measures_of(asked(profile))
     entries = {name: scores.methods[name] for name in (scores.methods if methods is None else methods)}
-    shown = results.select(scores.rows, decoding=decoding, metric=metric)
-    items = slashed(shown["n"].tolist()) or "no"
     steps = slashed({int(n) for n in scores.costs["steps"].tolist()} - {0})
     seeds = ", ".join(map(str, scores.options.seeds or SEEDS))
     parts = [
-        f"{metric.replace('_', ' ').capitalize()}, {decoding}, {items} items a benchmark, at the last step "
+        f"{sentence(words_of(measures))}, {items_of(scores.rows, measures)} items a benchmark, at the last step "
         f"({steps}); seeds {seeds}; ± is half of the 95 % t interval over seeds.",
         learning_rate_sentence(profile, scores.options, entries),
         *standing_sentences(profile, entries, scores.costs),

@@ -113,7 +113,7 @@ def annotated(key: str, cells: Mapping[str, Cell], often: Mapping[str, Cell]) ->
 
 def grid_table(scores: ArmScores) -> Table:
     """β_w by β_l: scores, then shares of resamples."""
-    blocks = {"exact answer, %": grid(scores), "best in, % of resamples": best_shares(scores)}
+    blocks = {f"{scores.label}, %": grid(scores), "best in, % of resamples": best_shares(scores)}
     return Table(
         name="figure10",
         title=f"Sensitivity to β_w and β_l, profile {scores.profile.name}",

@@ -18,7 +18,7 @@ from harness.show.tables import Cell, Column, Line, Table
 from harness.suite import Evaluation
 from harness.types import PLAIN
 from suites.kit.arms import ArmScores, caption
-from suites.kit.curves import ACCURACY, BAND, Extra, cell_of, curve, ends, score_cell, series, step_at, step_figure
+from suites.kit.curves import BAND, Extra, cell_of, curve, ends, score_cell, series, step_at, step_figure
 from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, settings_table
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class TokenAblation(AnalysisSuite):
         """``figure4``: accuracy against the step."""
         panel = LinePanel(
             title="mean of domains",
-            y_axis=ACCURACY,
+            y_axis=f"{scores.words}, %",
             series=tuple(series(scores, key, curve(scores, key, scores.inside)) for key in FIGURE4_KEYS),
             references=ends(scores),
         )

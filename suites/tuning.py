@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness import registry
 from harness.analysis import results
 from harness.config import RunSpec
-from harness.evaluation.benchmarks import METRICS, PRIMARY, benchmark_version
+from harness.evaluation.benchmarks import sentence, words
 from harness.method import Entry
 from harness.show.tables import Cell, Column, Kind, Line, Table, seed_cell
 from harness.suite import LEARNING_RATES, TUNING, Evaluation, Options, Profile, Suite, training_run
@@ -30,6 +30,7 @@ from suites.kit.cells import (
     listed_methods,
     mean_by_seed,
     override_sentences,
+    primary_at,
     slashed,
     stale_sentences,
     with_rates,
@@ -76,10 +77,8 @@ class Tuning(Suite):
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """Validation problems of every domain, greedy, at the last step."""
-        return tuple(
-            Evaluation("last", benchmark, PRIMARY[0], benchmark_version(benchmark))
-            for benchmark in registry.profile(spec.profile).validation.values()
-        )
+        names = registry.profile(spec.profile).validation.values()
+        return tuple(primary_at("last", name) for name in names)
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
         """The sweep, and the rates it gave, in the form ``--learning-rate tuned`` reads."""
@@ -144,8 +143,7 @@ class Sweep(Shown):
 
     @cached_property
     def _rows(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-        primary = results.select(self.rows, decoding=PRIMARY[0], metric=PRIMARY[1])
-        return results.grouped(with_rates(primary, self.costs), "method", "lr", "benchmark")
+        return results.grouped(with_rates(results.primary(self.rows), self.costs), "method", "lr", "benchmark")
 
     @cached_property
     def _costs(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
@@ -204,7 +202,7 @@ def caption(sweep: Sweep) -> str:
         if (rate := sweep.chosen(method)) is not None and sweep.edge(rate)
     ]
     parts = [
-        f"{METRICS[0].replace('_', ' ').capitalize()}, {PRIMARY[0]}, percent, mean over the domains of {items} "
+        f"{sentence(words(profile.validation.values()))}, percent, mean over the domains of {items} "
         f"validation problems each, at the last step ({steps}); {'seeds' if len(numbers) > 1 else 'seed'} "
         f"{', '.join(map(str, numbers))}, used by no other suite.",
         f"Every method has the same grid of {len(sweep.grid)} rates and the same steps at each. Chosen is the best "

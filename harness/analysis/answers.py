@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis import results
-from harness.evaluation.benchmarks import PRIMARY
+from harness.evaluation.benchmarks import told
 from harness.storage import files
 from harness.storage.run_folder import RunFolder
 from harness.types import HarnessError
@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from harness.suite import Evaluation, Options, Profile, Suite
 
 ANSWERS_FILE = "answers.jsonl"
-FIELDS: Mapping[str, type] = {"run": str, "benchmark": str, "version": int, "n": int, "items": str, "right": str}
+FIELDS: Mapping[str, tuple[type, ...]] = {
+    "run": (str,),
+    "benchmark": (str,),
+    "version": (int, float),
+    "n": (int,),
+    "items": (str,),
+    "right": (str,),
+}
 """Of a published line, as JSON holds them."""
 DIGITS = 12
 """Of the hash of the items' ids."""
@@ -48,7 +55,7 @@ class Answers:
 
     run: str
     benchmark: str
-    version: int
+    version: float
     """Of the benchmark."""
     items: str
     """What the items' ids and their order are known by."""
@@ -170,14 +177,13 @@ def _check_items(answers: Answers, first: Answers) -> None:
 
 def _primary(rows: DataFrame, benchmarks: Set[str]) -> dict[tuple[str, str], dict[str, Any]]:
     """Rows at the last step under the primary decoding and metric, by run and benchmark."""
-    decoding, metric = PRIMARY
-    shown = results.select(results.last_step(rows), decoding=decoding, metric=metric)
+    shown = results.primary(results.last_step(rows))
     return {(r["run"], r["benchmark"]): r for r in results.records(shown) if r["benchmark"] in benchmarks}
 
 
 def _is_primary(evaluation: Evaluation, spec: RunSpec) -> bool:
     """An audit is none: it has no decoding."""
-    return evaluation.decoding == PRIMARY[0] and evaluation.at(spec) == spec.steps
+    return evaluation.decoding == told(evaluation.benchmark).primary[0] and evaluation.at(spec) == spec.steps
 
 
 def _of_samples(run: str, evaluation: Evaluation, records: Sequence[Mapping[str, Any]], path: Path) -> Answers:
@@ -219,9 +225,9 @@ def _parsed(record: Mapping[str, Any]) -> Answers:
 
     if unknown := record.keys() - FIELDS.keys():
         raise KeyError(min(unknown))
-    for name, kind in FIELDS.items():
-        if type(record[name]) is not kind:
-            raise TypeError(f"{name} is {record[name]!r}, allowed is {kind.__name__}")
+    for name, kinds in FIELDS.items():
+        if type(record[name]) not in kinds:
+            raise TypeError(f"{name} is {record[name]!r}, allowed is {' or '.join(k.__name__ for k in kinds)}")
     n, packed = record["n"], bytes.fromhex(record["right"])
     bits: list[int] = np.unpackbits(np.frombuffer(packed, dtype=np.uint8)).tolist()
     if n < 1 or len(packed) != math.ceil(n / 8) or any(bits[n:]):

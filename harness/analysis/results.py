@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from harness.config import RunSpec
-from harness.evaluation.audits import is_share
+from harness.evaluation.benchmarks import is_primary, is_share
 from harness.runs.plan import read_published_costs
 from harness.storage import files
 from harness.storage.run_folder import RunFolder, RunState
@@ -126,6 +126,11 @@ def select(frame: DataFrame, **where: Any) -> DataFrame:
     for column, value in where.items():
         frame = frame.loc[frame[column] == value]
     return frame
+
+
+def primary(rows: DataFrame) -> DataFrame:
+    """Rows of each benchmark under its primary decoding and metric."""
+    return rows.loc[[is_primary(row) for row in records(rows)]]
 
 
 def last_step(rows: DataFrame) -> DataFrame:

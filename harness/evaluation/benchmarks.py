@@ -1,22 +1,36 @@
-"""The benchmarks: what is asked and how it is decoded. No torch, so that plans and tables can name them.
+"""The benchmarks: who asks and grades, what is asked, how it is decoded, what is measured. No torch.
 
-The primary metric, fixed before any method was run, is the greedy exact answer (``PRIMARY``).
+The primary metric belongs to the benchmark. That of the embedded ones, fixed before any method was run, is the greedy
+exact answer.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
+from harness.evaluation.audits import AUDITS, Unit
 from harness.types import Example, HarnessError
 from harness.worlds import slots
 
-METRICS = ("exact_answer", "exact_trace")
-"""Share of responses with the reference answer; with every graded token of the reference trace."""
-PRIMARY = ("greedy", "exact_answer")
-"""Decoding and metric every claim is about."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One number of a benchmark."""
+
+    name: str
+    """As in rows; of an lm-eval task as lm-eval writes it, filter included: ``exact_match,strict-match``."""
+    label: str = ""
+    """Words of headers, axes and captions; by default the name's."""
+    unit: Unit = Unit.SHARE
+
+    @property
+    def words(self) -> str:
+        """``exact answer``."""
+        return self.label or self.name.removesuffix(",none").replace(",", ", ").replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,33 +46,79 @@ class Decoding:
     """Only the first so many items; None: all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Benchmark:
-    """One held-out set of problems.
-
-    Example::
-
-        Benchmark(name="embedded_coding", domain="coding", difficulty=(3, 5), split="test")
-    """
-
-    name: str
-    version: int = 1
-    """Bumped when an item, its grading or the length limit changes; part of every row."""
-    domain: str
-    difficulty: tuple[int, int]
-    """Smallest and largest number of steps, inclusive."""
-    split: str
-    """test, or validation for tuning."""
-    n: int = 400
-    """Items."""
-    max_new_tokens: int = slots.MAX_RESPONSE_TOKENS + 1
-    """One more than the longest right response: what is cut there was wrong already."""
-
-
+OWN_METRICS = (Metric(name="exact_answer"), Metric(name="exact_trace"))
+"""Share of responses with the reference answer; with every graded token of the reference trace."""
 DECODINGS = {
     "greedy": Decoding(name="greedy", samples=1, temperature=0.0, items=None),
     "sample4": Decoding(name="sample4", samples=4, temperature=1.0, items=200),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """One held-out set of problems, and what is measured on it.
+
+    One that is no subclass is known by name only: it can be planned and shown, not evaluated.
+
+    Raises:
+        HarnessError: the primary metric or decoding is not among the benchmark's.
+    """
+
+    engine: ClassVar[str] = ""
+    """Key of ``harness.evaluation.evaluator.EVALUATORS``: who asks and grades."""
+
+    name: str
+    version: float = 1
+    """Of the items, their grading and the length limit; part of every row."""
+    domain: str = ""
+    split: str = "test"
+    """test, or validation for tuning."""
+    n: int | None = None
+    """Items; None: as many as there are."""
+    decodings: tuple[str, ...] = tuple(DECODINGS)
+    """Ways its responses may be drawn."""
+    metrics: tuple[Metric, ...] = OWN_METRICS
+    primary: tuple[str, str] = ("greedy", "exact_answer")
+    """Decoding and metric that tables, figures and claims are about."""
+
+    def __post_init__(self) -> None:
+        decoding, metric = self.primary
+        for what, name, known in (
+            ("decoding", decoding, self.decodings),
+            ("metric", metric, tuple(m.name for m in self.metrics)),
+        ):
+            if name not in known:
+                raise HarnessError(f"benchmark {self.name}: no {what} {name!r} to be primary; {near(name, known)}")
+
+    def metric(self, name: str) -> Metric:
+        """Its metric of that name. Raises HarnessError for an unknown one, near names offered."""
+        by_name = {metric.name: metric for metric in self.metrics}
+        if name not in by_name:
+            raise HarnessError(f"benchmark {self.name} has no metric {name!r}; {near(name, by_name)}")
+        return by_name[name]
+
+    @property
+    def words(self) -> str:
+        """Of its primary metric: ``exact answer, greedy``."""
+        decoding, metric = self.primary
+        return f"{self.metric(metric).words}, {decoding}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnBenchmark(Benchmark):
+    """Items and grader of a world.
+
+    Example::
+
+        OwnBenchmark(name="embedded_coding", domain="coding", difficulty=(3, 5))
+    """
+
+    engine: ClassVar[str] = "own"
+    difficulty: tuple[int, int]
+    """Smallest and largest number of steps, inclusive."""
+    n: int = 400
+    max_new_tokens: int = slots.MAX_RESPONSE_TOKENS + 1
+    """One more than the longest right response: what is cut there was wrong already."""
 
 
 def _benchmarks() -> dict[str, Benchmark]:
@@ -68,7 +128,7 @@ def _benchmarks() -> dict[str, Benchmark]:
         ("_validation", slots.TRAIN_DIFFICULTY, "validation"),
     )
     made = [
-        Benchmark(name=f"embedded_{domain}{suffix}", domain=domain, difficulty=difficulty, split=split)
+        OwnBenchmark(name=f"embedded_{domain}{suffix}", domain=domain, difficulty=difficulty, split=split)
         for suffix, difficulty, split in kinds
         for domain in slots.DOMAINS
     ]
@@ -79,14 +139,14 @@ BENCHMARKS: dict[str, Benchmark] = _benchmarks()
 """By name: ``embedded_<domain>``, the harder ``..._hard``, and ``..._validation`` for tuning only."""
 
 
-def benchmark(name: str, version: int | None = None) -> Benchmark:
+def benchmark(name: str, version: float | None = None) -> Benchmark:
     """The benchmark of that name; of any version unless one is meant.
 
     Raises:
         HarnessError: an unknown one, near names offered; another version.
     """
     if name not in BENCHMARKS:
-        raise HarnessError(f"no benchmark {name!r}; {_near(name, BENCHMARKS)}")
+        raise HarnessError(f"no benchmark {name!r}; {near(name, BENCHMARKS)}")
     found = BENCHMARKS[name]
     if version not in (None, found.version):
         raise HarnessError(
@@ -96,21 +156,59 @@ def benchmark(name: str, version: int | None = None) -> Benchmark:
     return found
 
 
-def benchmark_version(name: str) -> int:
+def told(name: str) -> Benchmark:
+    """The benchmark of that name; of one that this package does not have, what is told of it by name only."""
+    return BENCHMARKS.get(name) or Benchmark(name=name)
+
+
+def benchmark_version(name: str) -> float:
     """Of a benchmark; 1 for those this package only knows by name."""
-    return BENCHMARKS[name].version if name in BENCHMARKS else 1
+    return told(name).version
 
 
-def decoding(name: str) -> Decoding:
-    """The decoding of that name. Raises HarnessError for an unknown one."""
-    if name not in DECODINGS:
-        raise HarnessError(f"no decoding {name!r}; {_near(name, DECODINGS)}")
-    return DECODINGS[name]
+def decoding(benchmark: Benchmark, name: str) -> str:
+    """The name, if the benchmark's responses may be drawn so. Raises HarnessError if not, near names offered."""
+    if name not in benchmark.decodings:
+        raise HarnessError(f"benchmark {benchmark.name} has no decoding {name!r}; {near(name, benchmark.decodings)}")
+    return name
 
 
-def _near(name: str, known: dict[str, Benchmark] | dict[str, Decoding]) -> str:
-    near = difflib.get_close_matches(name, known)
-    return f"did you mean {', '.join(near)}?" if near else f"choose one of {', '.join(known)}"
+def is_primary(row: Mapping[str, Any]) -> bool:
+    """Whether a row is of its benchmark's primary decoding and metric."""
+    return (row["decoding"], row["metric"]) == told(row["benchmark"]).primary
+
+
+def is_share(name: str, metric: str) -> bool:
+    """Whether a row's value must lie in [0, 1]: an audit and a benchmark say the unit of each of their metrics."""
+    if name in AUDITS:
+        return AUDITS[name].metrics.get(metric) is Unit.SHARE
+    return all(known.unit is Unit.SHARE for known in told(name).metrics if known.name == metric)
+
+
+def label(names: Iterable[str]) -> str:
+    """Words of the primary metric of these benchmarks, ``exact answer``."""
+    return _common((told(name).metric(told(name).primary[1]).words for name in names), "primary metric")
+
+
+def words(names: Iterable[str]) -> str:
+    """The same with its decoding, ``exact answer, greedy``."""
+    return _common((told(name).words for name in names), "primary metric of each benchmark")
+
+
+def sentence(text: str) -> str:
+    """With a capital, as captions begin."""
+    return text[:1].upper() + text[1:]
+
+
+def _common(said: Iterable[str], else_: str) -> str:
+    different = set(said)
+    return different.pop() if len(different) == 1 else else_
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """What to write instead: the names like it, else all."""
+    like = difflib.get_close_matches(name, known := tuple(known))
+    return f"did you mean {', '.join(like)}?" if like else f"choose one of {', '.join(known)}"
 
 
 def task_name(benchmark: Benchmark, decoding: Decoding) -> str:
@@ -119,13 +217,13 @@ def task_name(benchmark: Benchmark, decoding: Decoding) -> str:
 
 
 @cache
-def examples(benchmark: Benchmark) -> tuple[Example, ...]:
+def examples(benchmark: OwnBenchmark) -> tuple[Example, ...]:
     """The items, in order."""
     numbers = range(benchmark.n)
     return tuple(slots.example(benchmark.domain, benchmark.split, i, benchmark.difficulty) for i in numbers)
 
 
-def lm_eval_config(benchmark: Benchmark, decoding: Decoding) -> dict[str, Any]:
+def lm_eval_config(benchmark: OwnBenchmark, decoding: Decoding) -> dict[str, Any]:
     """The lm-eval task, its data and scorer left out: one text for the task in memory and the exported one.
 
     A document has at least the fields ``id``, ``question`` (the user turn) and ``answer``.
@@ -144,7 +242,7 @@ def lm_eval_config(benchmark: Benchmark, decoding: Decoding) -> dict[str, Any]:
         "repeats": decoding.samples,
         # lm-eval's default filter keeps the first response only.
         "filter_list": [{"name": "none", "filter": [{"function": "take_first_k", "k": decoding.samples}]}],
-        "metric_list": [{"metric": m, "aggregation": "mean", "higher_is_better": True} for m in METRICS],
+        "metric_list": [{"metric": m.name, "aggregation": "mean", "higher_is_better": True} for m in benchmark.metrics],
         "num_fewshot": 0,
         "metadata": {"version": benchmark.version},
     }

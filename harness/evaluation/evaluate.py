@@ -1,16 +1,17 @@
-"""Benchmarks to scores, through lm-eval. Importing this module imports neither torch nor lm-eval."""
+"""Benchmarks to scores, each through its engine. Importing this module imports neither torch nor lm-eval."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.evaluation import benchmarks
-from harness.evaluation.benchmarks import METRICS, Benchmark, Decoding
+from harness.evaluation.benchmarks import Decoding, OwnBenchmark
+from harness.evaluation.evaluator import Job, Score, evaluator
 from harness.storage.files import jsonl, write_text_atomic
 from harness.types import Example, HarnessError
 from harness.worlds import data
@@ -34,48 +35,13 @@ class Evaluation(Protocol):
 
     @property
     def decoding(self) -> str:
-        """Name in ``harness.evaluation.benchmarks.DECODINGS``."""
+        """One of the benchmark's."""
         ...
 
     @property
-    def version(self) -> int:
+    def version(self) -> float:
         """The benchmark's version that is meant."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """One metric of one benchmark. Field names are those of ``harness.types.Row``."""
-
-    benchmark: str
-    version: int
-    decoding: str
-    metric: str
-    value: float
-    """In [0, 1]; a response without an answer scores 0."""
-    n: int
-    """Items scored."""
-    errors: int
-    """Responses, of n times the decoding's samples, in which no answer was found: neither right nor wrong."""
-    truncations: int
-    """Responses cut at the length limit, with an answer or without."""
-    items: list[dict[str, Any]]
-    """A record per response: id, sample, response, answer, trace, parsed, truncated, finish. Shared by the
-    metrics of one benchmark."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One benchmark with one decoding, its items by id."""
-
-    benchmark: Benchmark
-    decoding: Decoding
-    examples: dict[str, Example]
-
-    @property
-    def name(self) -> str:
-        """Of the lm-eval task."""
-        return benchmarks.task_name(self.benchmark, self.decoding)
 
 
 def evaluate(
@@ -97,42 +63,29 @@ def evaluate(
         step: optimiser step of the weights, one for all; an evaluation's own step is not read.
 
     Raises:
-        HarnessError: unknown benchmark, decoding or version; an item whose prompt holds privileged text, is
+        HarnessError: unknown benchmark, decoding, version or engine; an own item whose prompt holds privileged text, is
             not one user turn, or does not fit the model.
     """
-    jobs = {job.name: job for job in map(_job, evaluations)}
+    jobs = dict.fromkeys(map(_job, evaluations))
     if not jobs:
         return []
-    from harness.evaluation import lm_eval
     from harness.models.forward import undisturbed
 
+    by_engine: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_engine[job.benchmark.engine].append(job)
+    found: dict[tuple[str, str], list[Score]] = defaultdict(list)
     with undisturbed(model):
-        found = lm_eval.run(model, tokenizer, list(jobs.values()), seed=seed, step=step, batch_size=batch_size)
-    return [score for name, job in jobs.items() for score in _scores(job, *found[name])]
+        for asked in by_engine.values():
+            ask = evaluator(asked[0].benchmark).evaluate
+            for score in ask(model, tokenizer, asked, seed=seed, step=step, batch_size=batch_size):
+                found[score.benchmark, score.decoding].append(score)
+    return [score for job in jobs for score in found[job.benchmark.name, job.decoding]]
 
 
 def _job(evaluation: Evaluation) -> Job:
     benchmark = benchmarks.benchmark(evaluation.benchmark, evaluation.version)
-    decoding = benchmarks.decoding(evaluation.decoding)
-    items = benchmarks.examples(benchmark)[: decoding.items]
-    return Job(benchmark=benchmark, decoding=decoding, examples={e.id: e for e in items})
-
-
-def _scores(job: Job, values: dict[str, float], items: list[dict[str, Any]]) -> list[Score]:
-    return [
-        Score(
-            benchmark=job.benchmark.name,
-            version=job.benchmark.version,
-            decoding=job.decoding.name,
-            metric=metric,
-            value=values[metric],
-            n=len(job.examples),
-            errors=sum(not item["parsed"] for item in items),
-            truncations=sum(item["truncated"] for item in items),
-            items=items,
-        )
-        for metric in METRICS
-    ]
+    return Job(benchmark=benchmark, decoding=benchmarks.decoding(benchmark, evaluation.decoding))
 
 
 def question(example: Example) -> str:
@@ -157,24 +110,32 @@ def check_plain(example: Example, prompt: str) -> None:
             )
 
 
-def export(out_dir: Path, names: Sequence[str] = tuple(benchmarks.BENCHMARKS)) -> list[Path]:
-    """Write benchmarks as a folder that plain lm-eval runs, without this package; returns the files written.
+def export(out_dir: Path, names: Sequence[str] | None = None) -> list[Path]:
+    """Write own benchmarks, by default all, as a folder that plain lm-eval runs; returns the files written.
 
     Raises:
-        HarnessError: unknown benchmark.
+        HarnessError: unknown benchmark, or one that is not ours to write.
     """
-    chosen = [benchmarks.benchmark(name) for name in names]
+    every = [name for name, known in benchmarks.BENCHMARKS.items() if isinstance(known, OwnBenchmark)]
+    chosen = [_own(name) for name in (every if names is None else names)]
     out_dir.mkdir(parents=True, exist_ok=True)
     written = [Path(shutil.copy(file, out_dir)) for file in sorted(TEMPLATES.glob("*.*"))]
     for benchmark in chosen:
         items = benchmarks.examples(benchmark)
         texts = {f"{benchmark.name}.jsonl": jsonl([_exported(e) for e in items])}
-        for decoding in benchmarks.DECODINGS.values():
+        for decoding in map(benchmarks.DECODINGS.__getitem__, benchmark.decodings):
             texts[f"{benchmarks.task_name(benchmark, decoding)}.yaml"] = _yaml(benchmark, decoding)
         for name, text in texts.items():
             write_text_atomic(out_dir / name, text)
             written.append(out_dir / name)
     return written
+
+
+def _own(name: str) -> OwnBenchmark:
+    found = benchmarks.benchmark(name)
+    if not isinstance(found, OwnBenchmark):
+        raise HarnessError(f"benchmark {name} is not ours to export: {found.engine} ships it, ask that one for it")
+    return found
 
 
 def _exported(example: Example) -> dict[str, Any]:
@@ -198,7 +159,7 @@ def graded_words(example: Example) -> list[str | None]:
     return out
 
 
-def _yaml(benchmark: Benchmark, decoding: Decoding) -> str:
+def _yaml(benchmark: OwnBenchmark, decoding: Decoding) -> str:
     fields = benchmarks.lm_eval_config(benchmark, decoding) | {
         "dataset_kwargs": {"file": f"{benchmark.name}.jsonl", "items": decoding.items}
     }

@@ -203,5 +203,5 @@ def _joined(names: tuple[str, ...] | str | None) -> str:
     return names if isinstance(names, str) else ",".join(names or ())
 
 
-def _row_key(row: Row) -> tuple[str, int, str, int, str, str]:
+def _row_key(row: Row) -> tuple[str, int, str, float, str, str]:
     return (row.run, row.step, row.benchmark, row.version, row.decoding, row.metric)

@@ -80,8 +80,8 @@ def check_evaluations(plan: Iterable[PlannedRun]) -> None:
         if wanted.decoding == AUDIT:
             audits.known(wanted.benchmark, wanted.version)
         else:
-            benchmarks.benchmark(wanted.benchmark, wanted.version)
-            benchmarks.decoding(wanted.decoding)
+            found = benchmarks.benchmark(wanted.benchmark, wanted.version)
+            benchmarks.decoding(found, wanted.decoding)
 
 
 def check_profile(profile: Profile) -> None:

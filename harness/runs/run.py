@@ -17,7 +17,8 @@ from harness import registry
 from harness.config import RunSpec
 from harness.evaluation import audits
 from harness.evaluation.audits import AUDIT, Subject
-from harness.evaluation.evaluate import Score, evaluate
+from harness.evaluation.evaluate import evaluate
+from harness.evaluation.evaluator import Score
 from harness.method import forwards_per_token
 from harness.models import load
 from harness.storage import checkpoint, files

@@ -313,7 +313,7 @@ def _row(record: dict[str, Any]) -> Row:
     return Row(**record)
 
 
-def _key(row: Row) -> tuple[int, str, int, str, str]:
+def _key(row: Row) -> tuple[int, str, float, str, str]:
     return (row.step, row.benchmark, row.version, row.decoding, row.metric)
 
 

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness import registry
 from harness.analysis import results, statistics
 from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
-from harness.evaluation.benchmarks import benchmark_version
+from harness.evaluation.benchmarks import sentence
 from harness.method import Entry
 from harness.show.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, shade
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
@@ -25,14 +25,17 @@ from harness.types import HarnessError
 from suites.kit.cells import (
     BASELINE,
     SECONDS,
+    At,
     Measure,
     Shown,
     asked,
     cost_cells,
     difference_cells,
     gain_cell,
+    items_of,
     joint_domains,
     learning_rate_sentence,
+    primary_at,
     recovery,
     recovery_cell,
     reference_cell,
@@ -48,9 +51,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SEEDS = (0, 1, 2, 3, 4)
-DECODINGS = ("greedy",)
-At = int | Literal["last"]
-"""Step of a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ class ArmSuite(Suite):
             )
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
-        """Every domain in the trained range and in the harder one, greedy, at the last step."""
+        """Every domain in the trained range and in the harder one, at the last step."""
         return benchmarks_at(spec, ("last",))
 
     def chosen_seeds(self, options: Options) -> tuple[int, ...]:
@@ -173,19 +173,12 @@ class MethodSuite(ArmSuite):
         ]
 
 
-def benchmarks_at(
-    spec: RunSpec, steps: Sequence[At], decodings: Sequence[str] = DECODINGS, *, harder: bool = True
-) -> tuple[Evaluation, ...]:
-    """Every benchmark of the run's profile at some checkpoints; a reference has one."""
+def benchmarks_at(spec: RunSpec, steps: Sequence[At], *, harder: bool = True) -> tuple[Evaluation, ...]:
+    """Every benchmark of the run's profile at some checkpoints, under its primary metric; a reference has one."""
     profile = registry.profile(spec.profile)
     names = asked(profile) if harder else profile.benchmarks
     at: Sequence[At] = ("last",) if spec.is_reference else steps
-    return tuple(
-        Evaluation(step, name, decoding, benchmark_version(name))
-        for step in at
-        for name in names
-        for decoding in decodings
-    )
+    return tuple(primary_at(step, name) for step in at for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -448,16 +441,16 @@ def caption(scores: ArmScores, *more: str, what: str = "") -> str:
     """What was measured, on what, over which seeds, what intervals do not say; ``more`` are the suite's sentences.
 
     Args:
-        what: of the metric; the greedy exact answer by default.
+        what: of the metric; the primary one by default.
     """
     profile, options = scores.profile, scores.options
-    items = slashed(results.select(scores.rows, decoding="greedy")["n"].tolist()) or "no"
+    items = items_of(scores.rows)
     steps = slashed(arm.spec.steps for arm in scores.arms.values())
     seeds = ", ".join(map(str, scores.suite.chosen_seeds(options)))
     trained = {arm.spec.data.domains for arm in scores.arms.values() if arm.spec.data}
     domains = f", trained on {together(next(iter(trained)))}" if len(trained) == 1 else ""
     parts = [
-        f"{what or 'Exact answer, greedy'}, {items} items a benchmark{domains}; runs of {steps} steps, at the last one "
+        f"{what or sentence(scores.words)}, {items} items a benchmark{domains}; runs of {steps} steps, at the last one "
         f"unless said; seeds {seeds}; ± is half of the 95 % t interval over seeds.",
         *more,
         rates_sentence(scores),

@@ -26,13 +26,14 @@ def arm_bars(
     *,
     title: str,
     caption: str,
-    axis: str = "exact answer, greedy, %",
+    axis: str = "",
     arms: Iterable[str] | None = None,
 ) -> Figure:
     """A panel per group of measures, a bar per arm, with its block where labels repeat; student and teacher as lines.
 
     Args:
         groups: measures by the panel's title.
+        axis: of the primary metric by default.
         arms: keys, in order; all of them by default.
     """
     from harness.show import bars
@@ -41,7 +42,7 @@ def arm_bars(
     return bars.grouped_bars(
         [_group(scores, name, measures, keys) for name, measures in groups.items()],
         title=f"{title}{scores.mark}",
-        axis=axis,
+        axis=axis or f"{scores.words}, %",
         caption=f"{caption} {DOTS}",
     )
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness import registry
 from harness.analysis import results, statistics
 from harness.analysis.statistics import Difference
 from harness.config import ModelSpec
-from harness.evaluation.benchmarks import PRIMARY
+from harness.evaluation import benchmarks
 from harness.method import Entry
 from harness.show.tables import Cell, Column, Line, Table, difference_cell, mean_cell, ranked
 from harness.storage.run_folder import RunState
-from harness.suite import TUNING, Options, Profile, learning_rate
+from harness.suite import TUNING, Evaluation, Options, Profile, learning_rate
 from suites.kit.seeds import mean
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+At = int | Literal["last"]
+"""Step of a checkpoint."""
 BASELINE = "vanilla_opd"
 """What methods are compared with."""
 FIXED_WEIGHTS = "fixed weights"
@@ -32,11 +34,27 @@ COLLAPSES = "Collapsed runs are averaged like the others and named."
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What is measured of a run."""
+    """What is measured of a run: the benchmark's primary metric, unless another is named."""
 
     benchmark: str
-    decoding: str = PRIMARY[0]
-    metric: str = PRIMARY[1]
+    decoding: str = ""
+    metric: str = ""
+
+    def __post_init__(self) -> None:
+        decoding, metric = benchmarks.told(self.benchmark).primary
+        object.__setattr__(self, "decoding", self.decoding or decoding)
+        object.__setattr__(self, "metric", self.metric or metric)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the benchmark is decoded and graded so."""
+        known = benchmarks.told(self.benchmark)
+        return self.decoding in known.decodings and self.metric in {metric.name for metric in known.metrics}
+
+    @property
+    def words(self) -> str:
+        """``exact trace, greedy``."""
+        return f"{benchmarks.told(self.benchmark).metric(self.metric).words}, {self.decoding}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +78,45 @@ class Shown:
         return "" if done == len(states) else f"{done} of {len(states)} runs done"
 
     @property
+    def label(self) -> str:
+        """Of the primary metric, for axes: ``exact answer``."""
+        return benchmarks.label(self.profile.benchmarks)
+
+    @property
+    def words(self) -> str:
+        """The same with its decoding, ``exact answer, greedy``."""
+        return benchmarks.words(self.profile.benchmarks)
+
+    @property
     def mark(self) -> str:
         """What the title of a figure ends with if runs are missing."""
         return f" (partial: {self.partial})" if self.partial else ""
+
+
+def measures_of(names: Iterable[str], decoding: str = "", metric: str = "") -> list[Measure]:
+    """One per benchmark that has the decoding and the metric; the primary ones unless named."""
+    return [measure for name in names if (measure := Measure(name, decoding, metric)).exists]
+
+
+def words_of(measures: Iterable[Measure]) -> str:
+    """What they measure in common, ``exact answer, greedy``."""
+    different = {measure.words for measure in measures}
+    return different.pop() if len(different) == 1 else "primary metric of each benchmark"
+
+
+def items_of(rows: DataFrame, measures: Iterable[Measure] | None = None) -> str:
+    """How many items a benchmark has by these measures, by the primary ones unless given; ``no`` without rows."""
+    if measures is None:
+        return slashed(results.primary(rows)["n"].tolist()) or "no"
+    wanted = {(m.benchmark, m.decoding, m.metric) for m in measures}
+    shown = (row for row in results.records(rows) if (row["benchmark"], row["decoding"], row["metric"]) in wanted)
+    return slashed(row["n"] for row in shown) or "no"
+
+
+def primary_at(step: At, name: str) -> Evaluation:
+    """A benchmark at one checkpoint, as its primary metric wants it decoded."""
+    known = benchmarks.told(name)
+    return Evaluation(step, name, known.primary[0], known.version)
 
 
 def tests_sentence(adjusted: Iterable[float | None]) -> str:
@@ -197,15 +251,14 @@ def benchmark_table(
     """A column per measure, ranked in each of them.
 
     Args:
-        measures: of one decoding and one metric.
+        measures: one at least.
     """
     for column in range(len(measures)):
         lines = ranked(lines, column)
     headers = (benchmark_header(measure.benchmark, scores.profile) for measure in measures)
-    how = f"{measures[0].metric.replace('_', ' ')}, {measures[0].decoding}"
     return Table(
         name=name,
-        title=f"{title}, {how}, profile {scores.profile.name}",
+        title=f"{title}, {words_of(measures)}, profile {scores.profile.name}",
         caption=caption,
         block_header=block_header,
         label_header="method",

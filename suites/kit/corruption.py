@@ -213,7 +213,7 @@ def _panel(scores: ArmScores, keys: Sequence[str], kind: Corruption) -> LinePane
     values = {label: scores.reference(model, scores.inside) for label, model in references(scores.profile).items()}
     return LinePanel(
         title=words(kind),
-        y_axis="exact answer, greedy, mean of domains, %",
+        y_axis=f"{scores.words}, mean of domains, %",
         series=tuple(lines),
         references=reference_lines(values),
     )

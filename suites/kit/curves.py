@@ -43,7 +43,6 @@ DRAWS = 10_000
 """Of the bootstrap over seeds."""
 MILLI = 1000.0
 """Entropies are small numbers of nats: tables and figures show thousandths."""
-ACCURACY = "exact answer, greedy, %"
 BEST = (
     "Best: at the checkpoint where the other seeds' mean is highest, so that noise alone makes no fall; best step: of "
     f"the mean over all seeds, in brackets the {100 * CONFIDENCE:g} % percentile interval of a bootstrap over seeds, "
@@ -374,7 +373,7 @@ def accuracy_panel(scores: ArmScores, x: Callable[[str, int], float] = lambda _,
     """Mean of the domains along the run; ``x`` of an arm's key and a step to the place on the axis."""
     return LinePanel(
         title="performance: mean of domains",
-        y_axis=ACCURACY,
+        y_axis=f"{scores.words}, %",
         series=tuple(series(scores, key, curve(scores, key, scores.inside), x=partial(x, key)) for key in scores.arms),
         references=ends(scores),
     )

@@ -215,7 +215,7 @@ def block_bars(scores: ArmScores, *, title: str, caption: str, anchor: str = "")
     return bars.grouped_bars(
         [_group(scores, block, anchor) for block in blocks],
         title=f"{title}{scores.mark}",
-        axis="exact answer, mean of domains, %",
+        axis=f"{scores.label}, mean of domains, %",
         caption=f"{caption} {DOTS}",
     )
 

@@ -13,7 +13,7 @@ from harness import registry
 from harness.analysis import results
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT, AUDITS
-from harness.evaluation.benchmarks import METRICS
+from harness.evaluation.benchmarks import told
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, Profile, Suite
 from harness.types import Cost, Row
@@ -73,7 +73,9 @@ def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row
 
 def metrics(evaluation: Evaluation) -> Collection[str]:
     """What an evaluation gives."""
-    return AUDITS[evaluation.benchmark].metrics if evaluation.decoding == AUDIT else METRICS
+    if evaluation.decoding == AUDIT:
+        return AUDITS[evaluation.benchmark].metrics
+    return [metric.name for metric in told(evaluation.benchmark).metrics]
 
 
 def cost(spec: RunSpec) -> Cost:

@@ -38,7 +38,7 @@ REGIME_METRICS = (
 
 
 class Unit(StrEnum):
-    """Of an audit's number."""
+    """Of an audit's or a benchmark's number."""
 
     SHARE = "share"
     """In [0, 1]."""
@@ -134,12 +134,7 @@ AUDITS: dict[str, Audit] = {
 """By name."""
 
 
-def is_share(benchmark: str, metric: str) -> bool:
-    """Whether a row's value must lie in [0, 1]; true of every benchmark's."""
-    return benchmark not in AUDITS or AUDITS[benchmark].metrics.get(metric) is Unit.SHARE
-
-
-def known(name: str, version: int) -> Audit:
+def known(name: str, version: float) -> Audit:
     """The audit of that name.
 
     Raises:

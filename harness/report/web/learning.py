@@ -11,7 +11,7 @@ from harness import registry
 from harness.analysis import results
 from harness.analysis.statistics import estimate
 from harness.config import RunSpec, to_json
-from harness.evaluation.benchmarks import PRIMARY
+from harness.evaluation import benchmarks
 from harness.show.lines import LinePanel, Series, curves
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def learning_curves(rows: DataFrame, specs: Mapping[str, RunSpec], title: str) -
     Args:
         specs: planned run by the id its rows have. Runs that differ in anything but the seed are lines apart.
     """
-    primary = results.records(results.select(rows, decoding=PRIMARY[0], metric=PRIMARY[1]))
+    primary = results.records(results.primary(rows))
     trained = [row for row in primary if row["run"] in specs and not specs[row["run"]].is_reference]
     along = {row["benchmark"] for row in trained if row["step"] < row["steps"]}
     shown = [row for row in trained if row["benchmark"] in along]
@@ -36,13 +36,19 @@ def learning_curves(rows: DataFrame, specs: Mapping[str, RunSpec], title: str) -
         return None
     settings = {run: setting(specs[run]) for run in dict.fromkeys(row["run"] for row in shown)}
     labels = setting_labels(settings.values())
+    names = tuple(dict.fromkeys(row["benchmark"] for row in shown))
     panels = [
-        LinePanel(title=benchmark, y_axis="exact answer, %", series=tuple(_series(shown, benchmark, settings, labels)))
-        for benchmark in dict.fromkeys(row["benchmark"] for row in shown)
+        LinePanel(
+            title=name,
+            y_axis=f"{benchmarks.label([name])}, %",
+            series=tuple(_series(shown, name, settings, labels)),
+        )
+        for name in names
     ]
     seeds = sorted({row["seed"] for row in shown})
+    measured = benchmarks.sentence(benchmarks.words(names))
     caption = (
-        f"Exact answer, greedy, at every evaluated checkpoint; seeds {', '.join(map(str, seeds))}. The band is the "
+        f"{measured}, at every evaluated checkpoint; seeds {', '.join(map(str, seeds))}. The band is the "
         "95 % t interval over seeds; a single run has none."
     )
     return curves(panels, title=title, x_axis="optimiser step", caption=caption)

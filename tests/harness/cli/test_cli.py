@@ -19,7 +19,7 @@ from harness.cli import select
 from harness.cli import verbs as cli
 from harness.evaluation import benchmarks
 from harness.evaluation.audits import AUDIT
-from harness.evaluation.benchmarks import Benchmark
+from harness.evaluation.benchmarks import OwnBenchmark
 from harness.report import publish
 from harness.runs import local as launcher
 from harness.storage.run_folder import RunFolder, RunState, folders
@@ -27,7 +27,7 @@ from harness.suite import Evaluation, Options
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-QUIZ = Benchmark(name="quiz", domain="coding", difficulty=(1, 1), split="test")
+QUIZ = OwnBenchmark(name="quiz", domain="coding", difficulty=(1, 1), split="test")
 
 
 @pytest.fixture

@@ -24,9 +24,10 @@ from lm_eval.tasks import TaskManager
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.config import ModelSpec
-from harness.evaluation import benchmarks, lm_eval
-from harness.evaluation.benchmarks import BENCHMARKS, DECODINGS, PRIMARY, Benchmark
-from harness.evaluation.evaluate import Score, check_plain, evaluate, export, graded_words, question
+from harness.evaluation import benchmarks, own
+from harness.evaluation.benchmarks import BENCHMARKS, DECODINGS, OwnBenchmark
+from harness.evaluation.evaluate import check_plain, evaluate, export, graded_words, question
+from harness.evaluation.evaluator import Score
 from harness.models import load, render
 from harness.models.sampler import RolloutBatch, from_texts
 from harness.suite import Evaluation
@@ -96,7 +97,7 @@ def script(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Example, int], tup
         batch = from_texts(tokenizer, examples, prompts, [a[0] for a in answers], prompt_of)
         return dataclasses.replace(batch, finish=tuple(a[1] for a in answers))
 
-    monkeypatch.setattr(lm_eval, "sample", sample)
+    monkeypatch.setattr(own, "sample", sample)
     monkeypatch.setattr(probe, "sample", sample)
     return calls
 
@@ -112,8 +113,9 @@ def wrong_answer(example: Example) -> str:
 
 def test_every_benchmark_holds_what_it_says() -> None:
     assert set(BENCHMARKS) == set(VERSION_1)
-    assert PRIMARY == ("greedy", "exact_answer")
     for benchmark in BENCHMARKS.values():
+        assert isinstance(benchmark, OwnBenchmark)
+        assert benchmark.primary == ("greedy", "exact_answer") and benchmark.words == "exact answer, greedy"
         items = benchmarks.examples(benchmark)
         assert len({e.id for e in items}) == len(items) == benchmark.n == 400
         assert {e.domain for e in items} == {benchmark.domain}
@@ -128,7 +130,7 @@ def test_version_1_is_what_it_was() -> None:
     assert {name: digest(b) for name, b in BENCHMARKS.items()} == {name: d for name, (_, _, d) in VERSION_1.items()}
 
 
-def digest(b: Benchmark) -> str:
+def digest(b: OwnBenchmark) -> str:
     """Of everything a score depends on beside the model."""
     texts = [
         json.dumps([b.name, b.max_new_tokens, question(e), e.answer, graded_words(e)]) for e in benchmarks.examples(b)
@@ -140,7 +142,7 @@ def test_unknown_names_and_versions_are_refused_in_one_line() -> None:
     with pytest.raises(HarnessError, match=r"embedded_codin.*did you mean.*embedded_coding"):
         benchmarks.benchmark("embedded_codin")
     with pytest.raises(HarnessError, match=r"'sample8'.*did you mean sample4"):
-        benchmarks.decoding("sample8")
+        benchmarks.decoding(BENCHMARKS["embedded_coding"], "sample8")
     with pytest.raises(HarnessError, match=r"embedded_coding version 2 is not in this package, version 1 is"):
         evaluate(None, None, [Evaluation("last", "embedded_coding", "greedy", 2)], seed=0, step=0)  # pyright: ignore
 
@@ -215,7 +217,7 @@ def test_benchmarks_stay_apart_and_batches_change_nothing(
     together = evaluate(model, tokenizer, [*both, both[0]], seed=3, step=7)
     alone = [s for e in both for s in evaluate(model, tokenizer, [e], seed=3, step=7, batch_size=5)]
     assert [(s.benchmark, s.decoding, s.metric) for s in together] == [
-        (e.benchmark, e.decoding, m) for e in both for m in benchmarks.METRICS
+        (e.benchmark, e.decoding, m.name) for e in both for m in benchmarks.OWN_METRICS
     ]
     assert together == alone
     assert evaluate(model, tokenizer, [], seed=0, step=0) == []

@@ -1,4 +1,4 @@
-"""The adapter to lm-eval: its tasks and aggregation, our sampler. Import it only where it is used."""
+"""The engine ``own``: items and grader of a world, lm-eval's aggregation, our sampler. Imported only where used."""
 
 # lm-eval's registry decorator hides the type of HFLM.
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false, reportAbstractUsage=false
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,13 @@ from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 
 from harness import seeds
-from harness.evaluation.benchmarks import METRICS, lm_eval_config
-from harness.evaluation.evaluate import Job, check_plain, question
+from harness.evaluation import benchmarks
+from harness.evaluation.benchmarks import DECODINGS, Decoding, OwnBenchmark, lm_eval_config
+from harness.evaluation.evaluate import check_plain, question
+from harness.evaluation.evaluator import Job, Score
 from harness.models import load
 from harness.models.sampler import RolloutBatch, sample
-from harness.types import Finish
+from harness.types import Example, Finish
 from harness.worlds import data
 
 if TYPE_CHECKING:
@@ -34,6 +37,67 @@ Responses = dict[str, list[tuple[str, Finish]]]
 """By item id: every response and why it ended."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnJob:
+    """One own benchmark with one decoding, its items by id."""
+
+    benchmark: OwnBenchmark
+    decoding: Decoding
+    examples: dict[str, Example]
+
+    @property
+    def name(self) -> str:
+        """Of the lm-eval task."""
+        return benchmarks.task_name(self.benchmark, self.decoding)
+
+
+class OwnItems:
+    """The evaluator of ``OwnBenchmark``."""
+
+    def evaluate(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        jobs: Sequence[Job],
+        *,
+        seed: int,
+        step: int,
+        batch_size: int,
+    ) -> list[Score]:
+        """See ``harness.evaluation.evaluator.Evaluator``. Draws depend on (seed, step, benchmark, decoding) only.
+
+        Raises:
+            HarnessError: an item whose prompt holds privileged text, is not one user turn, or does not fit the model.
+        """
+        own = [_own_job(job) for job in jobs]
+        found = run(model, tokenizer, own, seed=seed, step=step, batch_size=batch_size)
+        return [score for job in own for score in _scores(job, *found[job.name])]
+
+
+def _own_job(job: Job) -> OwnJob:
+    assert isinstance(job.benchmark, OwnBenchmark)
+    decoding = DECODINGS[job.decoding]
+    items = benchmarks.examples(job.benchmark)[: decoding.items]
+    return OwnJob(benchmark=job.benchmark, decoding=decoding, examples={e.id: e for e in items})
+
+
+def _scores(job: OwnJob, values: dict[str, float], items: Items) -> list[Score]:
+    return [
+        Score(
+            benchmark=job.benchmark.name,
+            version=job.benchmark.version,
+            decoding=job.decoding.name,
+            metric=metric.name,
+            value=values[metric.name],
+            n=len(job.examples),
+            errors=sum(not item["parsed"] for item in items),
+            truncations=sum(item["truncated"] for item in items),
+            items=items,
+        )
+        for metric in job.benchmark.metrics
+    ]
+
+
 class SamplerLM(HFLM):
     """HFLM on ``harness.models.sampler.sample``: the prompts and the greedy text of HFLM, in less time."""
 
@@ -41,7 +105,7 @@ class SamplerLM(HFLM):
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        jobs: Sequence[Job],
+        jobs: Sequence[OwnJob],
         *,
         seed: int,
         step: int,
@@ -69,7 +133,7 @@ class SamplerLM(HFLM):
                 out += [text for text, _ in found]
         return out
 
-    def _respond(self, job: Job, prompts: dict[str, str]) -> Responses:
+    def _respond(self, job: OwnJob, prompts: dict[str, str]) -> Responses:
         """Responses to the rendered prompts, both by item id."""
         examples = [job.examples[item] for item in prompts]
         for example in examples:
@@ -104,13 +168,13 @@ class SamplerLM(HFLM):
 def run(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    jobs: Sequence[Job],
+    jobs: Sequence[OwnJob],
     *,
     seed: int,
     step: int,
     batch_size: int,
 ) -> dict[str, tuple[dict[str, float], Items]]:
-    """lm-eval's metrics and the record of every response, by task name; see ``harness.evaluation.evaluate``."""
+    """lm-eval's metrics and the record of every response, by task name."""
     records: dict[str, Items] = {job.name: [] for job in jobs}
     with _quiet():
         lm = SamplerLM(model, tokenizer, jobs, seed=seed, step=step, batch_size=batch_size)
@@ -121,10 +185,11 @@ def run(
             item["finish"] = lm.finishes[name, item["id"]][item["sample"]].value
             item["truncated"] = item["finish"] == Finish.LENGTH.value
     values = found["results"]
-    return {name: ({m: float(values[name][f"{m},none"]) for m in METRICS}, records[name]) for name in records}
+    names = {job.name: [metric.name for metric in job.benchmark.metrics] for job in jobs}
+    return {task: ({m: float(values[task][f"{m},none"]) for m in names[task]}, records[task]) for task in names}
 
 
-def _config(job: Job, items: Items) -> dict[str, Any]:
+def _config(job: OwnJob, items: Items) -> dict[str, Any]:
     """The lm-eval task of one job; scoring appends the record of each response to ``items``.
 
     Plain functions, not methods: lm-eval copies the configuration deeply, and a bound method with its object.
@@ -140,7 +205,7 @@ def _config(job: Job, items: Items) -> dict[str, Any]:
             fields = {"answer": g.answer, "trace": g.trace, "parsed": g.parsed}
             items.append({"id": doc["id"], "sample": i, "response": response, **fields})
         right = {"exact_answer": [g.answer for g in grades], "exact_trace": [g.trace for g in grades]}
-        return {metric: sum(right[metric]) / len(grades) for metric in METRICS}
+        return {m.name: sum(right[m.name]) / len(grades) for m in job.benchmark.metrics}
 
     config = lm_eval_config(job.benchmark, job.decoding)
     return config | {"custom_dataset": docs, "process_results": process_results}

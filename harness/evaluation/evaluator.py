@@ -1,0 +1,84 @@
+"""Who asks and grades: one evaluator per engine, found by name in ``EVALUATORS``. Importing this imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.evaluation.benchmarks import Benchmark, near
+from harness.types import HarnessError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+EVALUATORS = {
+    "own": "harness.evaluation.own:OwnItems",
+}
+"""By engine: ``module:Class`` of an ``Evaluator``, built without arguments, imported on use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One metric of one benchmark. Field names are those of ``harness.types.Row``."""
+
+    benchmark: str
+    version: float
+    decoding: str
+    metric: str
+    value: float
+    """In [0, 1] unless the benchmark says another unit; a response without an answer scores 0."""
+    n: int
+    """Items scored."""
+    errors: int
+    """Responses, of n times the decoding's samples, in which no answer was found: neither right nor wrong."""
+    truncations: int
+    """Responses cut at the length limit, with an answer or without."""
+    items: list[dict[str, Any]]
+    """A record per response, shared by the metrics of one benchmark: ``id``, ``sample``, ``response``, ``answer``
+    (whether the primary metric is right), and what else the engine knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One benchmark with one of its decodings."""
+
+    benchmark: Benchmark
+    decoding: str
+
+
+class Evaluator(Protocol):
+    """Benchmarks of one engine to scores."""
+
+    def evaluate(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        jobs: Sequence[Job],
+        *,
+        seed: int,
+        step: int,
+        batch_size: int,
+    ) -> list[Score]:
+        """Every metric of every job, in order. The caller restores mode and random states.
+
+        Raises:
+            HarnessError: items that cannot be had, graded or read by the model.
+        """
+        ...
+
+
+def evaluator(benchmark: Benchmark) -> Evaluator:
+    """Of the benchmark's engine.
+
+    Raises:
+        HarnessError: the benchmark is known by name only, or no evaluator has that engine.
+    """
+    if benchmark.engine not in EVALUATORS:
+        raise HarnessError(
+            f"benchmark {benchmark.name}: no evaluator for engine {benchmark.engine!r}; "
+            f"{near(benchmark.engine, EVALUATORS)}"
+        )
+    module, _, name = EVALUATORS[benchmark.engine].partition(":")
+    return getattr(importlib.import_module(module), name)()
