@@ -161,11 +161,6 @@ def told(name: str) -> Benchmark:
     return BENCHMARKS.get(name) or Benchmark(name=name)
 
 
-def benchmark_version(name: str) -> float:
-    """Of a benchmark; 1 for those this package only knows by name."""
-    return told(name).version
-
-
 def decoding(benchmark: Benchmark, name: str) -> str:
     """The name, if the benchmark's responses may be drawn so. Raises HarnessError if not, near names offered."""
     if name not in benchmark.decodings:

@@ -534,7 +534,7 @@ def test_probe_shows_p_and_counts_right_answers(
 def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    benchmark: Benchmark = dataclasses.replace(BENCHMARKS["embedded_coding_validation"], n=100)
+    benchmark = dataclasses.replace(BENCHMARKS["embedded_coding_validation"], n=100)
     monkeypatch.setitem(BENCHMARKS, benchmark.name, benchmark)
     scores: list[Score] = evaluate(model, tokenizer, wanted(benchmark.name), seed=0, step=0)
     items = benchmarks.examples(benchmark)
