@@ -41,8 +41,8 @@ class DataSpec:
     """Smallest and largest number of steps, inclusive."""
     size: int = 8192
     """Distinct training problems per domain."""
-    privilege: Privilege = Privilege.HINTS
-    """The kind of p every privileged view sees."""
+    privilege: str = Privilege.HINTS
+    """The kind of p every privileged view sees: a ``Privilege``, or a kind of the world's own."""
     corruption: Corruption = field(default=Corruption.NONE, metadata={"since": 2})
     """How p is made wrong in training."""
     corrupted: float = field(default=0.0, metadata={"since": 2})
@@ -194,7 +194,6 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
         if r["data"]:
             d: dict[str, Any] = dict(r["data"])
             d["domains"], d["difficulty"] = tuple(d["domains"]), tuple(d["difficulty"])
-            d["privilege"] = Privilege(d["privilege"])
             d["corruption"] = Corruption(d.get("corruption", Corruption.NONE))
             r["data"] = DataSpec(**d)
         if r["optim"]:

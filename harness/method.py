@@ -15,9 +15,9 @@ from harness.types import (
     Completion,
     Example,
     HarnessError,
-    Message,
     Reduction,
     ScorePool,
+    Shown,
     Source,
     Term,
     View,
@@ -46,6 +46,8 @@ class Method:
     """True if the data must be able to verify a response."""
     needs_siblings: ClassVar[bool] = False
     """True if a prompt must have at least two rollouts."""
+    shows_responses: ClassVar[bool] = False
+    """True if ``contexts`` may return a ``Demonstration``, which not every world can show."""
 
     @property
     def sampling(self) -> Mapping[Source, float]:
@@ -73,8 +75,11 @@ class Method:
 
     def contexts(
         self, examples: Sequence[Example], responses: Sequence[str], rewards: Sequence[float] | None
-    ) -> Mapping[str, Sequence[Sequence[Message] | None]]:
-        """Prompts built per rollout, by context name (SDPO's siblings); None leaves a rollout without that view."""
+    ) -> Mapping[str, Sequence[Shown | None]]:
+        """What stands before x in contexts of the method's own, by name and per rollout (SDPO's siblings).
+
+        A kind of p or a ``Demonstration``; None leaves a rollout without the views of that context.
+        """
         return {}
 
     def token_stats(self, views: Mapping[View, TokenView]) -> Mapping[str, Tensor]:

@@ -124,7 +124,7 @@ def method_class(name: str) -> type[Method]:
         HarnessError: the target does not import, or is no frozen dataclass derived from ``Method``.
     """
     target = methods()[name].target
-    cls = _resolve(target, f"method {name!r}")
+    cls = resolve(target, f"method {name!r}")
     frozen = dataclasses.is_dataclass(cls) and cls.__dict__.get("__dataclass_params__") is not None
     if not (isinstance(cls, type) and issubclass(cls, Method) and frozen):
         raise HarnessError(
@@ -179,7 +179,7 @@ def suite(name: str) -> Suite:
 
         return Together([each for each in map(suite, suites()) if each.of_paper])
     name = lookup("suite", SUITE_ALIASES.get(_plain(name), name), suites(), listing="dopd suites")
-    return _resolve(suites()[name], f"suite {name!r}")()
+    return resolve(suites()[name], f"suite {name!r}")()
 
 
 def claims(profile: Profile, options: Options) -> list[Decision]:
@@ -228,6 +228,19 @@ def lookup(kind: str, name: str, known: Iterable[str], *, listing: str = "") -> 
     raise HarnessError(f"unknown {kind} {name!r}: {hint}{more}")
 
 
+def resolve(target: str, what: str) -> Any:
+    """What ``module:attribute`` names.
+
+    Raises:
+        HarnessError: it does not import.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise HarnessError(f"{what} ({target}) does not import ({error}): mend its registration") from error
+
+
 def snake(name: str) -> str:
     """Registry name of a plugin's class: ``MyOPDMethod`` is ``my_opd_method``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
@@ -253,14 +266,6 @@ def _is_own_method(value: object, module: types.ModuleType) -> bool:
 
 def _plain(name: str) -> str:
     return name.strip().lower().replace("-", "_")
-
-
-def _resolve(target: str, what: str) -> Any:
-    module, _, attribute = target.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise HarnessError(f"{what} ({target}) does not import ({error}): mend its registration") from error
 
 
 def _source_sha256(name: str, cls: type[Method]) -> str:

@@ -9,13 +9,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Message = Mapping[str, str]
-"""One chat turn, ``{"role": "system" | "user" | "assistant", "content": text}``."""
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Words of a turn that also holds images."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """An image of a turn, by place and by content."""
+
+    path: str
+    sha256: str
+
+
+Part = TextPart | ImagePart
+
+
+class Message(TypedDict):
+    """One chat turn."""
+
+    role: str
+    """system | user | assistant."""
+    content: str | tuple[Part, ...]
+    """Text, or its parts in reading order."""
+
+
+def text_of(message: Message) -> str:
+    """The text of a turn, its images left out."""
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(p.text for p in content if isinstance(p, TextPart))
 
 
 class HarnessError(Exception):
@@ -33,7 +63,7 @@ class Modality(StrEnum):
 
 
 class Privilege(StrEnum):
-    """Kinds of privileged input p (paper, Tables 4 and 5)."""
+    """Kinds of privileged input p that the paper names (Tables 4 and 5); worlds may have kinds of their own."""
 
     NONE = "none"
     """No privileged input: the privileged context equals the plain one."""
@@ -45,6 +75,18 @@ class Privilege(StrEnum):
     """Step-wise decomposition, no intermediate result and no answer. The paper's default."""
     SUMMARY = "summary"
     """The hints, condensed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A response shown before x as a worked one: a sibling's success, a reference, the rollout itself."""
+
+    response: str
+    """Decoded text; its world says in which form it is shown."""
+
+
+Shown = str | Demonstration
+"""What a context of a method's own shows before x: a kind of p, or a response."""
 
 
 class Corruption(StrEnum):
@@ -85,8 +127,8 @@ class Example:
     id: str
     """Stable and unique: ``domain/split/index``."""
     domain: str
-    difficulty: int
-    """Number of reasoning steps."""
+    difficulty: int | None = None
+    """Number of reasoning steps; None where the world does not count them."""
     split: str
     """train | validation | test."""
     messages: tuple[Message, ...]
@@ -97,8 +139,8 @@ class Example:
     """Reference response: reasoning and answer, EOS excluded."""
     facts: tuple[Fact, ...]
     """What decides each whitespace-separated token of ``trace``; same length."""
-    privileged: Mapping[Privilege, str]
-    """Text of each kind of p this example has. ``Privilege.NONE`` is never a key."""
+    privileged: Mapping[str, str]
+    """Text of each kind of p this example has: a ``Privilege`` or a kind of its world's own. NONE is never a key."""
 
 
 class Policy(StrEnum):

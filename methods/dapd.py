@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.method import Method
-from harness.types import PLAIN, Completion, Example, Message, Policy, Reduction, Term, View, Want
-from harness.worlds import privilege
+from harness.types import PLAIN, Completion, Demonstration, Example, Policy, Reduction, Shown, Term, View, Want
 from methods.opsd import check_clip, entries
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ class DualAnchorDistillation(Method):
     """y ~ student(. | x); r from the data."""
 
     reduction: ClassVar[Reduction] = Reduction.TOKEN_MEAN
+    shows_responses: ClassVar[bool] = True
 
     entry_clip: float = 0.05
     temperature: float = 1.1
@@ -62,11 +62,11 @@ class DualAnchorDistillation(Method):
 
     def contexts(
         self, examples: Sequence[Example], responses: Sequence[str], rewards: Sequence[float] | None
-    ) -> Mapping[str, Sequence[Sequence[Message] | None]]:
+    ) -> Mapping[str, Sequence[Shown | None]]:
         """Rollouts stand first, then the reference of each, in the same order."""
         half = len(responses) // 2
         return {
-            name: [privilege.demonstration(example, responses[offset + i % half]) for i, example in enumerate(examples)]
+            name: [Demonstration(responses[offset + i % half]) for i in range(len(examples))]
             for name, offset in ((ROLLOUT, 0), (SOLUTION, half))
         }
 

@@ -15,8 +15,19 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.losses.objectives import Divergence, Granularity, Support, Tail, check
 from harness.method import Method
-from harness.types import Assignment, Example, Message, Policy, Privilege, Reduction, ScorePool, Term, View, Want
-from harness.worlds import privilege
+from harness.types import (
+    Assignment,
+    Demonstration,
+    Example,
+    Policy,
+    Privilege,
+    Reduction,
+    ScorePool,
+    Shown,
+    Term,
+    View,
+    Want,
+)
 from methods.sdft import check_rate
 
 if TYPE_CHECKING:
@@ -34,6 +45,7 @@ class SelfDistillationPolicyOptimisation(Method):
     reduction: ClassVar[Reduction] = Reduction.SELECTED_MEAN
     needs_reward: ClassVar[bool] = True
     needs_siblings: ClassVar[bool] = True
+    shows_responses: ClassVar[bool] = True
 
     k: int = 100
     beta: float = 0.5
@@ -54,7 +66,7 @@ class SelfDistillationPolicyOptimisation(Method):
 
     def contexts(
         self, examples: Sequence[Example], responses: Sequence[str], rewards: Sequence[float] | None
-    ) -> Mapping[str, Sequence[Sequence[Message] | None]]:
+    ) -> Mapping[str, Sequence[Shown | None]]:
         """The first right sibling, never the rollout itself; else the fallback; else None."""
         assert rewards is not None
         right: dict[str, list[int]] = {}
@@ -62,12 +74,12 @@ class SelfDistillationPolicyOptimisation(Method):
             if reward >= 0.5:
                 right.setdefault(example.id, []).append(i)
 
-        def context(i: int, example: Example) -> Sequence[Message] | None:
+        def context(i: int, example: Example) -> Shown | None:
             for sibling in right.get(example.id, []):
                 if sibling != i:
-                    return privilege.demonstration(example, responses[sibling])
+                    return Demonstration(responses[sibling])
             if self.fallback in example.privileged and not right.get(example.id):
-                return privilege.messages(example, self.fallback)
+                return self.fallback
             return None
 
         return {FEEDBACK: [context(i, example) for i, example in enumerate(examples)]}

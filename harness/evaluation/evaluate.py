@@ -14,7 +14,7 @@ from harness.evaluation.benchmarks import Decoding, OwnBenchmark
 from harness.evaluation.evaluator import Job, Score, evaluator
 from harness.storage.files import jsonl, write_text_atomic
 from harness.types import Example, HarnessError
-from harness.worlds import data
+from harness.worlds import slots
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -96,7 +96,10 @@ def question(example: Example) -> str:
             f"benchmark item {example.id} has the turns {', '.join(roles)}; an lm-eval task holds one user "
             "turn: fold the others into it"
         )
-    return example.messages[0]["content"]
+    content = example.messages[0]["content"]
+    if not isinstance(content, str):
+        raise HarnessError(f"benchmark item {example.id} holds images, an lm-eval task text alone: ask another engine")
+    return content
 
 
 def check_plain(example: Example, prompt: str) -> None:
@@ -105,7 +108,7 @@ def check_plain(example: Example, prompt: str) -> None:
     for kind, text in example.privileged.items():
         if text.strip() and " ".join(text.split()) in words:
             raise HarnessError(
-                f"the evaluation prompt of {example.id} holds its privileged input {kind.value!r}; it must "
+                f"the evaluation prompt of {example.id} holds its privileged input {str(kind)!r}; it must "
                 "show x alone: mend the benchmark's items or the chat template"
             )
 
@@ -155,7 +158,7 @@ def graded_words(example: Example) -> list[str | None]:
     out: list[str | None] = []
     for i, word in enumerate(words):
         changed = " ".join([*words[:i], "anything", *words[i + 1 :]])
-        out.append(None if data.grade(example, changed).trace else word)
+        out.append(None if slots.grade(example, changed).trace else word)
     return out
 
 

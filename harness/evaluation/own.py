@@ -25,9 +25,11 @@ from harness.evaluation.benchmarks import DECODINGS, Decoding, OwnBenchmark, lm_
 from harness.evaluation.evaluate import check_plain, question
 from harness.evaluation.evaluator import Job, Score
 from harness.models import load
+from harness.models.prompts import Prompts
+from harness.models.reader import TextReader
 from harness.models.sampler import RolloutBatch, sample
 from harness.types import Example, Finish
-from harness.worlds import data
+from harness.worlds import slots
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -112,6 +114,7 @@ class SamplerLM(HFLM):
         batch_size: int,
     ) -> None:
         super().__init__(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=batch_size)
+        self.reader = TextReader(tokenizer)
         self.jobs = {job.name: job for job in jobs}
         self.seed, self.step = seed, step
         self.finishes: dict[tuple[str, str], list[Finish]] = {}
@@ -138,7 +141,7 @@ class SamplerLM(HFLM):
         examples = [job.examples[item] for item in prompts]
         for example in examples:
             check_plain(example, prompts[example.id])
-        ids = self.tokenizer(list(prompts.values()), add_special_tokens=False)["input_ids"]
+        ids = self.reader.encode(list(prompts.values()))
         load.check_lengths(self.model, list(map(len, ids)), job.benchmark.max_new_tokens)
         # Prompts of one length need no padding; the sort is stable, so the draws are reproducible.
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
@@ -149,9 +152,9 @@ class SamplerLM(HFLM):
             rows = order[start : start + size]
             batch = sample(
                 self.model,
-                self.tokenizer,
+                self.reader,
                 [examples[i] for i in rows],
-                [ids[i] for i in rows],
+                Prompts.of_ids([ids[i] for i in rows], self.reader.pad_id),
                 rollouts_per_prompt=job.decoding.samples,
                 max_new_tokens=job.benchmark.max_new_tokens,
                 temperature=job.decoding.temperature,
@@ -161,7 +164,7 @@ class SamplerLM(HFLM):
         return out
 
     def _by_item(self, batch: RolloutBatch, samples: int) -> Responses:
-        pairs = list(zip(batch.responses(self.tokenizer), batch.finish, strict=True))
+        pairs = list(zip(batch.responses(self.reader), batch.finish, strict=True))
         return {e.id: pairs[i * samples : (i + 1) * samples] for i, e in enumerate(batch.examples)}
 
 
@@ -200,7 +203,7 @@ def _config(job: OwnJob, items: Items) -> dict[str, Any]:
         return {"test": datasets.Dataset.from_list(rows)}
 
     def process_results(doc: dict[str, Any], results: list[list[str]]) -> dict[str, float]:
-        grades = [data.grade(job.examples[doc["id"]], response) for response in results[0]]
+        grades = [slots.grade(job.examples[doc["id"]], response) for response in results[0]]
         for i, (response, g) in enumerate(zip(results[0], grades, strict=True)):
             fields = {"answer": g.answer, "trace": g.trace, "parsed": g.parsed}
             items.append({"id": doc["id"], "sample": i, "response": response, **fields})

@@ -21,33 +21,8 @@ from torch.nn import Linear
 from transformers import PreTrainedModel
 
 from harness.losses.tokens import TokenView, chunks
+from harness.models.prompts import Prompts
 from harness.types import HarnessError, Want
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompts:
-    """The prompts of one context and which rollout continues which."""
-
-    ids_QL: Tensor
-    """int64 [Q, L], left-padded."""
-    mask_QL: Tensor
-    """bool [Q, L]."""
-    row_of_B: Tensor
-    """int64 [B]: the prompt each rollout continues."""
-    present_B: Tensor | None = None
-    """bool [B]: rollouts that have this context; None means all."""
-
-    def select(self, rows: Tensor) -> Prompts:
-        """The same context for fewer rollouts; prompts nobody continues are dropped."""
-        used, row_of = torch.unique(self.row_of_B[rows], return_inverse=True)
-        mask_QL = self.mask_QL[used]
-        length = int(mask_QL.sum(-1).max())
-        return Prompts(
-            ids_QL=self.ids_QL[used][:, -length:],
-            mask_QL=mask_QL[:, -length:],
-            row_of_B=row_of,
-            present_B=None if self.present_B is None else self.present_B[rows],
-        )
 
 
 def output_layer(model: PreTrainedModel) -> Linear:
@@ -74,21 +49,14 @@ def response_hidden(model: PreTrainedModel, prompts: Prompts, response_ids_BT: T
     them. Responses are right-padded, so padding lies in the future of every real token and needs no mask.
     """
     decoder = model.get_decoder()
-    mask_QL = prompts.mask_QL
-    positions_QL = (mask_QL.long().cumsum(-1) - 1).clamp(min=0)
-    prefix = decoder(
-        input_ids=prompts.ids_QL,
-        attention_mask=None if bool(mask_QL.all()) else mask_QL.long(),
-        position_ids=positions_QL,
-        use_cache=True,
-    )
+    prefix = decoder(**prompts.inputs(model), use_cache=True)
     first_B1D = prefix.last_hidden_state[:, -1:][prompts.row_of_B]
     T = response_ids_BT.shape[1]
     if T == 1:
         return first_B1D
     cache = prefix.cache
     cache.batch_select_indices(prompts.row_of_B)
-    mask_BL = mask_QL[prompts.row_of_B]
+    mask_BL = prompts.mask_QL[prompts.row_of_B]
     seen = torch.ones(len(response_ids_BT), T - 1, dtype=torch.long, device=mask_BL.device)
     rest = decoder(
         input_ids=response_ids_BT[:, :-1],

@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from harness.config import ModelSpec
 from harness.models import zoo
 from harness.models.forward import vocabulary_size
+from harness.models.reader import Reader, TextReader
 from harness.types import HarnessError
 
 PROBES = (
@@ -59,6 +60,11 @@ def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(location(spec), padding_side="left")
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
+
+
+def load_reader(spec: ModelSpec) -> Reader:
+    """What reads and writes for the model; raises HarnessError if its tokenizer cannot be found."""
+    return TextReader(load_tokenizer(spec))
 
 
 def _missing(spec: ModelSpec, error: Exception) -> str:

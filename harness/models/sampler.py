@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from harness.models.render import left_pad
+from harness.models.prompts import Prompts
+from harness.models.reader import Reader
 from harness.types import Example, Finish, HarnessError
 
 
@@ -30,7 +31,7 @@ class RolloutBatch:
 
     Example::
 
-        RolloutBatch(examples=(e,), prompt_ids_PL=[[4, 9]], prompt_mask_PL=[[True, True]], prompt_of_B=[0, 0],
+        RolloutBatch(examples=(e,), prompts=Prompts(ids_QL=[[4, 9]], mask_QL=[[True, True]], row_of_B=[0, 0]),
                      response_ids_BT=[[7, 2, 0], [7, 8, 8]],          # 2 is EOS, 0 is padding
                      mask_BT=[[True, True, False], [True, True, True]],
                      logp_BT=[[-0.1, -0.7, 0.0], [-0.1, -2.3, -0.4]], finish=(Finish.EOS, Finish.LENGTH))
@@ -38,12 +39,8 @@ class RolloutBatch:
 
     examples: tuple[Example, ...]
     """[P]."""
-    prompt_ids_PL: Tensor
-    """int64 [P, L], left-padded."""
-    prompt_mask_PL: Tensor
-    """bool [P, L]: prompt tokens."""
-    prompt_of_B: Tensor
-    """int64 [B]: row of the prompt each rollout answers; also its group."""
+    prompts: Prompts
+    """One row for each example, [P]: the context that the loss reads the rollouts in."""
     response_ids_BT: Tensor
     """int64 [B, T], right-padded, EOS included."""
     mask_BT: Tensor
@@ -55,21 +52,26 @@ class RolloutBatch:
     """[B]."""
 
     @property
+    def prompt_of_B(self) -> Tensor:
+        """int64 [B]: row of the example each rollout answers; also its group."""
+        return self.prompts.row_of_B
+
+    @property
     def n_tokens(self) -> int:
         """Response tokens, EOS included."""
         return int(self.mask_BT.sum())
 
-    def responses(self, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    def responses(self, reader: Reader) -> list[str]:
         """Decoded responses without special tokens, [B]."""
         rows = zip(self.response_ids_BT, self.mask_BT, strict=True)
-        return tokenizer.batch_decode([ids[mask].tolist() for ids, mask in rows], skip_special_tokens=True)
+        return reader.decode([ids[mask].tolist() for ids, mask in rows])
 
 
 def sample(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    reader: Reader,
     examples: Sequence[Example],
-    prompts: Sequence[Sequence[int]],
+    prompts: Prompts,
     *,
     rollouts_per_prompt: int,
     max_new_tokens: int,
@@ -80,76 +82,61 @@ def sample(
     """Sample responses y ~ model(. | prompt).
 
     Rollouts of prompt i are rows ``i * rollouts_per_prompt`` and following. A response ends with its first
-    EOS (an id of ``model.generation_config`` or the tokenizer's own) or after ``max_new_tokens``. Equal
+    EOS (an id of ``model.generation_config`` or the reader's own) or after ``max_new_tokens``. Equal
     arguments and an equal generator state give equal bits on one machine and thread count.
 
     Args:
         model: in eval mode; positions by ``position_ids`` (rotary or learnt, not ALiBi) and a ``cache``.
-        prompts: token ids, [P], of any lengths.
+        prompts: one for each example; who continued them so far is of no account.
         temperature: divides the logits. 0 takes the most probable token and reports its log-probability at
             temperature 1.
         top_p: sample from the smallest set of tokens whose mass reaches it; ``logp_BT`` ignores the cut.
         generator: advanced by B * max_new_tokens draws, however long the responses are.
 
     Raises:
-        HarnessError: no prompt or an empty one, an argument out of range, no EOS.
+        HarnessError: not one prompt for each example, an argument out of range, no EOS.
     """
     _check(examples, prompts, rollouts_per_prompt, max_new_tokens, temperature, top_p)
-    eos_ids, pad_id = _special_ids(tokenizer, model)
-    ids_PL, mask_PL = (x.to(model.device) for x in left_pad(prompts, pad_id))
-    prompt_of_B = torch.arange(len(prompts), device=model.device).repeat_interleave(rollouts_per_prompt)
+    eos_ids = _eos_ids(reader, model)
+    prompt_of_B = torch.arange(len(examples), device=model.device).repeat_interleave(rollouts_per_prompt)
+    prompts = prompts.to(model.device).continued_by(prompt_of_B)
     B = len(prompt_of_B)
     noise_BT = torch.rand((B, max_new_tokens), generator=generator, dtype=torch.float64, device=generator.device)
     ids_TB = torch.full((max_new_tokens, B), -1, device=model.device)
     logp_TB = torch.zeros((max_new_tokens, B), device=model.device)
     eos_E = torch.tensor(eos_ids, device=model.device)
     with torch.inference_mode():  # the tensors written to were made outside, so they may serve autograd later
-        decoder = _Decoder(model, ids_PL, mask_PL, prompt_of_B, max_new_tokens)
+        decoder = _Decoder(model, prompts, max_new_tokens)
         _decode(decoder, noise_BT.T.to(model.device), ids_TB, logp_TB, eos_E, temperature, top_p)
     T = int((ids_TB >= 0).sum(0).max())
     ids_BT, logp_BT = (x_TB[:T].T.contiguous() for x_TB in (ids_TB, logp_TB))
     return RolloutBatch(
         examples=tuple(examples),
-        prompt_ids_PL=ids_PL,
-        prompt_mask_PL=mask_PL,
-        prompt_of_B=prompt_of_B,
-        response_ids_BT=ids_BT.masked_fill(ids_BT < 0, pad_id),
+        prompts=prompts,
+        response_ids_BT=ids_BT.masked_fill(ids_BT < 0, reader.pad_id),
         mask_BT=ids_BT >= 0,
         logp_BT=logp_BT,
         finish=tuple(Finish.EOS if e else Finish.LENGTH for e in torch.isin(ids_BT, eos_E).any(-1).tolist()),
     )
 
 
-def from_texts(
-    tokenizer: PreTrainedTokenizerBase,
-    examples: Sequence[Example],
-    prompts: Sequence[Sequence[int]],
-    texts: Sequence[str],
-    prompt_of: Sequence[int],
-    *,
-    device: torch.device | str = "cpu",
-) -> RolloutBatch:
+def from_texts(reader: Reader, examples: Sequence[Example], prompts: Prompts, texts: Sequence[str]) -> RolloutBatch:
     """Given responses as rollouts: EOS appended, log-probabilities 0 because nobody sampled them.
 
     Args:
-        prompts: token ids, [P].
+        prompts: one for each example; text b continues row ``row_of_B[b]``, on the device of the result.
         texts: responses without special tokens, [B].
-        prompt_of: row of the prompt each text answers, [B].
 
     Raises:
-        HarnessError: the tokenizer has no EOS.
+        HarnessError: the reader has no EOS.
     """
-    eos_ids, pad_id = _special_ids(tokenizer)
-    encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    responses = [torch.tensor([*ids, eos_ids[0]], device=device) for ids in encoded]
-    ids_PL, mask_PL = left_pad(prompts, pad_id)
+    end, device = _eos_ids(reader)[0], prompts.ids_QL.device
+    responses = [torch.tensor([*ids, end], device=device) for ids in reader.encode(texts)]
     ids_BT = pad_sequence(responses, batch_first=True, padding_value=-1)
     return RolloutBatch(
         examples=tuple(examples),
-        prompt_ids_PL=ids_PL.to(device),
-        prompt_mask_PL=mask_PL.to(device),
-        prompt_of_B=torch.tensor(prompt_of, dtype=torch.int64, device=device),
-        response_ids_BT=ids_BT.masked_fill(ids_BT < 0, pad_id),
+        prompts=prompts,
+        response_ids_BT=ids_BT.masked_fill(ids_BT < 0, reader.pad_id),
         mask_BT=ids_BT >= 0,
         logp_BT=torch.zeros(ids_BT.shape, device=device),
         finish=(Finish.EOS,) * len(responses),
@@ -214,14 +201,7 @@ class _Decoder:
     logits_AV: Tensor
     """Of the next token."""
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        ids_PL: Tensor,
-        mask_PL: Tensor,
-        prompt_of_B: Tensor,
-        max_new_tokens: int,
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, prompts: Prompts, max_new_tokens: int) -> None:
         self._model = model
         # Any: its stubs ask for LongTensor, which no torch function is typed to return
         self._cache: Any = DynamicCache(config=model.config)
@@ -231,14 +211,8 @@ class _Decoder:
         prepared = uniform and attention in ("sdpa", "eager")
         if prepared:
             self._cache.layers = [_RoomyLayer() for _ in self._cache.layers]
-        prefill = model(
-            ids_PL,
-            attention_mask=None if bool(mask_PL.all()) else mask_PL.long(),
-            position_ids=(mask_PL.long().cumsum(-1) - 1).clamp(min=0),
-            cache=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        prefill = model(**prompts.inputs(model), cache=self._cache, use_cache=True, logits_to_keep=1)
+        prompt_of_B, mask_PL = prompts.row_of_B, prompts.mask_QL
         self._cache.reorder_cache(prompt_of_B)
         self.logits_AV = prefill.logits[:, -1][prompt_of_B]
         self._position_A = mask_PL.sum(-1)[prompt_of_B]
@@ -326,33 +300,29 @@ class _RoomyLayer(DynamicLayer):
             self._buffers += (buffer,)
 
 
-def _special_ids(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None = None) -> tuple[list[int], int]:
-    """EOS ids, the tokenizer's own first, and the padding id."""
+def _eos_ids(reader: Reader, model: PreTrainedModel | None = None) -> list[int]:
+    """The reader's own first, then those of the model's ``generation_config``."""
     extra: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    listed: list[Any] = [tokenizer.eos_token_id, *(extra if isinstance(extra, (list, tuple)) else [extra])]
+    listed: list[Any] = [reader.eos_id, *(extra if isinstance(extra, (list, tuple)) else [extra])]
     eos_ids: list[int] = list(dict.fromkeys(i for i in listed if i is not None))
     if not eos_ids:
         raise HarnessError(
             "the tokenizer and the model's generation_config name no EOS: a response needs an end; "
             "set tokenizer.eos_token"
         )
-    pad_id: Any = tokenizer.pad_token_id
-    return eos_ids, eos_ids[0] if pad_id is None else pad_id
+    return eos_ids
 
 
 def _check(
     examples: Sequence[Example],
-    prompts: Sequence[Sequence[int]],
+    prompts: Prompts,
     rollouts_per_prompt: int,
     max_new_tokens: int,
     temperature: float,
     top_p: float,
 ) -> None:
-    if len(examples) != len(prompts) or not prompts or not all(map(len, prompts)):
-        raise HarnessError(
-            f"{len(examples)} examples and {len(prompts)} prompts, "
-            f"{sum(not len(p) for p in prompts)} of them empty: each example needs a prompt of some tokens"
-        )
+    if len(examples) != len(prompts.ids_QL):
+        raise HarnessError(f"{len(examples)} examples and {len(prompts.ids_QL)} prompts: each example needs a prompt")
     if rollouts_per_prompt < 1 or max_new_tokens < 1 or temperature < 0 or not 0 < top_p <= 1:
         raise HarnessError(
             f"rollouts_per_prompt={rollouts_per_prompt}, max_new_tokens={max_new_tokens}, temperature="

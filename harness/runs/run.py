@@ -76,14 +76,14 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> No
     if not missing:
         return
     metrics = files.read_jsonl(folder.metrics)
-    tokenizer = load.load_tokenizer(spec.student)
+    reader = load.load_reader(spec.student)
     for step, group in groupby(missing, key=lambda e: e.at(spec)):
         wanted = list(group)
         student = cache(partial(student_at, folder, step))
-        subject = Subject(folder=folder, step=step, student=student, tokenizer=tokenizer)
+        subject = Subject(folder=folder, step=step, student=student, reader=reader)
         scores = [score for e in wanted if e.decoding == AUDIT for score in audit_scores(e, subject)]
         if asked := [e for e in wanted if e.decoding != AUDIT]:
-            scores += evaluate(student(), tokenizer, asked, seed=spec.seed, step=step)
+            scores += evaluate(student(), reader.tokenizer, asked, seed=spec.seed, step=step)
         items = {(s.benchmark, s.decoding): s.items for s in scores}
         for e in wanted:
             if records := items.get((e.benchmark, e.decoding)):

@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from harness import seeds
-from harness.models import render
-from harness.models.forward import Prompts
+from harness.method import Method
+from harness.models.prompts import Prompts, render
+from harness.models.reader import Reader
 from harness.models.sampler import RolloutBatch, from_texts
-from harness.training.reduce import world
-from harness.training.step import Batch, plain_prompts
-from harness.training.trainer import Trainer
-from harness.training.writers import join, rewards
-from harness.types import PLAIN, PRIVILEGED, Completion, Message
-from harness.worlds import data
+from harness.training.reduce import world as ranks
+from harness.training.step import Batch
+from harness.training.writers import join, references, rewards
+from harness.types import PLAIN, PRIVILEGED, Completion, Example, Shown
+from harness.worlds import privilege
+from harness.worlds.world import World
 
 
-def build_batch(trainer: Trainer, rollouts: RolloutBatch) -> Batch:
-    """Rollouts, rewards where the data can verify, and the contexts: plain, privileged, the method's own."""
-    written = len(rollouts.finish)
-    if any(term.completion is Completion.REFERENCE for term in trainer.method.terms):
-        rollouts = with_references(trainer, rollouts)
-    reward_B = rewards(trainer, rollouts) if data.verifiable(trainer.data) else None
-    ids_PL, mask_PL = trainer.pad(trainer.prompts(rollouts.examples, trainer.data.privilege))
+def build_batch(
+    method: Method, reader: Reader, world: World, rollouts: RolloutBatch, kind: str, *, seed: int, step: int
+) -> Batch:
+    """Rollouts, rewards where the world can verify, and the contexts: plain, with p of ``kind``, the method's own."""
+    written, device = len(rollouts.finish), rollouts.response_ids_BT.device
+    if any(term.completion is Completion.REFERENCE for term in method.terms):
+        rollouts = with_references(reader, world, rollouts)
+    responses = rollouts.responses(reader)
+    reward_B = rewards(world, rollouts, responses)
     contexts = {
-        PLAIN: plain_prompts(rollouts),
-        PRIVILEGED: Prompts(ids_QL=ids_PL, mask_QL=mask_PL, row_of_B=rollouts.prompt_of_B),
+        PLAIN: rollouts.prompts,
+        PRIVILEGED: render(reader, rollouts.examples, kind, device=device).continued_by(rollouts.prompt_of_B),
     }
-    own = trainer.method.contexts(
-        [rollouts.examples[p] for p in rollouts.prompt_of_B.tolist()],
-        rollouts.responses(trainer.tokenizer),
-        None if reward_B is None else reward_B.tolist(),
-    )
-    for name, turns in own.items():
-        contexts[name] = per_rollout(trainer, turns, contexts[PLAIN])
+    examples = [rollouts.examples[p] for p in rollouts.prompt_of_B.tolist()]
+    own = method.contexts(examples, responses, None if reward_B is None else reward_B.tolist())
+    for name, shown in own.items():
+        contexts[name] = per_rollout(reader, world, examples, shown).to(device)
     total = len(rollouts.finish)
-    generator = seeds.generator(trainer.spec.seed, f"draw/{world()[0]}", trainer.step)
+    generator = seeds.generator(seed, f"draw/{ranks()[0]}", step)
     return Batch(
         rollouts=rollouts,
         contexts=contexts,
@@ -47,24 +48,17 @@ def build_batch(trainer: Trainer, rollouts: RolloutBatch) -> Batch:
     )
 
 
-def with_references(trainer: Trainer, rollouts: RolloutBatch) -> RolloutBatch:
+def with_references(reader: Reader, world: World, rollouts: RolloutBatch) -> RolloutBatch:
     """The rollouts, and after them for each the reference response of its prompt."""
-    rows = rollouts.prompt_of_B.tolist()
-    texts = [data.reference(rollouts.examples[p]) for p in rows]
-    prompts = trainer.prompts(rollouts.examples)
-    return join(rollouts, from_texts(trainer.tokenizer, rollouts.examples, prompts, texts, rows))
+    texts = references(world, rollouts.examples)
+    beside = [texts[p] for p in rollouts.prompt_of_B.tolist()]
+    return join(rollouts, from_texts(reader, rollouts.examples, rollouts.prompts, beside))
 
 
-def per_rollout(trainer: Trainer, turns: Sequence[Sequence[Message] | None], plain: Prompts) -> Prompts:
+def per_rollout(reader: Reader, world: World, examples: Sequence[Example], shown: Sequence[Shown | None]) -> Prompts:
     """A prompt of its own for each rollout; where there is none the plain one stands in and is marked absent."""
-    prompts = []
-    for own, row in zip(turns, plain.row_of_B.tolist(), strict=True):
-        stand_in = plain.ids_QL[row][plain.mask_QL[row]].tolist()
-        prompts.append(stand_in if own is None else render.prompt_ids(trainer.tokenizer, own))
-    ids_QL, mask_QL = trainer.pad(prompts)
-    return Prompts(
-        ids_QL=ids_QL,
-        mask_QL=mask_QL,
-        row_of_B=torch.arange(len(prompts), device=ids_QL.device),
-        present_B=torch.tensor([own is not None for own in turns]),
-    )
+    turns = [
+        example.messages if what is None else privilege.shown(example, what, world)
+        for example, what in zip(examples, shown, strict=True)
+    ]
+    return replace(reader.prompts(turns), present_B=torch.tensor([what is not None for what in shown]))

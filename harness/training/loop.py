@@ -54,7 +54,7 @@ def train(folder: RunFolder, trainer: Trainer, report: Report) -> str:
 def train_step(trainer: Trainer) -> dict[str, Any]:
     """One rollout batch through the method, with as many optimiser steps as the method takes of it."""
     with trainer.phases("rollout"):
-        batch = build_batch(trainer, write_rollouts(trainer))
+        batch = written_batch(trainer)
     records, norms = [], []
     for record in optimiser_losses(
         trainer.method,
@@ -72,6 +72,28 @@ def train_step(trainer: Trainer) -> dict[str, Any]:
     with trainer.phases("optimiser"):
         refresh_copies(trainer)
     return summary(batch, records, norms)
+
+
+def written_batch(trainer: Trainer) -> Batch:
+    """The rollouts of the step with every context of the method's views."""
+    rollouts = write_rollouts(
+        trainer.method,
+        trainer.policies,
+        trainer.reader,
+        trainer.world,
+        trainer.examples,
+        spec=trainer.spec,
+        step=trainer.step,
+    )
+    return build_batch(
+        trainer.method,
+        trainer.reader,
+        trainer.world,
+        rollouts,
+        trainer.data.privilege,
+        seed=trainer.spec.seed,
+        step=trainer.step,
+    )
 
 
 def apply_gradient(trainer: Trainer) -> float:
@@ -121,21 +143,25 @@ def peak_memory_mb() -> float:
 def probe(trainer: Trainer) -> dict[str, float]:
     """Greedy accuracy on validation problems without and with p; with p falls first when a run collapses.
 
+    Nothing where the world cannot verify.
+
     p is the right one here, whatever share of the training examples has it corrupted.
     """
-    kinds = {"probe/accuracy": Privilege.NONE}
-    if trainer.data.privilege is not Privilege.NONE:
+    kinds: dict[str, str] = {"probe/accuracy": Privilege.NONE}
+    if trainer.data.privilege != Privilege.NONE:
         kinds["probe/accuracy_with_p"] = trainer.data.privilege
-    return {
+    found = {
         name: accuracy_with_privilege(
             trainer.student,
-            trainer.tokenizer,
+            trainer.reader,
+            trainer.world,
             trainer.validation,
             kind,
             max_new_tokens=trainer.spec.max_response_tokens,
         )
         for name, kind in kinds.items()
     }
+    return {name: accuracy for name, accuracy in found.items() if accuracy is not None}
 
 
 def detect_collapse(metrics: Sequence[Mapping[str, Any]]) -> str:

@@ -6,42 +6,45 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness import seeds
-from harness.models import render
 from harness.models.forward import undisturbed
+from harness.models.prompts import render
+from harness.models.reader import Reader
 from harness.models.sampler import sample
-from harness.types import Example, Privilege
-from harness.worlds import data, privilege
+from harness.training.writers import rewards
+from harness.types import Example
+from harness.worlds.world import World
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 def accuracy_with_privilege(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    reader: Reader,
+    world: World,
     examples: Sequence[Example],
-    kind: Privilege,
+    kind: str,
     *,
     max_new_tokens: int,
-) -> float:
+) -> float | None:
     """Share of ``examples``, in [0, 1], whose greedy response to (x, p) has the right answer.
+
+    None where the world cannot verify.
 
     Raises:
         HarnessError: an example has no p of this kind; ``examples`` is empty.
     """
-    prompts = [render.prompt_ids(tokenizer, privilege.messages(e, kind)) for e in examples]
     with undisturbed(model):
         model.eval()
         batch = sample(
             model,
-            tokenizer,
+            reader,
             examples,
-            prompts,
+            render(reader, examples, kind, device=model.device),
             rollouts_per_prompt=1,
             max_new_tokens=max_new_tokens,
             temperature=0.0,
             generator=seeds.generator(0, "probe"),  # greedy: nothing depends on it
         )
-    responses = batch.responses(tokenizer)
-    right = [data.grade(e, r).answer for e, r in zip(examples, responses, strict=True)]
-    return sum(right) / len(right)
+    right_B = rewards(world, batch, batch.responses(reader))
+    return None if right_B is None else int(right_B.sum()) / len(right_B)

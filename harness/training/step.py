@@ -14,7 +14,8 @@ from transformers import PreTrainedModel
 
 from harness.losses.tokens import TokenView, chunks
 from harness.method import Method
-from harness.models.forward import Prompts, Scores, output_layer, response_hidden, score, vocabulary_size
+from harness.models.forward import Scores, output_layer, response_hidden, score, vocabulary_size
+from harness.models.prompts import Prompts
 from harness.models.sampler import RolloutBatch
 from harness.training.phases import Phases
 from harness.training.reduce import (
@@ -66,11 +67,6 @@ class StepRecord:
     tokens: int
     """Response tokens of the global batch."""
     metrics: Mapping[str, float]
-
-
-def plain_prompts(rollouts: RolloutBatch) -> Prompts:
-    """The context the rollouts were sampled from."""
-    return Prompts(ids_QL=rollouts.prompt_ids_PL, mask_QL=rollouts.prompt_mask_PL, row_of_B=rollouts.prompt_of_B)
 
 
 def score_views(

@@ -6,21 +6,23 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
+from transformers import PreTrainedModel, get_scheduler
 
 from harness import registry
 from harness.config import DataSpec, OptimSpec, RunSpec
 from harness.method import Method, untrained_views
-from harness.models import load, render
+from harness.models import load
 from harness.models.forward import vocabulary_size
+from harness.models.prompts import render
+from harness.models.reader import Reader
 from harness.storage import checkpoint, run_folder
 from harness.training.phases import Phases
 from harness.training.process import device
-from harness.types import PRIVILEGED, Example, HarnessError, Policy, Privilege
-from harness.worlds import corruption, data, privilege
+from harness.types import PRIVILEGED, Completion, Example, HarnessError, Policy, Privilege, Source
+from harness.worlds import corruption, world_of
+from harness.worlds.world import Demonstrates, HasReferences, World, require
 
 PROBE_SIZE = 96
 """Validation problems of the probe at each checkpoint."""
@@ -32,9 +34,10 @@ class Trainer:
 
     spec: RunSpec
     data: DataSpec
+    world: World
     optim: OptimSpec
     method: Method
-    tokenizer: PreTrainedTokenizerBase
+    reader: Reader
     policies: dict[Policy, PreTrainedModel]
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
@@ -53,15 +56,6 @@ class Trainer:
         """The policy in training."""
         return self.policies[Policy.STUDENT]
 
-    def prompts(self, examples: Sequence[Example], kind: Privilege = Privilege.NONE) -> list[list[int]]:
-        """Token ids of each example's prompt, with p of ``kind``."""
-        return [render.prompt_ids(self.tokenizer, privilege.messages(e, kind)) for e in examples]
-
-    def pad(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Left-padded ids_PL and mask_PL on the student's device."""
-        ids_PL, mask_PL = render.left_pad(prompts, pad_id=cast(int, self.tokenizer.pad_token_id))
-        return ids_PL.to(self.student.device), mask_PL.to(self.student.device)
-
 
 def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     """Load, check and assemble a run; nothing is computed before every check has passed.
@@ -71,19 +65,22 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     last weights. Optimiser, schedule and step count begin anew.
 
     Raises:
-        HarnessError: the spec is a reference row; see also ``starting_weights``, ``models.check_pair``, ``check_data``.
+        HarnessError: the spec is a reference row; see also ``starting_weights``, ``worlds.world_of``, ``check_world``,
+            ``check_data``, ``models.check_pair``.
     """
     if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
         raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
     torch.set_num_threads(spec.threads)
     method = registry.build_method(spec.method)
     start = starting_weights(spec, root)
-    examples = data.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
-    check_data(spec, method, examples)
-    examples = corruption.corrupt(examples, spec.data)
+    world = world_of(spec.data)
+    check_world(spec, method, world)
+    examples = world.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
+    check_data(spec, method, world, examples)
+    examples = corruption.corrupt(examples, spec.data, world)
     student, teacher = (load.load(s, dtype=spec.dtype, device=device()) for s in (spec.student, spec.teacher))
-    tokenizer = load.load_tokenizer(spec.student)
-    load.check_pair(student, tokenizer, teacher, load.load_tokenizer(spec.teacher))
+    reader = load.load_reader(spec.student)
+    load.check_pair(student, reader.tokenizer, teacher, load.load_tokenizer(spec.teacher))
     method.check_vocabulary(vocabulary_size(student))
     if start is not None:
         student.load_state_dict(start)
@@ -91,17 +88,18 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     trainer = Trainer(
         spec=spec,
         data=spec.data,
+        world=world,
         optim=spec.optim,
         method=method,
-        tokenizer=tokenizer,
+        reader=reader,
         policies=build_policies(method, student, teacher),
         optimiser=optimiser,
         schedule=schedule,
         examples=examples,
-        validation=data.examples(spec.data, "validation", PROBE_SIZE),
+        validation=world.examples(spec.data, "validation", PROBE_SIZE),
     )
-    lengths = [len(ids) for ids in trainer.prompts(examples[:256], spec.data.privilege)]
-    load.check_lengths(student, lengths, spec.max_response_tokens)
+    longest = render(reader, examples[:256], spec.data.privilege).lengths
+    load.check_lengths(student, longest, spec.max_response_tokens)
     return trainer
 
 
@@ -143,31 +141,47 @@ def own_copy(policies: dict[Policy, PreTrainedModel], policy: Policy) -> PreTrai
     return policies[policy]
 
 
-def check_data(spec: RunSpec, method: Method, examples: Sequence[Example]) -> None:
-    """The data must hold what the method will ask for.
+def check_world(spec: RunSpec, method: Method, world: World) -> None:
+    """The world must have the powers the method asks for.
 
     Raises:
-        HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had; a prompt
-            has one rollout where the method compares siblings.
+        HarnessError: it has no reference responses, or cannot show a response, where the method reads or shows one;
+            a prompt has one rollout where the method compares siblings.
     """
-    assert spec.data is not None
-    kind, world = spec.data.privilege, spec.data.world
-    contexts = {v.context for term in method.terms for v in (term.trained, *term.sources)}
-    if PRIVILEGED in contexts and kind is not Privilege.NONE and kind not in examples[0].privileged:
-        has = ", ".join(sorted(examples[0].privileged)) or "none"
-        raise HarnessError(
-            f"privileged input {kind.value!r} is not in the data of {world!r} (it has: {has}); "
-            "choose one of these or add it to the data"
-        )
-    if method.needs_reward and not data.verifiable(spec.data):
-        raise HarnessError(
-            f"this method needs a verified reward and {world!r} cannot verify answers; "
-            "choose data with a grader or a method without reward"
-        )
+    assert spec.method is not None
+    who = f"method {spec.method.name}"
+    beside = any(term.completion is Completion.REFERENCE for term in method.terms)
+    if beside or method.sampling.get(Source.DATASET, 0.0) > 0:
+        require(world, HasReferences, who)
+    if method.shows_responses:
+        require(world, Demonstrates, who)
     if method.needs_siblings and spec.rollouts_per_prompt < 2:
         raise HarnessError(
             f"rollouts_per_prompt={spec.rollouts_per_prompt}: this method compares the rollouts of a prompt; "
             "give at least 2"
+        )
+
+
+def check_data(spec: RunSpec, method: Method, world: World, examples: Sequence[Example]) -> None:
+    """The examples must hold what the method will ask for.
+
+    Raises:
+        HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had.
+    """
+    assert spec.data is not None
+    kind, name = spec.data.privilege, spec.data.world
+    contexts = {v.context for term in method.terms for v in (term.trained, *term.sources)}
+    if PRIVILEGED in contexts and kind != Privilege.NONE and kind not in examples[0].privileged:
+        has = ", ".join(sorted(examples[0].privileged)) or "none"
+        raise HarnessError(
+            f"privileged input {str(kind)!r} is not in the data of {name!r} (it has: {has}); "
+            "choose one of these or add it to the data"
+        )
+    verifies = method.needs_reward or method.sampling.get(Source.VERIFIED_TEACHER, 0.0) > 0
+    if verifies and world.grade(examples[0], "") is None:
+        raise HarnessError(
+            f"this method needs a verified reward and {name!r} cannot verify answers; "
+            "choose data with a grader or a method without reward"
         )
 
 

@@ -3,38 +3,57 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from transformers import PreTrainedModel
 
 from harness import seeds
+from harness.config import RunSpec
 from harness.method import Method
+from harness.models.prompts import render
+from harness.models.reader import Reader
 from harness.models.sampler import RolloutBatch, from_texts, sample
-from harness.training.reduce import world
-from harness.training.trainer import Trainer
+from harness.training.reduce import world as ranks
 from harness.types import Example, Finish, Policy, Privilege, Source
-from harness.worlds import data
+from harness.worlds.world import HasReferences, World, require
 
 VERIFIED_TRIES = 4
 """Times a teacher is asked again for the responses the grader refused."""
 
 
-def write_rollouts(trainer: Trainer) -> RolloutBatch:
-    """Responses of this step, from the source the method samples; prompts are always the plain ones."""
-    source = draw_source(trainer.method, seeds.generator(trainer.spec.seed, "source", trainer.step))
+def write_rollouts(
+    method: Method,
+    policies: Mapping[Policy, PreTrainedModel],
+    reader: Reader,
+    world: World,
+    training_set: Sequence[Example],
+    *,
+    spec: RunSpec,
+    step: int,
+) -> RolloutBatch:
+    """Responses of this step, from the source the method samples; the prompts returned are always the plain ones."""
+    source = draw_source(method, seeds.generator(spec.seed, "source", step))
+    # As many responses from the data, one a prompt, as others write, so that tokens compare.
+    count = spec.prompts_per_step * (spec.rollouts_per_prompt if source is Source.DATASET else 1)
+    examples = batch_examples(training_set, count, seed=spec.seed, step=step)
+    student, teacher = policies[Policy.STUDENT], policies[Policy.TEACHER]
     match source:
         case Source.STUDENT:
-            return sampled(trainer, Policy.STUDENT)()
+            return sampled(student, reader, examples, spec=spec, step=step)()
         case Source.PRIVILEGED_STUDENT:
-            return plain_context(trainer, sampled(trainer, Policy.STUDENT, trainer.data.privilege)())
+            assert spec.data is not None
+            batch = sampled(student, reader, examples, spec.data.privilege, spec=spec, step=step)()
+            return plain_context(reader, batch)
         case Source.TEACHER:
-            return sampled(trainer, Policy.TEACHER)()
+            return sampled(teacher, reader, examples, spec=spec, step=step)()
         case Source.VERIFIED_TEACHER:
-            return verified(trainer, sampled(trainer, Policy.TEACHER))
+            return verified(world, reader, sampled(teacher, reader, examples, spec=spec, step=step))
         case Source.DATASET:
-            return dataset_rollouts(trainer)
+            prompts = render(reader, examples, device=student.device)
+            return from_texts(reader, examples, prompts, references(world, examples))
 
 
 def draw_source(method: Method, generator: torch.Generator) -> Source:
@@ -44,32 +63,37 @@ def draw_source(method: Method, generator: torch.Generator) -> Source:
     return sources[int(torch.multinomial(weights, 1, generator=generator))]
 
 
-def batch_examples(trainer: Trainer, count: int) -> list[Example]:
-    """This rank's prompts of the current step: epochs over the training set, each in its own random order."""
-    rank, size = world()
-    n, first = len(trainer.examples), trainer.step * count * size
+def batch_examples(training_set: Sequence[Example], count: int, *, seed: int, step: int) -> list[Example]:
+    """This rank's prompts of a step: epochs over the training set, each in its own random order."""
+    rank, size = ranks()
+    n, first = len(training_set), step * count * size
     places = [divmod(position, n) for position in range(first + rank, first + count * size, size)]
-    orders = {epoch: epoch_order(trainer, epoch) for epoch in {epoch for epoch, _ in places}}
-    return [trainer.examples[int(orders[epoch][place])] for epoch, place in places]
+    orders = {epoch: epoch_order(n, seed, epoch) for epoch in {epoch for epoch, _ in places}}
+    return [training_set[int(orders[epoch][place])] for epoch, place in places]
 
 
-def epoch_order(trainer: Trainer, epoch: int) -> Tensor:
-    """A permutation of the training set, int64 [n]."""
-    generator = seeds.generator(trainer.spec.seed, "order", epoch)
-    return torch.randperm(len(trainer.examples), generator=generator)
+def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
+    """A permutation of a training set of ``n``, int64 [n]."""
+    return torch.randperm(n, generator=seeds.generator(seed, "order", epoch))
 
 
-def sampled(trainer: Trainer, policy: Policy, kind: Privilege = Privilege.NONE) -> Callable[[], RolloutBatch]:
-    """A sampler of this step's prompts; every call goes on in the same random stream."""
-    spec = trainer.spec
-    generator = seeds.generator(spec.seed, f"rollout/{world()[0]}", trainer.step)
-    examples = batch_examples(trainer, spec.prompts_per_step)
-    prompts = trainer.prompts(examples, kind)
+def sampled(
+    model: PreTrainedModel,
+    reader: Reader,
+    examples: Sequence[Example],
+    kind: str = Privilege.NONE,
+    *,
+    spec: RunSpec,
+    step: int,
+) -> Callable[[], RolloutBatch]:
+    """A sampler of these prompts, with p of ``kind``; every call goes on in the same random stream."""
+    generator = seeds.generator(spec.seed, f"rollout/{ranks()[0]}", step)
+    prompts = render(reader, examples, kind, device=model.device)
 
     def draw() -> RolloutBatch:
         return sample(
-            trainer.policies[policy],
-            trainer.tokenizer,
+            model,
+            reader,
             examples,
             prompts,
             rollouts_per_prompt=spec.rollouts_per_prompt,
@@ -82,24 +106,27 @@ def sampled(trainer: Trainer, policy: Policy, kind: Privilege = Privilege.NONE) 
     return draw
 
 
-def dataset_rollouts(trainer: Trainer) -> RolloutBatch:
-    """Reference traces, one a prompt; as many prompts as another source has rollouts, so tokens compare."""
-    spec = trainer.spec
-    examples = batch_examples(trainer, spec.prompts_per_step * spec.rollouts_per_prompt)
-    texts = [data.reference(example) for example in examples]
-    rows = list(range(len(examples)))
-    return from_texts(trainer.tokenizer, examples, trainer.prompts(examples), texts, rows)
+def plain_context(reader: Reader, batch: RolloutBatch) -> RolloutBatch:
+    """The same responses after the prompts without p."""
+    plain = render(reader, batch.examples, device=batch.response_ids_BT.device)
+    return dataclasses.replace(batch, prompts=plain.continued_by(batch.prompt_of_B))
 
 
-def verified(trainer: Trainer, draw: Callable[[], RolloutBatch]) -> RolloutBatch:
+def verified(world: World, reader: Reader, draw: Callable[[], RolloutBatch]) -> RolloutBatch:
     """Each response the grader refuses is replaced by a later draw it accepts, if one comes in time."""
+
+    def accepted(written: RolloutBatch) -> Tensor:
+        reward_B = rewards(world, written, written.responses(reader))
+        assert reward_B is not None, "checked before the run"
+        return reward_B > 0
+
     batch = draw()
     for _ in range(VERIFIED_TRIES):
-        wrong_B = rewards(trainer, batch) == 0
+        wrong_B = ~accepted(batch)
         if not bool(wrong_B.any()):
             break
         again = draw()
-        batch = replace_rows(batch, again, wrong_B & (rewards(trainer, again) > 0))
+        batch = replace_rows(batch, again, wrong_B & accepted(again))
     return batch
 
 
@@ -118,7 +145,7 @@ def join(batch: RolloutBatch, other: RolloutBatch) -> RolloutBatch:
 
     return dataclasses.replace(
         batch,
-        prompt_of_B=torch.cat([batch.prompt_of_B, other.prompt_of_B]),
+        prompts=batch.prompts.continued_by(torch.cat([batch.prompt_of_B, other.prompt_of_B])),
         response_ids_BT=stack(batch.response_ids_BT, other.response_ids_BT),
         mask_BT=stack(batch.mask_BT, other.mask_BT),
         logp_BT=stack(batch.logp_BT, other.logp_BT),
@@ -131,7 +158,7 @@ def select(batch: RolloutBatch, rows: Tensor) -> RolloutBatch:
     index = rows.to(batch.response_ids_BT.device)
     return dataclasses.replace(
         batch,
-        prompt_of_B=batch.prompt_of_B[index],
+        prompts=batch.prompts.continued_by(batch.prompt_of_B[index]),
         response_ids_BT=batch.response_ids_BT[index],
         mask_BT=batch.mask_BT[index],
         logp_BT=batch.logp_BT[index],
@@ -139,18 +166,19 @@ def select(batch: RolloutBatch, rows: Tensor) -> RolloutBatch:
     )
 
 
-def plain_context(trainer: Trainer, batch: RolloutBatch) -> RolloutBatch:
-    """The same responses after the prompts without p."""
-    ids_PL, mask_PL = trainer.pad(trainer.prompts(batch.examples))
-    return dataclasses.replace(batch, prompt_ids_PL=ids_PL, prompt_mask_PL=mask_PL)
+def references(world: World, examples: Sequence[Example]) -> list[str]:
+    """The response to imitate of each example; raises HarnessError if the world has none."""
+    return list(map(require(world, HasReferences, "a reference response").reference, examples))
 
 
-def rewards(trainer: Trainer, batch: RolloutBatch) -> Tensor:
-    """float32 [B] on the CPU: 1 where the grader accepts the answer."""
-    texts = batch.responses(trainer.tokenizer)
-    prompts = batch.prompt_of_B.tolist()
-    accepted = [data.grade(batch.examples[p], text).answer for p, text in zip(prompts, texts, strict=True)]
-    return torch.tensor(accepted, dtype=torch.float32)
+def rewards(world: World, batch: RolloutBatch, texts: Sequence[str]) -> Tensor | None:
+    """float32 [B] on the CPU: 1 where the grader accepts the answer; None where the world cannot verify.
+
+    ``texts`` are the decoded responses.
+    """
+    pairs = zip(batch.prompt_of_B.tolist(), texts, strict=True)
+    grades = [world.grade(batch.examples[p], text) for p, text in pairs]
+    return None if None in grades else torch.tensor([g is not None and g.answer for g in grades], dtype=torch.float32)
 
 
 def truncation_rate(batch: RolloutBatch) -> float:

@@ -1,1 +1,76 @@
-"""Where problems, privileged input and grades come from. No torch."""
+"""Where problems, privileged input and grades come from. No torch.
+
+A world is a class (``harness.worlds.world.World``) and one line: in ``WORLDS``, or among the entry points of its own
+package (group ``dopd.worlds``, ``name = "module:Class"``). The name is what ``DataSpec.world`` says.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import metadata
+
+from harness import registry
+from harness.config import DataSpec
+from harness.types import HarnessError, Privilege
+from harness.worlds.world import World
+
+WORLDS: dict[str, str] = {
+    "embedded": "harness.worlds.slots_world:SlotWorld",
+}
+"""``module:Class`` by name, imported on use."""
+ENTRY_POINTS = "dopd.worlds"
+
+
+def known() -> dict[str, str]:
+    """Every world's ``module:Class`` by name: ours, then installed packages'.
+
+    Raises:
+        HarnessError: two of them have one name.
+    """
+    found = dict(WORLDS)
+    for name, target in _installed():
+        if name in found:
+            raise HarnessError(f"world {name!r} ({target}) has the name of {found[name]}: rename the entry point")
+        found[name] = target
+    return found
+
+
+def world(name: str) -> World:
+    """The world of that name.
+
+    Raises:
+        HarnessError: unknown, near names are offered; or its class does not import.
+    """
+    targets = known()
+    return _made(targets[registry.lookup("world", name, targets)], name)
+
+
+def world_of(data: DataSpec) -> World:
+    """The world of a run's data, which it has been checked against.
+
+    Raises:
+        HarnessError: the world is unknown or of another version, or lacks a domain or the kind of p that is asked for.
+    """
+    found = world(data.world)
+    if data.version != found.version:
+        raise HarnessError(
+            f"world {data.world!r} is version {found.version} here, the data ask for version {data.version}: plan the "
+            "run again, or install the package that holds the other"
+        )
+    if not data.domains:
+        raise HarnessError(f"domains is empty; name at least one of {', '.join(found.domains)}")
+    for domain in data.domains:
+        registry.lookup(f"domain of world {data.world!r}:", domain, found.domains)
+    if data.privilege != Privilege.NONE:
+        registry.lookup(f"privileged input of world {data.world!r}:", data.privilege, found.privileges)
+    return found
+
+
+@cache
+def _installed() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((point.name, point.value) for point in metadata.entry_points(group=ENTRY_POINTS)))
+
+
+@cache
+def _made(target: str, name: str) -> World:
+    return registry.resolve(target, f"world {name!r}")()

@@ -6,24 +6,36 @@ so nothing here or after knows of it.
 
 from __future__ import annotations
 
-from harness.types import Example, HarnessError, Message, Privilege
-from harness.worlds import slots
+from harness.types import Demonstration, Example, HarnessError, Message, Privilege, Shown
+from harness.worlds.world import Demonstrates, World, require
 
 
-def messages(example: Example, kind: Privilege) -> tuple[Message, ...]:
+def messages(example: Example, kind: str) -> tuple[Message, ...]:
     """The chat turns of x with p of ``kind`` before it, as a system turn; x alone for ``Privilege.NONE``.
 
     p stands before x so that the distance from x to the response does not depend on p. Raises HarnessError
     if the example has no p of this kind.
     """
-    if kind is Privilege.NONE:
+    if kind == Privilege.NONE:
         return example.messages
     if kind not in example.privileged:
         allowed = ", ".join([Privilege.NONE, *example.privileged])
         raise HarnessError(f"example {example.id} has no privileged input {str(kind)!r}; it has: {allowed}")
-    return ({"role": "system", "content": example.privileged[kind]}, *example.messages)
+    return _before(example, example.privileged[kind])
 
 
-def demonstration(example: Example, response: str) -> tuple[Message, ...]:
-    """The chat turns of x with a worked response before it: a sibling's success, a reference, the rollout itself."""
-    return ({"role": "system", "content": slots.demonstration(response)}, *example.messages)
+def shown(example: Example, what: Shown, world: World) -> tuple[Message, ...]:
+    """The chat turns of x with what a method asks to see before it: a kind of p, or a worked response.
+
+    Raises:
+        HarnessError: the example has no such p; the world cannot show a response.
+    """
+    if not isinstance(what, Demonstration):
+        return messages(example, what)
+    return _before(
+        example, require(world, Demonstrates, "a context that shows a response").demonstration(what.response)
+    )
+
+
+def _before(example: Example, text: str) -> tuple[Message, ...]:
+    return ({"role": "system", "content": text}, *example.messages)

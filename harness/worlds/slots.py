@@ -25,7 +25,8 @@ from enum import StrEnum
 from functools import cache
 from random import Random
 
-from harness.types import Example, Fact, HarnessError, Privilege
+from harness.types import Example, Fact, HarnessError, Privilege, text_of
+from harness.worlds.world import Grade
 
 WORLD_VERSION = 1
 """Bumped when any problem changes; part of every run's identity."""
@@ -70,18 +71,6 @@ class Slip(StrEnum):
     """One wrong A|B with its operation and its result, consistent with one another."""
     TAIL = "tail"
     """Every step from here on, to the end of the trace."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grade:
-    """What the grader found in one response."""
-
-    answer: bool
-    """The response ends in ``!`` and the reference answer; nothing else is looked at."""
-    trace: bool
-    """Every token equals the reference trace, notes left out."""
-    parsed: bool
-    """The response ends in ``!`` and some digit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +183,7 @@ def _build(name: str, split: str, problem: _Problem, rng: Random) -> Example:
     )
 
 
-def _privileged(steps: list[tuple[str, str, str, str]], answer: str) -> dict[Privilege, str]:
+def _privileged(steps: list[tuple[str, str, str, str]], answer: str) -> dict[str, str]:
     """Every kind of p: its header, then seven slots."""
     blank = (BLANK,) * STRIDE
     rest = [blank] * (SLOTS - len(steps))
@@ -227,9 +216,9 @@ def plain_trace(example: Example) -> str:
     return " ".join(UNKNOWN if fact is Fact.INFORMATION else word for word, fact in pairs)
 
 
-def privileged_facts(example: Example, kind: Privilege) -> tuple[Fact, ...]:
+def privileged_facts(example: Example, kind: str) -> tuple[Fact, ...]:
     """What each whitespace-separated token of the text of p is; empty for ``Privilege.NONE``."""
-    if kind is Privilege.NONE:
+    if kind == Privilege.NONE:
         return ()
     return tuple(_fact(word) for word in example.privileged[kind].split())
 
@@ -240,7 +229,7 @@ def _fact(word: str) -> Fact:
     return Fact.CAPABILITY if word in ("A", "B", *OPS) or word.isdigit() else Fact.FORMAT
 
 
-def knows_codes(kind: Privilege) -> bool:
+def knows_codes(kind: str) -> bool:
     """True where p holds the codes, so that the best note is the code."""
     return kind in (Privilege.HINTS, Privilege.HINTS_WITH_EXECUTION)
 
@@ -251,6 +240,7 @@ def slip(example: Example, words: list[str], step: int, kind: Slip, rng: Random)
     Returns the new words and which of them are wrong. After a choice or a step the trace goes on as if
     nothing had happened; a tail stays wrong up to the answer, which is right in every case.
     """
+    assert example.difficulty is not None
     out, wrong = list(words), [False] * len(words)
     digit = _digit_before(example, words, step)
     last = example.difficulty if kind is Slip.TAIL else step + 1
@@ -278,16 +268,16 @@ def wrong_prefix(example: Example, step: int, kind: Slip, *, codes: bool = False
 
 def _slot(example: Example, i: int) -> list[str]:
     start = 2 + STRIDE * i
-    return example.messages[-1]["content"].split()[start : start + STRIDE]
+    return text_of(example.messages[-1]).split()[start : start + STRIDE]
 
 
 def _digit_before(example: Example, words: list[str], step: int) -> int:
-    return int(words[STRIDE * step - 1]) if step else int(example.messages[-1]["content"].split()[1])
+    return int(words[STRIDE * step - 1]) if step else int(text_of(example.messages[-1]).split()[1])
 
 
 def grade(example: Example, response: str) -> Grade:
     """Grade decoded text, special tokens removed. Notes are never scored."""
-    assert example.trace is not None
+    assert example.trace is not None and example.difficulty is not None
     words, reference = response.split(), example.trace.split()
     parsed = len(words) >= 2 and words[-2] == END and words[-1] in "0123456789" and len(words[-1]) == 1
     scored = [i for i in range(len(reference)) if i % STRIDE != 2 or i >= STRIDE * example.difficulty]

@@ -53,7 +53,7 @@ MAY_NEVER = {
 """What no line of a room imports, at no time."""
 LIGHT = ("root", "worlds", "analysis", "show", "report", "cli")
 """Rooms of which every module can be imported where the heavy libraries cannot."""
-METHODS_MAY_IMPORT = {"harness.types", "harness.method", "harness.losses", "harness.worlds.privilege"}
+METHODS_MAY_IMPORT = {"harness.types", "harness.method", "harness.losses"}
 FILE_LIMIT = 5_000_000
 """Bytes. The embedded weights are a few MB in all; anything larger belongs elsewhere."""
 

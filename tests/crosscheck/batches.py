@@ -52,11 +52,13 @@ def off_policy(method: Method, student: PreTrainedModel) -> Batch:
         of_B = of_B // 2 * 2
         contexts = {n: p if p.present_B is not None else replace(p, row_of_B=of_B) for n, p in contexts.items()}
     noise_BT = torch.randn(r.mask_BT.shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
-    logp_BT = plain_logp(student, r.prompt_ids_PL[of_B], r.prompt_mask_PL[of_B], r.response_ids_BT, r.mask_BT)
+    prompts = r.prompts.continued_by(of_B)
+    ids_BL, mask_BL = prompts.ids_QL[of_B], prompts.mask_QL[of_B]
+    logp_BT = plain_logp(student, ids_BL, mask_BL, r.response_ids_BT, r.mask_BT)
     reward_B = torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0]).repeat(len(of_B) // 8)
     return replace(
         batch,
-        rollouts=replace(r, prompt_of_B=of_B, logp_BT=logp_BT + 0.8 * noise_BT * r.mask_BT),
+        rollouts=replace(r, prompts=prompts, logp_BT=logp_BT + 0.8 * noise_BT * r.mask_BT),
         contexts=contexts,
         reward_B=reward_B,
     )

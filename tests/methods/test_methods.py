@@ -33,22 +33,24 @@ from harness.method import Method
 from harness.suite import Options, training_run
 from harness.training.reduce import coefficients
 from harness.training.step import Batch, build_pool, optimiser_losses, score_views
-from harness.training.trainer import build_policies, check_data, own_copy, refresh_copies
+from harness.training.trainer import build_policies, check_data, check_world, own_copy, refresh_copies
 from harness.types import (
     PLAIN,
     PRIVILEGED,
     Completion,
+    Demonstration,
     Example,
     HarnessError,
     Policy,
     Privilege,
     Reduction,
     ScorePool,
+    Shown,
     Source,
     Term,
     View,
 )
-from harness.worlds import data, privilege
+from harness.worlds.slots_world import SlotWorld
 from methods.dapd import ROLLOUT, SOLUTION, DualAnchorDistillation
 from methods.eopd import EntropyAwareDistillation
 from methods.exopd import ExtrapolatedDistillation
@@ -416,9 +418,8 @@ def sibling_examples(rewards: list[float], method: SelfDistillationPolicyOptimis
     texts = [f"r{i}" for i in range(len(rewards))]
     method = method or SelfDistillationPolicyOptimisation()
     shown = method.contexts([problem] * len(rewards), texts, rewards)[FEEDBACK]
-    siblings = {str(privilege.demonstration(problem, text)): text for text in texts}
-    siblings[str(privilege.messages(problem, Privilege.HINTS))] = "p"
-    return [None if turns is None else siblings[str(tuple(turns))] for turns in shown]
+    told: dict[Shown, str] = {Demonstration(text): text for text in texts} | {Privilege.HINTS: "p"}
+    return [None if what is None else told[what] for what in shown]
 
 
 def test_sdpo_shows_another_success_never_itself() -> None:
@@ -600,7 +601,7 @@ def test_dapd_shows_each_rollout_and_each_reference_the_pair_it_belongs_to() -> 
     problems = [example(i) for i in (0, 1)] * 2  # rollouts of prompts 0 and 1, then their references
     shown = DualAnchorDistillation().contexts(problems, ["y0", "y1", "r0", "r1"], None)
     for name, texts in ((ROLLOUT, ["y0", "y1"] * 2), (SOLUTION, ["r0", "r1"] * 2)):
-        assert shown[name] == [privilege.demonstration(p, t) for p, t in zip(problems, texts, strict=True)]
+        assert shown[name] == [Demonstration(text) for text in texts]
 
 
 def test_dapd_weighs_each_term_over_its_own_completions() -> None:
@@ -844,10 +845,12 @@ def test_every_copy_begins_as_the_student_and_is_frozen(name: str) -> None:
 
 
 def data_check(name: str, rollouts: int = 4) -> None:
-    """What ``trainer.prepare`` asks of the data before any compute."""
+    """What ``trainer.prepare`` asks of world and data before any compute."""
     spec = training_run(registry.profile("embedded"), Options(suite="ood"), method=name, domains=("coding",), seed=0)
     problem: Example = dataclasses.replace(example(0), privileged={Privilege.HINTS: "the hint"})
-    check_data(dataclasses.replace(spec, rollouts_per_prompt=rollouts), small_method(name), [problem])
+    spec, method, world = dataclasses.replace(spec, rollouts_per_prompt=rollouts), small_method(name), SlotWorld()
+    check_world(spec, method, world)
+    check_data(spec, method, world, [problem])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -862,8 +865,8 @@ def test_a_group_of_one_is_refused_where_siblings_are_compared(name: str) -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_data_without_a_grader_is_refused_where_rewards_are_needed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "verifiable", lambda spec: False)
-    if registry.method_class(name).needs_reward:
+    monkeypatch.setattr(SlotWorld, "grade", lambda *_: None)
+    if registry.method_class(name).needs_reward or Source.VERIFIED_TEACHER in small_method(name).sampling:
         with pytest.raises(HarnessError, match="needs a verified reward and 'embedded' cannot verify"):
             data_check(name)
     else:

@@ -27,8 +27,9 @@ def cell(tokens: int, dense: bool) -> float:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     from harness.losses import tokens as losses_tokens
+    from harness.models.prompts import Prompts
     from harness.models.sampler import RolloutBatch
-    from harness.training.step import Batch, optimiser_losses, plain_prompts
+    from harness.training.step import Batch, optimiser_losses
     from harness.types import PLAIN, PRIVILEGED, Finish, Policy
     from methods.dopd import DualOnPolicyDistillation
 
@@ -51,15 +52,13 @@ def cell(tokens: int, dense: bool) -> float:
     B, T = tokens // 32, 32
     rollouts = RolloutBatch(
         examples=(),
-        prompt_ids_PL=torch.ones(B, 4, dtype=torch.int64),
-        prompt_mask_PL=torch.ones(B, 4, dtype=torch.bool),
-        prompt_of_B=torch.arange(B),
+        prompts=Prompts.of_ids([[1] * 4] * B, 0),
         response_ids_BT=torch.randint(0, VOCABULARY, (B, T)),
         mask_BT=torch.ones(B, T, dtype=torch.bool),
         logp_BT=torch.zeros(B, T),
         finish=(Finish.EOS,) * B,
     )
-    plain = plain_prompts(rollouts)
+    plain = rollouts.prompts
     batch = Batch(
         rollouts=rollouts,
         contexts={PLAIN: plain, PRIVILEGED: plain},

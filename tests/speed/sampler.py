@@ -19,16 +19,17 @@ import torch
 from transformers import (
     GenerationConfig,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
 
 from harness.config import DataSpec, ModelSpec
-from harness.models import load, render, zoo
+from harness.models import load, zoo
+from harness.models.prompts import Prompts, render
+from harness.models.reader import Reader
 from harness.models.sampler import sample
-from harness.types import Example, Privilege
-from harness.worlds import data, privilege, slots
+from harness.types import Example
+from harness.worlds import slots, world
 
 ROLLOUTS = 4
 MAX_NEW_TOKENS = 48
@@ -59,11 +60,9 @@ def random_prompts(count: int) -> list[list[int]]:
     return [torch.randint(4, 90, (n,), generator=generator).tolist() for n in lengths]
 
 
-def generate_arm(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[int]]
-) -> Callable[[], int]:
+def generate_arm(model: PreTrainedModel, reader: Reader, prompts: Prompts) -> Callable[[], int]:
     """Stock sampling; returns the response tokens, EOS included."""
-    ids_PL, mask_PL = render.left_pad(prompts, tokenizer.pad_token_id)
+    ids_PL, mask_PL = prompts.ids_QL, prompts.mask_QL
     eos = model.generation_config.eos_token_id
     eos_E = torch.tensor(eos if isinstance(eos, list) else [eos])
     config = GenerationConfig(
@@ -72,7 +71,7 @@ def generate_arm(
         num_return_sequences=ROLLOUTS,
         max_new_tokens=MAX_NEW_TOKENS,
         eos_token_id=eos,
-        pad_token_id=tokenizer.pad_token_id,
+        pad_token_id=reader.pad_id,
     )
 
     def run() -> int:
@@ -84,10 +83,7 @@ def generate_arm(
 
 
 def sample_arm(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    examples: Sequence[Example],
-    prompts: Sequence[Sequence[int]],
+    model: PreTrainedModel, reader: Reader, examples: Sequence[Example], prompts: Prompts
 ) -> Callable[[], int]:
     """Ours; returns the response tokens, EOS included."""
     generator = torch.Generator().manual_seed(0)
@@ -95,7 +91,7 @@ def sample_arm(
     def run() -> int:
         return sample(
             model,
-            tokenizer,
+            reader,
             examples,
             prompts,
             rollouts_per_prompt=ROLLOUTS,
@@ -126,17 +122,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    tokenizer = load.load_tokenizer(ModelSpec(name="base"))
+    reader = load.load_reader(ModelSpec(name="base"))
     cases = {"random": random_model()}
     cases |= {name: load.load(ModelSpec(name=name)) for name in ("base", "strong") if name in zoo.MANIFEST}
     print("model    prompts  tokens/rollout  generate tok/s  sample tok/s  ratio")
     for name, model in cases.items():
         for count in args.prompts:
-            examples = data.examples(DataSpec(domains=slots.DOMAINS), "train", count)
-            prompts = [render.prompt_ids(tokenizer, privilege.messages(e, Privilege.NONE)) for e in examples]
+            examples = world("embedded").examples(DataSpec(domains=slots.DOMAINS), "train", count)
+            prompts = render(reader, examples)
             if name == "random":
-                prompts = random_prompts(count)
-            arms = (generate_arm(model, tokenizer, prompts), sample_arm(model, tokenizer, examples, prompts))
+                prompts = Prompts.of_ids(random_prompts(count), 0)
+            arms = (generate_arm(model, reader, prompts), sample_arm(model, reader, examples, prompts))
             (theirs, _), (ours, tokens) = measure(arms, args.repeats)
             mean = tokens / (count * ROLLOUTS)
             print(f"{name:7}{count:9}{mean:16.1f}{theirs:16.0f}{ours:14.0f}{ours / theirs:7.2f}")

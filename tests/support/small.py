@@ -14,9 +14,9 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
 from harness import registry
 from harness.method import Method
-from harness.models.forward import Prompts
+from harness.models.prompts import Prompts
 from harness.models.sampler import RolloutBatch
-from harness.training.step import Batch, optimiser_losses, plain_prompts
+from harness.training.step import Batch, optimiser_losses
 from harness.types import PLAIN, PRIVILEGED, Completion, Example, Finish, Policy
 
 VOCABULARY = 24
@@ -116,16 +116,14 @@ def fixed_batch(
     prompt_of_B = torch.arange(len(order)).repeat_interleave(2).repeat(len(rows) // len(keys))
     rollouts = RolloutBatch(
         examples=tuple(example(p) for p in order),
-        prompt_ids_PL=ids_PL,
-        prompt_mask_PL=mask_PL,
-        prompt_of_B=prompt_of_B,
+        prompts=Prompts(ids_QL=ids_PL, mask_QL=mask_PL, row_of_B=prompt_of_B),
         response_ids_BT=ids_BT,
         mask_BT=mask_BT,
         logp_BT=plain_logp(model, ids_PL[prompt_of_B], mask_PL[prompt_of_B], ids_BT, mask_BT),
         finish=(Finish.EOS,) * len(rows),
     )
     contexts = {
-        PLAIN: plain_prompts(rollouts),
+        PLAIN: rollouts.prompts,
         PRIVILEGED: Prompts(ids_QL=priv_PL, mask_QL=priv_mask_PL, row_of_B=prompt_of_B),
     }
     for name in own_contexts(method):

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
+    from harness.models.reader import Reader
     from harness.storage.run_folder import RunFolder
 
 AUDIT = "audit"
@@ -74,7 +75,7 @@ class Subject:
     step: int
     student: Callable[[], PreTrainedModel]
     """Loads the weights of that step; an audit of logs never calls it."""
-    tokenizer: PreTrainedTokenizerBase
+    reader: Reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,12 +22,14 @@ from harness.evaluation.audits import AUDITS, SOURCE_OF, Findings, Subject
 from harness.evaluation.audits.reference import Verdict, judge
 from harness.losses.tokens import chunks
 from harness.method import Method
-from harness.models import load, render
-from harness.models.forward import Prompts, Scores, output_layer, score, undisturbed, vocabulary_size
+from harness.models import load
+from harness.models.forward import Scores, output_layer, score, undisturbed, vocabulary_size
+from harness.models.prompts import Prompts, render
 from harness.models.sampler import RolloutBatch, sample
-from harness.training.step import Batch, build_pool, plain_prompts, score_views
-from harness.types import PLAIN, PRIVILEGED, Assignment, Example, HarnessError, Policy, Privilege, View, Want
-from harness.worlds import data, privilege
+from harness.training.contexts import build_batch
+from harness.training.step import build_pool, score_views
+from harness.types import PLAIN, PRIVILEGED, Assignment, HarnessError, Policy, Privilege, View, Want, text_of
+from harness.worlds import world_of
 
 PROBLEMS, ROLLOUTS = 96, 4
 """Of the audit ``regimes``: problems, and rollouts of each."""
@@ -113,19 +115,19 @@ def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Rout
     Raises:
         HarnessError: the run has no teacher or no p to route by, or its words are not tokens.
     """
-    spec, tokenizer = subject.folder.spec, subject.tokenizer
-    if spec.data is None or spec.teacher is None or spec.data.privilege is Privilege.NONE:
+    spec, reader = subject.folder.spec, subject.reader
+    if spec.data is None or spec.teacher is None or spec.data.privilege == Privilege.NONE:
         raise HarnessError(f"audit {audit} needs a teacher and privileged input, {spec.id} lacks one: leave it out")
     student = subject.student()
     with undisturbed(student):
         student.eval()
         teacher = load.load(spec.teacher, dtype=spec.dtype, device=student.device)
-        examples = data.examples(spec.data, "test", problems)
+        examples = world_of(spec.data).examples(spec.data, "test", problems)
         batch = sample(
             student,
-            tokenizer,
+            reader,
             examples,
-            _prompts(subject, examples, Privilege.NONE),
+            render(reader, examples, device=student.device),
             rollouts_per_prompt=rollouts,
             max_new_tokens=spec.max_response_tokens,
             temperature=spec.temperature,
@@ -145,7 +147,11 @@ def routed(
     subject: Subject, method: Method, student: PreTrainedModel, teacher: PreTrainedModel, rollouts: RolloutBatch
 ) -> Routed:
     """Rollouts, scored by both policies that see p and labelled by the method as it would label a training batch."""
-    batch = _batch(subject, rollouts)
+    spec = subject.folder.spec
+    assert spec.data is not None
+    batch = build_batch(
+        method, subject.reader, world_of(spec.data), rollouts, spec.data.privilege, seed=spec.seed, step=subject.step
+    )
     policies = {Policy.STUDENT: student, Policy.TEACHER: teacher}
     scores = score_views(method, policies, batch, microbatch=MICROBATCH)
     sees_p = {"teacher": _view(scores, Policy.TEACHER), "self": _view(scores, Policy.STUDENT)}
@@ -157,7 +163,7 @@ def routed(
         assignment=method.assign(build_pool(method, policies, batch, scores), progress=0.0),
         logp_BT={name: scores[view].logp_BT.cpu() for name, view in sees_p.items()},
         top_BT=top_BT,
-        verdict=judge(subject.tokenizer, rollouts),
+        verdict=judge(subject.reader.tokenizer, rollouts),
     )
 
 
@@ -171,7 +177,7 @@ def record(subject: Subject, routed: Routed, row: int) -> dict[str, Any]:
     ids = rollouts.response_ids_BT[row].cpu()[kept_T]
     teacher, own = (routed.logp_BT[name][row][kept_T].double() for name in ("teacher", "self"))
     columns = (
-        subject.tokenizer.batch_decode(ids[:, None]),
+        subject.reader.decode(ids[:, None].tolist(), special=True),
         [routed.assignment.label_names[label] for label in routed.label_BT[row][kept_T].tolist()],
         (teacher - own).abs().tolist(),
         teacher.exp().tolist(),
@@ -180,12 +186,13 @@ def record(subject: Subject, routed: Routed, row: int) -> dict[str, Any]:
     )
     spec = subject.folder.spec
     assert spec.data is not None
-    (text,) = subject.tokenizer.batch_decode(ids[None], skip_special_tokens=True)
+    (text,) = subject.reader.decode([ids.tolist()])
+    grade = world_of(spec.data).grade(example, text)
     return {
         "id": example.id,
-        "prompt": example.messages[-1]["content"],
+        "prompt": text_of(example.messages[-1]),
         "privileged": example.privileged[spec.data.privilege],
-        "right": data.grade(example, text).answer,
+        "right": None if grade is None else grade.answer,
         "tokens": [
             {
                 "text": text,
@@ -228,26 +235,6 @@ def _of_regime(routed: Routed, label: int, source: str) -> Iterator[tuple[str, f
 
 def _share(what_BT: Tensor, of_BT: Tensor) -> float:
     return float(what_BT[of_BT].double().mean())
-
-
-def _prompts(subject: Subject, examples: list[Example], kind: Privilege) -> list[list[int]]:
-    return [render.prompt_ids(subject.tokenizer, privilege.messages(e, kind)) for e in examples]
-
-
-def _batch(subject: Subject, rollouts: RolloutBatch) -> Batch:
-    """The rollouts with both contexts; no reward and no draw, which routing by two policies asks for nothing of."""
-    spec, device = subject.folder.spec, rollouts.response_ids_BT.device
-    assert spec.data is not None
-    pad: Any = subject.tokenizer.pad_token_id
-    ids_PL, mask_PL = render.left_pad(_prompts(subject, list(rollouts.examples), spec.data.privilege), pad)
-    sees_p = Prompts(ids_QL=ids_PL.to(device), mask_QL=mask_PL.to(device), row_of_B=rollouts.prompt_of_B)
-    total = len(rollouts.finish)
-    return Batch(
-        rollouts=rollouts,
-        contexts={PLAIN: plain_prompts(rollouts), PRIVILEGED: sees_p},
-        draw_B=torch.zeros(total, dtype=torch.float64),
-        reference_B=torch.zeros(total, dtype=torch.bool),
-    )
 
 
 def _view(scores: Mapping[View, Scores], policy: Policy) -> View:

@@ -14,12 +14,13 @@ from harness.config import DataSpec, RunSpec
 from harness.evaluation.audits import Findings, Subject
 from harness.evaluation.audits.reference import token_ids
 from harness.losses.tokens import TokenView
-from harness.models import render
 from harness.models.forward import output_layer, score, undisturbed
+from harness.models.prompts import render
+from harness.models.reader import Reader
 from harness.models.sampler import from_texts
-from harness.training.step import plain_prompts
+from harness.training.writers import references
 from harness.types import Example, Fact, Privilege, Want
-from harness.worlds import data, privilege, slots
+from harness.worlds import slots, world_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,7 +50,7 @@ class Places:
 def transfer(subject: Subject) -> Findings:
     """Reads the student token by token along the best responses without p, on the same problems for every run.
 
-    Those responses (``harness.worlds.data.reference``) write ``_``, unknown, for each code that only p holds;
+    Those responses (``harness.worlds.world.HasReferences``) write ``_``, unknown, for each code that only p holds;
     every prefix is one of theirs, so it names no code. Means over tokens:
 
     - ``capability_...``, what follows from x: probability of the right token, and share where it is the most probable
@@ -59,16 +60,18 @@ def transfer(subject: Subject) -> Findings:
       very code of p, an eighth of ``asserted`` by chance;
     - ``..._with_p``: the same weights and prefixes with p before x; absent where the run's data has no p.
     """
-    spec, tokenizer = subject.folder.spec, subject.tokenizer
+    spec, reader = subject.folder.spec, subject.reader
     source = audited_data(spec)
-    examples = data.examples(source, "test", PROBLEMS)
-    places = places_of(tokenizer, examples)
+    world = world_of(source)
+    examples = world.examples(source, "test", PROBLEMS)
+    texts = references(world, examples)
+    places = places_of(reader.tokenizer, examples, texts)
     student = subject.student()
     with undisturbed(student):
         student.eval()
-        values = without_p(logp(student, tokenizer, examples, Privilege.NONE), places, tokenizer)
-        if source.privilege is not Privilege.NONE:
-            values |= with_p(logp(student, tokenizer, examples, source.privilege), places)
+        values = without_p(logp(student, reader, examples, texts, Privilege.NONE), places, reader.tokenizer)
+        if source.privilege != Privilege.NONE:
+            values |= with_p(logp(student, reader, examples, texts, source.privilege), places)
     return Findings(values=values, n=PROBLEMS)
 
 
@@ -78,7 +81,7 @@ def audited_data(spec: RunSpec) -> DataSpec:
     return usual if spec.data is None else replace(spec.data, domains=usual.domains)
 
 
-def places_of(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]) -> Places:
+def places_of(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], texts: Sequence[str]) -> Places:
     """The reference responses, end of sequence included.
 
     Raises:
@@ -88,25 +91,23 @@ def places_of(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]) -
     target: list[int] = []
     told: list[int] = []
     end: Any = tokenizer.eos_token_id
-    for example in examples:
+    for example, text in zip(examples, texts, strict=True):
         assert example.trace is not None
         facts += [*example.facts, Fact.FORMAT]
-        target += [*token_ids(tokenizer, data.reference(example).split()), end]
+        target += [*token_ids(tokenizer, text.split()), end]
         told += [*token_ids(tokenizer, example.trace.split()), end]
     return Places(facts=tuple(facts), target_N=torch.tensor(target), told_N=torch.tensor(told))
 
 
 @torch.no_grad()
 def logp(
-    student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], kind: Privilege
+    student: PreTrainedModel, reader: Reader, examples: Sequence[Example], texts: Sequence[str], kind: str
 ) -> Tensor:
-    """Log-probabilities at each token of the reference responses after x, with p of ``kind``: [N, V], on the CPU."""
-    prompts = [render.prompt_ids(tokenizer, privilege.messages(example, kind)) for example in examples]
-    texts = [data.reference(example) for example in examples]
-    forced = from_texts(tokenizer, examples, prompts, texts, range(len(examples)), device=student.device)
+    """Log-probabilities at each token of these responses after x, with p of ``kind``: [N, V], on the CPU."""
+    forced = from_texts(reader, examples, render(reader, examples, kind, device=student.device), texts)
     scores = score(
         student,
-        plain_prompts(forced),
+        forced.prompts,
         forced.response_ids_BT,
         forced.mask_BT,
         wants=frozenset({Want.DISTRIBUTION}),

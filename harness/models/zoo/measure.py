@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.models import render
+from harness.models.prompts import Prompts
+from harness.models.reader import TextReader
 from harness.models.zoo.tokenizer import WORDS
 from harness.types import Example, Privilege
 from harness.worlds import privilege, slots
@@ -29,15 +30,15 @@ def complete(
     out: list[str] = []
     generate: Any = model.generate
     for start in range(0, len(prompts), 150):
-        ids_PL, mask_PL = render.left_pad(prompts[start : start + 150])
+        batch = Prompts.of_ids(prompts[start : start + 150], 0)
         ids = generate(
-            input_ids=ids_PL,
-            attention_mask=mask_PL.long(),
+            input_ids=batch.ids_QL,
+            attention_mask=batch.mask_QL.long(),
             max_new_tokens=slots.MAX_RESPONSE_TOKENS + 1,
             do_sample=sample,
             **(AT_TEMPERATURE_1 if sample else {}),
         )
-        out += tokenizer.batch_decode(ids[:, ids_PL.shape[1] :], skip_special_tokens=True)
+        out += tokenizer.batch_decode(ids[:, batch.ids_QL.shape[1] :], skip_special_tokens=True)
     return out
 
 
@@ -62,7 +63,7 @@ def per_domain(
         examples = [slots.example(domain, split, i, difficulty) for i in range(items)]
         starts = [_wrong_start(e, kind, i) if wrong else "" for i, e in enumerate(examples)]
         prompts = [
-            render.prompt_ids(tokenizer, privilege.messages(e, kind)) + [WORDS.index(w) for w in s.split()]
+            TextReader(tokenizer).ids(privilege.messages(e, kind)) + [WORDS.index(w) for w in s.split()]
             for e, s in zip(examples, starts, strict=True)
         ]
         texts = complete(model, tokenizer, prompts, sample=sample)
@@ -73,6 +74,7 @@ def per_domain(
 
 
 def _wrong_start(example: Example, kind: Privilege, i: int) -> str:
+    assert example.difficulty is not None
     step = random.Random(f"wrong prefix {example.id}").randrange(example.difficulty)
     slip = (slots.Slip.CHOICE, slots.Slip.STEP)[i % 2]
     return slots.wrong_prefix(example, step, slip, codes=slots.knows_codes(kind))

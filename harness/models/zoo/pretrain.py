@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
-from harness.models import render
+from harness.models.reader import TextReader
 from harness.models.zoo import tokenizer as embedded_tokenizer
 from harness.types import Privilege
 from harness.worlds import privilege, slots
@@ -109,18 +109,19 @@ def _sequence(
     index = FIRST_INDEX + step * recipe.batch + row
     example = slots.example(slots.DOMAINS[domain], "train", index, difficulty_at(step, recipe))
     trace = example.trace if slots.knows_codes(kind) else slots.plain_trace(example)
-    assert trace is not None
+    assert trace is not None and example.difficulty is not None
+    steps = example.difficulty
     words, silent = trace.split(), [False] * len(trace.split())
     if rng.random() < recipe.wrong_share:
-        at = rng.randrange(example.difficulty)
+        at = rng.randrange(steps)
         slip = rng.choice(ANSWER_SLIPS if kind is Privilege.FINAL_ANSWER else SLIPS)
         words, silent = slots.slip(example, words, at, slip, rng)
         if decaying and slip is slots.Slip.STEP:
-            _silence_two_operations(silent, at, example.difficulty, kind)
+            _silence_two_operations(silent, at, steps, kind)
     share = recipe.rule_share_decay if decaying else recipe.rule_share
     if rng.random() >= share[domain] and not slots.knows_codes(kind):
-        silent[: slots.STRIDE * example.difficulty : slots.STRIDE] = [True] * example.difficulty
-    return render.prompt_ids(tokenizer, privilege.messages(example, kind)), words, silent
+        silent[: slots.STRIDE * steps : slots.STRIDE] = [True] * steps
+    return TextReader(tokenizer).ids(privilege.messages(example, kind)), words, silent
 
 
 def _silence_two_operations(silent: list[bool], at: int, difficulty: int, kind: Privilege) -> None:

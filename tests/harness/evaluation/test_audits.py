@@ -21,14 +21,16 @@ from harness.evaluation.audits import AUDIT, AUDITS, SOURCE_OF, Findings, Subjec
 from harness.evaluation.audits.reference import Verdict, judge, targets, token_ids
 from harness.evaluation.audits.routing import Routed, record, regime_values, route, routing_method
 from harness.evaluation.audits.transfer import Places, places_of, with_p, without_p
-from harness.models import load, render
+from harness.models import load
+from harness.models.prompts import Prompts, render
+from harness.models.reader import TextReader
 from harness.models.sampler import RolloutBatch, from_texts
 from harness.runs.run import evaluate_missing
 from harness.storage import files
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, reference_run, training_run
 from harness.types import Assignment, Example, Fact, Finish, HarnessError, Policy, Privilege, ScorePool
-from harness.worlds import data, privilege, slots
+from harness.worlds import privilege, slots
 from methods.dopd import REGIMES, DualOnPolicyDistillation, Side
 from suites.regime_audit import READ
 
@@ -55,7 +57,8 @@ def run(**changes: Any) -> RunSpec:
 
 def subject(spec: RunSpec, tokenizer: PreTrainedTokenizerBase, step: int = STEP) -> Subject:
     """The student as it came stands in for any checkpoint."""
-    return Subject(folder=RunFolder(Path("nowhere"), spec), step=step, student=student, tokenizer=tokenizer)
+    folder = RunFolder(Path("nowhere"), spec)
+    return Subject(folder=folder, step=step, student=student, reader=TextReader(tokenizer))
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +82,8 @@ GRADED = [True, True, False, True, True, True, False, True, True, True, True]
 
 
 def written(tokenizer: PreTrainedTokenizerBase, *texts: str, example: Example = EXAMPLE) -> RolloutBatch:
-    return from_texts(tokenizer, [example], [[5]], texts, [0] * len(texts))
+    prompts = Prompts.of_ids([[5]], 0).continued_by(torch.zeros(len(texts), dtype=torch.int64))
+    return from_texts(TextReader(tokenizer), [example], prompts, texts)
 
 
 # What the reference says of a token.
@@ -116,7 +120,8 @@ def test_the_first_error_by_hand(name: str, tokenizer: PreTrainedTokenizerBase) 
 
 def test_rollouts_of_different_lengths_and_problems(tokenizer: PreTrainedTokenizerBase) -> None:
     other = slots.example("general", "test", 1)
-    rollouts = from_texts(tokenizer, [other, EXAMPLE], [[5], [6]], [RIGHT, RIGHT, data.reference(other)], [1, 0, 0])
+    prompts = Prompts.of_ids([[5], [6]], 0).continued_by(torch.tensor([1, 0, 0]))
+    rollouts = from_texts(TextReader(tokenizer), [other, EXAMPLE], prompts, [RIGHT, RIGHT, slots.plain_trace(other)])
     verdict = judge(tokenizer, rollouts)
     assert verdict.first_error_BT.sum(-1).tolist() == [0, 1, 0]
     assert not (verdict.judged_BT | verdict.first_error_BT | verdict.information_BT)[~rollouts.mask_BT].any()
@@ -133,8 +138,10 @@ def test_a_rollout_that_was_cut_has_no_error_at_its_end(tokenizer: PreTrainedTok
 def test_no_first_error_is_what_the_grader_accepts(tokenizer: PreTrainedTokenizerBase) -> None:
     found = route(subject(run(), tokenizer), problems=18, rollouts=2, audit="regimes")
     grades = [
-        data.grade(found.rollouts.examples[p], text).trace
-        for p, text in zip(found.rollouts.prompt_of_B.tolist(), found.rollouts.responses(tokenizer), strict=True)
+        slots.grade(found.rollouts.examples[p], text).trace
+        for p, text in zip(
+            found.rollouts.prompt_of_B.tolist(), found.rollouts.responses(TextReader(tokenizer)), strict=True
+        )
     ]
     assert (~found.verdict.first_error_BT.any(-1)).tolist() == grades
     assert 5 < sum(grades) < 31
@@ -155,9 +162,7 @@ def by_hand() -> Routed:
     """Two rollouts of three tokens and one of two; regimes LH LH HT | HS LL HT | LH HS; targets 5 but one note."""
     rollouts = RolloutBatch(
         examples=(EXAMPLE,),
-        prompt_ids_PL=torch.tensor([[5]]),
-        prompt_mask_PL=torch.tensor([[True]]),
-        prompt_of_B=torch.tensor([0, 0, 0]),
+        prompts=Prompts.of_ids([[5]], 0).continued_by(torch.tensor([0, 0, 0])),
         response_ids_BT=torch.tensor([[5, 5, 5], [5, 7, 5], [5, 7, 0]]),
         mask_BT=torch.tensor([[True] * 3, [True] * 3, [True, True, False]]),
         logp_BT=torch.zeros(3, 3),
@@ -294,7 +299,7 @@ def full_logp(
     """[B, T, V], without cache or padding."""
     out = torch.zeros(*rollouts.response_ids_BT.shape, model.config.vocab_size)
     for b, p in enumerate(rollouts.prompt_of_B.tolist()):
-        prompt = render.prompt_ids(tokenizer, privilege.messages(rollouts.examples[p], kind))
+        prompt = TextReader(tokenizer).ids(privilege.messages(rollouts.examples[p], kind))
         response = rollouts.response_ids_BT[b][rollouts.mask_BT[b]]
         logits = model(input_ids=torch.cat([torch.tensor(prompt), response])[None]).logits[0]
         out[b, : len(response)] = logits.log_softmax(-1)[len(prompt) - 1 : -1]
@@ -364,7 +369,7 @@ def test_a_record_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def test_places_are_the_plain_reference_with_its_end(tokenizer: PreTrainedTokenizerBase) -> None:
     examples = [EXAMPLE, slots.example("general", "test", 0)]
-    places = places_of(tokenizer, examples)
+    places = places_of(tokenizer, examples, [slots.plain_trace(e) for e in examples])
     words = tokenizer.batch_decode(places.target_N[:11, None])
     assert words == [*RIGHT.split(), "<|im_end|>"]
     told = tokenizer.batch_decode(places.told_N[:11, None])
@@ -405,11 +410,12 @@ def test_values_of_transfer_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def test_teacher_forcing_reads_what_a_full_pass_reads(tokenizer: PreTrainedTokenizerBase) -> None:
     examples = [EXAMPLE, slots.example("general", "test", 0)]
-    prompts = [render.prompt_ids(tokenizer, e.messages) for e in examples]
-    forced = from_texts(tokenizer, examples, prompts, [data.reference(e) for e in examples], [0, 1])
+    reader, texts = TextReader(tokenizer), [slots.plain_trace(e) for e in examples]
+    forced = from_texts(reader, examples, render(reader, examples), texts)
     for kind in (Privilege.NONE, Privilege.HINTS):
         expected = full_logp(tokenizer, student(), forced, kind)[forced.mask_BT]
-        torch.testing.assert_close(transfer.logp(student(), tokenizer, examples, kind), expected, atol=1e-4, rtol=1e-4)
+        found = transfer.logp(student(), reader, examples, texts, kind)
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_transfer_reads_the_same_problems_of_every_run(tokenizer: PreTrainedTokenizerBase) -> None:

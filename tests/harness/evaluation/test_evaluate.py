@@ -28,12 +28,15 @@ from harness.evaluation import benchmarks, own
 from harness.evaluation.benchmarks import BENCHMARKS, DECODINGS, OwnBenchmark
 from harness.evaluation.evaluate import check_plain, evaluate, export, graded_words, question
 from harness.evaluation.evaluator import Score
-from harness.models import load, render
+from harness.models import load
+from harness.models.prompts import Prompts
+from harness.models.reader import Reader, TextReader
 from harness.models.sampler import RolloutBatch, from_texts
 from harness.suite import Evaluation
 from harness.training import probe
 from harness.types import Example, Finish, HarnessError, Privilege
 from harness.worlds import slots
+from harness.worlds.slots_world import SlotWorld
 
 Answer = Callable[[Example], tuple[str, Finish]]
 SMALL = 12
@@ -85,16 +88,17 @@ def script(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Example, int], tup
 
     def sample(
         model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        reader: Reader,
         examples: Sequence[Example],
-        prompts: Sequence[Sequence[int]],
+        prompts: Prompts,
         **settings: Any,
     ) -> RolloutBatch:
         k = settings["rollouts_per_prompt"]
-        calls.append({"prompts": prompts, "ids": [e.id for e in examples], **settings})
+        prompt_ids = [ids[mask].tolist() for ids, mask in zip(prompts.ids_QL, prompts.mask_QL, strict=True)]
+        calls.append({"prompts": prompt_ids, "ids": [e.id for e in examples], **settings})
         answers = [answer(e, i) for e in examples for i in range(k)]
-        prompt_of = [p for p in range(len(examples)) for _ in range(k)]
-        batch = from_texts(tokenizer, examples, prompts, [a[0] for a in answers], prompt_of)
+        repeated = prompts.continued_by(torch.arange(len(examples)).repeat_interleave(k))
+        batch = from_texts(reader, examples, repeated, [a[0] for a in answers])
         return dataclasses.replace(batch, finish=tuple(a[1] for a in answers))
 
     monkeypatch.setattr(own, "sample", sample)
@@ -270,7 +274,7 @@ def test_prompts_are_those_of_the_renderer(
     evaluate(model, tokenizer, wanted("embedded_coding"), seed=0, step=0)
     items = {e.id: e for e in benchmarks.examples(BENCHMARKS["embedded_coding"])}
     (call,) = calls
-    assert call["prompts"] == [render.prompt_ids(tokenizer, items[i].messages) for i in call["ids"]]
+    assert call["prompts"] == [TextReader(tokenizer).ids(items[i].messages) for i in call["ids"]]
 
 
 # Random state and mode
@@ -515,7 +519,9 @@ def test_probe_shows_p_and_counts_right_answers(
     by_id = dict(zip([e.id for e in items], texts, strict=True))
     calls = script(monkeypatch, lambda example, _: (by_id[example.id], Finish.EOS))
     model.train()
-    value = probe.accuracy_with_privilege(model, tokenizer, items, Privilege.HINTS, max_new_tokens=9)
+    value = probe.accuracy_with_privilege(
+        model, TextReader(tokenizer), SlotWorld(), items, Privilege.HINTS, max_new_tokens=9
+    )
     assert model.training
     model.eval()
     assert value == 2 / 4
@@ -523,12 +529,14 @@ def test_probe_shows_p_and_counts_right_answers(
     assert (call["temperature"], call["max_new_tokens"], call["rollouts_per_prompt"]) == (0.0, 9, 1)
     for example, ids in zip(items, call["prompts"], strict=True):
         assert example.privileged[Privilege.HINTS] in tokenizer.decode(ids)
-    probe.accuracy_with_privilege(model, tokenizer, items, Privilege.NONE, max_new_tokens=9)
+    probe.accuracy_with_privilege(model, TextReader(tokenizer), SlotWorld(), items, Privilege.NONE, max_new_tokens=9)
     for example, ids in zip(items, calls[1]["prompts"], strict=True):
         check_plain(example, tokenizer.decode(ids))
     bare = [dataclasses.replace(items[0], privileged={})]
     with pytest.raises(HarnessError, match="has no privileged input"):
-        probe.accuracy_with_privilege(model, tokenizer, bare, Privilege.HINTS, max_new_tokens=9)
+        probe.accuracy_with_privilege(
+            model, TextReader(tokenizer), SlotWorld(), bare, Privilege.HINTS, max_new_tokens=9
+        )
 
 
 def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
@@ -539,6 +547,11 @@ def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
     scores: list[Score] = evaluate(model, tokenizer, wanted(benchmark.name), seed=0, step=0)
     items = benchmarks.examples(benchmark)
     value = probe.accuracy_with_privilege(
-        model, tokenizer, items, Privilege.NONE, max_new_tokens=benchmark.max_new_tokens
+        model,
+        TextReader(tokenizer),
+        SlotWorld(),
+        items,
+        Privilege.NONE,
+        max_new_tokens=benchmark.max_new_tokens,
     )
     assert value == scores[0].value

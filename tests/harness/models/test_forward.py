@@ -8,7 +8,7 @@ from support.small import VOCABULARY, fixed_batch, plain_logp, policies, small_m
 
 from harness.losses import tokens
 from harness.losses.tokens import TokenView
-from harness.models.forward import Prompts, response_hidden, score
+from harness.models.forward import response_hidden, score
 from harness.training.step import optimiser_losses
 from harness.types import PLAIN, PRIVILEGED, Policy, Want
 
@@ -68,14 +68,6 @@ def test_gradient_through_the_shared_prefix_equals_the_unshared_one() -> None:
         hidden.pow(2).sum().backward()
     for x, y in zip(shared.get_decoder().parameters(), apart.get_decoder().parameters(), strict=True):
         torch.testing.assert_close(x.grad, y.grad, rtol=1e-9, atol=1e-9)
-
-
-def test_prompts_nobody_continues_are_dropped() -> None:
-    ids = torch.tensor([[0, 0, 5], [2, 3, 4]])
-    prompts = Prompts(ids_QL=ids, mask_QL=ids != 0, row_of_B=torch.tensor([0, 1, 0]))
-    part = prompts.select(torch.tensor([0, 2]))
-    assert part.ids_QL.tolist() == [[5]]
-    assert part.row_of_B.tolist() == [0, 0]
 
 
 def test_logits_alive_never_exceed_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ from transformers import (
 
 from harness import seeds
 from harness.models import sampler
+from harness.models.prompts import Prompts
+from harness.models.reader import TextReader
 from harness.models.sampler import RolloutBatch, from_texts, sample
 from harness.types import Finish, HarnessError
 
@@ -42,9 +44,9 @@ def draw(
 ) -> RolloutBatch:
     return sample(
         model,
-        tokenizer,
+        TextReader(tokenizer),
         [example(i) for i in range(len(prompts))],
-        prompts,
+        Prompts.of_ids(prompts, 0),
         rollouts_per_prompt=n,
         max_new_tokens=steps,
         temperature=temperature,
@@ -253,7 +255,7 @@ def test_survivors_fill_the_gaps_from_the_end() -> None:
 
 
 def test_rollouts_can_be_trained_on(batch: RolloutBatch, tiny_model: Qwen3ForCausalLM) -> None:
-    tensors = (batch.prompt_ids_PL, batch.response_ids_BT, batch.logp_BT, batch.mask_BT, batch.prompt_of_B)
+    tensors = (batch.prompts.ids_QL, batch.response_ids_BT, batch.logp_BT, batch.mask_BT, batch.prompt_of_B)
     assert not any(x.is_inference() for x in tensors)
     loss = tiny_model(batch.response_ids_BT).logits.logsumexp(-1)[batch.mask_BT].sum()
     (gradient,) = torch.autograd.grad(loss, [tiny_model.model.embed_tokens.weight])
@@ -262,12 +264,14 @@ def test_rollouts_can_be_trained_on(batch: RolloutBatch, tiny_model: Qwen3ForCau
 
 def test_texts_become_rollouts_and_texts_again(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     texts = ["a 1 ! 2", "b", "!"]
-    batch = from_texts(tiny_tokenizer, [example(0), example(1)], PROMPTS[:2], texts, [1, 0, 1])
+    reader = TextReader(tiny_tokenizer)
+    prompts = Prompts.of_ids(PROMPTS[:2], 0).continued_by(torch.tensor([1, 0, 1]))
+    batch = from_texts(reader, [example(0), example(1)], prompts, texts)
     assert written(batch) == [[*tiny_tokenizer.convert_tokens_to_ids(t.split()), EOS] for t in texts]
-    assert batch.responses(tiny_tokenizer) == texts
+    assert batch.responses(reader) == texts
     assert batch.prompt_of_B.tolist() == [1, 0, 1]
-    assert batch.prompt_ids_PL.tolist() == [[5, 9, 11], [0, 0, 7]]
-    assert batch.prompt_mask_PL.tolist() == [[True] * 3, [False, False, True]]
+    assert batch.prompts.ids_QL.tolist() == [[5, 9, 11], [0, 0, 7]]
+    assert batch.prompts.mask_QL.tolist() == [[True] * 3, [False, False, True]]
     assert batch.finish == (Finish.EOS,) * 3
     assert batch.logp_BT.eq(0).all() and batch.n_tokens == 9
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.models import render, zoo
+from harness.models import zoo
+from harness.models.reader import TextReader
 from harness.models.zoo import card, measure, pretrain, tokenizer
-from harness.types import HarnessError, Privilege
+from harness.types import HarnessError, Message, Privilege
 from harness.worlds import privilege, slots
 
 if TYPE_CHECKING:
@@ -81,15 +82,15 @@ def test_no_word_of_the_world_is_unknown(words: PreTrainedTokenizerBase) -> None
         for i in range(50):
             example = slots.example(domain, "train", i, slots.HARD_DIFFICULTY)
             for kind in Privilege:
-                ids = render.prompt_ids(words, privilege.messages(example, kind))
+                ids = TextReader(words).ids(privilege.messages(example, kind))
                 assert words.unk_token_id not in ids
 
 
 def test_chat_template(words: PreTrainedTokenizerBase) -> None:
-    turns = [{"role": "system", "content": "hints A"}, {"role": "user", "content": "coding 3"}]
+    turns: list[Message] = [{"role": "system", "content": "hints A"}, {"role": "user", "content": "coding 3"}]
     prompt = "<|im_start|> system hints A <|im_end|> <|im_start|> user coding 3 <|im_end|> "
     prompt += "<|im_start|> assistant"
-    assert words.decode(render.prompt_ids(words, turns)) == prompt
+    assert words.decode(TextReader(words).ids(turns)) == prompt
     whole = words.apply_chat_template([*turns, {"role": "assistant", "content": "! 3"}], tokenize=False)
     assert whole.split() == [*prompt.split(), "!", "3", "<|im_end|>"]
 
@@ -99,14 +100,8 @@ def test_distances_do_not_depend_on_length_or_p(words: PreTrainedTokenizerBase) 
     for i in range(30):
         example = slots.example("general", "test", i)
         for kind in Privilege:
-            lengths[kind].add(len(render.prompt_ids(words, privilege.messages(example, kind))))
+            lengths[kind].add(len(TextReader(words).ids(privilege.messages(example, kind))))
     assert lengths.pop(Privilege.NONE) == {35} and set.union(*lengths.values()) == {67}
-
-
-def test_left_pad() -> None:
-    ids, mask = render.left_pad([[5, 6, 7], [8]], pad_id=9)
-    assert ids.tolist() == [[5, 6, 7], [9, 9, 8]]
-    assert mask.tolist() == [[True, True, True], [False, False, True]]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,12 +50,11 @@ def test_no_method_is_a_no_op(name: str) -> None:
 def test_log_probs_of_the_sampler_are_those_of_the_trainer() -> None:
     """One optimiser step a batch: the importance ratio must be 1 to 1e-4."""
     from harness.models.forward import score
-    from harness.training.contexts import build_batch
-    from harness.training.writers import write_rollouts
+    from harness.training.loop import written_batch
     from harness.types import PLAIN, Want
 
     trainer = small_trainer("vanilla_opd")
-    batch = build_batch(trainer, write_rollouts(trainer))
+    batch = written_batch(trainer)
     r = batch.rollouts
     scores = score(
         trainer.student,
@@ -200,14 +200,15 @@ def test_bad_input_is_refused_before_compute(monkeypatch: pytest.MonkeyPatch) ->
         prepare(replace(spec, max_response_tokens=100_000))
     with pytest.raises(HarnessError, match="reference row"):
         prepare(replace(spec, method=None))
-    from harness.training import trainer as module
-    from harness.worlds.data import examples
+    from harness.worlds.slots_world import SlotWorld
 
-    def without_hints(*arguments: object) -> list:
-        found = examples(*arguments)  # type: ignore[arg-type]
+    examples = SlotWorld.examples
+
+    def without_hints(*arguments: Any) -> list:
+        found = examples(*arguments)
         return [replace(e, privileged={k: v for k, v in e.privileged.items() if k != "hints"}) for e in found[:8]]
 
-    monkeypatch.setattr(module.data, "examples", without_hints)
+    monkeypatch.setattr(SlotWorld, "examples", without_hints)
     with pytest.raises(HarnessError, match="'hints' is not in the data"):
         prepare(spec)
 

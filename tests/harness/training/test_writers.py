@@ -12,15 +12,17 @@ import torch
 
 from harness import registry, seeds
 from harness.method import Method
-from harness.models.forward import Prompts, score
+from harness.models.forward import score
+from harness.models.prompts import Prompts, render
 from harness.models.sampler import RolloutBatch, from_texts
 from harness.suite import Options, training_run
 from harness.training import writers
 from harness.training.contexts import build_batch
+from harness.training.step import Batch
 from harness.training.trainer import Trainer, prepare
 from harness.training.writers import VERIFIED_TRIES, batch_examples, draw_source, replace_rows, verified, write_rollouts
-from harness.types import PLAIN, PRIVILEGED, Finish, Policy, Privilege, Source, Want
-from harness.worlds import data
+from harness.types import PLAIN, PRIVILEGED, Example, Finish, Policy, Privilege, Source, Want, text_of
+from harness.worlds import slots
 from methods.dapd import ROLLOUT, SOLUTION, DualAnchorDistillation
 from methods.gkd import GeneralisedDistillation
 from methods.opd import OnPolicyDistillation
@@ -53,8 +55,25 @@ def with_method(trainer: Trainer, method: Method, step: int = 0) -> Trainer:
     return dataclasses.replace(trainer, method=method, step=step)
 
 
+def wrote(trainer: Trainer) -> RolloutBatch:
+    return write_rollouts(
+        trainer.method,
+        trainer.policies,
+        trainer.reader,
+        trainer.world,
+        trainer.examples,
+        spec=trainer.spec,
+        step=trainer.step,
+    )
+
+
+def built(trainer: Trainer, rollouts: RolloutBatch) -> Batch:
+    kind, seed = trainer.data.privilege, trainer.spec.seed
+    return build_batch(trainer.method, trainer.reader, trainer.world, rollouts, kind, seed=seed, step=trainer.step)
+
+
 def ids_of(trainer: Trainer, step: int, count: int = PROMPTS) -> list[str]:
-    return [e.id for e in batch_examples(dataclasses.replace(trainer, step=step), count)]
+    return [e.id for e in batch_examples(trainer.examples, count, seed=trainer.spec.seed, step=step)]
 
 
 # The order of the data
@@ -80,7 +99,7 @@ def test_ranks_share_a_step_without_overlap(prepared: Trainer, monkeypatch: pyte
     alone = [ids_of(prepared, step, SIZE) for step in range(3)]
     ranks = []
     for rank in range(2):
-        monkeypatch.setattr(writers, "world", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(writers, "ranks", lambda rank=rank: (rank, 2))
         ranks.append([ids_of(prepared, step, SIZE // 2) for step in range(3)])
     for step, everything in enumerate(alone):
         first, second = (rank[step] for rank in ranks)
@@ -127,8 +146,8 @@ def test_the_writer_is_the_policy_and_context_asked_for(
 ) -> None:
     """The sampler's log-probabilities are those of that view and of no other."""
     trainer = with_method(prepared, method)
-    rollouts = write_rollouts(trainer)
-    contexts = build_batch(trainer, rollouts).contexts
+    rollouts = wrote(trainer)
+    contexts = built(trainer, rollouts).contexts
     for each in (Policy.STUDENT, Policy.TEACHER):
         for name in (PLAIN, PRIVILEGED):
             far = float((logp(trainer, each, contexts[name], rollouts) - rollouts.logp_BT).abs().max())
@@ -150,11 +169,11 @@ def logp(trainer: Trainer, policy: Policy, prompts: Prompts, rollouts: RolloutBa
 def test_a_batch_written_with_p_is_learnt_without_it(prepared: Trainer) -> None:
     """The returned prompts are the plain ones, whoever wrote: p must not reach the trained view by this door."""
     trainer = with_method(prepared, OnPolicyDistillation(sampler=Source.PRIVILEGED_STUDENT))
-    rollouts = write_rollouts(trainer)
-    ids_PL, mask_PL = trainer.pad(trainer.prompts(rollouts.examples))
-    assert torch.equal(rollouts.prompt_ids_PL, ids_PL) and torch.equal(rollouts.prompt_mask_PL, mask_PL)
-    privileged = trainer.prompts(rollouts.examples, Privilege.HINTS)
-    assert min(map(len, privileged)) > ids_PL.shape[1]
+    rollouts = wrote(trainer)
+    plain = render(trainer.reader, rollouts.examples)
+    assert torch.equal(rollouts.prompts.ids_QL, plain.ids_QL) and torch.equal(rollouts.prompts.mask_QL, plain.mask_QL)
+    privileged = render(trainer.reader, rollouts.examples, Privilege.HINTS)
+    assert min(privileged.lengths) > plain.ids_QL.shape[1]
 
 
 # The data's own traces
@@ -165,22 +184,32 @@ def test_the_data_writes_as_many_prompts_as_others_write_rollouts(prepared: Trai
     trainer = dataclasses.replace(
         with_method(prepared, method), spec=dataclasses.replace(prepared.spec, prompts_per_step=2)
     )
-    rollouts = write_rollouts(trainer)
+    rollouts = wrote(trainer)
     assert rollouts.prompt_of_B.tolist() == list(range(2 * ROLLOUTS))
     assert len({e.id for e in rollouts.examples}) == 2 * ROLLOUTS
-    assert rollouts.responses(trainer.tokenizer) == [data.reference(e) for e in rollouts.examples]
+    assert rollouts.responses(trainer.reader) == [slots.plain_trace(e) for e in rollouts.examples]
     ends = rollouts.response_ids_BT.gather(1, rollouts.mask_BT.sum(-1, keepdim=True) - 1).flatten()
-    assert set(ends.tolist()) == {trainer.tokenizer.eos_token_id}
-    assert all(data.grade(e, data.reference(e)).answer for e in rollouts.examples)
+    assert set(ends.tolist()) == {trainer.reader.eos_id}
+    assert all(slots.grade(e, slots.plain_trace(e)).answer for e in rollouts.examples)
 
 
 # Verified samples
 
 
+def asked(trainer: Trainer) -> list[Example]:
+    return batch_examples(trainer.examples, PROMPTS, seed=trainer.spec.seed, step=trainer.step)
+
+
+def rewards(trainer: Trainer, batch: RolloutBatch) -> torch.Tensor:
+    found = writers.rewards(trainer.world, batch, batch.responses(trainer.reader))
+    assert found is not None
+    return found
+
+
 def written(trainer: Trainer, texts: list[str], mark: float) -> RolloutBatch:
     """Given texts as rollouts of the step's prompts, recognisable by their log-probability."""
-    examples = batch_examples(trainer, PROMPTS)
-    batch = from_texts(trainer.tokenizer, examples, trainer.prompts(examples), texts, list(range(PROMPTS)))
+    examples = asked(trainer)
+    batch = from_texts(trainer.reader, examples, render(trainer.reader, examples), texts)
     return dataclasses.replace(
         batch,
         logp_BT=mark * batch.mask_BT,
@@ -190,12 +219,12 @@ def written(trainer: Trainer, texts: list[str], mark: float) -> RolloutBatch:
 
 def drawing(trainer: Trainer, outcomes: list[str]) -> tuple[Callable[[], RolloutBatch], list[int]]:
     """A writer whose n-th batch is right where the n-th string has R, and the numbers of the batches drawn."""
-    examples, drawn = batch_examples(trainer, PROMPTS), list[int]()
+    examples, drawn = asked(trainer), list[int]()
 
     def draw() -> RolloutBatch:
         drawn.append(len(drawn))
         marks = outcomes[min(drawn[-1], len(outcomes) - 1)]
-        texts = [data.reference(e) if m == "R" else "A . . 1 ! x" for e, m in zip(examples, marks, strict=True)]
+        texts = [slots.plain_trace(e) if m == "R" else "A . . 1 ! x" for e, m in zip(examples, marks, strict=True)]
         return written(trainer, texts, 1.0 + drawn[-1])
 
     return draw, drawn
@@ -204,29 +233,30 @@ def drawing(trainer: Trainer, outcomes: list[str]) -> tuple[Callable[[], Rollout
 def test_only_refused_rows_are_replaced_and_only_by_accepted_ones(prepared: Trainer) -> None:
     """Row 0 is right at once, row 1 at the third draw, row 2 at the second; row 3 at the fourth."""
     draw, drawn = drawing(prepared, ["R...", "..R.", "RR..", ".R.R"])
-    batch = verified(prepared, draw)
-    assert writers.rewards(prepared, batch).tolist() == [1.0] * 4
+    batch = verified(prepared.world, prepared.reader, draw)
+    assert rewards(prepared, batch).tolist() == [1.0] * 4
     assert batch.logp_BT[:, 0].tolist() == [1.0, 3.0, 2.0, 4.0]
     assert [f is Finish.EOS for f in batch.finish] == [True, False, False, False]
-    assert batch.responses(prepared.tokenizer) == [data.reference(e) for e in batch.examples]
+    assert batch.responses(prepared.reader) == [slots.plain_trace(e) for e in batch.examples]
     assert len(drawn) == 4, "it stops when nothing is refused"
 
 
 def test_the_teacher_is_asked_a_bounded_number_of_times(prepared: Trainer) -> None:
     draw, drawn = drawing(prepared, ["R..."])
-    batch = verified(prepared, draw)
+    batch = verified(prepared.world, prepared.reader, draw)
     assert len(drawn) == 1 + VERIFIED_TRIES
-    assert writers.rewards(prepared, batch).tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert rewards(prepared, batch).tolist() == [1.0, 0.0, 0.0, 0.0]
     assert batch.logp_BT[:, 0].tolist() == [1.0] * 4, "what stays refused is the first draw"
 
 
 def test_a_verified_teacher_writes_at_least_what_it_wrote_at_first(prepared: Trainer) -> None:
     trainer = with_method(prepared, SupervisedFineTuning())
-    first = writers.sampled(trainer, Policy.TEACHER)()
-    batch = write_rollouts(trainer)
-    was, now = (writers.rewards(trainer, b) for b in (first, batch))
+    teacher, step = trainer.policies[Policy.TEACHER], trainer.step
+    first = writers.sampled(teacher, trainer.reader, asked(trainer), spec=trainer.spec, step=step)()
+    batch = wrote(trainer)
+    was, now = (rewards(trainer, b) for b in (first, batch))
     assert bool((now >= was).all())
-    texts = [b.responses(trainer.tokenizer) for b in (first, batch)]
+    texts = [b.responses(trainer.reader) for b in (first, batch)]
     for b in range(PROMPTS * ROLLOUTS):
         replaced = texts[0][b] != texts[1][b]
         assert not replaced or (float(was[b]), float(now[b])) == (0.0, 1.0)
@@ -241,9 +271,9 @@ def test_joined_batches_are_as_wide_as_the_wider(prepared: Trainer) -> None:
         both = writers.join(first, second)
         assert both.response_ids_BT.shape == both.mask_BT.shape == both.logp_BT.shape == (2 * PROMPTS, width)
         assert both.mask_BT.sum(-1).tolist() == [*first.mask_BT.sum(-1).tolist(), *second.mask_BT.sum(-1).tolist()]
-        assert both.responses(prepared.tokenizer) == [
-            *first.responses(prepared.tokenizer),
-            *second.responses(prepared.tokenizer),
+        assert both.responses(prepared.reader) == [
+            *first.responses(prepared.reader),
+            *second.responses(prepared.reader),
         ]
         assert both.prompt_of_B.tolist() == [*range(PROMPTS)] * 2
         assert both.finish == first.finish + second.finish
@@ -260,9 +290,9 @@ def test_replaced_rows_bring_everything_with_them(prepared: Trainer) -> None:
         int((long if t else short).mask_BT[b].sum()) for b, t in enumerate(taken.tolist())
     ]
     assert batch.mask_BT.shape == batch.logp_BT.shape == batch.response_ids_BT.shape == long.mask_BT.shape
-    texts = short.responses(prepared.tokenizer)
-    texts[1] = long.responses(prepared.tokenizer)[1]
-    assert batch.responses(prepared.tokenizer) == texts
+    texts = short.responses(prepared.reader)
+    texts[1] = long.responses(prepared.reader)[1]
+    assert batch.responses(prepared.reader) == texts
 
 
 def test_selected_rows_keep_their_prompts_and_numbers(prepared: Trainer) -> None:
@@ -271,7 +301,7 @@ def test_selected_rows_keep_their_prompts_and_numbers(prepared: Trainer) -> None
     picked = writers.select(batch, torch.tensor([3, 0]))
     assert picked.prompt_of_B.tolist() == [3, 0]
     assert (picked.examples, len(picked.finish)) == (batch.examples, 2)
-    assert torch.equal(picked.prompt_ids_PL, batch.prompt_ids_PL)
+    assert torch.equal(picked.prompts.ids_QL, batch.prompts.ids_QL)
     assert torch.equal(picked.response_ids_BT, batch.response_ids_BT[[3, 0]])
     assert torch.equal(picked.mask_BT, batch.mask_BT[[3, 0]])
 
@@ -281,25 +311,25 @@ def test_selected_rows_keep_their_prompts_and_numbers(prepared: Trainer) -> None
 
 def test_references_follow_the_rollouts_one_beside_each(prepared: Trainer) -> None:
     trainer = with_method(prepared, DualAnchorDistillation())
-    rollouts = write_rollouts(trainer)
-    batch = build_batch(trainer, rollouts)
+    rollouts = wrote(trainer)
+    batch = built(trainer, rollouts)
     B = PROMPTS * ROLLOUTS
     assert batch.reference_B.tolist() == [False] * B + [True] * B
     assert batch.rollouts.prompt_of_B.tolist() == rollouts.prompt_of_B.tolist() * 2
-    texts = batch.rollouts.responses(trainer.tokenizer)
+    texts = batch.rollouts.responses(trainer.reader)
     prompted = [rollouts.examples[p] for p in rollouts.prompt_of_B.tolist()]
-    assert texts[:B] == rollouts.responses(trainer.tokenizer)
-    assert texts[B:] == [data.reference(e) for e in prompted]
+    assert texts[:B] == rollouts.responses(trainer.reader)
+    assert texts[B:] == [slots.plain_trace(e) for e in prompted]
     own = {name: shown(trainer, batch.contexts[name]) for name in (ROLLOUT, SOLUTION)}
     assert own[SOLUTION][:B] == own[SOLUTION][B:] and own[ROLLOUT][:B] == own[ROLLOUT][B:]
     for b, example in enumerate(prompted):
-        reference = data.reference(example).partition(" ! ")[0]
-        assert reference in own[SOLUTION][b] and example.messages[0]["content"] in own[SOLUTION][b]
+        reference = slots.plain_trace(example).partition(" ! ")[0]
+        assert reference in own[SOLUTION][b] and text_of(example.messages[0]) in own[SOLUTION][b]
 
 
 def shown(trainer: Trainer, prompts: Prompts) -> list[str]:
     rows = prompts.row_of_B.tolist()
-    return [trainer.tokenizer.decode(prompts.ids_QL[r][prompts.mask_QL[r]].tolist()) for r in rows]
+    return [trainer.reader.tokenizer.decode(prompts.ids_QL[r][prompts.mask_QL[r]].tolist()) for r in rows]
 
 
 @pytest.mark.parametrize("pattern", ["R.R.", "....", "RRRR"], ids=["one of two", "all wrong", "all right"])
@@ -308,10 +338,10 @@ def test_a_rollout_without_feedback_stands_with_the_plain_prompt(
 ) -> None:
     """Two rollouts a prompt: the lone success has no teacher; all wrong see p; all right see one another."""
     trainer = with_method(prepared, SelfDistillationPolicyOptimisation())
-    rollouts = write_rollouts(trainer)
-    rewards = torch.tensor([float(m == "R") for m in pattern * 2])
-    monkeypatch.setattr("harness.training.contexts.rewards", lambda *_: rewards)
-    batch = build_batch(trainer, rollouts)
+    rollouts = wrote(trainer)
+    given = torch.tensor([float(m == "R") for m in pattern * 2])
+    monkeypatch.setattr("harness.training.contexts.rewards", lambda *_: given)
+    batch = built(trainer, rollouts)
     feedback: Any = batch.contexts[FEEDBACK]
     plain, hinted = (shown(trainer, batch.contexts[name]) for name in (PLAIN, PRIVILEGED))
     seen = shown(trainer, feedback)

@@ -15,9 +15,9 @@ from harness.evaluation import benchmarks
 from harness.evaluation.benchmarks import BENCHMARKS
 from harness.suite import Options, training_run
 from harness.types import Corruption, Example, HarnessError, Privilege
-from harness.worlds import data, privilege
 from harness.worlds import slots as world
 from harness.worlds.corruption import corrupt, is_corrupted
+from harness.worlds.slots_world import SlotWorld
 
 ROOT = Path(__file__).resolve().parents[3]
 WRONG, SHUFFLED, OTHER = Corruption.WRONG_STEPS, Corruption.SHUFFLED_STEPS, Corruption.OTHER_EXAMPLE
@@ -30,12 +30,13 @@ def spec_of(corruption: Corruption = WRONG, kind: Privilege = Privilege.HINTS, s
     return DataSpec(domains=world.DOMAINS, size=SIZE, privilege=kind, corruption=corruption, corrupted=share)
 
 
-RIGHT = data.examples(DataSpec(domains=world.DOMAINS, size=SIZE), "train", 3 * SIZE)
+WORLD = SlotWorld()
+RIGHT = WORLD.examples(DataSpec(domains=world.DOMAINS, size=SIZE), "train", 3 * SIZE)
 
 
 def pairs(corruption: Corruption, kind: Privilege) -> list[tuple[Example, Example]]:
     """Every training example before and after."""
-    return list(zip(RIGHT, corrupt(RIGHT, spec_of(corruption, kind)), strict=True))
+    return list(zip(RIGHT, corrupt(RIGHT, spec_of(corruption, kind), WORLD), strict=True))
 
 
 def slots(example: Example, kind: Privilege) -> list[list[str]]:
@@ -56,25 +57,26 @@ def test_a_smaller_share_is_part_of_a_larger_one() -> None:
 
 @pytest.mark.parametrize("corruption", [WRONG, SHUFFLED, OTHER])
 def test_only_the_chosen_examples_change_and_every_corruption_chooses_the_same(corruption: Corruption) -> None:
-    out = corrupt(RIGHT, spec_of(corruption, share=0.5))
+    out = corrupt(RIGHT, spec_of(corruption, share=0.5), WORLD)
     touched = {b.id for a, b in zip(RIGHT, out, strict=True) if b is not a}
     assert touched == {e.id for e in RIGHT if is_corrupted(e.id, 0.5)}
     assert [replace(b, privileged=a.privileged) for a, b in zip(RIGHT, out, strict=True)] == RIGHT, "p alone changes"
 
 
 def test_what_a_larger_share_adds_leaves_the_others_as_they_were() -> None:
-    some, all_ = (corrupt(RIGHT, spec_of(OTHER, share=share)) for share in (0.25, 1.0))
+    some, all_ = (corrupt(RIGHT, spec_of(OTHER, share=share), WORLD) for share in (0.25, 1.0))
     assert [a for a, b in zip(some, all_, strict=True) if is_corrupted(a.id, 0.25) and a != b] == []
 
 
 def test_without_corruption_nothing_changes() -> None:
-    assert corrupt(RIGHT, DataSpec(domains=world.DOMAINS, size=SIZE)) == RIGHT
+    assert corrupt(RIGHT, DataSpec(domains=world.DOMAINS, size=SIZE), WORLD) == RIGHT
 
 
 def test_the_same_on_every_machine() -> None:
     """Literals: a hash or a random stream that depends on the process would change them."""
     found = {
-        corruption: corrupt(RIGHT, spec_of(corruption))[0].privileged[Privilege.HINTS] for corruption in (WRONG, OTHER)
+        corruption: corrupt(RIGHT, spec_of(corruption), WORLD)[0].privileged[Privilege.HINTS]
+        for corruption in (WRONG, OTHER)
     }
     blank = " ." * 16
     assert RIGHT[0].privileged[Privilege.HINTS] == "hints B . . . A . k7 . A . k3 ." + blank
@@ -153,24 +155,24 @@ def trainer() -> Any:
 
 
 def test_training_reads_the_corrupted_p_and_the_probe_the_right_one(trainer: Any) -> None:
-    from harness.training.contexts import build_batch
-    from harness.training.writers import write_rollouts
+    from harness.models.prompts import render
+    from harness.training.loop import written_batch
     from harness.types import PRIVILEGED
 
-    batch = build_batch(trainer, write_rollouts(trainer))
+    batch = written_batch(trainer)
     rows = batch.contexts[PRIVILEGED]
-    seen = [trainer.tokenizer.decode(ids[mask]) for ids, mask in zip(rows.ids_QL, rows.mask_QL, strict=True)]
-    right = {e.id: e.privileged[Privilege.HINTS] for e in data.examples(trainer.data, "train", SIZE)}
+    seen = [trainer.reader.tokenizer.decode(ids[mask]) for ids, mask in zip(rows.ids_QL, rows.mask_QL, strict=True)]
+    right = {e.id: e.privileged[Privilege.HINTS] for e in WORLD.examples(trainer.data, "train", SIZE)}
     wrong = {e.id: e.privileged[Privilege.HINTS] for e in trainer.examples}
     chosen = [is_corrupted(e.id, 0.5) for e in batch.rollouts.examples]
     assert 0 < sum(chosen) < len(chosen)
     for example, text, is_wrong in zip(batch.rollouts.examples, seen, chosen, strict=True):
         assert wrong[example.id] in text
         assert (right[example.id] in text) == (not is_wrong)
-    assert trainer.validation == data.examples(trainer.data, "validation", len(trainer.validation))
+    assert trainer.validation == WORLD.examples(trainer.data, "validation", len(trainer.validation))
     probed = trainer.validation[0]
-    (ids,) = trainer.prompts([probed], Privilege.HINTS)
-    assert privilege.messages(probed, Privilege.HINTS)[0]["content"] in trainer.tokenizer.decode(ids)
+    (ids,) = render(trainer.reader, [probed], Privilege.HINTS).ids_QL
+    assert probed.privileged[Privilege.HINTS] in trainer.reader.tokenizer.decode(ids)
 
 
 def test_benchmarks_keep_the_right_p() -> None:
@@ -208,7 +210,7 @@ def test_a_corruption_that_means_nothing_is_refused_when_planned(changes: dict[s
 def test_an_example_without_another_like_it_is_refused_before_compute() -> None:
     lonely = DataSpec(domains=("coding",), size=1, corruption=OTHER, corrupted=1.0)
     with pytest.raises(HarnessError, match=r"every coding example of \d steps has .* give the data a larger size"):
-        corrupt(data.examples(lonely, "train", 1), lonely)
+        corrupt(WORLD.examples(lonely, "train", 1), lonely, WORLD)
 
 
 # Identity

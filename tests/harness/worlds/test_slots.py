@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 
-from harness.config import DataSpec
 from harness.types import Example, Fact, HarnessError, Privilege
-from harness.worlds import data, privilege
+from harness.worlds import privilege
 from harness.worlds import slots as world
+from harness.worlds.world import Grade
 
 RANGES = (world.TRAIN_DIFFICULTY, world.HARD_DIFFICULTY)
 MANY = [world.example(d, "test", i, r) for r in RANGES for d in world.DOMAINS for i in range(200)]
@@ -161,7 +161,7 @@ def test_a_kind_the_example_lacks_is_a_user_error() -> None:
 
 
 def test_grader_accepts_the_reference_and_the_plain_trace() -> None:
-    right = world.Grade(answer=True, trace=True, parsed=True)
+    right = Grade(answer=True, trace=True, parsed=True)
     for example in MANY:
         plain = world.plain_trace(example)
         assert world.grade(example, example.trace or "") == world.grade(example, plain) == right
@@ -173,7 +173,7 @@ def test_grader_refuses_wrong_answers_and_wrong_traces() -> None:
     example = world.example("coding", "test", 0)
     words = (example.trace or "").split()
     wrong = str((int(example.answer) + 1) % 10)
-    refused = world.Grade(answer=False, trace=False, parsed=True)
+    refused = Grade(answer=False, trace=False, parsed=True)
     assert world.grade(example, " ".join([*words[:-1], wrong])) == refused
     for i in range(len(words)):
         if i % 4 == 2 and i < len(words) - 2:
@@ -238,28 +238,9 @@ def test_impossible_problems_are_user_errors(arguments: tuple) -> None:
         world.example(*arguments)
 
 
-def test_data_takes_the_domains_in_turn_and_wraps_training() -> None:
-    spec = DataSpec(domains=("coding", "general"), size=3)
-    ids = [example.id for example in data.examples(spec, "train", 7)]
-    assert ids == [f"{d}/train/{i}" for i in (0, 1, 2) for d in spec.domains] + ["coding/train/0"]
-    assert data.examples(spec, "train", 2, start=5) == data.examples(spec, "train", 7)[5:]
-    assert data.examples(spec, "test", 8)[-1].id == "general/test/3"
-    example = data.examples(spec, "test", 1)[0]
-    assert data.grade(example, example.trace or "").trace
-
-
-def test_data_refuses_an_unknown_source() -> None:
-    with pytest.raises(HarnessError, match="allowed is 'embedded' version 1"):
-        data.examples(DataSpec(world="moon", domains=("coding",)), "train", 1)
-    with pytest.raises(HarnessError, match="version 9"):
-        data.examples(DataSpec(version=9, domains=("coding",)), "train", 1)
-    with pytest.raises(HarnessError, match="domains is empty"):
-        data.examples(DataSpec(domains=()), "train", 1)
-
-
 def test_the_world_imports_no_torch() -> None:
     code = (
-        "import sys; from harness.worlds import corruption, data, privilege, slots; from harness.models import zoo; "
+        "import sys; from harness.worlds import corruption, privilege, slots_world; from harness.models import zoo; "
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

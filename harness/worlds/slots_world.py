@@ -1,0 +1,112 @@
+"""The slot world (``harness.worlds.slots``) as the harness asks for it, and its p made wrong step by step. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from harness.config import DataSpec
+from harness.types import Corruption, Example, HarnessError, text_of
+from harness.worlds import slots
+from harness.worlds.slots import BLANK, CODES, STRIDE, apply_op
+from harness.worlds.world import Grade, HeldOut, Modality, in_turn
+
+NAME = "embedded"
+"""As in ``DataSpec.world``."""
+HELD_OUT = (
+    ("", slots.TRAIN_DIFFICULTY, "test"),
+    ("_hard", slots.HARD_DIFFICULTY, "test"),
+    ("_validation", slots.TRAIN_DIFFICULTY, "validation"),
+)
+"""Suffix of the name, steps and split of the held-out sets of every domain; validation is for tuning only."""
+MAX_NEW_TOKENS = slots.MAX_RESPONSE_TOKENS + 1
+"""One more than the longest right response."""
+Step = tuple[str, ...]
+"""One slot of p: choice, operation, note, result, ``STRIDE`` words; ``BLANK`` where the kind of p leaves one out."""
+
+
+class SlotWorld:
+    """Has every power of ``harness.worlds.world``."""
+
+    version = slots.WORLD_VERSION
+    modality = Modality.TEXT
+    domains = slots.DOMAINS
+    privileges = tuple(map(str, slots.HEADERS))
+
+    def examples(self, data: DataSpec, split: str, n: int, start: int = 0) -> list[Example]:
+        """Problems of ``data.difficulty`` steps; raises HarnessError for an unknown domain, split or range."""
+        return in_turn(data, split, n, start, lambda domain, i: slots.example(domain, split, i, data.difficulty))
+
+    def grade(self, example: Example, text: str) -> Grade:
+        """Notes are never scored."""
+        return slots.grade(example, text)
+
+    def benchmarks(self) -> Sequence[HeldOut]:
+        """``embedded_<domain>``, the harder ``..._hard``, and ``..._validation`` for tuning only."""
+        return [
+            HeldOut(
+                name=f"{NAME}_{domain}{suffix}",
+                data=DataSpec(world=NAME, version=self.version, domains=(domain,), difficulty=difficulty),
+                split=split,
+                max_new_tokens=MAX_NEW_TOKENS,
+            )
+            for suffix, difficulty, split in HELD_OUT
+            for domain in self.domains
+        ]
+
+    def reference(self, example: Example) -> str:
+        """The reference trace, unknowable notes left as unknown."""
+        return slots.plain_trace(example)
+
+    def demonstration(self, response: str) -> str:
+        """In the form of hints with execution, the only form of worked steps the models know."""
+        return slots.demonstration(response)
+
+    def corrupted(self, example: Example, kind: str, corruption: Corruption, rng: Random) -> str:
+        """Wrong steps are consistent with one another; shuffled ones keep the places that say nothing.
+
+        Shuffling leaves p as it is where all its steps are the same, for want of another order: 1.5 % of the hints and
+        43 % of the summaries.
+        """
+        header, *words = example.privileged[kind].split()
+        steps = [tuple(words[i : i + STRIDE]) for i in range(0, len(words), STRIDE)]
+        match corruption:
+            case Corruption.WRONG_STEPS:
+                changed = _wrong(example, steps, rng)
+            case Corruption.SHUFFLED_STEPS:
+                changed = _shuffled(steps, rng)
+            case _:
+                raise HarnessError(
+                    f"corruption {str(corruption)!r} changes no step: give wrong_steps or shuffled_steps"
+                )
+        return " ".join([header, *(word for step in changed for word in step)])
+
+
+def _wrong(example: Example, steps: Sequence[Step], rng: Random) -> list[Step]:
+    """Every step with the other choice; its operation and result follow from that, so the plan is consistent."""
+    _, start, *x = text_of(example.messages[-1]).split()
+    digit = int(start)
+    out: list[Step] = []
+    for i, (choice, op, note, result) in enumerate(steps):
+        op_a, op_b = x[STRIDE * i + 2 : STRIDE * i + 4]
+        if choice in ("A", "B"):
+            choice = "AB"[choice == "A"]
+        if op != BLANK:
+            op = op_a if choice == "A" else op_b
+            digit = apply_op(op, digit)
+        if note in CODES:
+            note = rng.choice([code for code in CODES if code != note])
+        out.append((choice, op, note, result if result == BLANK else str(digit)))
+    return out
+
+
+def _shuffled(steps: Sequence[Step], rng: Random) -> list[Step]:
+    """The steps that say something in another order, over the same places."""
+    places = [i for i, step in enumerate(steps) if set(step) != {BLANK}]
+    order = stated = [steps[i] for i in places]
+    while order == stated and len(set(stated)) > 1:
+        order = rng.sample(stated, len(stated))
+    out = list(steps)
+    for place, step in zip(places, order, strict=True):
+        out[place] = step
+    return out

@@ -1,0 +1,157 @@
+"""What a world is: problems, privileged input and grades; and the further powers that some worlds have. No torch.
+
+A power is a small protocol that is asked by ``isinstance``, never by a world's name: a method, an audit or a suite that
+needs one refuses a world without it before any compute (``require``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+from typing import Protocol, TypeVar, cast, runtime_checkable
+
+from harness.config import DataSpec
+from harness.types import Corruption, Example, HarnessError
+
+
+class Modality(StrEnum):
+    """What a reader of a world's messages must be able to read."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    """Text and pictures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    """What the grader found in one response."""
+
+    answer: bool
+    """The response ends in the reference answer; nothing else is looked at."""
+    trace: bool
+    """Everything the grader reads equals the reference trace."""
+    parsed: bool
+    """The response ends in some answer, right or wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """A held-out set of problems, to be asked as a benchmark."""
+
+    name: str
+    """Of the benchmark, unique over all worlds."""
+    version: int = 1
+    """Bumped when an item, its grading or the length limit changes; part of every row."""
+    data: DataSpec
+    """Whose problems these are; one domain."""
+    split: str
+    """test, or validation for tuning."""
+    n: int = 400
+    """Items: the first so many of the split."""
+    max_new_tokens: int
+    """What is cut there was wrong already."""
+
+    @property
+    def domain(self) -> str:
+        """Of all items."""
+        return self.data.domains[0]
+
+
+class World(Protocol):
+    """A source of problems. It is made without arguments and holds no state: equal calls give equal answers."""
+
+    @property
+    def version(self) -> int:
+        """Bumped when any problem changes; part of every run's identity."""
+        ...
+
+    @property
+    def modality(self) -> Modality:
+        """Of the messages."""
+        ...
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """In the order of tables."""
+        ...
+
+    @property
+    def privileges(self) -> tuple[str, ...]:
+        """The kinds of p its examples have."""
+        ...
+
+    def examples(self, data: DataSpec, split: str, n: int, start: int = 0) -> list[Example]:
+        """``n`` examples from place ``start`` of the endless list of a split (``in_turn``); the same on every machine.
+
+        Raises:
+            HarnessError: what ``data`` asks for is not there.
+        """
+        ...
+
+    def grade(self, example: Example, text: str) -> Grade | None:
+        """Of a decoded response, special tokens removed; None, then for all, if this world cannot verify answers."""
+        ...
+
+    def benchmarks(self) -> Sequence[HeldOut]:
+        """Its held-out sets, in the order of tables."""
+        ...
+
+
+@runtime_checkable
+class HasReferences(Protocol):
+    """Its examples have responses to imitate."""
+
+    def reference(self, example: Example) -> str:
+        """The best response without p; what only p knows is left unknown in it."""
+        ...
+
+
+@runtime_checkable
+class Demonstrates(Protocol):
+    """It can show a worked response as context."""
+
+    def demonstration(self, response: str) -> str:
+        """Any response, garbled ones too, as the text of a p."""
+        ...
+
+
+@runtime_checkable
+class Corruptible(Protocol):
+    """Its p has steps that can be made wrong."""
+
+    def corrupted(self, example: Example, kind: str, corruption: Corruption, rng: Random) -> str:
+        """The text of p of ``kind`` with wrong steps, or with its steps in another order; as many words as before."""
+        ...
+
+
+C = TypeVar("C")
+
+
+def require(world: World, power: type[C], who: str) -> C:
+    """The world, which has the power.
+
+    Raises:
+        HarnessError: it has not; ``who`` needs it.
+    """
+    if not isinstance(world, power):
+        wants = (power.__doc__ or power.__name__).splitlines()[0].rstrip(".")
+        raise HarnessError(
+            f"{who} needs a world of the kind {power.__name__} ({wants}), {type(world).__name__} is none: choose other "
+            f"data, or give that world the methods of harness.worlds.world.{power.__name__}"
+        )
+    return cast(C, world)
+
+
+def in_turn(data: DataSpec, split: str, n: int, start: int, make: Callable[[str, int], Example]) -> list[Example]:
+    """Places ``start`` and following of the endless list that takes the domains in turn.
+
+    Place i is problem ``i // len(domains)`` of domain ``i % len(domains)``, made by ``make(domain, number)``; in the
+    train split the problem number wraps at ``data.size``.
+    """
+    out: list[Example] = []
+    for place in range(start, start + n):
+        number, which = divmod(place, len(data.domains))
+        out.append(make(data.domains[which], number % data.size if split == "train" else number))
+    return out

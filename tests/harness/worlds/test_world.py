@@ -1,0 +1,207 @@
+"""The registry of worlds, what a run's data are checked against, and the powers of a world."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from random import Random
+from typing import Any
+
+import pytest
+
+from harness import registry, worlds
+from harness.config import DataSpec
+from harness.suite import Options, training_run
+from harness.types import Corruption, Demonstration, Example, HarnessError, Message, Privilege, TextPart, text_of
+from harness.worlds import WORLDS, known, privilege, slots, world, world_of
+from harness.worlds.corruption import corrupt
+from harness.worlds.slots_world import SlotWorld
+from harness.worlds.world import Corruptible, Demonstrates, HasReferences, Modality, require
+
+
+class Bare:
+    """A world with no power beside its problems."""
+
+    version = 3
+    modality = Modality.TEXT
+    domains = ("sums",)
+    privileges = ("lamp",)
+
+    def examples(self, data: DataSpec, split: str, n: int, start: int = 0) -> list[Example]:
+        turns: tuple[Message, ...] = ({"role": "user", "content": "1 + 1"},)
+        return [
+            Example(
+                id=f"sums/{split}/{start + i}",
+                domain="sums",
+                split=split,
+                messages=turns,
+                answer="2",
+                trace=None,
+                facts=(),
+                privileged={"lamp": f"it is {i}"},
+            )
+            for i in range(n)
+        ]
+
+    def grade(self, example: Example, text: str) -> None:
+        return None
+
+    def benchmarks(self) -> tuple[()]:
+        return ()
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> DataSpec:
+    monkeypatch.setitem(WORLDS, "bare", f"{__name__}:Bare")
+    return DataSpec(world="bare", version=3, domains=("sums",), privilege="lamp", size=5)
+
+
+def one_line(error: pytest.ExceptionInfo[HarnessError]) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_slot_world_has_every_power_and_is_the_embedded_one() -> None:
+    found = world("embedded")
+    assert isinstance(found, SlotWorld) and world("embedded") is found
+    assert isinstance(found, HasReferences) and isinstance(found, Demonstrates) and isinstance(found, Corruptible)
+    example = slots.example("coding", "test", 0)
+    assert found.reference(example) == slots.plain_trace(example)
+    assert found.privileges == tuple(example.privileged)
+
+
+def test_a_world_is_one_line_and_may_have_kinds_of_its_own(bare: DataSpec) -> None:
+    found = world_of(bare)
+    (example,) = found.examples(bare, "train", 1)
+    assert example.difficulty is None
+    assert [text_of(turn) for turn in privilege.messages(example, bare.privilege)] == ["it is 0", "1 + 1"]
+    assert [text_of(turn) for turn in privilege.messages(example, Privilege.NONE)] == ["1 + 1"]
+
+
+def test_an_installed_world_is_found_and_one_of_a_taken_name_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def install(name: str) -> None:
+        point = EntryPoint(name=name, value=f"{__name__}:Bare", group=worlds.ENTRY_POINTS)
+        monkeypatch.setattr(worlds.metadata, "entry_points", lambda group: [point] if group == "dopd.worlds" else [])
+        worlds._installed.cache_clear()
+
+    try:
+        install("theirs")
+        assert isinstance(world("theirs"), Bare) and list(known()) == [*WORLDS, "theirs"]
+        install("embedded")
+        with pytest.raises(
+            HarnessError, match=r"'embedded' \(.*Bare\) has the name of harness.*SlotWorld.*rename"
+        ) as e:
+            world("embedded")
+        one_line(e)
+    finally:
+        worlds._installed.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"world": "embeded"}, "unknown world 'embeded': did you mean embedded?"),
+        ({"version": 9}, "is version 1 here, the data ask for version 9: plan the run again"),
+        ({"domains": ()}, "domains is empty; name at least one of general, reasoning, coding"),
+        ({"domains": ("codding",)}, "domain of world 'embedded': 'codding': did you mean coding?"),
+        ({"privilege": "hint"}, "privileged input of world 'embedded': 'hint': did you mean hints?"),
+    ],
+)
+def test_data_that_no_world_holds_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(HarnessError) as error:
+        world_of(dataclasses.replace(DataSpec(domains=("coding",)), **changes))
+    assert message in one_line(error)
+
+
+def test_a_world_that_does_not_import_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WORLDS, "gone", "nowhere.at:All")
+    with pytest.raises(HarnessError, match=r"world 'gone' \(nowhere.at:All\) does not import.*mend"):
+        world("gone")
+
+
+def test_examples_take_the_domains_in_turn_and_wrap_in_training() -> None:
+    spec, found = DataSpec(domains=("coding", "general"), size=3), SlotWorld()
+    ids = [example.id for example in found.examples(spec, "train", 7)]
+    assert ids == [f"{d}/train/{i}" for i in (0, 1, 2) for d in spec.domains] + ["coding/train/0"]
+    assert found.examples(spec, "train", 2, start=5) == found.examples(spec, "train", 7)[5:]
+    assert found.examples(spec, "test", 8)[-1].id == "general/test/3"
+
+
+def test_held_out_sets_are_of_one_domain_and_their_names_unique() -> None:
+    sets = SlotWorld().benchmarks()
+    assert len({each.name for each in sets}) == len(sets) == 9
+    for each in sets:
+        assert each.data.domains == (each.domain,) and each.domain in each.name and each.split != "train"
+        (first,) = SlotWorld().examples(each.data, each.split, 1)
+        low, high = each.data.difficulty
+        assert first.difficulty is not None and low <= first.difficulty <= high
+
+
+# A power that is missing is named before any compute.
+
+
+def prepared(method: str, **changes: Any) -> Callable[[], object]:
+    from harness.training.trainer import prepare
+
+    profile = registry.profile("embedded")
+    data = DataSpec(world="bare", version=3, domains=("sums",), privilege="lamp", size=5, **changes)
+    spec = training_run(profile, Options(suite="ood"), method=method, domains=("sums",), seed=0, data=data)
+    return lambda: prepare(spec)
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("sft_oracle", "method sft_oracle needs a world of the kind HasReferences"),
+        ("dapd", "method dapd needs a world of the kind HasReferences"),
+        ("sdpo", "method sdpo needs a world of the kind Demonstrates"),
+        ("grpo", "needs a verified reward and 'bare' cannot verify"),
+        ("sft", "needs a verified reward and 'bare' cannot verify"),
+    ],
+)
+def test_a_method_that_needs_more_than_the_world_has(
+    method: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(*_: Any, **__: Any) -> None:
+        raise AssertionError("a model was loaded before the refusal")
+
+    monkeypatch.setattr("harness.models.load.load", loaded)
+    with pytest.raises(HarnessError) as error:
+        prepared(method)()
+    assert message in one_line(error)
+
+
+def test_steps_are_corrupted_only_where_the_world_has_steps(bare: DataSpec) -> None:
+    wrong = dataclasses.replace(bare, corruption=Corruption.WRONG_STEPS, corrupted=1.0)
+    examples = Bare().examples(wrong, "train", 5)
+    with pytest.raises(HarnessError, match="corruption 'wrong_steps' needs a world of the kind Corruptible"):
+        corrupt(examples, wrong, Bare())
+    other = dataclasses.replace(wrong, corruption=Corruption.OTHER_EXAMPLE)
+    for before, after in zip(examples, corrupt(examples, other, Bare()), strict=True):
+        assert after.privileged["lamp"] != before.privileged["lamp"]
+
+
+def test_a_power_is_returned_as_what_it_is() -> None:
+    assert require(SlotWorld(), HasReferences, "this test").reference(slots.example("coding", "test", 0))
+    with pytest.raises(HarnessError, match="a context that shows a response needs a world of the kind Demonstrates"):
+        privilege.shown(Bare().examples(DataSpec(domains=("sums",)), "test", 1)[0], Demonstration("2"), Bare())
+
+
+def test_what_a_method_shows_stands_before_x() -> None:
+    example, found = slots.example("coding", "test", 0), SlotWorld()
+    assert privilege.shown(example, Privilege.HINTS, found) == privilege.messages(example, Privilege.HINTS)
+    turns = privilege.shown(example, Demonstration("A +3 k2 7 ! 7"), found)
+    assert [turn["role"] for turn in turns] == ["system", "user"] and turns[1:] == example.messages
+    assert text_of(turns[0]) == slots.demonstration("A +3 k2 7 ! 7")
+
+
+def test_only_steps_are_changed_by_the_slot_world() -> None:
+    example = slots.example("coding", "test", 0)
+    with pytest.raises(HarnessError, match="'other_example' changes no step"):
+        SlotWorld().corrupted(example, Privilege.HINTS, Corruption.OTHER_EXAMPLE, Random(0))
+
+
+def test_the_text_of_a_turn_of_parts() -> None:
+    assert text_of({"role": "user", "content": (TextPart("a "), TextPart("b"))}) == "a b"
