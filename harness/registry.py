@@ -209,7 +209,7 @@ def profile(name: str) -> Profile:
         HarnessError: unknown; near names are offered.
     """
     name = lookup("profile", name, profiles())
-    return _resolve(profiles()[name], f"profile {name!r}")
+    return resolve(profiles()[name], f"profile {name!r}")
 
 
 def lookup(kind: str, name: str, known: Iterable[str], *, listing: str = "") -> str:
