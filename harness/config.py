@@ -7,12 +7,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from harness.types import Corruption, HarnessError, Privilege
 
 SCHEMA = 1
 """Bumped when the meaning of a field changes; part of the identity."""
+PLAIN = (bool, int, float, str)
+"""Types of JSON that hold nothing else."""
 STEPLESS = (Privilege.NONE, Privilege.FINAL_ANSWER)
 """Kinds of p that name no step."""
 
@@ -99,7 +102,7 @@ class MethodSpec:
     """Of a plugin's file; empty for registered methods, whose version is tested instead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: its hash is kept beside its fields
 class RunSpec:
     """Everything that can change a result. Where to log and how many processes are no part of it."""
 
@@ -140,12 +143,12 @@ class RunSpec:
         """True for a model that is only evaluated."""
         return self.method is None
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """First 10 hex digits of the sha256 of the canonical JSON."""
+        """First 10 hex digits of the sha256 of the canonical JSON; made once, a plan asks for it often."""
         return hashlib.sha256(canonical_json({"schema": SCHEMA, **to_json(self)}).encode()).hexdigest()[:10]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Readable, unique, free of suite names: ``dopd-mid-base-coding-seed0-1a2b3c4d5e``."""
         if self.method is None or self.data is None or self.teacher is None:
@@ -165,6 +168,8 @@ def to_json(value: Any) -> Any:
     A field with ``metadata={"since": n}``, n > 1, came after the first specs were published: it is left out while
     it has its default, so the identity of every older run stays.
     """
+    if value is None or type(value) in PLAIN:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         given = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
         return {f.name: to_json(v) for f, v in given if f.metadata.get("since", 1) == 1 or v != f.default}
@@ -172,7 +177,7 @@ def to_json(value: Any) -> Any:
         return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_json(v) for v in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+    return value if isinstance(value, PLAIN) else str(value)
 
 
 def canonical_json(value: Any) -> str:

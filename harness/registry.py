@@ -218,6 +218,9 @@ def lookup(kind: str, name: str, known: Iterable[str], *, listing: str = "") -> 
     Raises:
         HarnessError: not among them; says the near names, else all of them.
     """
+    known = tuple(known)
+    if name in known:
+        return name
     spelling = {_plain(each): each for each in known}
     if _plain(name) in spelling:
         return spelling[_plain(name)]
@@ -275,7 +278,7 @@ def _source_sha256(name: str, cls: type[Method]) -> str:
 
 
 def _construct(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Method:
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     fields = [f.name for f in dataclasses.fields(cls)]
     values = {}
     for key, value in settings.items():
@@ -285,6 +288,12 @@ def _construct(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Met
         return cls(**values)
     except TypeError as error:
         raise HarnessError(f"method {name} is not complete ({error}): give every field a default") from error
+
+
+@functools.cache
+def _hints(cls: type[Method]) -> dict[str, Any]:
+    """Types of the fields; evaluating the annotations takes most of the time of planning a run."""
+    return typing.get_type_hints(cls)
 
 
 def _typed(value: Any, hint: Any, what: str) -> Any:

@@ -185,7 +185,7 @@ def match_runs(runs: Iterable[str], have: Iterable[str]) -> dict[str, str]:
 
 def row_frame(rows: Iterable[Row]) -> DataFrame:
     """One line per row, in the order given."""
-    return _frame((dataclasses.asdict(row) for row in rows), ROW_COLUMNS)
+    return _frame(({name: getattr(row, name) for name in ROW_COLUMNS} for row in rows), ROW_COLUMNS)
 
 
 def cost_frame(costs: Iterable[Mapping[str, Any]]) -> DataFrame:

@@ -9,6 +9,7 @@ Shapes: B bootstrap draws, S seeds, I items, A arms.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -348,6 +349,7 @@ def order_share(
     return sum(held) / sum(weights_B)
 
 
+@functools.lru_cache(maxsize=4)
 def seed_resamples(n: int, draws: int, seed: int = 0) -> tuple[Floats, list[int]]:
     """Resamples of n seeds as counts [B, n] and how often each occurs: all n^n of them if that is at most
     ``draws`` different ones, else ``draws`` at random."""
@@ -397,6 +399,7 @@ def _resampled(centred_SI: Floats, seeds_BS: Floats, items_BI: Floats) -> tuple[
     return mean_B, np.sqrt(variance_B)
 
 
+@functools.cache
 def _standard_effect(n: int, wanted: float, alpha: float) -> float:
     """Effect over deviation at which ``power`` is what is wanted."""
     from scipy.optimize import root_scalar
@@ -443,9 +446,15 @@ def _same_items(sizes: set[int]) -> None:
 
 
 def _half_width(deviation: float, n: int, confidence: float) -> float:
+    return _t_limit(n, confidence) * deviation / math.sqrt(n)
+
+
+@functools.cache
+def _t_limit(n: int, confidence: float) -> float:
+    """Of Student's t for the mean of n values, two-sided."""
     from scipy.stats import t
 
-    return float(t.ppf((1 + confidence) / 2, n - 1)) * deviation / math.sqrt(n)
+    return float(t.ppf((1 + confidence) / 2, n - 1))
 
 
 def _paired_p(differences: Sequence[float], mean: float) -> float | None:

@@ -80,7 +80,10 @@ class RunFolder:
         self._costs = self.path / "costs.json"
         self._done = self.path / "done"
         self._failed = self.path / "failed"
-        self._lock = files.RunLock(self.path / LOCK, name=spec.id)
+
+    @functools.cached_property
+    def _lock(self) -> files.RunLock:
+        return files.RunLock(self.path / LOCK, name=self.spec.id)
 
     def lock(self) -> files.RunLock:
         """Context manager; a second process gets a ``HarnessError``. Re-entrant on this object."""
