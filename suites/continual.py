@@ -45,8 +45,6 @@ MARGIN = 0.1
 """Of a stage, before the first and after the last step."""
 WORDS = 0.35
 """Height kept free above the lines for the names of the stages, of that of the lines."""
-GENERAL = "general"
-"""The domain the paper draws solid; the others are the specific ones."""
 SETTING = (
     "Each stage begins with the weights the one before ended with, same method and seed, and has an optimiser, a "
     "schedule and {steps} steps of its own; earlier problems do not come back."
@@ -332,9 +330,10 @@ def curve_figure(scores: Scores) -> Figure:
     from harness.show.bars import Reference
     from harness.show.lines import LinePanel, Moment, curves
 
+    general = scores.profile.data.domains[0]  # the paper's word for its first; the others are the specific ones
     lines = {
         method: tuple(
-            cell_series(domain, path(scores, method, domain), line="solid" if domain == GENERAL else "dashed")
+            cell_series(domain, path(scores, method, domain), line="solid" if domain == general else "dashed")
             for domain in scores.domains
         )
         for method in scores.methods
@@ -357,7 +356,7 @@ def curve_figure(scores: Scores) -> Figure:
         title=f"Continual learning: {' → '.join(scores.stages)}{scores.mark}",
         x_axis="step, over all stages",
         caption=(
-            f"{NORMALISED} Solid: {GENERAL}; dashed: the specific domains; vertical: the named stage begins; bands are "
+            f"{NORMALISED} Solid: {general}; dashed: the specific domains; vertical: the named stage begins; bands are "
             f"the intervals. {said(scores)}"
         ),
     )

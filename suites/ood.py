@@ -62,8 +62,6 @@ PAPER_METHODS = (BASELINE, *RIVALS, "dopd")
 """Those of Figure 7b, where they were run."""
 GRID = 3
 """Directions side by side where all methods stand."""
-TRAIN_DOMAINS = ("coding", "reasoning")
-"""The paper's two directions, in its order."""
 SEEDS = (0, 1, 2)
 SUBJECT = "dopd"
 TITLE = "Out of domain: trained → tested"
@@ -136,7 +134,9 @@ class OutOfDomain(PaperNumbers, Suite):
             return self.paper_figures(options)
         scores = self.scores(rows, costs, options)
         methods = [name for name in scores.methods if name in PAPER_METHODS] or list(scores.methods)
-        directions = [pair for pair in scores.directions if set(pair) == set(TRAIN_DOMAINS)] or scores.directions
+        directions = [
+            pair for pair in scores.directions if set(pair) == set(scores.profile.directions)
+        ] or scores.directions
         drawn = {"figure7b": figure7b(scores, methods, directions)}
         if len(methods) < len(scores.methods) or len(directions) < len(scores.directions):
             drawn["ood_all"] = everything(scores)
@@ -155,9 +155,9 @@ def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
     """
     known = profile.data.domains
     if options.train_domains is None:
-        return TRAIN_DOMAINS
+        return profile.directions
     if options.train_domains == "all":
-        return tuple(dict.fromkeys((*TRAIN_DOMAINS, *known)))
+        return tuple(dict.fromkeys((*profile.directions, *known)))
     return tuple(dict.fromkeys(registry.lookup("training domain", name, known) for name in options.train_domains))
 
 
@@ -184,7 +184,7 @@ class Scores(Shown):
     @cached_property
     def directions(self) -> list[tuple[str, str]]:
         """(trained, tested): the paper's two tested domains and whatever else was trained."""
-        tested = dict.fromkeys((*TRAIN_DOMAINS, *self.trained))
+        tested = dict.fromkeys((*self.profile.directions, *self.trained))
         return [(a, b) for a in self.trained for b in tested if a != b]
 
     @cached_property

@@ -2,7 +2,8 @@
 
 Written before the rows that decide them were seen, but for those marked ``late`` (docs/log.md).
 ``harness.analysis.claims`` holds the rules, ``suites.paper.quantities`` what is measured; the arms named here are
-those of the suites.
+those of the suites, models and domains are roles that a profile's own play (``suites.paper.roles``). The ids keep the
+names of the profile they were first decided in.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from suites.paper.quantities import (
     out_of_domain,
     stage_gain,
 )
+from suites.paper.roles import cast
 
 STANDARD = ("vanilla_opd", "opcd", "exopd", "uni_opd")
 SELF = ("sdft", "opsd", "sdpo")
@@ -47,8 +49,12 @@ SUBSTANTIAL = 0.25
 """A quarter of what there was: the least that is called a collapse, or about half with room for noise."""
 EARLY, SHARE_80 = 0.2, 0.4
 """Shares of a run: the first fifth, the paper's step 80 of 200."""
-PAIRS = ("strong-small", "mid-small", "base-small", "strong-base", "mid-base")
-"""Of profile embedded; the first three share the smaller student, strongest teacher first."""
+FAMILY = (
+    "{largest_teacher}-{smaller_student}",
+    "{middle_teacher}-{smaller_student}",
+    "{smallest_teacher}-{smaller_student}",
+)
+"""Pairs of the smaller student, strongest teacher first."""
 
 
 def beats(paradigm: str, rivals: Sequence[str], predicted: str) -> Claim:
@@ -64,11 +70,12 @@ def beats(paradigm: str, rivals: Sequence[str], predicted: str) -> Claim:
     )
 
 
-def pair_claim(pair: str, paper: str, predicted: str) -> Claim:
-    """DOPD against vanilla OPD in one pair of models."""
+def pair_claim(key: str, teacher: str, student: str, paper: str, predicted: str) -> Claim:
+    """DOPD against vanilla OPD in one pair of models, each a role."""
+    pair = f"{teacher}-{student}"
     return Claim(
-        id=f"pair_{pair.replace('-', '_')}",
-        statement=f"DOPD beats vanilla OPD, {pair.replace('-', ' → ')} (paper: {paper})",
+        id=f"pair_{key}",
+        statement=f"DOPD beats vanilla OPD, {teacher} → {student} (paper: {paper})",
         source="Table 3",
         predicted=predicted,
         suite="robustness",
@@ -152,10 +159,10 @@ def component(key: str, what: str, predicted: str) -> Claim:
     )
 
 
-def leads_out_of_domain(trained: str, tested: str, predicted: str) -> Claim:
-    """Figure 7b, one direction."""
+def leads_out_of_domain(key: str, trained: str, tested: str, predicted: str) -> Claim:
+    """Figure 7b, one direction, each end a role."""
     return Claim(
-        id=f"ood_{trained}_{tested}",
+        id=f"ood_{key}",
         statement=f"DOPD is ahead of every rival, {trained} → {tested}",
         source="Figure 7b",
         predicted=predicted,
@@ -166,10 +173,10 @@ def leads_out_of_domain(trained: str, tested: str, predicted: str) -> Claim:
     )
 
 
-def learns(before: str, stage: str) -> Claim:
-    """A new domain's stage adds to that domain."""
+def learns(key: str, before: str, stage: str) -> Claim:
+    """A new domain's stage adds to that domain; stages are roles."""
     return Claim(
-        id=f"continual_gain_{stage}",
+        id=f"continual_gain_{key}",
         statement=f"DOPD gains on {stage} when its turn comes",
         source="Figure 7a",
         suite="continual",
@@ -259,19 +266,19 @@ CLAIMS: tuple[Claim, ...] = (
         rule=Equivalence(margin=NEGLIGIBLE),
         values=difference(BASELINE, "drop_low"),
     ),
-    pair_claim("strong-small", "8B → 0.6B", "+10.6 points"),
-    pair_claim("mid-small", "4B → 0.6B", "+9.0 points"),
-    pair_claim("base-small", "1.7B → 0.6B", "+6.4 points"),
-    pair_claim("strong-base", "8B → 1.7B", "+7.5 points"),
-    pair_claim("mid-base", "4B → 1.7B", "+6.2 points"),
+    pair_claim("strong_small", "{largest_teacher}", "{smaller_student}", "8B → 0.6B", "+10.6 points"),
+    pair_claim("mid_small", "{middle_teacher}", "{smaller_student}", "4B → 0.6B", "+9.0 points"),
+    pair_claim("base_small", "{smallest_teacher}", "{smaller_student}", "1.7B → 0.6B", "+6.4 points"),
+    pair_claim("strong_base", "{largest_teacher}", "{larger_student}", "8B → 1.7B", "+7.5 points"),
+    pair_claim("mid_base", "{middle_teacher}", "{larger_student}", "4B → 1.7B", "+6.2 points"),
     Claim(
         id="pairs_trend_dopd",
         statement="DOPD's gain grows with the teacher, same student",
         source="Figure 6a",
         predicted="+11.9, +13.7, +14.1",
         suite="robustness",
-        rule=rising("gain from base below mid below strong"),
-        values=gains(SUBJECT, PAIRS[2::-1]),
+        rule=rising("gain from {smallest_teacher} below {middle_teacher} below {largest_teacher}"),
+        values=gains(SUBJECT, FAMILY[::-1]),
     ),
     Claim(
         id="pairs_trend_vanilla",
@@ -279,11 +286,11 @@ CLAIMS: tuple[Claim, ...] = (
         source="Figure 6a",
         predicted="+5.5, +4.7, +3.5",
         suite="robustness",
-        rule=rising("gain from strong below mid below base"),
-        values=gains(BASELINE, PAIRS[:3]),
+        rule=rising("gain from {largest_teacher} below {middle_teacher} below {smallest_teacher}"),
+        values=gains(BASELINE, FAMILY),
     ),
-    learns("general", "reasoning"),
-    learns("reasoning", "coding"),
+    learns("reasoning", "{first_stage}", "{second_stage}"),
+    learns("coding", "{second_stage}", "{third_stage}"),
     Claim(
         id="continual_forgetting",
         statement="DOPD forgets little of earlier domains",
@@ -293,8 +300,8 @@ CLAIMS: tuple[Claim, ...] = (
         rule=Equivalence(margin=NEGLIGIBLE),
         values=backward_transfer,
     ),
-    leads_out_of_domain("coding", "reasoning", "+3.1 points over the second best"),
-    leads_out_of_domain("reasoning", "coding", "+4.3 points over the second best"),
+    leads_out_of_domain("coding_reasoning", "{first_domain}", "{second_domain}", "+3.1 points over the second best"),
+    leads_out_of_domain("reasoning_coding", "{second_domain}", "{first_domain}", "+4.3 points over the second best"),
     Claim(
         id="efficiency",
         statement="DOPD at 40 % of the run is past the others' end",
@@ -399,7 +406,7 @@ CLAIMS: tuple[Claim, ...] = (
 def decisions(profile: Profile, options: Options) -> list[Decision]:
     """Every claim with its verdict, from the rows of one source; each suite's rows are read once."""
     scores = {suite: _scores(suite, profile, options) for suite in dict.fromkeys(claim.suite for claim in CLAIMS)}
-    return [decide(claim, _values(claim, scores[claim.suite])) for claim in CLAIMS]
+    return [decide(cast(claim, profile), _values(claim, scores[claim.suite])) for claim in CLAIMS]
 
 
 def _scores(name: str, profile: Profile, options: Options) -> Any:

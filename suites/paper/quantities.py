@@ -1,4 +1,7 @@
-"""What the claims measure: named values by seed, in points or millinats, from the scores of one suite. No torch."""
+"""What the claims measure: named values by seed, in points or millinats, from the scores of one suite. No torch.
+
+Keys of arms and names of domains may hold roles (``suites.paper.roles``), which the profile of the scores plays.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ from suites.kit.cells import BASELINE
 from suites.kit.curves import ENTROPY, MILLI, joined, step_at
 from suites.kit.seeds import mean, minus, scaled
 from suites.kit.stages import Scores as StageScores
+from suites.paper.roles import played
 
 SUBJECT = "dopd"
 MIDDLE = 0.5
 """Share of a run: until here a late fall has its best checkpoint."""
-STAGES = ("general", "reasoning", "coding")
 
 
 def points(scores: ArmScores, key: str, share: float = 1.0) -> dict[int, float]:
@@ -30,7 +33,12 @@ def entropy(scores: ArmScores, key: str, share: float = 1.0) -> dict[int, float]
 
 def difference(a: str, b: str, share: float = 1.0) -> Callable[[ArmScores], Values]:
     """``a`` minus ``b``, points."""
-    return lambda scores: {f"{a} - {b}": minus(points(scores, a, share), points(scores, b, share))}
+
+    def values(scores: ArmScores) -> Values:
+        own, other = played(a, scores.profile), played(b, scores.profile)
+        return {f"{own} - {other}": minus(points(scores, own, share), points(scores, other, share))}
+
+    return values
 
 
 def means(*keys: str) -> Callable[[ArmScores], Values]:
@@ -54,8 +62,12 @@ def gap_share(scores: ArmScores) -> Values:
 
 def gains(method: str, pairs: Sequence[str]) -> Callable[[ArmScores], Values]:
     """Gain over the untrained student in several pairs, points."""
-    keys = [f"{pair}/{method}" for pair in pairs]
-    return lambda scores: {key: seeds for key in keys for seeds in gain(key)(scores).values()}
+
+    def values(scores: ArmScores) -> Values:
+        keys = [f"{played(pair, scores.profile)}/{method}" for pair in pairs]
+        return {key: seeds for key in keys for seeds in gain(key)(scores).values()}
+
+    return values
 
 
 def late_fall(key: str) -> Callable[[ArmScores], Values]:
@@ -111,7 +123,12 @@ def all_arms(first: str) -> Callable[[ArmScores], Values]:
 
 def out_of_domain(trained: str, tested: str, methods: Sequence[str]) -> Callable[[Any], Values]:
     """Methods trained on one domain, asked in another, points."""
-    return lambda scores: {name: scaled(scores.values(name, trained, scores.target(tested)), 100) for name in methods}
+
+    def values(scores: Any) -> Values:
+        source, target = played(trained, scores.profile), scores.target(played(tested, scores.profile))
+        return {name: scaled(scores.values(name, source, target), 100) for name in methods}
+
+    return values
 
 
 def on_domain(scores: StageScores, stage: str, domain: str) -> dict[int, float]:
@@ -121,11 +138,16 @@ def on_domain(scores: StageScores, stage: str, domain: str) -> dict[int, float]:
 
 def stage_gain(before: str, stage: str) -> Callable[[StageScores], Values]:
     """What DOPD's score in a domain rises by in the domain's own stage, points."""
-    return lambda scores: {"gain": minus(on_domain(scores, stage, stage), on_domain(scores, before, stage))}
+
+    def values(scores: StageScores) -> Values:
+        earlier, own = played(before, scores.profile), played(stage, scores.profile)
+        return {"gain": minus(on_domain(scores, own, own), on_domain(scores, earlier, own))}
+
+    return values
 
 
 def backward_transfer(scores: StageScores) -> Values:
     """Mean over the earlier domains of the end minus right after their own stage, points."""
-    *earlier, last = STAGES
+    *earlier, last = scores.profile.data.domains
     changes = [minus(on_domain(scores, last, domain), on_domain(scores, domain, domain)) for domain in earlier]
     return {"backward transfer": mean(changes)}

@@ -247,7 +247,7 @@ def test_missing_and_collapsed_are_said(tmp_path: Path) -> None:
 
 
 def test_embedded_parameters_cannot_be_the_axis() -> None:
-    """What the caption says. If this fails, the ladder has sizes: reconsider ``profiles.BILLIONS``."""
+    """What the caption says. If this fails, the ladder has sizes: reconsider ``Ladder.parameters``."""
     assert zoo.MANIFEST["strong"]["parameters"] == zoo.MANIFEST["mid"]["parameters"]
 
 

@@ -133,9 +133,10 @@ def frames(
     skip: Collection[RunSpec] = (),
     state: str = "absent",
     suite: Suite = SUITE,
+    profile: Profile = PROFILE,
 ) -> tuple[DataFrame, DataFrame]:
     """What ``results.load`` would give; the runs of ``skip`` have no rows and are in ``state``."""
-    planned = {spec.id: spec for spec in suite.runs(PROFILE, chosen)}.values()
+    planned = {spec.id: spec for spec in suite.runs(profile, chosen)}.values()
     table = [row for spec in planned if spec not in skip for row in rows(spec, scores, suite)]
     paid = [
         {**known, "run": spec.id, "lr": spec.optim.lr if spec.optim else None}
