@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -70,6 +71,15 @@ class DataSpec:
             )
 
 
+class FirstStep(StrEnum):
+    """Where the linear warm-up begins."""
+
+    ZERO = "zero"
+    """At rate 0: the first optimiser step moves nothing."""
+    FULL = "full"
+    """At 1/warm-up of the peak: every step moves the student, and the peak comes one step earlier."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimSpec:
     """AdamW with a cosine schedule. The paper gives only optimiser, schedule and 5e-6; the rest is ours."""
@@ -87,6 +97,12 @@ class OptimSpec:
     """Cosine ends at this share of the peak."""
     clip_norm: float = 1.0
     """Global gradient norm; logged before the cut."""
+    first_step: FirstStep = field(default=FirstStep.ZERO, metadata={"since": 2})
+    """Of the warm-up. The published runs begin at 0, so it is the default; a new world sets ``full``."""
+
+    def trains(self, steps: int) -> bool:
+        """Whether any of so many optimiser steps has a rate above 0."""
+        return steps > 0 and (steps > 1 or self.first_step is FirstStep.FULL or self.warmup_steps == 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +218,9 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
             d["corruption"] = Corruption(d.get("corruption", Corruption.NONE))
             r["data"] = DataSpec(**d)
         if r["optim"]:
-            r["optim"] = OptimSpec(**(r["optim"] | {"betas": tuple(r["optim"]["betas"])}))
+            o: dict[str, Any] = dict(r["optim"])
+            o["betas"], o["first_step"] = tuple(o["betas"]), FirstStep(o.get("first_step", FirstStep.ZERO))
+            r["optim"] = OptimSpec(**o)
         return RunSpec(**r)
     except (KeyError, TypeError, ValueError) as error:
         raise HarnessError(

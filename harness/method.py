@@ -15,12 +15,14 @@ from harness.types import (
     Completion,
     Example,
     HarnessError,
+    Policy,
     Reduction,
     ScorePool,
     Shown,
     Source,
     Term,
     View,
+    Want,
 )
 
 if TYPE_CHECKING:
@@ -130,6 +132,24 @@ def untrained_views(method: Method) -> Iterator[View]:
     """Every view a method scores without gradient."""
     yield from (view for term in method.terms for view in term.sources)
     yield from method.scored
+
+
+def check_views(method: Method) -> None:
+    """Sources must hold still between the optimiser steps of a batch.
+
+    Raises:
+        HarnessError: a distribution of the student in training is a source where a batch takes several steps: its
+            hidden states would be of the weights before the first, its output layer of those before each.
+    """
+    if method.updates == 1:
+        return
+    live = [v for v in untrained_views(method) if v.policy is Policy.STUDENT and Want.DISTRIBUTION in v.wants]
+    if live:
+        raise HarnessError(
+            f"updates={method.updates} with the student in training as a source (view {live[0].policy}/"
+            f"{live[0].context} wants its {Want.DISTRIBUTION}): it moves between the optimiser steps of a batch; set "
+            f"updates to 1, or take {Policy.INITIAL}, {Policy.EMA} or {Policy.SNAPSHOT}"
+        )
 
 
 def forwards_per_token(method: Method) -> float:

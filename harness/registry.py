@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from harness.config import MethodSpec, to_json
-from harness.method import Entry, Method
+from harness.method import Entry, Method, check_views
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
@@ -285,9 +285,11 @@ def _construct(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Met
         field = lookup(f"field of method {name}:", key, fields)
         values[field] = _typed(value, hints[field], f"{field} of method {name}")
     try:
-        return cls(**values)
+        method = cls(**values)
     except TypeError as error:
         raise HarnessError(f"method {name} is not complete ({error}): give every field a default") from error
+    check_views(method)
+    return method
 
 
 @functools.cache

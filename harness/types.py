@@ -353,5 +353,7 @@ class Cost:
     train_seconds: float
     evaluation_seconds: float
     peak_memory_mb: float
+    """Largest memory while this run was worked on, MiB; see ``harness.training.memory``. In rows published before it
+    was measured by run: the largest of all runs that its worker had done so far."""
     acted: float | None = None
     """Share, mean over steps, on which the method's distinctive part did anything; None if it reports none."""

@@ -61,6 +61,12 @@ class AblatedDistillation(DualOnPolicyDistillation):
             raise HarnessError(f"regimes is empty, nothing would be trained: name at least one of {', '.join(REGIMES)}")
         if self.uniform_context not in (PLAIN, "privileged"):
             raise HarnessError(f"uniform_context={self.uniform_context!r}: give plain or privileged")
+        if not self.adaptive and self.uniform_context == PLAIN and not all(self.on()):
+            off = ", ".join(regime for regime, on in zip(REGIMES, self.on(), strict=True) if not on)
+            raise HarnessError(
+                f"uniform_context=plain with {off} off: without p at the teacher the gap that routes is not A; turn "
+                "all regimes on, or give uniform_context=privileged"
+            )
 
     @property
     def terms(self) -> tuple[Term, ...]:

@@ -67,8 +67,9 @@ class OnPolicySelfDistillation(Method):
 
 def entries(student: TokenView, source: TokenView) -> Tensor:
     """t (log t - log q) of every vocabulary entry, [N, V]; the source carries no gradient."""
-    t_NV = source.logp_NV.detach()
-    return t_NV.exp() * (t_NV - student.logp_NV)
+    from harness.losses.divergences import forward_kl_entries
+
+    return forward_kl_entries(student.logp_NV, source.logp_NV)
 
 
 def check_clip(entry_clip: float | None, temperature: float) -> None:

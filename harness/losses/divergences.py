@@ -34,7 +34,7 @@ def full(q_NV: Tensor, t_NV: Tensor, divergence: Divergence, *, beta: float = 0.
     t_NV = t_NV.detach()
     match divergence:
         case Divergence.FORWARD_KL:
-            return _expectation(t_NV, t_NV - q_NV)
+            return forward_kl_entries(q_NV, t_NV).sum(-1)
         case Divergence.REVERSE_KL:
             return _expectation(q_NV, q_NV - t_NV)
         case Divergence.JS:
@@ -42,6 +42,12 @@ def full(q_NV: Tensor, t_NV: Tensor, divergence: Divergence, *, beta: float = 0.
             return beta * _expectation(t_NV, t_NV - m_NV) + (1 - beta) * _expectation(q_NV, q_NV - m_NV)
         case _:
             assert_never(divergence)
+
+
+def forward_kl_entries(q_NV: Tensor, t_NV: Tensor) -> Tensor:
+    """t (log t - log q) of every entry, [N, V]: forward KL before its sum, for losses that cap or weigh the entries."""
+    t_NV = t_NV.detach()
+    return _weigh(t_NV.exp(), t_NV - q_NV)
 
 
 def top_k(
@@ -99,7 +105,8 @@ def sampled(
     Differentiating the value itself would be wrong: for reverse KL that is grad log q_y, whose mean is 0.
 
     Args:
-        q_N, t_N: log-probabilities of y; under reverse KL t_N must be finite.
+        q_N, t_N: log-probabilities of y; q_N is finite, for y was sampled. Where t_N is -inf reverse KL is
+            infinite, and its gradient nan.
         clip: upper bound on the weight t/q. It has no bound of its own, so forward KL can have a very large
             variance; a bound trades that for bias. None keeps the estimate unbiased.
 

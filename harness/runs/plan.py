@@ -50,11 +50,13 @@ def planned(suite: Suite, profile: Profile, options: Options, root: Path) -> lis
     """Every run of the suite once, in its order. ``root`` is the results folder.
 
     Raises:
-        HarnessError: an unknown name, a damaged run folder, or a run that continues one neither planned nor trained.
+        HarnessError: an unknown name, a damaged run folder, a run that continues one neither planned nor trained, or
+            one whose steps move nothing.
     """
     rates = _rates(profile, options, root)
     folders = {spec.id: RunFolder(root, spec) for spec in suite.runs(profile, options)}
     check_starts(folders, root)
+    check_steps(folder.spec for folder in folders.values())
     return [_planned_run(f, suite.evaluations(f.spec), rates, profile) for f in folders.values()]
 
 
@@ -68,6 +70,24 @@ def check_starts(folders: Mapping[str, RunFolder], root: Path) -> None:
         spec = folder.spec
         if spec.start and spec.start not in folders and folder.last_step() != spec.steps:
             run_folder.continued(root, spec)
+
+
+def check_steps(specs: Iterable[RunSpec]) -> None:
+    """Every training run must take an optimiser step at a rate above 0.
+
+    Raises:
+        HarnessError: one does not.
+    """
+    for spec in specs:
+        if spec.method is None or spec.optim is None:
+            continue
+        taken = spec.steps * registry.method_class(spec.method.name).updates
+        if taken and not spec.optim.trains(taken):
+            raise HarnessError(
+                f"steps={spec.steps} of {spec.method.name}: the warm-up begins at learning rate 0 "
+                f"(first_step={spec.optim.first_step}), so that its only optimiser step would move nothing; give "
+                "--steps 2 or more, or set first_step=full"
+            )
 
 
 def check_evaluations(plan: Iterable[PlannedRun]) -> None:

@@ -24,7 +24,8 @@ from harness.models import load
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation
-from harness.training.loop import Report, detect_collapse, peak_memory_mb, train
+from harness.training.loop import Report, detect_collapse, train
+from harness.training.memory import peak_memory_mb, reset_peak_memory
 from harness.training.process import device, process
 from harness.training.trainer import prepare
 from harness.types import Cost, HarnessError, Row
@@ -40,6 +41,7 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) ->
         HarnessError: bad input, before compute where it can be; a second process on the run; a full disk.
     """
     torch.set_num_threads(folder.spec.threads)
+    reset_peak_memory()
     me = process()
     with folder.lock() if me.is_main_process else nullcontext():
         if me.is_main_process:
@@ -75,7 +77,7 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> No
     missing = sorted(folder.missing(evaluations), key=lambda e: e.at(spec))
     if not missing:
         return
-    metrics = files.read_jsonl(folder.metrics)
+    metrics = whole_log(folder)
     reader = load.load_reader(spec.student)
     for step, group in groupby(missing, key=lambda e: e.at(spec)):
         wanted = list(group)
@@ -89,6 +91,22 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> No
             if records := items.get((e.benchmark, e.decoding)):
                 folder.write_samples(e, records)
         folder.write_rows([row(spec, score, step, metrics) for score in scores])
+
+
+def whole_log(folder: RunFolder) -> list[dict[str, Any]]:
+    """A line for every step; rows and cost are summed over them.
+
+    Raises:
+        HarnessError: a step is missing.
+    """
+    metrics, spec = files.read_jsonl(folder.metrics), folder.spec
+    lost = sorted(set(range(spec.steps + 1)) - {m["step"] for m in metrics})
+    if lost and not spec.is_reference:
+        raise HarnessError(
+            f"{folder.metrics} has no line of step {lost[-1]} of {spec.steps}, so tokens and status of the run are not "
+            "known: restore the file, or train the run again with --force"
+        )
+    return metrics
 
 
 def audit_scores(evaluation: Evaluation, subject: Subject) -> list[Score]:
@@ -157,7 +175,7 @@ def row(spec: RunSpec, score: Score, step: int, metrics: Sequence[Mapping[str, A
 def write_cost(folder: RunFolder, evaluation_seconds: float) -> None:
     """What the run cost, over all the processes that worked on it."""
     spec, before = folder.spec, folder.cost()
-    metrics = files.read_jsonl(folder.metrics)
+    metrics = whole_log(folder)
     seconds = [value for m in metrics for name, value in m.items() if name.startswith("seconds/")]
     acted = [m["acted"] for m in metrics if m.get("acted") is not None]
     cost = Cost(
@@ -170,7 +188,7 @@ def write_cost(folder: RunFolder, evaluation_seconds: float) -> None:
         forwards_per_token=forwards_per_token(registry.build_method(spec.method)) if spec.method else 0.0,
         train_seconds=sum(seconds),
         evaluation_seconds=evaluation_seconds + (before.evaluation_seconds if before else 0.0),
-        peak_memory_mb=peak_memory_mb(),
+        peak_memory_mb=max([peak_memory_mb(), *(m["memory_mb"] for m in metrics if "memory_mb" in m)]),
         acted=fmean(acted) if acted else None,
     )
     folder.write_cost(cost)

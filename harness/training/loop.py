@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.training.contexts import build_batch
+from harness.training.memory import peak_memory_mb
 from harness.training.probe import accuracy_with_privilege
 from harness.training.reduce import world
 from harness.training.step import Batch, StepRecord, optimiser_losses
@@ -112,6 +112,7 @@ def summary(batch: Batch, records: Sequence[StepRecord], norms: Sequence[float])
     out = {
         "loss": _mean([r.loss for r in records]),
         "entropy": _mean([r.entropy for r in records]),
+        "entropy_all": _mean([r.entropy_all for r in records]),
         "gradient_norm": _mean(norms),
         "tokens": sum(r.tokens for r in records),
         "response_length": float(rollouts.mask_BT.sum(-1).float().mean()),
@@ -124,20 +125,13 @@ def summary(batch: Batch, records: Sequence[StepRecord], norms: Sequence[float])
 
 
 def cost_of_step(trainer: Trainer, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Seconds per phase, tokens per second, peak memory."""
+    """Seconds per phase, tokens per second, the run's largest memory so far."""
     seconds = trainer.phases.read()
     return {
         **seconds,
         "tokens_per_second": metrics["tokens"] / sum(seconds.values()),
         "memory_mb": peak_memory_mb(),
     }
-
-
-def peak_memory_mb() -> float:
-    """Largest memory of this process so far, MiB; of the GPU if there is one."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def probe(trainer: Trainer) -> dict[str, float]:

@@ -33,7 +33,7 @@ def coefficients(
     included (the paper's 1/|y|), then by the number of sequences; prompt_mean divides by |y|, then by the number
     of prompts.
     """
-    now_B = (pool.update_B == update) & (pool.reference_B == (completion is Completion.REFERENCE))
+    now_B = feeds(pool, update, completion)
     mask_BT = assignment.mask_BT & now_B[:, None]
     weight_BT = mask_BT.double()
     if assignment.weight_BT is not None:
@@ -48,6 +48,11 @@ def coefficients(
             return weight_BT / mask_BT.sum().clamp(min=1)
         case Reduction.PROMPT_MEAN:
             return weight_BT / length_B1 / max(1, len(pool.group_B[now_B].unique()))
+
+
+def feeds(pool: ScorePool, update: int, completion: Completion) -> Tensor:
+    """Responses that a term of this completion reads at one optimiser step of the batch, bool [B]."""
+    return (pool.update_B == update) & (pool.reference_B == (completion is Completion.REFERENCE))
 
 
 def world() -> tuple[int, int]:

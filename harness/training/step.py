@@ -20,6 +20,7 @@ from harness.models.sampler import RolloutBatch
 from harness.training.phases import Phases
 from harness.training.reduce import (
     coefficients,
+    feeds,
     gather_pool,
     local_rows,
     merged_over_ranks,
@@ -52,20 +53,23 @@ class PassRecord:
     loss_BT: Tensor
     """[B, T]: token losses, weighted by their terms and summed over them."""
     entropy_BT: Tensor
-    """[B, T]: entropy of the first term's trained view, nats."""
+    """[B, T]: entropy of the first term's trained view at the tokens in that term, nats."""
     diagnostics: Mapping[str, Tensor]
     """float64 [2] each: sum over this rank's tokens in the loss, and their count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
-    """What one rollout batch did, for the log."""
+    """What one optimiser step saw, for the log; numbers are of all ranks."""
 
     loss: float
     entropy: float
-    """Of the trained view, nats per response token."""
+    """Of the first term's trained view, nats per token *in the loss*; a token that only later terms read counts as 0.
+    What the published rows hold."""
+    entropy_all: float
+    """Of the same view, nats per response token of the first term's completion, in the loss or not."""
     tokens: int
-    """Response tokens of the global batch."""
+    """Response tokens that feed this step."""
     metrics: Mapping[str, float]
 
 
@@ -267,15 +271,51 @@ def optimiser_losses(
             ]
             seen = gradient_pass(method, models, batch, scores, here, factors, microbatch=microbatch)
             sum_gradients(models[Policy.STUDENT])
+            asked_BT = batch.rollouts.mask_BT.cpu() & feeds(pool, update, method.terms[0].completion)[rows, None]
+            rest_N = _entropy_outside(method, models, batch, asked_BT & (factors[0] == 0), microbatch=microbatch)
         kept_BT = torch.stack([f != 0 for f in factors]).any(0)
-        yield _record(pool, everywhere, here, kept_BT, seen, update)
+        entropies = [seen.entropy_BT.double().sum() + rest_N.double().sum(), asked_BT.sum().double()]
+        yield _record(pool, everywhere, here, kept_BT, seen, entropies, update)
+
+
+def _entropy_outside(
+    method: Method, models: Mapping[Policy, PreTrainedModel], batch: Batch, outside_BT: Tensor, *, microbatch: int
+) -> Tensor:
+    """Entropy of the first term's trained view at the tokens its gradient pass left out, [N] on the CPU."""
+    outside_BT = outside_BT.to(batch.rollouts.mask_BT.device)
+    rows = torch.nonzero(outside_BT.any(-1)).squeeze(-1)
+    if not len(rows):
+        return torch.zeros(0)
+    trained = method.terms[0].trained
+    found = score(
+        models[Policy.STUDENT],
+        batch.contexts[trained.context].select(rows),
+        batch.rollouts.response_ids_BT[rows],
+        outside_BT[rows],
+        wants=frozenset({Want.ENTROPY}),
+        temperature=trained.temperature,
+        microbatch=microbatch,
+    )
+    assert found.entropy_BT is not None
+    return found.entropy_BT[outside_BT[rows]].cpu()
 
 
 def _record(
-    pool: ScorePool, everywhere: Assignment, here: Assignment, kept_BT: Tensor, seen: PassRecord, update: int
+    pool: ScorePool,
+    everywhere: Assignment,
+    here: Assignment,
+    kept_BT: Tensor,
+    seen: PassRecord,
+    entropies: Sequence[Tensor],
+    update: int,
 ) -> StepRecord:
-    """Global numbers of one optimiser step; ``kept_BT`` are this rank's tokens with a gradient."""
-    sums = [seen.loss, seen.entropy_BT[kept_BT].double().sum(), kept_BT.sum().double()]
+    """Global numbers of one optimiser step.
+
+    Args:
+        kept_BT: this rank's tokens with a gradient.
+        entropies: float64 scalars: this rank's sum over all tokens asked, and their count.
+    """
+    sums = [seen.loss, seen.entropy_BT[kept_BT].double().sum(), kept_BT.sum().double(), *entropies]
     for label in range(len(here.label_names)):
         assert here.labels_BT is not None
         sums.append(seen.loss_BT[kept_BT & (here.labels_BT == label)].double().sum())
@@ -288,12 +328,13 @@ def _record(
         assert everywhere.labels_BT is not None
         count = int(((everywhere.labels_BT == label) & everywhere.mask_BT)[now_B].sum())
         metrics[f"share/{name}"] = count / max(tokens, 1)
-        metrics[f"loss/{name}"] = float(summed[3 + label]) / count if count else 0.0
+        metrics[f"loss/{name}"] = float(summed[5 + label]) / count if count else 0.0
     for name, sum_and_count in merged_over_ranks(seen.diagnostics).items():
         metrics[name] = float(sum_and_count[0] / sum_and_count[1].clamp(min=1))
     return StepRecord(
         loss=float(summed[0]),
         entropy=float(summed[1] / summed[2].clamp(min=1)),
+        entropy_all=float(summed[3] / summed[4].clamp(min=1)),
         tokens=tokens,
         metrics=metrics,
     )

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, get_scheduler
 
 from harness import registry
-from harness.config import DataSpec, OptimSpec, RunSpec
+from harness.config import DataSpec, FirstStep, OptimSpec, RunSpec
 from harness.method import Method, untrained_views
 from harness.models import load
 from harness.models.forward import vocabulary_size
@@ -188,7 +188,7 @@ def check_data(spec: RunSpec, method: Method, world: World, examples: Sequence[E
 def build_optimiser(
     student: PreTrainedModel, optim: OptimSpec, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW with linear warm-up and a cosine to ``final_lr_share`` of the peak."""
+    """AdamW with linear warm-up and a cosine to ``final_lr_share`` of the peak, over ``steps`` optimiser steps."""
     optimiser = torch.optim.AdamW(
         student.parameters(),
         lr=optim.lr,
@@ -197,11 +197,13 @@ def build_optimiser(
         weight_decay=optim.weight_decay,
         foreach=True,
     )
+    # The library's second schedule is its first without the step at rate 0: one step more keeps the last rate above 0.
+    full = optim.first_step is FirstStep.FULL
     schedule = get_scheduler(
-        "cosine_with_min_lr",
+        "cosine_warmup_with_min_lr" if full else "cosine_with_min_lr",
         optimiser,
         num_warmup_steps=optim.warmup_steps,
-        num_training_steps=max(steps, 1),
+        num_training_steps=max(steps, 1) + full,
         scheduler_specific_kwargs={"min_lr_rate": optim.final_lr_share},
     )
     return optimiser, schedule

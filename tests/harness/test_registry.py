@@ -13,9 +13,10 @@ import pytest
 
 from harness import registry
 from harness.config import MethodSpec, to_json
-from harness.method import Entry, Method
+from harness.method import Entry, Method, check_views
 from harness.storage import files
 from harness.types import HarnessError
+from methods.dopd import DualOnPolicyDistillation, SelfSource
 
 
 class Colour(StrEnum):
@@ -264,3 +265,24 @@ def test_installed_package_registers_by_entry_point(tmp_path: Path, monkeypatch:
     spec = registry.method_spec("theirs")
     assert spec.source_sha256 == files.sha256(tmp_path / "their_package.py")
     assert registry.build_method(spec) == registry.method_class("theirs")()
+
+
+def test_a_source_that_moves_between_the_steps_of_a_batch_is_refused() -> None:
+    """Hidden states of one set of weights, output layer of another: only where a batch takes several steps."""
+
+    class Several(DualOnPolicyDistillation):
+        updates = 2
+
+    with pytest.raises(
+        HarnessError, match=r"updates=2 .*view student/privileged wants its distribution.*set updates to 1"
+    ):
+        check_views(Several())
+    check_views(Several(self_source=SelfSource.INITIAL))
+    for name in registry.methods():
+        check_views(registry.build_method(registry.method_spec(name)))
+
+
+def test_views_are_checked_where_a_method_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DualOnPolicyDistillation, "updates", 2)
+    with pytest.raises(HarnessError, match="updates=2 with the student in training as a source"):
+        registry.method_spec("dopd")

@@ -93,3 +93,13 @@ def test_nothing_on_is_refused() -> None:
         AblatedDistillation(regimes=())
     with pytest.raises(HarnessError, match="uniform_context"):
         AblatedDistillation(uniform_context="hints")
+
+
+def test_uniform_without_p_routes_nothing() -> None:
+    """Without p at the teacher |log q_T - log q_S| is not A, so no regime may be off by it."""
+    assert ablated(adaptive=False, uniform_context=PLAIN).on() == (True,) * 4
+    assert ablated(adaptive=False, regimes=(Regime.HT,)).on() == (False, False, True, False)
+    with pytest.raises(HarnessError, match=r"uniform_context=plain with LH, LL, HS off: .*is not A"):
+        ablated(adaptive=False, uniform_context=PLAIN, regimes=(Regime.HT,))
+    with pytest.raises(HarnessError, match="uniform_context=plain with LL, HS off"):
+        ablated(adaptive=False, uniform_context=PLAIN, removed=Removed.STUDENT, drop_removed=True)

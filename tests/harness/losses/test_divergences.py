@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 
-from harness.losses.divergences import entropy, full, policy_gradient, sampled, support_ids, support_mass, top_k
+from harness.losses.divergences import (
+    entropy,
+    forward_kl_entries,
+    full,
+    policy_gradient,
+    sampled,
+    support_ids,
+    support_mass,
+    top_k,
+)
 from harness.losses.objectives import Divergence, Support, Tail
 from harness.types import HarnessError
 
@@ -348,6 +358,84 @@ def test_a_token_impossible_on_one_side() -> None:
     agree(full(log(1 / 2, 1 / 2), log(1, 0), FORWARD), LN2)
     agree(sampled(log(1 / 2)[0], log(0.0)[0], FORWARD), 0.0)
     agree(sampled(log(1 / 2)[0], log(0.0)[0], JS), LN2 / 2)
+
+
+ABSENT = (3 / 4, 1 / 4, 0.0, 0.0)
+"""A student that cannot say the last two; the last is padding, which nobody says."""
+THERE = (1 / 4, 1 / 4, 1 / 2, 0.0)
+"""Its source."""
+LN3 = math.log(3)
+WHOLE = [lambda q, t, d: full(q, t, d)] + [
+    lambda q, t, d, s=s, m=m: top_k(q, t, d, k=4, support=s, tail=m)
+    for s in Support
+    for m in (Tail.TAIL, Tail.RENORM, Tail.RAW)
+]
+
+
+def row(*values: float) -> Tensor:
+    """float64 [1, V]."""
+    return torch.tensor([values], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("loss", WHOLE)
+def test_zero_probabilities_contribute_nothing_by_hand(loss: Callable[..., Tensor]) -> None:
+    q, t = ABSENT, THERE
+
+    def both(divergence: Divergence, student: tuple[float, ...], source: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+        of = partial(loss, t=log(*source), d=divergence)
+        return of(log(*student)), gradient(of, log(*student))
+
+    # Reverse KL: r = (ln 3, 0), value 3/4 ln 3, gradient q (r - value).
+    value, slope = both(REVERSE, q, t)
+    agree(value, 3 / 4 * LN3)
+    agree(slope, row(3 / 16 * LN3, -3 / 16 * LN3, 0.0, 0.0))
+    # Forward KL with the sides swapped is the same sum; its gradient is q - t.
+    value, slope = both(FORWARD, t, q)
+    agree(value, 3 / 4 * LN3)
+    agree(slope, row(-1 / 2, 0.0, 1 / 2, 0.0))
+    # JS: m = (1/2, 1/4, 1/4, 0); KL(t || m) = 1/4 ln 1/2 + 1/2 ln 2 = 1/4 ln 2, KL(q || m) = 3/4 ln 3/2. Its gradient
+    # is half of q (log q/m - KL(q || m)).
+    kl_q = 3 / 4 * math.log(3 / 2)
+    value, slope = both(JS, q, t)
+    agree(value, (LN2 / 4 + kl_q) / 2)
+    agree(slope, row(3 / 8 * (math.log(3 / 2) - kl_q), -1 / 8 * kl_q, 0.0, 0.0))
+    # What the source says and the student cannot is infinitely far, and nan is never a value.
+    agree(both(FORWARD, q, t)[0], math.inf)
+    agree(both(REVERSE, t, q)[0], math.inf)
+
+
+@EVERY_DIVERGENCE
+@pytest.mark.parametrize("y", [0, 1])
+def test_sampled_where_other_tokens_have_no_mass(divergence: Divergence, y: int) -> None:
+    """Only y is read: the value of a vocabulary without the two, the gradient h (1_y - q) in its logits."""
+    h = {
+        FORWARD: -THERE[y] / ABSENT[y],
+        REVERSE: math.log(ABSENT[y] / THERE[y]),
+        JS: math.log(ABSENT[y] / ((ABSENT[y] + THERE[y]) / 2)) / 2,
+    }[divergence]
+    slope = gradient(lambda q: sampled(q[:, y], log(*THERE)[:, y], divergence), log(*ABSENT))
+    agree(slope, row(*(h * ((v == y) - ABSENT[v]) for v in range(4))))
+
+
+def test_score_function_and_entries_by_hand() -> None:
+    # The value of raw, here the whole reverse KL; D = 3/4 ln 3, gradient q (r - D).
+    slope = gradient(lambda q: top_k(q, log(*THERE), REVERSE, k=4, tail=Tail.SCORE_FUNCTION), log(*ABSENT))
+    agree(slope, row(3 / 16 * LN3, -3 / 16 * LN3, 0.0, 0.0))
+    entries = forward_kl_entries(log(*ABSENT), log(*THERE))
+    agree(entries, row(-LN3 / 4, 0.0, math.inf, 0.0))
+    agree(forward_kl_entries(log(*THERE), log(*ABSENT)), row(3 / 4 * LN3, 0.0, 0.0, 0.0))
+    agree(entropy(log(*ABSENT)), 3 / 4 * math.log(4 / 3) + LN2 / 2)
+
+
+def test_a_capped_sum_of_entries_by_hand() -> None:
+    """OPSD's and DAPD's: -1/4 ln 3, 0, the cap, 0. What is capped has no gradient."""
+
+    def of(q: Tensor) -> Tensor:
+        return forward_kl_entries(q, log(*THERE)).clamp(max=0.05).sum(-1)
+
+    agree(of(log(*ABSENT)), -LN3 / 4 + 0.05)
+    # Half of the source's mass is below the cap: q / 2 - t.
+    agree(gradient(of, log(*ABSENT)), row(1 / 8, -1 / 8, 0.0, 0.0))
 
 
 @EVERY_CELL

@@ -12,7 +12,7 @@ import pytest
 from support.fakes import LAST, PROFILE, FakeSuite, checkpoint, cost, row
 
 from harness import registry
-from harness.config import RunSpec
+from harness.config import FirstStep, RunSpec
 from harness.runs import plan
 from harness.runs.plan import PlannedRun
 from harness.storage import files, run_folder
@@ -208,3 +208,38 @@ def test_folders_of_a_plan_are_those_on_disk(tmp_path: Path) -> None:
     for run in planned(tmp_path):
         RunFolder(tmp_path, run.spec).prepare()
     assert {f.spec.id for f in run_folder.folders(tmp_path)} == {run.spec.id for run in planned(tmp_path)}
+
+
+def test_whatever_is_not_done_is_missing(tmp_path: Path) -> None:
+    """One run of each state, as the folder has it."""
+    options = dataclasses.replace(OPTIONS, seeds=(0, 1, 2, 3))
+    absent, done, partial, failed, unevaluated, *_ = (run.spec for run in planned(tmp_path, options=options))
+    make_done(tmp_path, done, train_seconds=1.0, evaluation_seconds=1.0)
+    for spec, step in ((partial, 7), (failed, 7), (unevaluated, 10)):
+        RunFolder(tmp_path, spec).prepare()
+        checkpoint(RunFolder(tmp_path, spec), step)
+    RunFolder(tmp_path, failed).mark_failed("why")
+    found = planned(tmp_path, options=options)
+    assert [run.state for run in found[:5]] == [
+        RunState.ABSENT,
+        RunState.DONE,
+        RunState.PARTIAL,
+        RunState.FAILED,
+        RunState.UNEVALUATED,
+    ]
+    left = [run.spec for run in plan.missing(found)]
+    assert left == [run.spec for run in found if run.spec.id != done.id]
+    assert {each.id for each in (absent, partial, failed, unevaluated)} <= {spec.id for spec in left}
+
+
+def test_a_run_whose_only_step_has_rate_0_is_refused(tmp_path: Path) -> None:
+    one = dataclasses.replace(OPTIONS, steps=1)
+    with pytest.raises(
+        HarnessError, match=r"steps=1 of vanilla_opd: the warm-up begins at learning rate 0 .*2 or more"
+    ):
+        planned(tmp_path, options=one)
+    assert planned(tmp_path, options=dataclasses.replace(OPTIONS, steps=2))
+    full = dataclasses.replace(PROFILE, optim=dataclasses.replace(PROFILE.optim, first_step=FirstStep.FULL))
+    assert plan.planned(FakeSuite(), full, one, tmp_path)
+    # Four optimiser steps a batch: three of them move the student.
+    assert planned(tmp_path, options=dataclasses.replace(one, methods=("eopd",)))

@@ -84,7 +84,7 @@ def test_every_logged_step_has_what_a_reader_needs(tmp_path: Path) -> None:
         train(folder, prepare(folder.spec), lambda *_: None)
     lines = files.read_jsonl(folder.metrics)
     assert [m["step"] for m in lines] == [0, 1, 2, 3, 4]
-    wanted = {"loss", "entropy", "response_length", "truncation_rate", "gradient_norm", "tokens"}
+    wanted = {"loss", "entropy", "entropy_all", "response_length", "truncation_rate", "gradient_norm", "tokens"}
     wanted |= {"tokens_per_second", "memory_mb", "reward", "probe/accuracy", "probe/accuracy_with_p"}
     wanted |= {f"seconds/{p}" for p in ("rollout", "scores", "assignment", "gradient", "optimiser", "evaluation")}
     wanted |= {f"{what}/{regime}" for what in ("share", "loss") for regime in ("LH", "LL", "HT", "HS")}
@@ -186,6 +186,9 @@ def test_collapse_is_named() -> None:
     assert detect_collapse([fine, fine | {"truncation_rate": 0.5}]) == "collapsed"
     assert detect_collapse([fine, fine | {"gradient_norm": None}, fine]) == "collapsed"
     assert detect_collapse([]) == "ok"
+    # What fell, or was cut, and came back has not collapsed.
+    assert detect_collapse([fine, fine | {"probe/accuracy": 0.01}, fine | {"probe/accuracy": 0.3}]) == "ok"
+    assert detect_collapse([fine, *[fine | {"truncation_rate": 0.9}] * 5, *[fine] * 20]) == "ok"
 
 
 def test_bad_input_is_refused_before_compute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from harness.training.reduce import coefficients
-from harness.types import Assignment, Completion, Reduction, ScorePool
+from harness.training import reduce
+from harness.training.reduce import coefficients, gather_pool, local_rows
+from harness.types import Assignment, Completion, Policy, Reduction, ScorePool, View
 
 MASK_BT = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]], dtype=torch.bool)  # |y| = 4, 2, 1
 
@@ -75,3 +78,53 @@ def test_each_completion_counts_its_own_responses() -> None:
     for completion, tokens in ((Completion.ROLLOUT, 6), (Completion.REFERENCE, 1)):
         got = coefficients(Reduction.TOKEN_MEAN, p, everything, completion=completion)
         assert got[got != 0].tolist() == pytest.approx([1 / tokens] * tokens)
+
+
+TEACHER = View(Policy.TEACHER)
+
+
+def part(groups: list[int], mask: list[list[int]], mark: float) -> ScorePool:
+    """A rank's pool, every number of it ``mark``."""
+    mask_BT = torch.tensor(mask, dtype=torch.bool)
+    marked_BT, rows = torch.full(mask_BT.shape, mark), len(groups)
+    return ScorePool(
+        mask_BT=mask_BT,
+        logp_BT={TEACHER: marked_BT},
+        entropy_BT={TEACHER: marked_BT},
+        sampler_logp_BT=marked_BT,
+        group_B=torch.tensor(groups),
+        update_B=torch.zeros(rows, dtype=torch.int64),
+        draw_B=torch.full((rows,), mark, dtype=torch.float64),
+        reference_B=torch.tensor([mark > 1] * rows),
+        present_B={"own": torch.tensor([mark > 1] * rows)},
+        reward_B=torch.full((rows,), mark),
+        stats_BT={"gap": marked_BT},
+    )
+
+
+@pytest.mark.parametrize(("rank", "rows"), [(0, slice(0, 3)), (1, slice(3, 5))])
+def test_the_pools_of_two_ranks_become_one(monkeypatch: pytest.MonkeyPatch, rank: int, rows: slice) -> None:
+    """Three rollouts of two prompts and two of two others, the second rank's longer; no processes are needed."""
+    pools = [part([0, 0, 1], [[1, 1], [1, 0], [1, 1]], 1.0), part([0, 1], [[1, 1, 1], [1, 0, 0]], 2.0)]
+
+    def gather(found: list[ScorePool], local: ScorePool) -> None:
+        assert local is pools[rank]
+        found[:] = pools
+
+    monkeypatch.setattr(reduce, "world", lambda: (rank, 2))
+    monkeypatch.setattr(reduce.dist, "all_gather_object", gather)
+    merged, own = gather_pool(pools[rank])
+    assert own == rows
+    # The first group of the second rank is another prompt than that of the first.
+    assert merged.group_B.tolist() == [0, 0, 1, 2, 3]
+    assert merged.mask_BT.int().tolist() == [[1, 1, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 0]]
+    for joined in (merged.sampler_logp_BT, merged.logp_BT[TEACHER], merged.entropy_BT[TEACHER], merged.stats_BT["gap"]):
+        assert joined.tolist() == [[1, 1, 0]] * 3 + [[2, 2, 2]] * 2
+    assert merged.reward_B is not None and merged.reward_B.tolist() == merged.draw_B.tolist() == [1, 1, 1, 2, 2]
+    assert merged.reference_B.tolist() == merged.present_B["own"].tolist() == [False] * 3 + [True] * 2
+    back = local_rows(Assignment(mask_BT=merged.mask_BT), own, pools[rank].mask_BT.shape[1])
+    assert torch.equal(back.mask_BT, pools[rank].mask_BT)
+    # Four prompts, not the two that equal group numbers would make: 1/2/4 for a token of the first rollout.
+    alone = replace(merged, reference_B=torch.zeros(5, dtype=torch.bool))
+    got = coefficients(Reduction.PROMPT_MEAN, alone, Assignment(mask_BT=merged.mask_BT))
+    assert float(got[0, 0]) == pytest.approx(1 / 8)

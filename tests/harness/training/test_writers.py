@@ -350,3 +350,12 @@ def test_a_rollout_without_feedback_stands_with_the_plain_prompt(
         assert bool(feedback.present_B[b]) != lone
         assert (seen[b] == plain[b]) == lone
         assert (seen[b] == hinted[b]) == (pattern == "....")
+
+
+def test_every_step_draws_noise_of_its_own(prepared: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same prompts and the same weights at two steps: other responses; at the same step: the same."""
+    monkeypatch.setattr(writers, "batch_examples", lambda trainer, count: list(prepared.examples[:count]))
+    first, second, again = (write_rollouts(with_method(prepared, prepared.method, step)) for step in (0, 1, 0))
+    assert torch.equal(first.prompt_ids_PL, second.prompt_ids_PL)
+    assert first.responses(prepared.tokenizer) != second.responses(prepared.tokenizer)
+    assert torch.equal(first.response_ids_BT, again.response_ids_BT)

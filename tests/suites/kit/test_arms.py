@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas
 import pytest
 from support.synthetic import PROFILE, frames
 
@@ -93,3 +94,25 @@ def test_a_method_with_settings_is_told_how_to_be_given(tmp_path: Path) -> None:
 
 def test_several_domains_are_together() -> None:
     assert together(("coding",)) == "coding" and together(("general", "coding")) == "general, coding together"
+
+
+def test_a_mean_needs_all_of_its_benchmarks(tmp_path: Path) -> None:
+    """A seed without one of three is no seed of the mean, whatever the others say."""
+    rows, costs = frames(options(tmp_path), suite=SUITE)
+    whole = SUITE.scores(rows, costs, options(tmp_path))
+    lost = (rows["benchmark"] == whole.inside[0].benchmark) & (rows["seed"] == 1)
+    scores = SUITE.scores(rows[~lost], costs, options(tmp_path))
+    assert sorted(whole.values("0.001", whole.inside)) == [0, 1, 2]
+    assert sorted(scores.values("0.001", scores.inside)) == [0, 2]
+    assert sorted(scores.values("0.001", scores.inside[1:])) == [0, 1, 2]
+
+
+def test_a_run_that_recovered_is_not_called_collapsed(tmp_path: Path) -> None:
+    rows, costs = frames(options(tmp_path), suite=SUITE)
+    run = SUITE.arms(PROFILE, options(tmp_path))[0].specs[1].id
+    of_it = rows["run"] == run
+    half = rows[of_it].assign(step=rows[of_it]["step"] // 2, status="collapsed")
+    recovered = SUITE.scores(pandas.concat([half, rows]), costs, options(tmp_path))
+    assert recovered.cell("0.0002", recovered.inside).notes == ()
+    fallen = SUITE.scores(rows.assign(status=rows["status"].mask(of_it, "collapsed")), costs, options(tmp_path))
+    assert any("collapsed" in note for note in fallen.cell("0.0002", fallen.inside).notes)

@@ -1,0 +1,60 @@
+"""Rows of a run: what each says of the run up to its own checkpoint, and what a log must hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fakes import PROFILE, spec
+
+from harness.evaluation.evaluate import Score
+from harness.runs.run import row, whole_log
+from harness.storage import files
+from harness.storage.run_folder import RunFolder
+from harness.suite import reference_run
+from harness.types import HarnessError
+
+SCORE = Score(
+    benchmark="quiz",
+    version=1,
+    decoding="greedy",
+    metric="exact_answer",
+    value=0.5,
+    n=4,
+    errors=0,
+    truncations=0,
+    items=[],
+)
+
+
+def log(steps: int, *, collapses: int | None = None) -> list[dict[str, Any]]:
+    """Seven tokens a step; a gradient that is not finite at one of them."""
+    lines: list[dict[str, Any]] = [{"step": 0, "probe/accuracy": 0.5}]
+    for step in range(1, steps + 1):
+        lines.append({"step": step, "tokens": 7, "gradient_norm": None if step == collapses else 1.0})
+    return lines
+
+
+def test_a_row_on_the_way_knows_nothing_of_what_came_later() -> None:
+    metrics = log(10, collapses=8)
+    early, last = (row(spec(), SCORE, step, metrics) for step in (5, 10))
+    assert (early.step, early.tokens, early.status) == (5, 35, "ok")
+    assert (last.step, last.tokens, last.status) == (10, 70, "collapsed")
+    assert early.steps == last.steps == 10
+
+
+@pytest.mark.parametrize("kept", [9, 0])
+def test_a_log_without_its_last_step_is_refused(tmp_path: Path, kept: int) -> None:
+    folder = RunFolder(tmp_path, spec())
+    files.write_text_atomic(folder.metrics, files.jsonl(log(10)[: kept + 1]))
+    with pytest.raises(HarnessError, match=r"metrics.jsonl has no line of step 10 of 10, .*with --force$") as refused:
+        whole_log(folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_whole_log_and_that_of_a_reference_pass(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, spec())
+    files.write_text_atomic(folder.metrics, files.jsonl(log(10)))
+    assert whole_log(folder) == log(10)
+    assert whole_log(RunFolder(tmp_path, reference_run(PROFILE, PROFILE.student))) == []

@@ -1,0 +1,98 @@
+"""The identity of a run: every field of its spec, nested ones included, moves it, and comes back from JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from harness.config import DataSpec, FirstStep, MethodSpec, ModelSpec, OptimSpec, RunSpec, from_json, to_json
+from harness.types import Corruption, HarnessError
+
+FULL = RunSpec(
+    profile="embedded",
+    student=ModelSpec(name="small", sha256="a"),
+    teacher=ModelSpec(name="big", sha256="b"),
+    data=DataSpec(domains=("coding", "general"), corruption=Corruption.WRONG_STEPS, corrupted=0.5),
+    method=MethodSpec(name="dopd", settings={"k": 8}),
+    optim=OptimSpec(lr=1e-3),
+    steps=20,
+)
+"""Nothing empty, so that every field can change."""
+
+
+def others(value: Any) -> Iterator[Any]:
+    """Other values of the same kind."""
+    match value:
+        case bool():
+            yield not value
+        case StrEnum():
+            yield from (member for member in type(value) if member is not value)
+        case int() | float():
+            yield from (value + 1, value / 2)
+        case str():
+            yield value + "x"
+        case tuple():
+            yield (*value[:-1], next(others(value[-1])))
+        case Mapping():
+            yield {**value, "another": 1}
+        case _:
+            pytest.fail(f"no other value of {value!r}: say here what one is")
+
+
+def paths(spec: Any, head: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Of every field that holds a value."""
+    for field in dataclasses.fields(spec):
+        value = getattr(spec, field.name)
+        inner = dataclasses.is_dataclass(value)
+        yield from paths(value, (*head, field.name)) if inner else [(*head, field.name)]
+
+
+def changed(spec: Any, path: tuple[str, ...]) -> Any:
+    """With another value there, the first that the spec allows."""
+    first, *rest = path
+    value = getattr(spec, first)
+    if rest:
+        return dataclasses.replace(spec, **{first: changed(value, tuple(rest))})
+    for other in others(value):
+        try:
+            return dataclasses.replace(spec, **{first: other})
+        except HarnessError:
+            continue
+    pytest.fail(f"no other value of {'.'.join(path)} is allowed")
+
+
+EVERY_FIELD = pytest.mark.parametrize("path", list(paths(FULL)), ids=".".join)
+
+
+@EVERY_FIELD
+def test_a_changed_field_is_another_run(path: tuple[str, ...]) -> None:
+    other = changed(FULL, path)
+    assert other != FULL
+    assert other.hash != FULL.hash and other.id != FULL.id
+
+
+@EVERY_FIELD
+def test_a_changed_field_comes_back_from_json(path: tuple[str, ...]) -> None:
+    other = changed(FULL, path)
+    back = from_json(to_json(other))
+    assert back == other and back.id == other.id
+    assert type(_at(back, path)) is type(_at(other, path))
+
+
+def _at(spec: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        spec = getattr(spec, name)
+    return spec
+
+
+def test_what_came_later_is_left_out_while_it_has_its_default() -> None:
+    """A field that is new must not move the runs that were made before it."""
+    plain = dataclasses.replace(FULL, data=DataSpec(domains=("coding",)))
+    text = str(to_json(plain))
+    assert "corrupt" not in text and "first_step" not in text
+    assert plain.hash == "3a5718828b", "an old run has another name: which field lost its `since`?"
+    assert from_json(to_json(plain)).optim == OptimSpec(lr=1e-3, first_step=FirstStep.ZERO)
