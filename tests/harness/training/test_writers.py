@@ -354,8 +354,8 @@ def test_a_rollout_without_feedback_stands_with_the_plain_prompt(
 
 def test_every_step_draws_noise_of_its_own(prepared: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same prompts and the same weights at two steps: other responses; at the same step: the same."""
-    monkeypatch.setattr(writers, "batch_examples", lambda trainer, count: list(prepared.examples[:count]))
-    first, second, again = (write_rollouts(with_method(prepared, prepared.method, step)) for step in (0, 1, 0))
-    assert torch.equal(first.prompt_ids_PL, second.prompt_ids_PL)
-    assert first.responses(prepared.tokenizer) != second.responses(prepared.tokenizer)
+    monkeypatch.setattr(writers, "batch_examples", lambda training_set, count, **_: list(training_set[:count]))
+    first, second, again = (wrote(with_method(prepared, prepared.method, step)) for step in (0, 1, 0))
+    assert torch.equal(first.prompts.ids_QL, second.prompts.ids_QL)
+    assert first.responses(prepared.reader) != second.responses(prepared.reader)
     assert torch.equal(first.response_ids_BT, again.response_ids_BT)

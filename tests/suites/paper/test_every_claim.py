@@ -18,10 +18,9 @@ from harness import registry
 from harness.analysis.claims import Claim, Decision, Verdict, decide
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT
-from harness.evaluation.benchmarks import PRIMARY
+from harness.evaluation.benchmarks import is_primary
 from harness.suite import Evaluation, Options
 from suites.paper.claims import CLAIMS
-from suites.profiles import TARGETS
 
 SEEDS = (0, 1, 2)
 STUDENT, TEACHER, ARM = 0.4, 0.8, 0.5
@@ -30,7 +29,7 @@ ENTROPY = 0.1
 """Nats, of every arm where nothing moves it."""
 NOISE = 0.001
 """Of a share; of an entropy a tenth of it. Its mean over the seeds is 0, so that effects are exact."""
-DOMAINS = {benchmark: domain for domain, benchmark in TARGETS["embedded"].items()}
+DOMAINS = {benchmark: domain for domain, benchmark in PROFILE.targets.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +302,10 @@ def places(name: str) -> tuple[Any, Any, list[tuple[Place | None, int]]]:
         if spec.method is None:
             found.append((None, 0))
             return STUDENT if spec.student in students else TEACHER
-        primary = (evaluation.decoding, metric) == PRIMARY
-        what = DOMAINS.get(evaluation.benchmark, "") if primary else ""
+        what = ""
+        if evaluation.benchmark in DOMAINS:
+            row = {"benchmark": evaluation.benchmark, "decoding": evaluation.decoding, "metric": metric}
+            what = DOMAINS[evaluation.benchmark] if is_primary(row) else ""
         if (evaluation.benchmark, evaluation.decoding, metric) == ("training", AUDIT, "entropy"):
             what = "entropy"
         found.append((Place(names[spec.id], what, evaluation.at(spec) / spec.steps), spec.seed))
