@@ -252,22 +252,6 @@ CASES: Mapping[str, Case] = ILLUSION | {
 }
 
 
-HASHED: dict[int, tuple[RunSpec, str]] = {}
-"""Ids by object: a plan's specs are asked for theirs again in every world."""
-
-
-@pytest.fixture(autouse=True)
-def ids_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: Any = vars(RunSpec)["id"].fget
-
-    def known(spec: RunSpec) -> str:
-        if id(spec) not in HASHED:
-            HASHED[id(spec)] = (spec, made(spec))
-        return HASHED[id(spec)][1]
-
-    monkeypatch.setattr(RunSpec, "id", property(known))
-
-
 def case_of(claim: Claim) -> Case:
     if claim.id not in CASES:
         pytest.fail(f"claim {claim.id!r} is new: add a line to CASES here that says what must be above what, by hand")
