@@ -6,7 +6,7 @@ longest rollout, N response tokens laid flat, K top-k support, V vocabulary, D h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
@@ -112,6 +112,35 @@ class Fact(StrEnum):
     """Only p holds it; without p the best is to abstain. Never scored by the grader."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters of a text and what decides them. By characters, so that any tokenizer can carry it."""
+
+    start: int
+    """First character."""
+    end: int
+    """One after the last."""
+    kind: Fact
+
+
+def check_spans(of: str, text: str, spans: Sequence[Span]) -> None:
+    """Spans lie within their text, in its order, without overlap.
+
+    Raises:
+        HarnessError: one does not; ``of`` says whose they are.
+    """
+    end = 0
+    for span in spans:
+        here = f"{of}: the span {span.start}:{span.end} ({span.kind.value})"
+        if not 0 <= span.start < span.end <= len(text):
+            raise HarnessError(
+                f"{here} is not within its text of {len(text)} characters: give start < end, both inside"
+            )
+        if span.start < end:
+            raise HarnessError(f"{here} begins before the one before it ends, at {end}: give spans in order, apart")
+        end = span.end
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """One problem.
@@ -120,7 +149,7 @@ class Example:
 
         Example(id="reasoning/train/17", domain="reasoning", difficulty=4, split="train",
                 messages=({"role": "user", "content": "reasoning 3 ..."},),
-                answer="7", trace="A +3 . 6 ... ! 7", facts=(Fact.CAPABILITY, ...),
+                answer="7", trace="A +3 . 6 ... ! 7", facts=(Span(0, 1, Fact.CAPABILITY), ...),
                 privileged={Privilege.HINTS: "hint A . B k2 ..."})
     """
 
@@ -137,10 +166,13 @@ class Example:
     """Reference answer, compared exactly."""
     trace: str | None
     """Reference response: reasoning and answer, EOS excluded."""
-    facts: tuple[Fact, ...]
-    """What decides each whitespace-separated token of ``trace``; same length."""
+    facts: tuple[Span, ...]
+    """What decides the characters of ``trace``; what no span holds is format. Empty where the world does not say."""
     privileged: Mapping[str, str]
     """Text of each kind of p this example has: a ``Privilege`` or a kind of its world's own. NONE is never a key."""
+
+    def __post_init__(self) -> None:
+        check_spans(f"example {self.id}", self.trace or "", self.facts)
 
 
 class Policy(StrEnum):

@@ -25,8 +25,8 @@ from enum import StrEnum
 from functools import cache
 from random import Random
 
-from harness.types import Example, Fact, HarnessError, Privilege, text_of
-from harness.worlds.world import Grade
+from harness.types import Example, Fact, HarnessError, Privilege, Span, text_of
+from harness.worlds.world import Grade, word_spans
 
 WORLD_VERSION = 1
 """Bumped when any problem changes; part of every run's identity."""
@@ -170,6 +170,7 @@ def _build(name: str, split: str, problem: _Problem, rng: Random) -> Example:
         kind = Fact.INFORMATION if mark == MARK else Fact.FORMAT
         facts += [Fact.CAPABILITY, Fact.CAPABILITY, kind, Fact.CAPABILITY]
     words = [word for step in steps for word in step]
+    trace = " ".join([*words, END, str(digit)])
     return Example(
         id=name,
         domain=problem.domain,
@@ -177,8 +178,8 @@ def _build(name: str, split: str, problem: _Problem, rng: Random) -> Example:
         split=split,
         messages=({"role": "user", "content": problem.text},),
         answer=str(digit),
-        trace=" ".join([*words, END, str(digit)]),
-        facts=(*facts, Fact.FORMAT, Fact.CAPABILITY),
+        trace=trace,
+        facts=word_spans(trace, [*facts, Fact.FORMAT, Fact.CAPABILITY]),
         privileged=_privileged(steps, str(digit)),
     )
 
@@ -213,14 +214,20 @@ def plain_trace(example: Example) -> str:
     """The best response without p: the reference with ``_`` in place of every code."""
     assert example.trace is not None
     pairs = zip(example.trace.split(), example.facts, strict=True)
-    return " ".join(UNKNOWN if fact is Fact.INFORMATION else word for word, fact in pairs)
+    return " ".join(UNKNOWN if span.kind is Fact.INFORMATION else word for word, span in pairs)
 
 
-def privileged_facts(example: Example, kind: str) -> tuple[Fact, ...]:
-    """What each whitespace-separated token of the text of p is; empty for ``Privilege.NONE``."""
+def plain_facts(example: Example) -> tuple[Span, ...]:
+    """What decides each word of ``plain_trace``: what decides the reference's."""
+    return word_spans(plain_trace(example), [span.kind for span in example.facts])
+
+
+def privileged_facts(example: Example, kind: str) -> tuple[Span, ...]:
+    """What each word of the text of p is; empty for ``Privilege.NONE``."""
     if kind == Privilege.NONE:
         return ()
-    return tuple(_fact(word) for word in example.privileged[kind].split())
+    text = example.privileged[kind]
+    return word_spans(text, [_fact(word) for word in text.split()])
 
 
 def _fact(word: str) -> Fact:

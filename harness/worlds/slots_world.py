@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, HarnessError, text_of
+from harness.types import Corruption, Example, HarnessError, Span, text_of
 from harness.worlds import slots
 from harness.worlds.slots import BLANK, CODES, STRIDE, apply_op
 from harness.worlds.world import Grade, HeldOut, Modality, in_turn
@@ -57,6 +57,19 @@ class SlotWorld:
     def reference(self, example: Example) -> str:
         """The reference trace, unknowable notes left as unknown."""
         return slots.plain_trace(example)
+
+    @property
+    def guesses(self) -> tuple[str, ...]:
+        """Every code."""
+        return CODES
+
+    def reference_facts(self, example: Example) -> tuple[Span, ...]:
+        """Of every word."""
+        return slots.plain_facts(example)
+
+    def privileged_facts(self, example: Example, kind: str) -> tuple[Span, ...]:
+        """Of every word."""
+        return slots.privileged_facts(example, kind)
 
     def demonstration(self, response: str) -> str:
         """In the form of hints with execution, the only form of worked steps the models know."""

@@ -6,6 +6,7 @@ needs one refuses a world without it before any compute (``require``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +14,7 @@ from random import Random
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, HarnessError
+from harness.types import Corruption, Example, Fact, HarnessError, Span
 
 
 class Modality(StrEnum):
@@ -126,6 +127,24 @@ class Corruptible(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsFacts(Protocol):
+    """It says what decides each part of a response: what follows from x, what only p holds, what the format fixes."""
+
+    @property
+    def guesses(self) -> tuple[str, ...]:
+        """Everything a response may assert in the place of what only p holds."""
+        ...
+
+    def reference_facts(self, example: Example) -> tuple[Span, ...]:
+        """Of ``HasReferences.reference``: the spans of ``example.facts`` one for one, over that text."""
+        ...
+
+    def privileged_facts(self, example: Example, kind: str) -> tuple[Span, ...]:
+        """Of the text of p; empty for ``Privilege.NONE``."""
+        ...
+
+
 C = TypeVar("C")
 
 
@@ -155,3 +174,9 @@ def in_turn(data: DataSpec, split: str, n: int, start: int, make: Callable[[str,
         number, which = divmod(place, len(data.domains))
         out.append(make(data.domains[which], number % data.size if split == "train" else number))
     return out
+
+
+def word_spans(text: str, kinds: Sequence[Fact]) -> tuple[Span, ...]:
+    """A span for each word of ``text``, in order; words are separated by white space, as many as ``kinds``."""
+    words = re.finditer(r"\S+", text)
+    return tuple(Span(word.start(), word.end(), kind) for word, kind in zip(words, kinds, strict=True))

@@ -1,20 +1,25 @@
-"""Reference traces token by token, for audits that judge single tokens."""
+"""Reference traces token by token, for audits that judge single tokens.
+
+A world's facts are spans of characters. A token takes the fact of the first span it overlaps; one that overlaps none,
+like the blank between two words, is format. So words may be one token or several, whatever the tokenizer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from harness.evaluation.evaluate import graded_words
+from harness.models.reader import Reader
 from harness.models.sampler import RolloutBatch
-from harness.types import Example, Fact, HarnessError
+from harness.types import Example, Fact, HarnessError, Span
+from harness.worlds.world import World
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+ANY = "anything"
+"""A word that is no right one: where the grader accepts it, it accepts any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,47 +38,105 @@ class Verdict:
     where any word would do errs there, though that place has no target."""
 
 
-def token_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[int]:
-    """One id per word.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """A reference trace in tokens, end of response included."""
+
+    ids: tuple[int, ...]
+    free: tuple[Span | None, ...]
+    """The span of each token, where the grader takes any text in its place; elsewhere None."""
+    information: tuple[bool, ...]
+    """Tokens of a span that only p decides."""
+
+
+def span_of_tokens(places: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[Span | None]:
+    """The first span that each token overlaps; None if it overlaps none.
+
+    ``places`` are first and last character (exclusive) of each token.
+    """
+    return [next((s for s in spans if s.start < end and start < s.end), None) for start, end in places]
+
+
+def trace_of(reader: Reader, world: World, example: Example) -> Trace:
+    """The example's reference trace.
 
     Raises:
-        HarnessError: the tokenizer splits words, so that facts and grades, given by word, name no tokens.
+        HarnessError: the example has no trace, or its world does not grade one; the tokenizer does not tell which
+            characters a token stands for, or has no end.
     """
-    encoded: Any = tokenizer(list(words), add_special_tokens=False)["input_ids"]
-    if split := [word for word, ids in zip(words, encoded, strict=True) if len(ids) != 1]:
+    if example.trace is None or reader.eos_id is None:
         raise HarnessError(
-            f"word {split[0]!r} is not one token of this tokenizer: audits of single tokens need data whose words are"
+            f"example {example.id} has no reference trace, or the tokenizer no end: single tokens need both"
         )
-    return [ids[0] for ids in encoded]
+    free = [span for span in example.facts if _takes_anything(world, example, example.trace, span)]
+    (ids,) = reader.encode([example.trace])
+    spans = span_of_tokens(reader.places(example.trace), example.facts)
+    return Trace(
+        ids=(*ids, reader.eos_id),
+        free=(*(span if span in free else None for span in spans), None),
+        information=(*(span is not None and span.kind is Fact.INFORMATION for span in spans), False),
+    )
 
 
-def targets(tokenizer: PreTrainedTokenizerBase, example: Example) -> list[int]:
-    """The right token at each place of a response, end included; -1 where the grader takes any word."""
-    words = graded_words(example)
-    ids = iter(token_ids(tokenizer, [word for word in words if word is not None]))
-    end: Any = tokenizer.eos_token_id
-    return [*(-1 if word is None else next(ids) for word in words), end]
+def _takes_anything(world: World, example: Example, trace: str, span: Span) -> bool:
+    grade = world.grade(example, trace[: span.start] + ANY + trace[span.end :])
+    if grade is None:
+        raise HarnessError(f"{type(world).__name__} does not verify answers: audits of single tokens need a grader")
+    return grade.trace
 
 
-def judge(tokenizer: PreTrainedTokenizerBase, rollouts: RolloutBatch) -> Verdict:
-    """Compares every rollout with the reference trace of its problem."""
+def judge(reader: Reader, world: World, rollouts: RolloutBatch) -> Verdict:
+    """Compares every rollout with the reference trace of its problem, token by token.
+
+    The right token is the one of the reference's own encoding, so another split of the same text counts as an error.
+    Where the grader takes any text, a word of any number of tokens stands for the reference's.
+    """
     ids_BT, mask_BT = rollouts.response_ids_BT.cpu(), rollouts.mask_BT.cpu()
-    prompt_of_B = rollouts.prompt_of_B.cpu()
-    target_PT = _padded([targets(tokenizer, e) for e in rollouts.examples], mask_BT.shape[1], -1)
-    secret_PT = _padded([[f is Fact.INFORMATION for f in e.facts] for e in rollouts.examples], mask_BT.shape[1], False)
-    target_BT = target_PT[prompt_of_B].masked_fill(~mask_BT, -1)
+    special = frozenset(reader.tokenizer.all_special_ids)
+    traces = [trace_of(reader, world, example) for example in rollouts.examples]
+    begins = _begins_a_word(reader, special)
+    target_BT = torch.full_like(ids_BT, -1)
+    information_BT = torch.zeros_like(mask_BT)
+    for b, p in enumerate(rollouts.prompt_of_B.tolist()):
+        trace = traces[p]
+        for t, at in enumerate(_aligned(trace, ids_BT[b][mask_BT[b]].tolist(), begins)):
+            target_BT[b, t] = trace.ids[at] if trace.free[at] is None else -1
+            information_BT[b, t] = trace.information[at]
     # No word, so it is refused even where any word would do.
-    special_BT = torch.isin(ids_BT, torch.tensor(tokenizer.all_special_ids))
+    special_BT = torch.isin(ids_BT, torch.tensor(sorted(special)))
     wrong_BT = mask_BT & torch.where(target_BT >= 0, ids_BT != target_BT, special_BT)
     clean_BT = wrong_BT.cumsum(-1) - wrong_BT.long() == 0
     return Verdict(
         target_BT=target_BT,
         judged_BT=(target_BT >= 0) & clean_BT,
-        information_BT=mask_BT & secret_PT[prompt_of_B] & clean_BT,
+        information_BT=information_BT & clean_BT,
         first_error_BT=wrong_BT & clean_BT,
     )
 
 
-def _padded(rows: Sequence[Sequence[int]], width: int, value: int) -> Tensor:
-    """Rows of any lengths as [P, width]: cut, or filled up with ``value``."""
-    return torch.tensor([[*row, *[value] * width][:width] for row in rows])
+def _aligned(trace: Trace, ids: Sequence[int], begins: Callable[[int, int], bool]) -> list[int]:
+    """The place in the trace of each token of a response, as far as the trace goes."""
+    at, out = 0, list[int]()
+    for token, following in zip(ids, [*ids[1:], None], strict=True):
+        if at == len(trace.ids):
+            break
+        out.append(at)
+        span = trace.free[at]
+        if span is None:
+            at += 1
+        elif following is not None and begins(token, following):
+            at = next(place for place in range(at, len(trace.ids)) if trace.free[place] != span)
+    return out
+
+
+def _begins_a_word(reader: Reader, special: frozenset[int]) -> Callable[[int, int], bool]:
+    """Whether the second of two neighbouring tokens begins a new word, or is none."""
+
+    @cache
+    def begins(token: int, following: int) -> bool:
+        if following in special:
+            return True
+        alone, both = reader.decode([[token], [token, following]])
+        return both[len(alone) :][:1].isspace()
+
+    return begins

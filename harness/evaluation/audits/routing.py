@@ -30,6 +30,7 @@ from harness.training.contexts import build_batch
 from harness.training.step import build_pool, score_views
 from harness.types import PLAIN, PRIVILEGED, Assignment, HarnessError, Policy, Privilege, View, Want, text_of
 from harness.worlds import world_of
+from harness.worlds.world import KnowsFacts, require
 
 PROBLEMS, ROLLOUTS = 96, 4
 """Of the audit ``regimes``: problems, and rollouts of each."""
@@ -113,16 +114,18 @@ def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Rout
     """Samples, scores and routes; the stream of random numbers is the audit's own, by seed and step.
 
     Raises:
-        HarnessError: the run has no teacher or no p to route by, or its words are not tokens.
+        HarnessError: the run has no teacher or no p to route by; its world does not know facts.
     """
     spec, reader = subject.folder.spec, subject.reader
     if spec.data is None or spec.teacher is None or spec.data.privilege == Privilege.NONE:
         raise HarnessError(f"audit {audit} needs a teacher and privileged input, {spec.id} lacks one: leave it out")
+    world = world_of(spec.data)
+    require(world, KnowsFacts, f"audit {audit}")
     student = subject.student()
     with undisturbed(student):
         student.eval()
         teacher = load.load(spec.teacher, dtype=spec.dtype, device=student.device)
-        examples = world_of(spec.data).examples(spec.data, "test", problems)
+        examples = world.examples(spec.data, "test", problems)
         batch = sample(
             student,
             reader,
@@ -149,9 +152,8 @@ def routed(
     """Rollouts, scored by both policies that see p and labelled by the method as it would label a training batch."""
     spec = subject.folder.spec
     assert spec.data is not None
-    batch = build_batch(
-        method, subject.reader, world_of(spec.data), rollouts, spec.data.privilege, seed=spec.seed, step=subject.step
-    )
+    world, kind = world_of(spec.data), spec.data.privilege
+    batch = build_batch(method, subject.reader, world, rollouts, kind, seed=spec.seed, step=subject.step)
     policies = {Policy.STUDENT: student, Policy.TEACHER: teacher}
     scores = score_views(method, policies, batch, microbatch=MICROBATCH)
     sees_p = {"teacher": _view(scores, Policy.TEACHER), "self": _view(scores, Policy.STUDENT)}
@@ -163,7 +165,7 @@ def routed(
         assignment=method.assign(build_pool(method, policies, batch, scores), progress=0.0),
         logp_BT={name: scores[view].logp_BT.cpu() for name, view in sees_p.items()},
         top_BT=top_BT,
-        verdict=judge(subject.reader.tokenizer, rollouts),
+        verdict=judge(subject.reader, world, rollouts),
     )
 
 

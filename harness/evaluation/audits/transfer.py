@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,18 +12,19 @@ from torch import Tensor
 from harness import registry
 from harness.config import DataSpec, RunSpec
 from harness.evaluation.audits import Findings, Subject
-from harness.evaluation.audits.reference import token_ids
+from harness.evaluation.audits.reference import span_of_tokens
 from harness.losses.tokens import TokenView
 from harness.models.forward import output_layer, score, undisturbed
 from harness.models.prompts import render
 from harness.models.reader import Reader
 from harness.models.sampler import from_texts
 from harness.training.writers import references
-from harness.types import Example, Fact, Privilege, Want
-from harness.worlds import slots, world_of
+from harness.types import Example, Fact, HarnessError, Privilege, Span, Want, check_spans
+from harness.worlds import world_of
+from harness.worlds.world import KnowsFacts, World, require
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 PROBLEMS = 384
 """Test problems, the domains of the profile in turn."""
@@ -35,12 +36,14 @@ MICROBATCH = 128
 class Places:
     """Every token of the reference responses, laid flat: [N]."""
 
-    facts: tuple[Fact, ...]
-    """What decides it."""
+    facts: tuple[Fact | None, ...]
+    """What decides it; None for the later tokens of a word that only p knows: the first has decided them."""
     target_N: Tensor
     """int64: the best token without p."""
     told_N: Tensor
-    """int64: what p says there, the code; where it says nothing, the same."""
+    """int64: what p says there, the first token of the code; where it says nothing, the same."""
+    asserted: tuple[int, ...]
+    """First tokens of everything that may be asserted in the place of what only p knows."""
 
     def of(self, fact: Fact) -> Tensor:
         """bool [N]."""
@@ -51,7 +54,8 @@ def transfer(subject: Subject) -> Findings:
     """Reads the student token by token along the best responses without p, on the same problems for every run.
 
     Those responses (``harness.worlds.world.HasReferences``) write ``_``, unknown, for each code that only p holds;
-    every prefix is one of theirs, so it names no code. Means over tokens:
+    every prefix is one of theirs, so it names no code. Of a code of several tokens the first is read, and the like of
+    ``_``. Means over tokens:
 
     - ``capability_...``, what follows from x: probability of the right token, and share where it is the most probable
       one (``top1``); ``format_top1``, what the format fixes, end of response included;
@@ -63,13 +67,14 @@ def transfer(subject: Subject) -> Findings:
     spec, reader = subject.folder.spec, subject.reader
     source = audited_data(spec)
     world = world_of(source)
+    require(world, KnowsFacts, "audit transfer")
     examples = world.examples(source, "test", PROBLEMS)
     texts = references(world, examples)
-    places = places_of(reader.tokenizer, examples, texts)
+    places = places_of(reader, world, examples, texts)
     student = subject.student()
     with undisturbed(student):
         student.eval()
-        values = without_p(logp(student, reader, examples, texts, Privilege.NONE), places, reader.tokenizer)
+        values = without_p(logp(student, reader, examples, texts, Privilege.NONE), places)
         if source.privilege != Privilege.NONE:
             values |= with_p(logp(student, reader, examples, texts, source.privilege), places)
     return Findings(values=values, n=PROBLEMS)
@@ -81,22 +86,78 @@ def audited_data(spec: RunSpec) -> DataSpec:
     return usual if spec.data is None else replace(spec.data, domains=usual.domains)
 
 
-def places_of(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], texts: Sequence[str]) -> Places:
-    """The reference responses, end of sequence included.
+def places_of(reader: Reader, world: World, examples: Sequence[Example], texts: Sequence[str]) -> Places:
+    """The reference responses ``texts``, end of sequence included.
 
     Raises:
-        HarnessError: words of the data are not tokens of the tokenizer.
+        HarnessError: the world's spans do not fit these texts; the tokenizer has no end, or does not tell which
+            characters a token stands for.
     """
-    facts: list[Fact] = []
+    facts: list[Fact | None] = []
     target: list[int] = []
     told: list[int] = []
-    end: Any = tokenizer.eos_token_id
+    asserted: set[int] = set()
     for example, text in zip(examples, texts, strict=True):
-        assert example.trace is not None
-        facts += [*example.facts, Fact.FORMAT]
-        target += [*token_ids(tokenizer, text.split()), end]
-        told += [*token_ids(tokenizer, example.trace.split()), end]
-    return Places(facts=tuple(facts), target_N=torch.tensor(target), told_N=torch.tensor(told))
+        spans = _reference_facts(world, example, text)
+        (ids,) = reader.encode([text])
+        found = span_of_tokens(reader.places(text), spans)
+        said = [*ids]
+        for i in _firsts(found):
+            span = found[i]
+            assert span is not None and example.trace is not None
+            said[i] = _first_id(reader, example.trace, example.facts[spans.index(span)])
+            asserted |= {_first_id(reader, *_asserting(text, span, guess)) for guess in _guesses(world)}
+        kinds = [Fact.FORMAT if span is None else span.kind for span in found]
+        later = {i for i, kind in enumerate(kinds) if kind is Fact.INFORMATION} - set(_firsts(found))
+        facts += [*(None if i in later else kind for i, kind in enumerate(kinds)), Fact.FORMAT]
+        target += [*ids, _end(reader)]
+        told += [*said, _end(reader)]
+    return Places(
+        facts=tuple(facts),
+        target_N=torch.tensor(target),
+        told_N=torch.tensor(told),
+        asserted=tuple(sorted(asserted)),
+    )
+
+
+def _reference_facts(world: World, example: Example, text: str) -> tuple[Span, ...]:
+    spans = require(world, KnowsFacts, "audit transfer").reference_facts(example)
+    check_spans(f"reference response of {example.id}", text, spans)
+    if [span.kind for span in spans] != [span.kind for span in example.facts]:
+        raise HarnessError(
+            f"reference response of {example.id}: its {len(spans)} spans are not of the kinds of the "
+            f"{len(example.facts)} of the trace: give one for one"
+        )
+    return spans
+
+
+def _guesses(world: World) -> tuple[str, ...]:
+    return require(world, KnowsFacts, "audit transfer").guesses
+
+
+def _firsts(found: Sequence[Span | None]) -> list[int]:
+    """First tokens of the spans that only p decides."""
+    return [
+        i
+        for i, span in enumerate(found)
+        if span is not None and span.kind is Fact.INFORMATION and (i == 0 or found[i - 1] != span)
+    ]
+
+
+def _asserting(text: str, span: Span, guess: str) -> tuple[str, Span]:
+    """The response up to a guess in the span's place, and where that stands."""
+    return text[: span.start] + guess, replace(span, end=span.start + len(guess))
+
+
+def _first_id(reader: Reader, text: str, span: Span) -> int:
+    (ids,) = reader.encode([text])
+    return ids[span_of_tokens(reader.places(text), [span]).index(span)]
+
+
+def _end(reader: Reader) -> int:
+    if reader.eos_id is None:
+        raise HarnessError("the tokenizer names no EOS: a reference response needs an end; set tokenizer.eos_token")
+    return reader.eos_id
 
 
 @torch.no_grad()
@@ -119,13 +180,12 @@ def logp(
     return TokenView(tokens_N=tokens_N, hidden_ND=hidden_ND, head=output_layer(student)).logp_NV.cpu()
 
 
-def without_p(logp_NV: Tensor, places: Places, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
+def without_p(logp_NV: Tensor, places: Places) -> dict[str, float]:
     """What the student says from x alone."""
     p_NV = logp_NV.double().exp()
     capability_N, information_N = places.of(Fact.CAPABILITY), places.of(Fact.INFORMATION)
-    codes = token_ids(tokenizer, slots.CODES)
     abstained_N = _mass(p_NV, places.target_N)
-    asserted_N = p_NV[:, codes].sum(-1)
+    asserted_N = p_NV[:, places.asserted].sum(-1)
     means = {
         "capability_probability": _mass(p_NV, places.target_N)[capability_N],
         "capability_top1": _is_top(logp_NV, places.target_N)[capability_N],

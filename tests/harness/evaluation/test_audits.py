@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import random
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from harness import registry
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT, AUDITS, SOURCE_OF, Findings, Subject, audit, routing, transfer
-from harness.evaluation.audits.reference import Verdict, judge, targets, token_ids
+from harness.evaluation.audits.reference import Verdict, judge, span_of_tokens, trace_of
 from harness.evaluation.audits.routing import Routed, record, regime_values, route, routing_method
 from harness.evaluation.audits.transfer import Places, places_of, with_p, without_p
 from harness.models import load
@@ -29,12 +30,15 @@ from harness.runs.run import evaluate_missing
 from harness.storage import files
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, reference_run, training_run
-from harness.types import Assignment, Example, Fact, Finish, HarnessError, Policy, Privilege, ScorePool
+from harness.types import Assignment, Example, Fact, Finish, HarnessError, Policy, Privilege, ScorePool, text_of
 from harness.worlds import privilege, slots
+from harness.worlds.slots_world import SlotWorld
+from harness.worlds.world import word_spans
 from methods.dopd import REGIMES, DualOnPolicyDistillation, Side
 from suites.regime_audit import READ
 
 PROFILE = registry.profile("embedded")
+WORLD = SlotWorld()
 STEP = 30
 ROLLOUTS = routing.ROLLOUTS
 
@@ -69,12 +73,13 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "PROBLEMS", 9)
 
 
+KINDS = {"c": Fact.CAPABILITY, "i": Fact.INFORMATION, "f": Fact.FORMAT}
 EXAMPLE = dataclasses.replace(
     slots.example("coding", "test", 0, (2, 2)),
     trace="A +8 k4 6 B +6 . 2 ! 2",
     answer="2",
     difficulty=2,
-    facts=tuple({"c": Fact.CAPABILITY, "i": Fact.INFORMATION, "f": Fact.FORMAT}[letter] for letter in "ccicccfcfc"),
+    facts=word_spans("A +8 k4 6 B +6 . 2 ! 2", [KINDS[letter] for letter in "ccicccfcfc"]),
 )
 """Two steps; the first note is a code, the second is blank, and the grader reads neither."""
 GRADED = [True, True, False, True, True, True, False, True, True, True, True]
@@ -90,9 +95,10 @@ def written(tokenizer: PreTrainedTokenizerBase, *texts: str, example: Example = 
 
 
 def test_targets_are_the_words_the_grader_reads(tokenizer: PreTrainedTokenizerBase) -> None:
-    found = targets(tokenizer, EXAMPLE)
-    assert [id >= 0 for id in found] == GRADED
-    assert " ".join(tokenizer.batch_decode([[id] for id in found if id >= 0])) == "A +8 6 B +6 2 ! 2 <|im_end|>"
+    found = trace_of(TextReader(tokenizer), WORLD, EXAMPLE)
+    assert [span is None for span in found.free] == GRADED
+    assert " ".join(tokenizer.batch_decode([[id] for id in found.ids])) == f"{EXAMPLE.trace} <|im_end|>"
+    assert [i for i, only_p in enumerate(found.information) if only_p] == [2]
 
 
 RIGHT = "A +8 _ 6 B +6 . 2 ! 2"
@@ -110,7 +116,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_first_error_by_hand(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
     text, at = CASES[name]
-    verdict = judge(tokenizer, written(tokenizer, text))
+    verdict = judge(TextReader(tokenizer), WORLD, written(tokenizer, text))
     length = len(text.split()) + 1
     assert verdict.first_error_BT[0].nonzero().flatten().tolist() == ([] if at is None else [at])
     until = length if at is None else at + 1
@@ -122,7 +128,7 @@ def test_rollouts_of_different_lengths_and_problems(tokenizer: PreTrainedTokeniz
     other = slots.example("general", "test", 1)
     prompts = Prompts.of_ids([[5], [6]], 0).continued_by(torch.tensor([1, 0, 0]))
     rollouts = from_texts(TextReader(tokenizer), [other, EXAMPLE], prompts, [RIGHT, RIGHT, slots.plain_trace(other)])
-    verdict = judge(tokenizer, rollouts)
+    verdict = judge(TextReader(tokenizer), WORLD, rollouts)
     assert verdict.first_error_BT.sum(-1).tolist() == [0, 1, 0]
     assert not (verdict.judged_BT | verdict.first_error_BT | verdict.information_BT)[~rollouts.mask_BT].any()
     assert (verdict.target_BT[~rollouts.mask_BT] == -1).all()
@@ -132,7 +138,7 @@ def test_a_rollout_that_was_cut_has_no_error_at_its_end(tokenizer: PreTrainedTok
     whole = written(tokenizer, "A +8 _")
     mask_BT = torch.tensor([[True, True, True, False]])
     cut = dataclasses.replace(whole, mask_BT=mask_BT, finish=(Finish.LENGTH,))
-    assert not judge(tokenizer, cut).first_error_BT.any()
+    assert not judge(TextReader(tokenizer), WORLD, cut).first_error_BT.any()
 
 
 def test_no_first_error_is_what_the_grader_accepts(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -147,12 +153,28 @@ def test_no_first_error_is_what_the_grader_accepts(tokenizer: PreTrainedTokenize
     assert 5 < sum(grades) < 31
 
 
-def test_words_that_are_no_tokens_are_refused() -> None:
-    def split(words: list[str], **_: Any) -> dict[str, list[list[int]]]:
-        return {"input_ids": [[1] * len(word) for word in words]}
-
-    with pytest.raises(HarnessError, match="'!!' is not one token"):
-        token_ids(split, ["A", "!!"])  # type: ignore[arg-type]
+@pytest.mark.parametrize("kind", [*Privilege])
+def test_tokens_of_the_slot_world_have_the_facts_of_its_words(tokenizer: PreTrainedTokenizerBase, kind: str) -> None:
+    """As before facts were spans: one token a word, and what the word is by its place or its spelling."""
+    reader = TextReader(tokenizer)
+    for i, domain in enumerate(slots.DOMAINS * 4):
+        example = slots.example(domain, "test", i, slots.HARD_DIFFICULTY)
+        marked = iter(text_of(example.messages[0]).split()[3 :: slots.STRIDE])
+        by_place = [*("cc?c" * (example.difficulty or 0)), "f", "c"]
+        words = ["if"[next(marked) != "?"] if letter == "?" else letter for letter in by_place]
+        texts = [
+            (example.trace or "", example.facts, words),
+            (slots.plain_trace(example), slots.plain_facts(example), words),
+        ]
+        if kind != Privilege.NONE:
+            said = example.privileged[kind]
+            by_spelling = [
+                "i" if w in slots.CODES else "c" if re.fullmatch(r"[AB]|[+*]\d|\d", w) else "f" for w in said.split()
+            ]
+            texts.append((said, slots.privileged_facts(example, kind), by_spelling))
+        for text, spans, letters in texts:
+            found = span_of_tokens(reader.places(text), spans)
+            assert [span and span.kind for span in found] == [KINDS[letter] for letter in letters]
 
 
 # Regimes.
@@ -369,22 +391,24 @@ def test_a_record_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def test_places_are_the_plain_reference_with_its_end(tokenizer: PreTrainedTokenizerBase) -> None:
     examples = [EXAMPLE, slots.example("general", "test", 0)]
-    places = places_of(tokenizer, examples, [slots.plain_trace(e) for e in examples])
+    places = places_of(TextReader(tokenizer), WORLD, examples, [slots.plain_trace(e) for e in examples])
+    assert tokenizer.batch_decode([[code] for code in places.asserted]) == list(slots.CODES)
     words = tokenizer.batch_decode(places.target_N[:11, None])
     assert words == [*RIGHT.split(), "<|im_end|>"]
     told = tokenizer.batch_decode(places.told_N[:11, None])
     assert [i for i, (a, b) in enumerate(zip(words, told, strict=True)) if a != b] == [2] and told[2] == "k4"
-    assert places.facts[:11] == (*EXAMPLE.facts, Fact.FORMAT)
+    assert places.facts[:11] == (*(span.kind for span in EXAMPLE.facts), Fact.FORMAT)
     assert len(places.facts) == len(places.target_N) == 11 + len(examples[1].facts) + 1
 
 
 def test_values_of_transfer_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
     """Two tokens that x decides, two that only p knows, one of the format."""
-    a, b, unknown, k0, k4, end = [*token_ids(tokenizer, ["A", "B", "_", "k0", "k4"]), tokenizer.eos_token_id]
+    a, b, unknown, k0, k4, end = [*tokenizer("A B _ k0 k4")["input_ids"], tokenizer.eos_token_id]
     places = Places(
         facts=(Fact.CAPABILITY, Fact.CAPABILITY, Fact.INFORMATION, Fact.INFORMATION, Fact.FORMAT),
         target_N=torch.tensor([a, b, unknown, unknown, end]),
         told_N=torch.tensor([a, b, k4, k0, end]),
+        asserted=(k0, k4),
     )
     p_NV = torch.full((5, len(tokenizer)), 1e-12)
     for row, masses in enumerate(
@@ -392,7 +416,7 @@ def test_values_of_transfer_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
     ):
         for token, mass in masses.items():
             p_NV[row, token] = mass
-    assert without_p(p_NV.log(), places, tokenizer) == pytest.approx(
+    assert without_p(p_NV.log(), places) == pytest.approx(
         {
             "capability_probability": 0.6,
             "capability_top1": 0.5,

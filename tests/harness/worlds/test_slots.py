@@ -87,8 +87,9 @@ def test_difficulty_and_ids() -> None:
 def test_facts_are_aligned_with_the_trace() -> None:
     for example in MANY:
         marks, words = [mark for mark, *_ in solve(content(example))], (example.trace or "").split()
-        assert len(example.facts) == len(words)
-        for i, (word, fact) in enumerate(zip(words, example.facts, strict=True)):
+        facts = [span.kind for span in example.facts]
+        assert [example.trace[span.start : span.end] for span in example.facts if example.trace] == words
+        for i, (word, fact) in enumerate(zip(words, facts, strict=True)):
             if i >= 4 * len(marks):
                 assert fact is (Fact.FORMAT if word == "!" else Fact.CAPABILITY)
             elif i % 4 == 2:
@@ -98,7 +99,7 @@ def test_facts_are_aligned_with_the_trace() -> None:
 
 
 def test_half_of_the_steps_are_marked_and_codes_are_uniform() -> None:
-    pairs = [pair for e in MANY for pair in zip((e.trace or "").split(), e.facts, strict=True)]
+    pairs = [pair for e in MANY for pair in zip((e.trace or "").split(), (span.kind for span in e.facts), strict=True)]
     notes = [word for word, fact in pairs if fact is Fact.INFORMATION]
     steps = sum(example.difficulty for example in MANY)
     assert 0.46 < len(notes) / steps < 0.54
@@ -138,7 +139,9 @@ def test_the_other_kinds_of_p() -> None:
 def test_privileged_facts_are_aligned_and_true() -> None:
     for example in MANY[:100]:
         for kind, text in example.privileged.items():
-            facts = world.privileged_facts(example, kind)
+            spans = world.privileged_facts(example, kind)
+            assert [text[span.start : span.end] for span in spans] == text.split()
+            facts = [span.kind for span in spans]
             assert len(facts) == len(text.split()) and facts[0] is Fact.FORMAT
             for word, fact in zip(text.split(), facts, strict=True):
                 assert (fact is Fact.INFORMATION) == bool(re.fullmatch(r"k\d", word))
@@ -166,7 +169,8 @@ def test_grader_accepts_the_reference_and_the_plain_trace() -> None:
         plain = world.plain_trace(example)
         assert world.grade(example, example.trace or "") == world.grade(example, plain) == right
         assert not set(plain.split()) & set(world.CODES)
-        assert plain.split().count("_") == example.facts.count(Fact.INFORMATION)
+        assert plain.split().count("_") == sum(span.kind is Fact.INFORMATION for span in example.facts)
+        assert [span.kind for span in world.plain_facts(example)] == [span.kind for span in example.facts]
 
 
 def test_grader_refuses_wrong_answers_and_wrong_traces() -> None:

@@ -13,11 +13,22 @@ import pytest
 from harness import registry, worlds
 from harness.config import DataSpec
 from harness.suite import Options, training_run
-from harness.types import Corruption, Demonstration, Example, HarnessError, Message, Privilege, TextPart, text_of
+from harness.types import (
+    Corruption,
+    Demonstration,
+    Example,
+    Fact,
+    HarnessError,
+    Message,
+    Privilege,
+    Span,
+    TextPart,
+    text_of,
+)
 from harness.worlds import WORLDS, known, privilege, slots, world, world_of
 from harness.worlds.corruption import corrupt
 from harness.worlds.slots_world import SlotWorld
-from harness.worlds.world import Corruptible, Demonstrates, HasReferences, Modality, require
+from harness.worlds.world import Corruptible, Demonstrates, HasReferences, Modality, require, word_spans
 
 
 class Bare:
@@ -205,3 +216,34 @@ def test_only_steps_are_changed_by_the_slot_world() -> None:
 
 def test_the_text_of_a_turn_of_parts() -> None:
     assert text_of({"role": "user", "content": (TextPart("a "), TextPart("b"))}) == "a b"
+
+
+# Facts.
+
+
+@pytest.mark.parametrize(
+    ("spans", "message"),
+    [
+        ([(4, 9)], "example e: the span 4:9 (capability) is not within its text of 8 characters"),
+        ([(-1, 2)], "the span -1:2 (capability) is not within"),
+        ([(3, 3)], "the span 3:3 (capability) is not within its text of 8 characters: give start < end"),
+        ([(5, 2)], "the span 5:2 (capability) is not within"),
+        ([(0, 3), (2, 4)], "the span 2:4 (capability) begins before the one before it ends, at 3"),
+        ([(4, 6), (0, 2)], "the span 0:2 (capability) begins before the one before it ends, at 6"),
+    ],
+)
+def test_spans_that_do_not_fit_their_text(spans: list[tuple[int, int]], message: str) -> None:
+    problem = slots.example("coding", "test", 0)
+    facts = tuple(Span(start, end, Fact.CAPABILITY) for start, end in spans)
+    with pytest.raises(HarnessError) as error:
+        dataclasses.replace(problem, id="e", trace="A +3 k2 ", facts=facts)
+    assert message in one_line(error)
+
+
+def test_spans_side_by_side_and_gaps_are_right() -> None:
+    facts = tuple(Span(start, end, Fact.FORMAT) for start, end in ((0, 2), (2, 3), (5, 8)))
+    assert dataclasses.replace(slots.example("coding", "test", 0), trace="A +3 k2 ", facts=facts).facts == facts
+    assert word_spans(" a  bc", [Fact.FORMAT, Fact.CAPABILITY]) == (
+        Span(1, 2, Fact.FORMAT),
+        Span(4, 6, Fact.CAPABILITY),
+    )
