@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.show.tables import Table
 from harness.types import PLAIN, Privilege
-from suites.kit.arms import ArmScores, caption, comparison_table
+from suites.kit.arms import ArmScores, caption
+from suites.kit.comparison import comparison_table
 from suites.kit.items import arm_items
 from suites.kit.variants import AnalysisSuite, Variant, block_bars
 

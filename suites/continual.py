@@ -8,30 +8,22 @@ paper's two methods: its text names them, its figure does not show them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness import registry
 from harness.analysis import statistics
-from harness.config import RunSpec
-from harness.show.tables import Cell, Column, Kind, Line, Table, ranked
+from harness.config import ModelSpec, RunSpec
+from harness.show.tables import Cell, Kind, Table
 from harness.suite import Evaluation, Options, Profile, training_run
-from suites.kit.arms import COST_COLUMNS, Arm, ArmSuite, At, caption, method_arm
-from suites.kit.cells import (
-    BASELINE,
-    SECONDS,
-    cost_cells,
-    difference_cells,
-    primary_at,
-    reference_cell,
-    selected_methods,
-    tests_sentence,
-    untrained_line,
-)
+from suites.kit.arms import Arm, caption, method_arm
+from suites.kit.cells import BASELINE, SECONDS, At, primary_at, reference_cell, selected_methods, tests_sentence
+from suites.kit.columns import NO_BASELINE, ColumnOf, Compared, Subject, cost_columns, difference_columns, paired, table
+from suites.kit.comparison import untrained_lines
 from suites.kit.lines import cell_series
 from suites.kit.seeds import mean
-from suites.kit.stages import NO_START, Scores, Values, points, stage_name, stages, whole_costs
+from suites.kit.stages import NO_START, StageScores, Values, points, stage_name, stages, whole_costs
 from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
@@ -56,11 +48,13 @@ TRANSFER = (
     "(definitions: Lopez-Paz & Ranzato, NIPS 2017)."
 )
 NORMALISED = "Normalised: score divided by the same student's before stage 1, which is 100 %."
-Place = tuple[int | str, str]
-"""What is compared (a stage's number, a column's name) and the method."""
+Place = tuple[int, str]
+"""A stage's number and a method."""
+MethodColumn = ColumnOf[str, ModelSpec]
+"""Its lines are about a method, or an untrained model."""
 
 
-class Continual(PaperNumbers, ArmSuite):
+class Continual(PaperNumbers):
     """Stages × methods × seeds; ``--train-domains`` names other stages, in their order."""
 
     name = "continual"
@@ -106,197 +100,188 @@ class Continual(PaperNumbers, ArmSuite):
             primary_at(step, name) for step in steps for name in registry.profile(spec.profile).targets.values()
         )
 
-    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> Scores:
+    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> StageScores:
         """Rows and costs, found by stage, method and seed."""
-        return Scores(suite=self, rows=rows, costs=costs, options=options)
+        return StageScores(suite=self, rows=rows, costs=costs, options=options)
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def tables_of(self, scores: StageScores) -> list[Table]:
         """``figure7a``: normalised, after each stage; ``continual``: average and transfer; ``accuracy_matrix``."""
-        if options.source == "paper":
-            return self.paper_tables(options)
-        scores = self.scores(rows, costs, options)
         return [normalised_table(scores), transfer_table(scores), matrix_table(scores)]
 
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+    def figures_of(self, scores: StageScores) -> Mapping[str, Figure]:
         """``figure7a``: normalised against steps, a panel per method; ``accuracy_matrix``: heat maps."""
-        if options.source == "paper":
-            return self.paper_figures(options)
-        scores = self.scores(rows, costs, options)
         return {"figure7a": curve_figure(scores), "accuracy_matrix": matrix_figure(scores)}
 
 
-MEASURED: Mapping[str, tuple[Column, Callable[[Scores, str], Values]]] = {
-    "average": (Column(key="average", header="average, %"), Scores.average),
-    "backward": (
-        Column(key="backward", header="backward transfer, points", kind=Kind.DIFFERENCE),
-        Scores.backward_transfer,
-    ),
-    "forward": (
-        Column(key="forward", header="forward transfer, points", kind=Kind.DIFFERENCE),
-        Scores.forward_transfer,
-    ),
-}
-"""Columns of the table ``continual``, each followed by its difference to the baseline."""
-
-
-def difference_columns(name: str) -> tuple[Column, Column]:
-    """Difference to the baseline and its p."""
-    return (
-        Column(key=f"{name}_difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
-        Column(key=f"{name}_p_holm", header="p (Holm)", kind=Kind.P),
-    )
-
-
-def compared(
-    scores: Scores, values: Mapping[Place, Values], cells: Mapping[Place, Cell]
-) -> tuple[dict[Place, tuple[Cell, Cell]], str]:
-    """Differences to the baseline, Holm over all of them, and the sentence that says so.
-
-    The baseline's to itself has no spread, so it is no test.
+def compared_to_baseline(scores: StageScores, method: str, cell: Cell, values: Callable[[str], Values]) -> Compared:
+    """A method minus the baseline in something; nothing without the baseline.
 
     Args:
-        cells: of the same places, for what is missing.
+        cell: of the same, for what is missing.
+        values: of a method.
     """
     if BASELINE not in scores.methods:
-        return {place: (Cell(), Cell()) for place in values}, ""
-    tests = {
-        (what, method): statistics.paired_difference(own, values[what, BASELINE])
-        for (what, method), own in values.items()
-    }
-    adjusted = dict(zip(tests, statistics.holm([test.p if test else None for test in tests.values()]), strict=True))
-    return {
-        place: difference_cells(cells[place], tests.get(place), adjusted.get(place), is_baseline=place[1] == BASELINE)
-        for place in values
-    }, (f"Baseline: {scores.methods[BASELINE].label}; {tests_sentence(adjusted.values())}")
+        return Compared()
+    if method == BASELINE:
+        return Compared(missing="baseline")
+    difference = statistics.paired_difference(values(method), values(BASELINE))
+    return paired(difference, cell.missing or NO_BASELINE)
 
 
-def said(scores: Scores, *more: str) -> str:
+def baseline_sentence(scores: StageScores, tests: int) -> str:
+    """What is compared with what; empty without the baseline."""
+    if BASELINE not in scores.methods:
+        return ""
+    return f"Baseline: {scores.methods[BASELINE].label}; {tests_sentence(tests)}"
+
+
+def said(scores: StageScores, *more: str) -> str:
     """The caption, with how the stages are set."""
     return caption(scores, f"Stages: {' → '.join(scores.stages)}.", SETTING.format(steps=scores.steps), *more)
 
 
-def normalised_cell(scores: Scores, method: str, stage: int, domain: str, step: At = "last") -> Cell:
+def normalised_cell(scores: StageScores, method: str, stage: int, domain: str, step: At = "last") -> Cell:
     """Percent of the untrained student's score; at stage 0 it is 100 by definition."""
     if stage == 0:
         return Cell(value=100.0, half=0.0) if scores.before(domain) else Cell(missing=NO_START)
     return scores.stage_cell(method, stage, scores.normalised(method, stage, domain, step), step)
 
 
-def normalised_table(scores: Scores) -> Table:
+def normalised_table(scores: StageScores) -> Table:
     """``figure7a``: after each stage every domain, divided by the untrained student's; ranked within a stage."""
-    values: dict[Place, Values] = {
-        (stage, method): mean([scores.normalised(method, stage, domain) for domain in scores.domains])
-        for stage in range(1, len(scores.stages) + 1)
-        for method in scores.methods
-    }
-    means = {(stage, method): scores.stage_cell(method, int(stage), own) for (stage, method), own in values.items()}
-    differences, sentence = compared(scores, values, means)
-    lines: Sequence[Line] = [
-        Line(
-            block=f"after {stage_name(int(stage), scores.stages[int(stage) - 1])}",
-            label=scores.methods[method].label,
-            cells=(
-                *(normalised_cell(scores, method, int(stage), domain) for domain in scores.domains),
-                means[stage, method],
-                *differences[stage, method],
-            ),
-            ranked=scores.methods[method].ranked,
+
+    def mean_of(stage: int, method: str) -> Values:
+        return mean([scores.normalised(method, stage, domain) for domain in scores.domains])
+
+    def mean_cell(at: Place) -> Cell:
+        return scores.stage_cell(at[1], at[0], mean_of(*at))
+
+    def minus_baseline(at: Place) -> Compared:
+        return compared_to_baseline(scores, at[1], mean_cell(at), lambda method: mean_of(at[0], method))
+
+    def column(domain: str) -> ColumnOf[Place, None]:
+        return ColumnOf(
+            key=domain,
+            header=f"{domain}, % of before",
+            cell=lambda at: normalised_cell(scores, at[1], at[0], domain),
+            ranked=True,
         )
-        for stage, method in values
-    ]
-    for column in range(len(scores.domains) + 1):
-        lines = ranked(lines, column)
-    return Table(
+
+    return table(
+        [
+            Subject(
+                of=(stage, method), block=f"after {stage_name(stage, domain)}", label=entry.label, ranked=entry.ranked
+            )
+            for stage, domain in enumerate(scores.stages, start=1)
+            for method, entry in scores.methods.items()
+        ],
+        [
+            *(column(domain) for domain in scores.domains),
+            ColumnOf(key="mean", header="mean, % of before", cell=mean_cell, ranked=True),
+            *difference_columns(
+                minus_baseline,
+                key="mean_difference",
+                p_key="mean_p_holm",
+            ),
+        ],
         name="figure7a",
         title=f"Continual learning, normalised scores, profile {scores.profile.name}",
-        caption=f"{said(scores, NORMALISED)} {sentence}".strip(),
-        block_header="stage",
-        label_header="method",
-        columns=(
-            *(Column(key=domain, header=f"{domain}, % of before") for domain in scores.domains),
-            Column(key="mean", header="mean, % of before"),
-            *difference_columns("mean"),
-        ),
-        lines=tuple(lines),
+        caption=lambda tests: f"{said(scores, NORMALISED)} {baseline_sentence(scores, tests)}".strip(),
+        headers=("stage", "method"),
         partial=scores.partial,
     )
 
 
-def transfer_table(scores: Scores) -> Table:
+def transfer_table(scores: StageScores) -> Table:
     """``continual``: average accuracy, backward and forward transfer, each with its difference to the baseline."""
-    last = len(scores.stages)
-    values: dict[Place, Values] = {
-        (what, method): of(scores, method) for what, (_, of) in MEASURED.items() for method in scores.methods
-    }
-    cells = {(what, method): scores.stage_cell(method, last, own) for (what, method), own in values.items()}
-    differences, sentence = compared(scores, values, cells)
-    lines: Sequence[Line] = [_reference_line(scores, label) for label in scores.suite.models(scores.profile)] + [
-        Line(
-            block=entry.paradigm,
-            label=entry.label,
-            cells=(
-                *(cell for what in MEASURED for cell in (cells[what, method], *differences[what, method])),
-                *cost_cells(whole_costs(scores, method)),
+
+    def words(tests: int) -> str:
+        costs = f"Costs are of all stages together. {SECONDS}"
+        return f"{said(scores, TRANSFER)} {costs} {baseline_sentence(scores, tests)}".strip()
+
+    return table(
+        [
+            *untrained_lines(scores.suite.models(scores.profile)),
+            *(
+                Subject(of=method, block=entry.paradigm, label=entry.label, ranked=entry.ranked)
+                for method, entry in scores.methods.items()
             ),
-            ranked=entry.ranked,
-        )
-        for method, entry in scores.methods.items()
-    ]
-    for column in range(0, 3 * len(MEASURED), 3):
-        lines = ranked(lines, column, across=True)
-    return Table(
+        ],
+        [
+            *_measured(scores, "average", "average, %", Kind.SCORE, scores.average),
+            *_measured(scores, "backward", "backward transfer, points", Kind.DIFFERENCE, scores.backward_transfer),
+            *_measured(scores, "forward", "forward transfer, points", Kind.DIFFERENCE, scores.forward_transfer),
+            *cost_columns(lambda method: whole_costs(scores, method)),
+        ],
         name="continual",
         title=f"Continual learning, profile {scores.profile.name}",
-        caption=f"{said(scores, TRANSFER)} Costs are of all stages together. {SECONDS} {sentence}".strip(),
-        block_header="paradigm",
-        label_header="method",
-        columns=(
-            *(c for what, (column, _) in MEASURED.items() for c in (column, *difference_columns(what))),
-            *COST_COLUMNS,
-        ),
-        lines=tuple(lines),
+        caption=words,
+        headers=("paradigm", "method"),
+        across=True,
         partial=scores.partial,
     )
 
 
-def _reference_line(scores: Scores, label: str) -> Line:
-    """The mean of the stages' domains of a model that was only evaluated."""
-    model = scores.suite.models(scores.profile)[label]
-    value = scores.reference(model, [measure for domain in scores.stages for measure in scores.measures(domain)])
-    blank = (Cell(),) * (3 * len(MEASURED) - 1 + len(COST_COLUMNS))
-    return untrained_line(label, (reference_cell(value), *blank))
+def _measured(
+    scores: StageScores, key: str, header: str, kind: Kind, values: Callable[[str], Values]
+) -> Iterator[MethodColumn]:
+    """A quantity of each method after the last stage, its difference to the baseline and the p."""
+
+    def cell(method: str) -> Cell:
+        return scores.stage_cell(method, len(scores.stages), values(method))
+
+    def reference(model: ModelSpec) -> Cell:
+        """The mean of the stages' domains of a model that was only evaluated."""
+        asked = [measure for domain in scores.stages for measure in scores.measures(domain)]
+        return reference_cell(scores.reference(model, asked))
+
+    def minus_baseline(method: str) -> Compared:
+        return compared_to_baseline(scores, method, cell(method), values)
+
+    yield MethodColumn(
+        key=key, header=header, kind=kind, cell=cell, reference=reference if key == "average" else None, ranked=True
+    )
+    yield from difference_columns(
+        minus_baseline,
+        key=f"{key}_difference",
+        p_key=f"{key}_p_holm",
+    )
 
 
-def matrix_cells(scores: Scores, method: str) -> dict[str, tuple[Cell, ...]]:
+def matrix_cells(scores: StageScores, method: str) -> Mapping[str, Mapping[str, Cell]]:
     """Percent by row (before, then after each stage) and domain."""
-    before = tuple(reference_cell(scores.reference(scores.profile.student, scores.measures(d))) for d in scores.domains)
+    student = scores.profile.student
+    before = {d: reference_cell(scores.reference(student, scores.measures(d))) for d in scores.domains}
     return {"before": before} | {
-        stage_name(stage, trained): tuple(
-            scores.stage_cell(method, stage, scores.after(method, stage, domain)) for domain in scores.domains
-        )
+        stage_name(stage, trained): {
+            domain: scores.stage_cell(method, stage, scores.after(method, stage, domain)) for domain in scores.domains
+        }
         for stage, trained in enumerate(scores.stages, start=1)
     }
 
 
-def matrix_table(scores: Scores) -> Table:
+def matrix_table(scores: StageScores) -> Table:
     """``accuracy_matrix``: what each method scores in each domain before and after each stage."""
-    return Table(
+
+    def column(domain: str) -> ColumnOf[Mapping[str, Cell], None]:
+        return ColumnOf(key=domain, header=f"{domain}, %", cell=lambda cells: cells[domain])
+
+    return table(
+        [
+            Subject(of=cells, block=entry.label, label=label, ranked=False)
+            for method, entry in scores.methods.items()
+            for label, cells in matrix_cells(scores, method).items()
+        ],
+        [column(domain) for domain in scores.domains],
         name="accuracy_matrix",
         title=f"Every domain after every stage, profile {scores.profile.name}",
         caption=said(scores),
-        block_header="method",
-        label_header="after",
-        columns=tuple(Column(key=domain, header=f"{domain}, %") for domain in scores.domains),
-        lines=tuple(
-            Line(block=entry.label, label=label, cells=cells, ranked=False)
-            for method, entry in scores.methods.items()
-            for label, cells in matrix_cells(scores, method).items()
-        ),
+        headers=("method", "after"),
         partial=scores.partial,
     )
 
 
-def matrix_figure(scores: Scores) -> Figure:
+def matrix_figure(scores: StageScores) -> Figure:
     """``accuracy_matrix``: a heat map per method, the domain of each stage framed."""
     from harness.show.heatmap import Matrix, heatmap
 
@@ -317,15 +302,14 @@ def matrix_figure(scores: Scores) -> Figure:
     )
 
 
-def _framed(scores: Scores, stage: int, cells: Sequence[Cell]) -> tuple[Cell, ...]:
+def _framed(scores: StageScores, stage: int, cells: Mapping[str, Cell]) -> tuple[Cell, ...]:
     trained = scores.stages[stage - 1] if stage else ""
     return tuple(
-        replace(cell, rank=int(domain == trained), notes=cell.notes if stage else ())
-        for domain, cell in zip(scores.domains, cells, strict=True)
+        replace(cell, rank=int(domain == trained), notes=cell.notes if stage else ()) for domain, cell in cells.items()
     )
 
 
-def curve_figure(scores: Scores) -> Figure:
+def curve_figure(scores: StageScores) -> Figure:
     """``figure7a``: normalised score against steps over all stages, a panel per method."""
     from harness.show.bars import Reference
     from harness.show.lines import LinePanel, Moment, curves
@@ -373,7 +357,7 @@ def limits(series: Sequence[Series]) -> tuple[float, float]:
     return min(known) - 0.08 * room, max(known) + WORDS * room
 
 
-def path(scores: Scores, method: str, domain: str) -> list[tuple[float, Cell]]:
+def path(scores: StageScores, method: str, domain: str) -> list[tuple[float, Cell]]:
     """Normalised score by step over all stages; a stage's step 0 is the end of the one before.
 
     Without a single score on the way there is no start either: 100 % is no result.

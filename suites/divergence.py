@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.config import RunSpec
 from harness.losses.objectives import Divergence, Granularity
-from harness.show.tables import Column, Table
+from harness.show.tables import Table
 from harness.suite import Evaluation
 from harness.types import PLAIN, PRIVILEGED
 from suites.kit.arms import ArmScores, caption
-from suites.kit.curves import ENTROPY, MILLI, Extra, cell_of, score_cell, training_read
+from suites.kit.comparison import ArmColumn
+from suites.kit.curves import ENTROPY, MILLI, cell_of, score_cell, training_read
 from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, best_marked, settings_table
 
 if TYPE_CHECKING:
@@ -109,10 +110,13 @@ def table7(scores: ArmScores, context: str) -> Table:
         caption=caption(scores, SAME_RUNS.format(other), SHARES_SENTENCE),
         keys=keys_of(context),
         headers=("divergence", "granularity"),
-        extra=Extra(
-            columns=(Column(key="entropy", header="entropy at the end, millinats"),),
-            cells=lambda key: (cell_of(scores, key, scores.values(key, [ENTROPY]), MILLI),),
-        ),
+        extras=[
+            ArmColumn(
+                key="entropy",
+                header="entropy at the end, millinats",
+                cell=lambda key: cell_of(scores, key, scores.values(key, [ENTROPY]), MILLI),
+            )
+        ],
     )
 
 

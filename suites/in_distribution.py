@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.show.tables import Table
-from harness.suite import Options
-from suites.kit.arms import ArmScores, MethodSuite, caption, comparison_table
+from suites.kit.arms import ArmScores, MethodSuite, caption
 from suites.kit.bars import arm_bars
+from suites.kit.comparison import comparison_table
 from suites.kit.items import arm_items
 from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pandas import DataFrame
 
 METHODS = ("vanilla_opd", "opcd", "exopd", "uni_opd", "sdft", "opsd", "sdpo", "eopd", "tip", "dopd")
 """Table 1's, in its order."""
@@ -33,20 +32,14 @@ class InDistribution(PaperNumbers, MethodSuite):
     paper = ("table1", "table2", "figure1")
     methods = METHODS
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def tables_of(self, scores: ArmScores) -> list[Table]:
         """``table1``: mean, each domain, the harder range, gain, gap recovered, difference to vanilla OPD, cost;
         ``table1_items``: that difference with an interval over items too."""
-        if options.source == "paper":
-            return self.paper_tables(options)
-        scores = self.scores(rows, costs, options)
         main = table1(scores)
         return [main, *arm_items(scores, main)]
 
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+    def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure1``: bars of the mean and of each domain."""
-        if options.source == "paper":
-            return self.paper_figures(options)
-        scores = self.scores(rows, costs, options)
         groups = {"mean of domains": scores.inside, **{m.benchmark: [m] for m in scores.inside}}
         drawn = arm_bars(scores, groups, title="In distribution", caption=caption(scores))
         return {"figure1": drawn}

@@ -6,62 +6,57 @@ published, at its own too, with what it cost and with how often its distinctive 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Literal
 
 from harness import registry
-from harness.analysis import results, statistics
-from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
-from harness.evaluation.benchmarks import sentence, told
 from harness.method import Entry
-from harness.show.tables import Cell, Column, Kind, Line, Table, mean_cell, ranked, seed_cell, shade
-from harness.suite import TUNING, Evaluation, Options, Profile, Suite, reference_run, training_run, tuned_rates
+from harness.show.tables import Cell, Kind, Table, mean_cell
+from harness.suite import TUNING, Evaluation, Options, Profile, training_run, tuned_rates
 from harness.types import HarnessError
+from suites.kit.arms import Arm, ArmScores, ArmSuite, every_decoding, last_step_caption, method_arm
 from suites.kit.bars import seed_bar
 from suites.kit.cells import (
     BASELINE,
     SECONDS,
+    At,
     Measure,
-    Shown,
     asked,
-    benchmark_table,
     by_paradigm,
-    collapsed_seeds,
-    cost_cells,
-    difference_cells,
     gain_cell,
-    items_of,
     joint_domains,
     listed_methods,
-    mean_by_seed,
     measures_of,
-    recovery,
-    recovery_cell,
     reference_cell,
-    references,
-    slashed,
-    standing_sentences,
     tests_sentence,
-    untrained_line,
-    with_rates,
-    words_of,
 )
-from suites.kit.items import Pair, items_tables, runs_by_seed
+from suites.kit.columns import Compared, Subject, cost_columns, difference_columns, table
+from suites.kit.comparison import (
+    ArmColumn,
+    full_tables,
+    gain_column,
+    harder_column,
+    mean_column,
+    recovery_column,
+    score_column,
+    to_baseline,
+    untrained_lines,
+)
+from suites.kit.items import Pair, arm_pair, items_tables
 from suites.kit.lines import reference_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
     from harness.show.bars import Bar, Group
     from harness.show.hbars import Panel
 
-SEEDS = (0, 1, 2, 3, 4)
-FULL = (("full", "", ""), ("sample4", "sample4", ""), ("trace", "", "exact_trace"))
-"""Name, decoding and metric of the tables of every benchmark; the primary ones where empty."""
 INACTIVE_BELOW = 0.01
 """Share on which a method's distinctive part must act for its row to be ranked."""
 ACTS = {
@@ -74,25 +69,10 @@ ACTS = {
     "opd_dropped": "tokens dropped",
 }
 """What is counted as acting, by registry name."""
-SCORE = 1
-"""Place of the ranked column."""
-COLUMNS = (
-    Column(key="rate", header="learning rate", kind=Kind.RATE),
-    Column(key="score", header="mean of domains, %"),
-    Column(key="gain", header="minus student, points", kind=Kind.DIFFERENCE),
-    Column(key="recovery", header="gap recovered, %"),
-    Column(key="difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
-    Column(key="p_holm", header="p (Holm)", kind=Kind.P),
-    Column(key="harder", header="harder range, %"),
-    Column(key="sample4", header="4 samples, %"),
-    Column(key="acted", header="acted, %"),
-    Column(key="tokens", header="tokens trained, k", kind=Kind.COUNT),
-    Column(key="forwards", header="forwards per token"),
-    Column(key="seconds", header="training, s", kind=Kind.COUNT),
-)
+NOT_TUNED = "not tuned"
 
 
-class EveryMethod(Suite):
+class EveryMethod(ArmSuite):
     """Methods × learning-rate settings × seeds, with student and teacher as reference rows."""
 
     name = "methods"
@@ -100,47 +80,57 @@ class EveryMethod(Suite):
     ranks_methods = True
     of_paper = False
 
-    def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
-        """References first; then seed by seed, so that whatever is done compares all methods.
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        """``<setting>/<method>``, setting by setting.
 
         Raises:
             HarnessError: ``--learning-rate tuned``, which is here already.
         """
-        domains, chosen = joint_domains(profile, options), settings(profile, options)
-        return [reference_run(profile, model) for model in references(profile).values()] + [
-            training_run(
-                profile, replace(options, learning_rate=choice.name), method=method, domains=domains, seed=seed
+        domains = joint_domains(profile, options)
+        return [
+            method_arm(
+                name,
+                {
+                    seed: training_run(
+                        profile, replace(options, learning_rate=each.name), method=name, domains=domains, seed=seed
+                    )
+                    for seed in self.chosen_seeds(options)
+                },
+                key=arm_key(each, name),
+                block=each.name,
+                baseline=arm_key(each, BASELINE) if BASELINE in each.rates else "",
             )
-            for seed in options.seeds or SEEDS
-            for choice in chosen
-            for method in choice.rates
+            for each in settings(profile, options)
+            for name in each.rates
         ]
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """Every domain in the trained range and in the harder one, at the last step."""
-        return tuple(
-            Evaluation("last", known.name, decoding, known.version)
-            for known in map(told, asked(registry.profile(spec.profile)))
-            for decoding in known.decodings
-        )
+        return every_decoding(spec)
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> SettingScores:
+        """Rows and costs, found by setting, method and seed."""
+        return SettingScores(suite=self, rows=rows, costs=costs, options=options)
+
+    def tables_of(self, scores: SettingScores) -> list[Table]:
         """The main table, its differences with an interval over items too, and every benchmark under each metric."""
-        scores = Scores(rows=results.last_step(rows), costs=costs, options=options)
         main = main_table(scores)
         return [
             main,
-            *items_tables(self, scores, main, pairs(scores), f"{registry.methods()[BASELINE].label} of the same block"),
-            *(
-                full_table(scores, f"methods_{name}", measures)
-                for name, decoding, metric in FULL
-                if (measures := measures_of(asked(scores.profile), decoding, metric))
+            *items_tables(scores, main, pairs(scores), baseline_label()),
+            *full_tables(
+                scores,
+                "methods",
+                title="Every method and domain",
+                caption=partial(caption, scores),
+                block_header="rates",
+                lines=scores.lines,
             ),
         ]
 
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+    def figures_of(self, scores: SettingScores) -> Mapping[str, Figure]:
         """``methods``: lying bars by paradigm, a panel per learning-rate setting."""
-        return {"methods": figure(Scores(rows=results.last_step(rows), costs=costs, options=options))}
+        return {"methods": figure(scores)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +159,23 @@ def settings(profile: Profile, options: Options) -> list[Setting]:
     return [shared, *([Setting(name="tuned", title="learning rate tuned on validation", rates=own)] if own else [])]
 
 
+def arm_key(setting: Setting, method: str) -> str:
+    """``tuned/dopd``."""
+    return f"{setting.name}/{method}"
+
+
+def baseline_label() -> str:
+    """What methods are compared with, at the same setting."""
+    return f"{registry.methods()[BASELINE].label} of the same block"
+
+
 @dataclass(frozen=True, kw_only=True)
-class Scores(Shown):
-    """Rows at the last step, with what was asked for."""
+class SettingScores(ArmScores):
+    """Scores by setting and method; a method without a tuned rate has a line and no arm."""
 
     @cached_property
     def methods(self) -> dict[str, Entry]:
-        """Entries of the methods asked for, by name."""
+        """Entries of the methods asked for, by name, in the order of the tables."""
         return by_paradigm(listed_methods(self.options))
 
     @cached_property
@@ -184,205 +184,108 @@ class Scores(Shown):
         return settings(self.profile, self.options)
 
     @property
-    def inside(self) -> list[Measure]:
-        """The trained range under the primary metric."""
-        return [Measure(benchmark) for benchmark in self.profile.benchmarks]
-
-    @property
-    def harder(self) -> list[Measure]:
-        """The harder range under the primary metric."""
-        return [Measure(benchmark) for benchmark in self.profile.harder.values()]
-
-    @property
     def sampled(self) -> list[Measure]:
         """The trained range, four samples."""
         return measures_of(self.profile.benchmarks, "sample4")
 
-    def values(self, setting: Setting, method: str, measures: Sequence[Measure]) -> dict[int, float]:
-        """Mean share over the measures, by seed."""
-        return mean_by_seed(self._lines(setting, method, measures))
+    @cached_property
+    def lines(self) -> list[Subject[str]]:
+        """Of every method at every setting, run or not."""
+        return [self._line(setting, name) for setting in self.settings for name in self.methods]
 
-    def cell(self, setting: Setting, method: str, measures: Sequence[Measure]) -> Cell:
-        """Percent over seeds, coloured by the share of the gap if the row is ranked."""
-        if method not in setting.rates:
-            return Cell(missing="not tuned")
-        states = results.by_seed(self.runs(setting, method), "state")
-        collapsed = collapsed_seeds(self._lines(setting, method, measures))
-        cell = seed_cell(self.values(setting, method, measures), states, collapsed)
-        if cell.value is None or not self.is_ranked(setting, method):
-            return cell
-        return replace(cell, shade=shade(recovery(cell.value, *self.ends(measures))))
+    def _line(self, setting: Setting, method: str) -> Subject[str]:
+        key, entry = arm_key(setting, method), self.methods[method]
+        arm = self.arms.get(key)
+        label, ranked = (arm.label, arm.ranked) if arm else (entry.label, entry.ranked)
+        return Subject(of=key, block=setting.name, label=label, ranked=ranked)
 
-    def acted(self, setting: Setting, method: str) -> Cell:
+    def cell(self, key: str, measures: Sequence[Measure], step: At = "last") -> Cell:
+        """As for every arm; what was not tuned says so."""
+        return super().cell(key, measures, step) if key in self.arms else Cell(missing=NOT_TUNED)
+
+    def ends(self, key: str, measures: Sequence[Measure]) -> tuple[float | None, float | None]:
+        """Percent of the untrained student and of the teacher, without p, the same for all."""
+        return self.reference(self.profile.student, measures), self.reference(self.profile.teacher, measures)
+
+    def shown(self, arm: Arm) -> Arm:
+        """An inactive arm says so and is not ranked."""
+        return replace(arm, label=f"{arm.label} (inactive)", ranked=False) if self.is_inactive(arm) else arm
+
+    def is_inactive(self, arm: Arm) -> bool:
+        """Whether it acted too rarely to be told from what it builds on."""
+        share = self.acted(arm).value
+        return share is not None and share < 100 * INACTIVE_BELOW
+
+    def acted(self, arm: Arm) -> Cell:
         """How often the method's distinctive part acted, percent; empty if it reports nothing."""
-        shares = [run["acted"] for run in self.runs(setting, method) if run["acted"] is not None]
+        shares = [run["acted"] for run in self.runs_of(arm).values() if run["acted"] is not None]
         cell = mean_cell([100 * share for share in shares], [])
         return cell if cell.value is not None else Cell()
 
-    def is_inactive(self, setting: Setting, method: str) -> bool:
-        """Whether it acted too rarely to be told from what it builds on."""
-        share = self.acted(setting, method).value
-        return share is not None and share < 100 * INACTIVE_BELOW
 
-    def is_ranked(self, setting: Setting, method: str) -> bool:
-        """Neither a reference nor inactive."""
-        return self.methods[method].ranked and not self.is_inactive(setting, method)
-
-    def reference(self, model: ModelSpec, measures: Sequence[Measure]) -> float | None:
-        """Percent of a model that was only evaluated, mean over the measures; None if it was not."""
-        name = results.readable(reference_run(self.profile, model).id)
-        lines = [self._references.get((name, m.benchmark, m.decoding, m.metric), []) for m in measures]
-        values = mean_by_seed(lines)
-        return 100 * next(iter(values.values())) if values else None
-
-    def ends(self, measures: Sequence[Measure]) -> tuple[float | None, float | None]:
-        """Percent of the untrained student and of the teacher, without p."""
-        return self.reference(self.profile.student, measures), self.reference(self.profile.teacher, measures)
-
-    def runs(self, setting: Setting, method: str) -> list[dict[str, Any]]:
-        """Lines of ``costs``, one per seed."""
-        return self._costs.get((method, setting.rates.get(method)), [])
-
-    def _lines(self, setting: Setting, method: str, measures: Sequence[Measure]) -> list[list[dict[str, Any]]]:
-        rate = setting.rates.get(method)
-        return [self._rows.get((method, rate, m.benchmark, m.decoding, m.metric), []) for m in measures]
-
-    @cached_property
-    def _rows(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-        rows = with_rates(self.rows, self.costs)
-        return results.grouped(rows, "method", "lr", "benchmark", "decoding", "metric")
-
-    @cached_property
-    def _references(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-        untrained = results.select(self.rows, train_domains="")
-        named = untrained.assign(name=[results.readable(run) for run in untrained["run"].tolist()])
-        return results.grouped(named, "name", "benchmark", "decoding", "metric")
-
-    @cached_property
-    def _costs(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-        return results.grouped(self.costs, "method", "lr")
-
-
-def main_table(scores: Scores) -> Table:
+def main_table(scores: SettingScores) -> Table:
     """References; then each method at each setting, with its difference to the baseline at the same setting."""
-    pairs = [(setting, method) for setting in scores.settings for method in scores.methods]
-    tests = [_difference(scores, *pair) for pair in pairs]
-    adjusted = statistics.holm([d.p if d else None for d in tests])
-    lines = _reference_lines(scores)
-    for pair, difference, p in zip(pairs, tests, adjusted, strict=True):
-        lines.append(_method_line(scores, *pair, difference, p))
-    return Table(
+
+    def said(tests: int) -> str:
+        tested = f"Baseline: {baseline_label()}; {tests_sentence(tests)}" if BASELINE in scores.methods else ""
+        return " ".join(filter(None, (caption(scores), tested, acted_sentence(scores), SECONDS)))
+
+    return table(
+        [*untrained_lines(scores.suite.models(scores.profile)), *scores.lines],
+        _columns(scores),
         name="methods",
         title=f"Every method, profile {scores.profile.name}",
-        caption=(
-            f"{caption(scores)} Baseline: {registry.methods()[BASELINE].label} of the same block; "
-            f"{tests_sentence(adjusted)} {acted_sentence(scores)} {SECONDS}"
-        ),
-        block_header="rates",
-        label_header="method",
-        columns=COLUMNS,
-        lines=ranked(lines, SCORE),
+        caption=said,
+        headers=("rates", "method"),
         partial=scores.partial,
     )
 
 
-def _method_line(scores: Scores, setting: Setting, method: str, difference: Difference | None, p: float | None) -> Line:
-    score = scores.cell(setting, method, scores.inside)
-    student, teacher = scores.ends(scores.inside)
-    rate = setting.rates.get(method)
-    runs = scores.runs(setting, method)
-    cells = (
-        Cell(missing="not tuned") if rate is None else Cell(value=rate),
-        score,
-        gain_cell(score, student),
-        recovery_cell(score, student, teacher),
-        *difference_cells(score, difference, p, is_baseline=method == BASELINE),
-        scores.cell(setting, method, scores.harder),
-        scores.cell(setting, method, scores.sampled),
-        scores.acted(setting, method),
-        *(cost_cells(runs) if rate is not None else (Cell(),) * 3),
-    )
-    return Line(
-        block=setting.name,
-        label=_label(scores, setting, method),
-        cells=cells,
-        ranked=scores.is_ranked(setting, method),
-    )
+def _columns(scores: SettingScores) -> list[ArmColumn]:
+    arms, student = scores.arms, scores.profile.student
 
+    def rate(key: str) -> Cell:
+        optim = arms[key].spec.optim if key in arms else None
+        return Cell(value=optim.lr) if optim else Cell(missing=NOT_TUNED)
 
-def _label(scores: Scores, setting: Setting, method: str) -> str:
-    label = scores.methods[method].label
-    return f"{label} (inactive)" if scores.is_inactive(setting, method) else label
+    def compared(key: str) -> Compared:
+        return to_baseline(scores, key) if key in arms else Compared(missing=NOT_TUNED)
 
+    def gained(model: ModelSpec) -> Cell:
+        before, own = (scores.reference(each, scores.inside) for each in (student, model))
+        return Cell() if model == student else gain_cell(reference_cell(own), before)
 
-def _reference_lines(scores: Scores) -> list[Line]:
-    student = scores.reference(scores.profile.student, scores.inside)
-    lines: list[Line] = []
-    for label, model in references(scores.profile).items():
-        score, harder, sampled = (
-            reference_cell(scores.reference(model, measures))
-            for measures in (scores.inside, scores.harder, scores.sampled)
-        )
-        gain = gain_cell(score, student) if model != scores.profile.student else Cell()
-        blank = Cell()
-        cells = (blank, score, gain, blank, blank, blank, harder, sampled, *(blank,) * 4)
-        lines.append(untrained_line(label, cells))
-    return lines
-
-
-def _difference(scores: Scores, setting: Setting, method: str) -> Difference | None:
-    """To the baseline; the baseline's to itself is none."""
-    if method == BASELINE:
-        return None
-    own, base = (scores.values(setting, name, scores.inside) for name in (method, BASELINE))
-    return statistics.paired_difference(own, base)
-
-
-def pairs(scores: Scores) -> list[Pair]:
-    """Each method against the baseline at the same setting; none without the baseline."""
     return [
-        Pair(
-            block=setting.name,
-            label=_label(scores, setting, method),
-            measures=scores.inside,
-            own=runs_by_seed(scores.runs(setting, method)),
-            base=runs_by_seed(scores.runs(setting, BASELINE)),
-            difference=_difference(scores, setting, method),
-            missing=scores.cell(setting, method, scores.inside).missing,
-        )
-        for setting in scores.settings
-        for method in scores.methods
-        if method != BASELINE and BASELINE in scores.methods
+        ArmColumn(key="rate", header="learning rate", kind=Kind.RATE, cell=rate),
+        mean_column(scores),
+        replace(gain_column(scores), reference=gained),
+        recovery_column(scores),
+        *difference_columns(compared),
+        harder_column(scores, ranked=False),
+        score_column(scores, scores.sampled, key="sample4", header="4 samples, %", ranked=False),
+        ArmColumn(key="acted", header="acted, %", cell=lambda key: scores.acted(arms[key]) if key in arms else Cell()),
+        *cost_columns(lambda key: list(scores.run_of(key).values()) if key in arms else None),
     ]
 
 
-def full_table(scores: Scores, name: str, measures: Sequence[Measure]) -> Table:
-    """Every benchmark, the harder range included, under one metric."""
-    lines: Sequence[Line] = [
-        untrained_line(label, (reference_cell(scores.reference(model, [m])) for m in measures))
-        for label, model in references(scores.profile).items()
-    ] + [
-        Line(
-            block=setting.name,
-            label=_label(scores, setting, method),
-            cells=tuple(scores.cell(setting, method, [m]) for m in measures),
-            ranked=scores.is_ranked(setting, method),
-        )
-        for setting in scores.settings
-        for method in scores.methods
-    ]
-    return benchmark_table(
-        scores,
-        measures,
-        lines,
-        name=name,
-        title="Every method and domain",
-        caption=caption(scores, measures=measures),
-        block_header="rates",
+def pairs(scores: SettingScores) -> list[Pair]:
+    """Each method against the baseline at the same setting; none without the baseline."""
+    if BASELINE not in scores.methods:
+        return []
+    bases = {arm_key(setting, BASELINE) for setting in scores.settings}
+    return [_pair(scores, line) for line in scores.lines if line.of not in bases]
+
+
+def _pair(scores: SettingScores, line: Subject[str]) -> Pair:
+    if line.of in scores.arms and scores.arms[line.of].baseline:
+        return arm_pair(scores, line.of, scores.inside)
+    missing = scores.cell(line.of, scores.inside).missing
+    return Pair(
+        block=line.block, label=line.label, measures=scores.inside, own={}, base={}, difference=None, missing=missing
     )
 
 
-def figure(scores: Scores) -> Figure:
+def figure(scores: SettingScores) -> Figure:
     """Mean of the domains; the student's and the teacher's as lines."""
     from harness.show.hbars import lying_bars
 
@@ -394,37 +297,38 @@ def figure(scores: Scores) -> Figure:
     )
 
 
-def _panel(scores: Scores, setting: Setting) -> Panel:
+def _panel(scores: SettingScores, setting: Setting) -> Panel:
     from harness.show.hbars import Panel
 
-    ends = {label: scores.reference(model, scores.inside) for label, model in references(scores.profile).items()}
+    models = scores.suite.models(scores.profile)
     paradigms = dict.fromkeys(entry.paradigm for entry in scores.methods.values())
     return Panel(
         title=setting.title,
         groups=tuple(_group(scores, setting, paradigm) for paradigm in paradigms),
-        references=reference_lines(ends),
+        references=reference_lines({label: scores.reference(model, scores.inside) for label, model in models.items()}),
     )
 
 
-def _group(scores: Scores, setting: Setting, paradigm: str) -> Group:
+def _group(scores: SettingScores, setting: Setting, paradigm: str) -> Group:
     from harness.show.bars import Group
 
     names = [name for name, entry in scores.methods.items() if entry.paradigm == paradigm]
     return Group(title=paradigm, bars=tuple(_bar(scores, setting, name) for name in names))
 
 
-def _bar(scores: Scores, setting: Setting, method: str) -> Bar:
-    entry = scores.methods[method]
-    notes = {"inactive": scores.is_inactive(setting, method), "not ranked": not entry.ranked}
+def _bar(scores: SettingScores, setting: Setting, method: str) -> Bar:
+    key, entry = arm_key(setting, method), scores.methods[method]
+    arm = scores.arms.get(key)
+    notes = {"inactive": arm is not None and scores.is_inactive(arm), "not ranked": not entry.ranked}
     return seed_bar(
         entry.label,
-        scores.cell(setting, method, scores.inside),
-        scores.values(setting, method, scores.inside),
+        scores.cell(key, scores.inside),
+        scores.values(key, scores.inside) if arm else {},
         *(note for note, holds in notes.items() if holds),
     )
 
 
-def acted_sentence(scores: Scores) -> str:
+def acted_sentence(scores: SettingScores) -> str:
     """What is counted as acting, for the methods shown."""
     counted = "; ".join(f"{entry.label}: {ACTS[name]}" for name, entry in scores.methods.items() if name in ACTS)
     return (
@@ -434,7 +338,7 @@ def acted_sentence(scores: Scores) -> str:
     )
 
 
-def rates_sentence(scores: Scores) -> str:
+def rates_sentence(scores: SettingScores) -> str:
     """Which learning rates stand in the table."""
     if len(scores.settings) > 1:
         return (
@@ -447,17 +351,8 @@ def rates_sentence(scores: Scores) -> str:
     )
 
 
-def caption(scores: Scores, measures: Sequence[Measure] | None = None) -> str:
+def caption(scores: SettingScores, measures: Sequence[Measure] | None = None) -> str:
     """Checkpoint, seeds, items, rates, what intervals do not say, what the profile changes, what is stale."""
-    profile = scores.profile
-    measures = measures or measures_of(asked(profile))
-    steps = slashed({int(n) for n in scores.costs["steps"].tolist()} - {0})
-    domains = ", ".join(joint_domains(profile, scores.options))
-    parts = [
-        f"{sentence(words_of(measures))}, {items_of(scores.rows, measures)} items a benchmark, trained on {domains} "
-        f"together, at the last step ({steps}); seeds {', '.join(map(str, scores.options.seeds or SEEDS))}; ± is half "
-        "of the 95 % t interval over seeds.",
-        rates_sentence(scores),
-        *standing_sentences(profile, scores.methods, scores.costs),
-    ]
-    return " ".join(parts)
+    trained = f", trained on {', '.join(joint_domains(scores.profile, scores.options))} together"
+    shown = measures or measures_of(asked(scores.profile))
+    return last_step_caption(scores, shown, scores.methods, rates_sentence(scores), trained)

@@ -14,38 +14,28 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness import registry
 from harness.analysis import results, statistics
-from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
-from harness.evaluation.benchmarks import sentence, told
-from harness.method import Entry
-from harness.show.tables import Cell, Column, Kind, Line, Table, difference_cell, ranked, seed_cell, shade
-from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
+from harness.show.tables import Cell, Kind, Table, difference_cell
+from harness.suite import Evaluation, Options, Profile, training_run
+from suites.kit.arms import Arm, ArmScores, every_decoding, last_step_caption, method_arm
 from suites.kit.bars import DOTS, seed_bar
 from suites.kit.cells import (
     BASELINE,
     SECONDS,
     Measure,
-    Shown,
     asked,
-    benchmark_table,
     by_paradigm,
-    cost_cells,
-    difference_cells,
-    items_of,
     learning_rate_sentence,
     measures_of,
-    recovery,
     recovery_cell,
     reference_cell,
     references,
     selected_methods,
-    slashed,
-    standing_sentences,
     tests_sentence,
-    untrained_line,
-    words_of,
 )
-from suites.kit.items import Pair, items_tables, runs_by_seed
+from suites.kit.columns import ColumnOf, Compared, Subject, Untrained, cost_columns, difference_columns, table
+from suites.kit.comparison import full_tables, minus_arm
+from suites.kit.items import arm_pair, items_tables
 from suites.kit.lines import reference_lines
 from suites.paper.numbers import PaperNumbers
 
@@ -62,28 +52,22 @@ PAPER_METHODS = (BASELINE, *RIVALS, "dopd")
 """Those of Figure 7b, where they were run."""
 GRID = 3
 """Directions side by side where all methods stand."""
-SEEDS = (0, 1, 2)
 SUBJECT = "dopd"
 TITLE = "Out of domain: trained → tested"
 """Of both figures."""
-FULL = (("full", "", ""), ("sample4", "sample4", ""), ("trace", "", "exact_trace"))
-"""Name, decoding and metric of the tables of every benchmark; the primary ones where empty."""
 PAPER_TABLE = "figure7b"
 LEAD = "lead_over_second_best"
 """Column of the paper's numbers: the only thing its text states."""
-MAIN_COLUMNS = (
-    Column(key="score", header="tested domain, %"),
-    Column(key="recovery", header="gap recovered, %"),
-    Column(key="difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
-    Column(key="p_holm", header="p (Holm)", kind=Kind.P),
-    Column(key="in_domain", header="trained domain, %"),
-    Column(key="tokens", header="tokens trained, k", kind=Kind.COUNT),
-    Column(key="forwards", header="forwards per token"),
-    Column(key="seconds", header="training, s", kind=Kind.COUNT),
-)
+HEADERS = ("trained → tested", "method")
+Direction = tuple[str, str]
+"""Trained and tested domain."""
+Asked = tuple[str, str]
+"""An arm's key and the domain it is asked in."""
+End = tuple[ModelSpec, Direction]
+"""An untrained model beside the methods of one direction."""
 
 
-class OutOfDomain(PaperNumbers, Suite):
+class OutOfDomain(PaperNumbers):
     """Methods × directions × seeds, with student and teacher as reference rows."""
 
     name = "ood"
@@ -91,60 +75,64 @@ class OutOfDomain(PaperNumbers, Suite):
     ranks_methods = True
     whole: ClassVar[Mapping[str, Any]] = {"methods": (*METHODS, *RIVALS), "seeds": (0, 1, 2, 3, 4)}
     paper = ("figure7b",)
+    seeds = (0, 1, 2)
 
-    def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
-        """References first; then seed by seed, so that whatever is done compares all methods."""
-        references = [reference_run(profile, model) for model in (profile.student, profile.teacher)]
-        return references + [
-            training_run(profile, options, method=method, domains=(domain,), seed=seed)
-            for seed in options.seeds or SEEDS
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        """``<trained domain>/<method>``, domain by domain."""
+        names = selected_methods(options, METHODS)
+        return [
+            method_arm(
+                name,
+                {
+                    seed: training_run(profile, options, method=name, domains=(domain,), seed=seed)
+                    for seed in self.chosen_seeds(options)
+                },
+                key=arm_key(domain, name),
+                block=domain,
+                baseline=arm_key(domain, BASELINE) if BASELINE in names else "",
+            )
             for domain in trained_domains(profile, options)
-            for method in selected_methods(options, METHODS)
+            for name in names
         ]
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """Every domain in the trained range and in the harder one, at the last step."""
-        return tuple(
-            Evaluation("last", known.name, decoding, known.version)
-            for known in map(told, asked(registry.profile(spec.profile)))
-            for decoding in known.decodings
-        )
+        return every_decoding(spec)
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> DirectionScores:
+        """Rows and costs, found by trained domain, method and seed."""
+        return DirectionScores(suite=self, rows=rows, costs=costs, options=options)
+
+    def tables_of(self, scores: DirectionScores) -> list[Table]:
         """The main table, its differences with an interval over items too, DOPD's lead beside the paper's, and every
         benchmark under each metric."""
-        if options.source == "paper":
-            return self.paper_tables(options)
-        scores = self.scores(rows, costs, options)
+
+        def shown(measures: Sequence[Measure]) -> str:
+            return caption(scores, measures=measures)
+
         main = main_table(scores)
+        pairs = [
+            arm_pair(scores, key, scores.target(tested), block=words(trained, tested))
+            for trained, tested in scores.directions
+            for key in scores.trained_on(trained)
+            if scores.arms[key].baseline not in ("", key)
+        ]
         return [
             main,
-            *items_tables(self, scores, main, pairs(scores), registry.methods()[BASELINE].label),
-            *([lead_table(scores)] if SUBJECT in scores.methods and scores.rivals else []),
-            *(
-                full_table(scores, f"ood_{name}", measures)
-                for name, decoding, metric in FULL
-                if (measures := measures_of(asked(scores.profile), decoding, metric))
-            ),
+            *items_tables(scores, main, pairs, registry.methods()[BASELINE].label),
+            *([lead_table(scores)] if SUBJECT in scores.entries and scores.rivals else []),
+            *full_tables(scores, "ood", title="Every domain", caption=shown, block_header="trained on"),
         ]
 
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+    def figures_of(self, scores: DirectionScores) -> Mapping[str, Figure]:
         """``figure7b``: the paper's methods and directions; ``ood_all``: all, if there are more of either."""
-        if options.source == "paper":
-            return self.paper_figures(options)
-        scores = self.scores(rows, costs, options)
-        methods = [name for name in scores.methods if name in PAPER_METHODS] or list(scores.methods)
-        directions = [
-            pair for pair in scores.directions if set(pair) == set(scores.profile.directions)
-        ] or scores.directions
+        methods = [name for name in scores.entries if name in PAPER_METHODS] or list(scores.entries)
+        papers = set(scores.profile.directions)
+        directions = [pair for pair in scores.directions if set(pair) == papers] or scores.directions
         drawn = {"figure7b": figure7b(scores, methods, directions)}
-        if len(methods) < len(scores.methods) or len(directions) < len(scores.directions):
+        if len(methods) < len(scores.entries) or len(directions) < len(scores.directions):
             drawn["ood_all"] = everything(scores)
         return drawn
-
-    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> Scores:
-        """Rows of the last step, found by method, direction and seed."""
-        return Scores(rows=results.last_step(rows), costs=costs, options=options)
 
 
 def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
@@ -161,198 +149,129 @@ def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
     return tuple(dict.fromkeys(registry.lookup("training domain", name, known) for name in options.train_domains))
 
 
-def direction(trained: str, tested: str) -> str:
+def arm_key(trained: str, method: str) -> str:
+    """``coding/dopd``."""
+    return f"{trained}/{method}"
+
+
+def words(trained: str, tested: str) -> str:
     """``coding → reasoning``."""
     return f"{trained} → {tested}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores(Shown):
-    """Rows at the last step, with what was asked for."""
+class DirectionScores(ArmScores):
+    """Scores by trained and tested domain."""
 
     @cached_property
-    def methods(self) -> dict[str, Entry]:
-        """Entries of the methods asked for, by name."""
-        known = registry.methods()
-        return {name: known[name] for name in selected_methods(self.options, METHODS)}
-
-    @cached_property
-    def trained(self) -> tuple[str, ...]:
-        """Domains trained on."""
-        return trained_domains(self.profile, self.options)
-
-    @cached_property
-    def directions(self) -> list[tuple[str, str]]:
-        """(trained, tested): the paper's two tested domains and whatever else was trained."""
-        tested = dict.fromkeys((*self.profile.directions, *self.trained))
-        return [(a, b) for a in self.trained for b in tested if a != b]
+    def directions(self) -> list[Direction]:
+        """The paper's two tested domains and whatever else was trained."""
+        trained = dict.fromkeys(arm.block for arm in self.arms.values())
+        return [(a, b) for a in trained for b in dict.fromkeys((*self.profile.directions, *trained)) if a != b]
 
     @cached_property
     def rivals(self) -> list[str]:
         """Ranked methods that are no variant of DOPD."""
         subject = registry.methods()[SUBJECT].target
-        return [name for name, entry in self.methods.items() if entry.ranked and entry.target != subject]
+        return [name for name, entry in self.entries.items() if entry.ranked and entry.target != subject]
 
-    def target(self, domain: str) -> Measure:
+    def trained_on(self, domain: str) -> list[str]:
+        """Keys of the arms."""
+        return [key for key, arm in self.arms.items() if arm.block == domain]
+
+    def target(self, domain: str) -> list[Measure]:
         """The benchmark that stands for a domain, under the primary metric."""
-        return Measure(self.profile.targets[domain])
-
-    def values(self, method: str, trained: str, measure: Measure) -> dict[int, float]:
-        """A share per seed."""
-        return results.by_seed(self._lines(method, trained, measure), "value")
-
-    def cell(self, method: str, trained: str, measure: Measure) -> Cell:
-        """Percent over seeds, coloured by the share of the gap if the method is ranked."""
-        status = results.by_seed(self._lines(method, trained, measure), "status")
-        cell = seed_cell(
-            self.values(method, trained, measure),
-            results.by_seed(self.runs(method, trained), "state"),
-            {seed for seed, word in status.items() if word == "collapsed"},
-        )
-        if cell.value is None or not self.methods[method].ranked:
-            return cell
-        return replace(cell, shade=shade(recovery(cell.value, *self.ends(measure))))
-
-    def reference(self, model: ModelSpec, measure: Measure) -> float | None:
-        """Percent of a model that was only evaluated; None if it was not."""
-        name = results.readable(reference_run(self.profile, model).id)
-        lines = self._references.get((measure.benchmark, measure.decoding, measure.metric), [])
-        return next((100 * line["value"] for line in lines if results.readable(line["run"]) == name), None)
-
-    def ends(self, measure: Measure) -> tuple[float | None, float | None]:
-        """Percent of the untrained student and of the teacher, without p."""
-        return self.reference(self.profile.student, measure), self.reference(self.profile.teacher, measure)
-
-    def runs(self, method: str, trained: str) -> list[dict[str, Any]]:
-        """Lines of ``costs``, one per seed."""
-        return self._costs.get((method, trained), [])
-
-    def _lines(self, method: str, trained: str, m: Measure) -> list[dict[str, Any]]:
-        return self._rows.get((method, trained, m.benchmark, m.decoding, m.metric), [])
-
-    @cached_property
-    def _rows(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-        return results.grouped(self.rows, "method", "train_domains", "benchmark", "decoding", "metric")
-
-    @cached_property
-    def _references(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-        untrained = results.select(self.rows, train_domains="")
-        return results.grouped(untrained, "benchmark", "decoding", "metric")
-
-    @cached_property
-    def _costs(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-        return results.grouped(self.costs, "method", "train_domains")
+        return [Measure(self.profile.targets[domain])]
 
 
-def main_table(scores: Scores) -> Table:
+def main_table(scores: DirectionScores) -> Table:
     """Per direction: references, then each method with its difference to the baseline."""
-    pairs = [(trained, tested, method) for trained, tested in scores.directions for method in scores.methods]
-    tests = {pair: _difference(scores, *pair) for pair in pairs}
-    adjusted = statistics.holm([d.p if d else None for d in tests.values()])
-    p_values = dict(zip(tests, adjusted, strict=True))
-    lines: list[Line] = []
-    for trained, tested in scores.directions:
-        lines += _reference_lines(scores, trained, tested)
-        for method in scores.methods:
-            pair = (trained, tested, method)
-            lines.append(_method_line(scores, *pair, tests[pair], p_values[pair]))
-    return Table(
+
+    def said(tests: int) -> str:
+        compared = BASELINE in scores.entries
+        tested = f"Baseline: {scores.entries[BASELINE].label}; {tests_sentence(tests)}" if compared else ""
+        return " ".join(filter(None, (caption(scores), tested, SECONDS)))
+
+    return table(
+        [line for each in scores.directions for line in _lines(scores, each)],
+        _columns(scores),
         name="ood",
         title=f"Out of domain, profile {scores.profile.name}",
-        caption=(
-            f"{caption(scores)} Baseline: {registry.methods()[BASELINE].label}; {tests_sentence(adjusted)} {SECONDS}"
-        ),
-        block_header="trained → tested",
-        label_header="method",
-        columns=MAIN_COLUMNS,
-        lines=ranked(lines, column=0),
+        caption=said,
+        headers=HEADERS,
         partial=scores.partial,
     )
 
 
-def _method_line(
-    scores: Scores, trained: str, tested: str, method: str, difference: Difference | None, p: float | None
-) -> Line:
-    score = scores.cell(method, trained, scores.target(tested))
-    entry = scores.methods[method]
-    cells = (
-        score,
-        recovery_cell(score, *scores.ends(scores.target(tested))),
-        *difference_cells(score, difference, p, is_baseline=method == BASELINE),
-        scores.cell(method, trained, scores.target(trained)),
-        *cost_cells(scores.runs(method, trained)),
-    )
-    return Line(block=direction(trained, tested), label=entry.label, cells=cells, ranked=entry.ranked)
-
-
-def _reference_lines(scores: Scores, trained: str, tested: str) -> list[Line]:
-    lines: list[Line] = []
-    for label, model in references(scores.profile).items():
-        out, inside = (reference_cell(scores.reference(model, scores.target(d))) for d in (tested, trained))
-        blank = (Cell(),) * 3
-        cells = (out, *blank, inside, *blank)
-        lines.append(Line(block=direction(trained, tested), label=label, cells=cells, ranked=False))
-    return lines
-
-
-def _difference(scores: Scores, trained: str, tested: str, method: str) -> Difference | None:
-    """To the baseline; None without common seeds. The baseline's to itself has no spread, so it is no test."""
-    own, base = (scores.values(m, trained, scores.target(tested)) for m in (method, BASELINE))
-    return statistics.paired_difference(own, base)
-
-
-def pairs(scores: Scores) -> list[Pair]:
-    """Each method against the baseline in each direction; none without the baseline."""
+def _lines(scores: DirectionScores, direction: Direction) -> list[Subject[Asked] | Untrained[End]]:
+    block, (trained, tested) = words(*direction), direction
+    ends = references(scores.profile).items()
+    arms = [scores.arms[key] for key in scores.trained_on(trained)]
     return [
-        Pair(
-            block=direction(trained, tested),
-            label=entry.label,
-            measures=[scores.target(tested)],
-            own=runs_by_seed(scores.runs(method, trained)),
-            base=runs_by_seed(scores.runs(BASELINE, trained)),
-            difference=_difference(scores, trained, tested, method),
-            missing=scores.cell(method, trained, scores.target(tested)).missing,
-        )
-        for trained, tested in scores.directions
-        for method, entry in scores.methods.items()
-        if method != BASELINE and BASELINE in scores.methods
+        *(Untrained(of=(model, direction), label=label, block=block) for label, model in ends),
+        *(Subject(of=(arm.key, tested), block=block, label=arm.label, ranked=arm.ranked) for arm in arms),
     ]
 
 
-def full_table(scores: Scores, name: str, measures: Sequence[Measure]) -> Table:
-    """Every trained domain × every benchmark, the harder range included, under some measures."""
-    lines: Sequence[Line] = [
-        untrained_line(label, (reference_cell(scores.reference(model, m)) for m in measures))
-        for label, model in references(scores.profile).items()
-    ] + [
-        Line(
-            block=trained,
-            label=entry.label,
-            cells=tuple(scores.cell(method, trained, m) for m in measures),
-            ranked=entry.ranked,
-        )
-        for trained in scores.trained
-        for method, entry in scores.methods.items()
+def _columns(scores: DirectionScores) -> list[ColumnOf[Asked, End]]:
+    def score(key: str, domain: str) -> Cell:
+        return scores.cell(key, scores.target(domain))
+
+    def reference(model: ModelSpec, domain: str) -> Cell:
+        return reference_cell(scores.reference(model, scores.target(domain)))
+
+    def minus_baseline(at: Asked) -> Compared:
+        key, tested = at
+        return minus_arm(scores, key, scores.arms[key].baseline, scores.target(tested))
+
+    def recovered(at: Asked) -> Cell:
+        key, tested = at
+        return recovery_cell(score(key, tested), *scores.ends(key, scores.target(tested)))
+
+    return [
+        ColumnOf(
+            key="score",
+            header="tested domain, %",
+            cell=lambda at: score(*at),
+            reference=lambda end: reference(end[0], end[1][1]),
+            ranked=True,
+        ),
+        ColumnOf(key="recovery", header="gap recovered, %", cell=recovered),
+        *difference_columns(minus_baseline),
+        ColumnOf(
+            key="in_domain",
+            header="trained domain, %",
+            cell=lambda at: score(at[0], scores.arms[at[0]].block),
+            reference=lambda end: reference(end[0], end[1][0]),
+        ),
+        *cost_columns(lambda at: list(scores.run_of(at[0]).values())),
     ]
-    return benchmark_table(
-        scores,
-        measures,
-        lines,
-        name=name,
-        title="Every domain",
-        caption=caption(scores, measures=measures),
-        block_header="trained on",
-    )
 
 
-def lead_table(scores: Scores) -> Table:
+def lead_table(scores: DirectionScores) -> Table:
     """DOPD's lead over the best other method, ours and the paper's in columns of their own."""
     stated = {
         (line["train"], line["test"]): Cell(value=line[LEAD], notes=(line["benchmark"],))
         for line in results.paper_numbers(PAPER_TABLE, scores.options.published)
     }
-    label = scores.methods[SUBJECT].label
-    return Table(
+    label = scores.entries[SUBJECT].label
+    columns: list[ColumnOf[Direction, None]] = [
+        ColumnOf(
+            key="ours",
+            header=f"ours, profile {scores.profile.name}, points",
+            kind=Kind.DIFFERENCE,
+            cell=lambda direction: _lead(scores, *direction),
+        ),
+        ColumnOf(
+            key="paper",
+            header="paper, points",
+            kind=Kind.DIFFERENCE,
+            cell=lambda direction: stated.get(direction, Cell(missing="not in the paper")),
+        ),
+    ]
+    return table(
+        [Subject(of=each, block=words(*each), label=label, ranked=False) for each in scores.directions],
+        columns,
         name="ood_lead",
         title="Lead over the best other method, ours beside the paper's",
         caption=(
@@ -360,41 +279,28 @@ def lead_table(scores: Scores) -> Table:
             f"variants of {label} are no rivals. The paper's leads are read from its text and measured on "
             "other models, data and rivals: they stand beside ours and compare in sign only."
         ),
-        block_header="trained → tested",
-        label_header="method",
-        columns=(
-            Column(key="ours", header=f"ours, profile {scores.profile.name}, points", kind=Kind.DIFFERENCE),
-            Column(key="paper", header="paper, points", kind=Kind.DIFFERENCE),
-        ),
-        lines=tuple(
-            Line(
-                block=direction(*pair),
-                label=label,
-                cells=(_lead(scores, *pair), stated.get(pair, Cell(missing="not in the paper"))),
-                ranked=False,
-            )
-            for pair in scores.directions
-        ),
+        headers=HEADERS,
         partial=scores.partial,
     )
 
 
-def _lead(scores: Scores, trained: str, tested: str) -> Cell:
-    measure = scores.target(tested)
-    own = scores.cell(SUBJECT, trained, measure)
-    means = {rival: mean for rival in scores.rivals if (mean := scores.cell(rival, trained, measure).value) is not None}
+def _lead(scores: DirectionScores, trained: str, tested: str) -> Cell:
+    measures, subject = scores.target(tested), arm_key(trained, SUBJECT)
+    own = scores.cell(subject, measures)
+    cells = {name: scores.cell(arm_key(trained, name), measures) for name in scores.rivals}
+    means = {name: cell.value for name, cell in cells.items() if cell.value is not None}
     if own.value is None or not means:
         return Cell(missing=own.missing or "no other method done")
     best = max(means, key=lambda rival: means[rival])
     difference = statistics.paired_difference(
-        scores.values(SUBJECT, trained, measure), scores.values(best, trained, measure)
+        scores.values(subject, measures), scores.values(arm_key(trained, best), measures)
     )
     if difference is None:
         return Cell(missing="no common seed")
-    return replace(difference_cell(difference), notes=(f"over {scores.methods[best].label}",))
+    return replace(difference_cell(difference), notes=(f"over {scores.entries[best].label}",))
 
 
-def figure7b(scores: Scores, methods: Sequence[str], directions: Sequence[tuple[str, str]]) -> Figure:
+def figure7b(scores: DirectionScores, methods: Sequence[str], directions: Sequence[Direction]) -> Figure:
     """Grouped bars, a panel per direction; the paper's leads stand in the caption only."""
     from harness.show.bars import Group, grouped_bars
 
@@ -402,7 +308,7 @@ def figure7b(scores: Scores, methods: Sequence[str], directions: Sequence[tuple[
     return grouped_bars(
         [
             Group(
-                title=direction(*pair),
+                title=words(*pair),
                 bars=tuple(_bar(scores, name, *pair) for name in order),
                 references=_ends(scores, pair[1]),
             )
@@ -414,7 +320,7 @@ def figure7b(scores: Scores, methods: Sequence[str], directions: Sequence[tuple[
     )
 
 
-def everything(scores: Scores) -> Figure:
+def everything(scores: DirectionScores) -> Figure:
     """Lying bars of all methods, a panel per direction."""
     from harness.show.bars import Group
     from harness.show.hbars import Panel, lying_bars
@@ -422,9 +328,9 @@ def everything(scores: Scores) -> Figure:
     return lying_bars(
         [
             Panel(
-                title=direction(*pair),
+                title=words(*pair),
                 groups=(
-                    Group(title="", bars=tuple(_bar(scores, name, *pair) for name in by_paradigm(scores.methods))),
+                    Group(title="", bars=tuple(_bar(scores, name, *pair) for name in by_paradigm(scores.entries))),
                 ),
                 references=_ends(scores, pair[1]),
             )
@@ -437,22 +343,23 @@ def everything(scores: Scores) -> Figure:
     )
 
 
-def _bar(scores: Scores, method: str, trained: str, tested: str) -> Bar:
+def _bar(scores: DirectionScores, method: str, trained: str, tested: str) -> Bar:
     """What sees more than others may says so in its name."""
-    entry, measure = scores.methods[method], scores.target(tested)
-    bar = seed_bar(entry.label, scores.cell(method, trained, measure), scores.values(method, trained, measure))
-    return bar if entry.ranked else replace(bar, label=f"{entry.label}, not ranked")
+    key, measures = arm_key(trained, method), scores.target(tested)
+    arm = scores.arms[key]
+    bar = seed_bar(arm.label, scores.cell(key, measures), scores.values(key, measures))
+    return bar if arm.ranked else replace(bar, label=f"{arm.label}, not ranked")
 
 
-def _ends(scores: Scores, tested: str) -> tuple[Reference, ...]:
-    models, measure = references(scores.profile), scores.target(tested)
-    return reference_lines({label: scores.reference(model, measure) for label, model in models.items()})
+def _ends(scores: DirectionScores, tested: str) -> tuple[Reference, ...]:
+    models, measures = references(scores.profile), scores.target(tested)
+    return reference_lines({label: scores.reference(model, measures) for label, model in models.items()})
 
 
 def paper_sentence(options: Options) -> str:
     """What the paper states, for captions."""
     leads = " and ".join(
-        f"{line[LEAD]} ({direction(line['train'], line['test'])}, {line['benchmark']})"
+        f"{line[LEAD]} ({words(line['train'], line['test'])}, {line['benchmark']})"
         for line in results.paper_numbers(PAPER_TABLE, options.published)
     )
     return (
@@ -461,22 +368,15 @@ def paper_sentence(options: Options) -> str:
     )
 
 
-def caption(scores: Scores, methods: Iterable[str] | None = None, measures: Sequence[Measure] | None = None) -> str:
+def caption(
+    scores: DirectionScores, methods: Iterable[str] | None = None, measures: Sequence[Measure] | None = None
+) -> str:
     """Checkpoint, seeds, items, what intervals do not say, what the profile changes, what is stale.
 
     Args:
         methods: shown; all of them by default.
         measures: shown; the primary ones by default.
     """
-    profile = scores.profile
-    measures = measures or measures_of(asked(profile))
-    entries = {name: scores.methods[name] for name in (scores.methods if methods is None else methods)}
-    steps = slashed({int(n) for n in scores.costs["steps"].tolist()} - {0})
-    seeds = ", ".join(map(str, scores.options.seeds or SEEDS))
-    parts = [
-        f"{sentence(words_of(measures))}, {items_of(scores.rows, measures)} items a benchmark, at the last step "
-        f"({steps}); seeds {seeds}; ± is half of the 95 % t interval over seeds.",
-        learning_rate_sentence(profile, scores.options, entries),
-        *standing_sentences(profile, entries, scores.costs),
-    ]
-    return " ".join(parts)
+    entries = {name: scores.entries[name] for name in (scores.entries if methods is None else methods)}
+    rates = learning_rate_sentence(scores.profile, scores.options, entries)
+    return last_step_caption(scores, measures or measures_of(asked(scores.profile)), entries, rates)

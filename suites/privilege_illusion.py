@@ -8,21 +8,21 @@ without it is that need, measured. Early gain, late fall and loss of entropy are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.analysis import statistics
-from harness.analysis.statistics import Difference
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT
 from harness.show.lines import LinePanel
-from harness.show.tables import Cell, Column, Kind, Line, Table
-from harness.suite import Evaluation, Options
+from harness.show.tables import Cell, Kind, Table
+from harness.suite import Evaluation
 from harness.types import PRIVILEGED
 from suites.kit.arms import Arm, ArmScores, caption
 from suites.kit.cells import BASELINE, Measure
+from suites.kit.columns import NO_BASELINE, Compared, difference_columns, paired, table
+from suites.kit.comparison import ArmColumn, arm_lines
 from suites.kit.curves import (
     BAND,
     BEST,
@@ -32,7 +32,6 @@ from suites.kit.curves import (
     TRAINING,
     Curve,
     CurveSuite,
-    Extra,
     accuracy_panel,
     cell_of,
     curve,
@@ -43,7 +42,6 @@ from suites.kit.curves import (
     series,
     step_at,
     step_figure,
-    tested,
     training_read,
 )
 from suites.kit.seeds import minus
@@ -51,7 +49,6 @@ from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pandas import DataFrame
 
 WITH_P = Measure(TRAINING, AUDIT, "accuracy_with_p")
 EARLY = 0.2
@@ -78,18 +75,12 @@ class PrivilegeIllusion(PaperNumbers, CurveSuite):
         asked = super().evaluations(spec)
         return asked if spec.is_reference else (*asked, training_read(0))
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def tables_of(self, scores: ArmScores) -> list[Table]:
         """``figure3``: along the run and at its end; ``illusion_signs``: what would show an illusion, tested."""
-        if options.source == "paper":
-            return self.paper_tables(options)
-        scores = self.scores(rows, costs, options)
         return [figure3(scores), illusion_signs(scores)]
 
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+    def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure3``: accuracy, entropy, accuracy with p, and the gap between the two."""
-        if options.source == "paper":
-            return self.paper_figures(options)
-        scores = self.scores(rows, costs, options)
         panels = [
             accuracy_panel(scores),
             entropy_panel(scores, {key: "reads p" for key in scores.arms if reads_p(scores.arms[key])}),
@@ -138,25 +129,28 @@ def view_sentence(scores: ArmScores) -> str:
 
 def figure3(scores: ArmScores) -> Table:
     """Score along the run; entropy, accuracy with p and gap at its end."""
-    columns = (
-        Column(key="entropy", header="entropy at the end, millinats"),
-        Column(key="with_p", header="with p at the end, %"),
-        Column(key="gap", header="gap at the end, points", kind=Kind.DIFFERENCE),
-    )
-
-    def cells(key: str) -> tuple[Cell, ...]:
-        return (
-            _noted(scores, key, _last(scores, key, entropy(scores, key), MILLI)),
-            _last(scores, key, with_p(scores, key)),
-            _last(scores, key, gap(scores, key)),
-        )
-
+    extras = [
+        ArmColumn(
+            key="entropy",
+            header="entropy at the end, millinats",
+            cell=lambda key: _noted(scores, key, _last(scores, key, entropy(scores, key), MILLI)),
+        ),
+        ArmColumn(
+            key="with_p", header="with p at the end, %", cell=lambda key: _last(scores, key, with_p(scores, key))
+        ),
+        ArmColumn(
+            key="gap",
+            header="gap at the end, points",
+            kind=Kind.DIFFERENCE,
+            cell=lambda key: _last(scores, key, gap(scores, key)),
+        ),
+    ]
     return curve_table(
         scores,
         name="figure3",
         title="Privilege illusion",
         caption=caption(scores, BEST, READ, view_sentence(scores), PROBED),
-        extra=Extra(columns=columns, cells=cells),
+        extras=extras,
     )
 
 
@@ -170,91 +164,62 @@ def _noted(scores: ArmScores, key: str, cell: Cell) -> Cell:
     return replace(cell, notes=(*cell.notes, READS_P)) if apart else cell
 
 
-Sign = Callable[[ArmScores, str], "Difference | str"]
-"""Of an arm, a difference over seeds in the unit of its values, or why there is none."""
-
-
 def illusion_signs(scores: ArmScores) -> Table:
     """What an illusion would do, as paired differences; Holm within each column, for each is a claim of its own."""
     step = step_at(next(iter(scores.arms.values())).spec, EARLY)
-    signs: dict[str, tuple[str, float, Sign]] = {
-        "early": (f"minus baseline at step {step}, points", 100.0, partial(lead, step=step)),
-        "late": ("minus baseline at the end, points", 100.0, partial(lead, step=None)),
-        "entropy": ("entropy minus baseline's at the end, millinats", MILLI, entropy_lead),
-        "entropy_change": ("entropy, end minus first tenth, millinats", MILLI, entropy_change),
-        "gap_change": ("gap, end minus start, points", 100.0, gap_change),
-    }
-    found = [_tested(scores, sign, scale) for _, scale, sign in signs.values()]
-    lines = (
-        Line(
-            block=arm.block,
-            label=arm.label,
-            ranked=False,
-            cells=tuple(cell for column in found for cell in column[key]),
-        )
-        for key, arm in scores.arms.items()
-    )
-    columns = (
-        column
-        for name, (header, _, _) in signs.items()
-        for column in (
-            Column(key=name, header=header, kind=Kind.DIFFERENCE),
-            Column(key=f"p_{name}", header="p (Holm)", kind=Kind.P),
-        )
-    )
-    return Table(
+
+    def sign(key: str, header: str, of: Callable[[str], Compared]) -> tuple[ArmColumn, ArmColumn]:
+        return difference_columns(of, key=key, p_key=f"p_{key}", header=header, family=key)
+
+    return table(
+        [replace(line, ranked=False) for line in arm_lines(scores)],
+        [
+            *sign("early", f"minus baseline at step {step}, points", lambda key: lead(scores, key, step)),
+            *sign("late", "minus baseline at the end, points", lambda key: lead(scores, key, None)),
+            *sign(
+                "entropy",
+                "entropy minus baseline's at the end, millinats",
+                lambda key: entropy_lead(scores, key),
+            ),
+            *sign(
+                "entropy_change",
+                "entropy, end minus first tenth, millinats",
+                lambda key: _change(scores, key, entropy(scores, key), MILLI),
+            ),
+            *sign("gap_change", "gap, end minus start, points", lambda key: _change(scores, key, gap(scores, key))),
+        ],
         name="illusion_signs",
         title=f"Signs of privilege illusion, profile {scores.profile.name}",
         caption=caption(scores, signs_sentence(scores), READ, view_sentence(scores), PROBED),
-        block_header="paradigm",
-        label_header="method",
-        columns=tuple(columns),
-        lines=tuple(lines),
+        headers=("paradigm", "method"),
         partial=scores.partial,
     )
 
 
-def _tested(scores: ArmScores, sign: Sign, scale: float) -> dict[str, tuple[Cell, Cell]]:
-    """One sign of every arm, with its p, by key."""
-    found = {key: sign(scores, key) for key in scores.arms}
-    differences = [None if isinstance(each, str) else each for each in found.values()]
-    reasons = [each if isinstance(each, str) else "" for each in found.values()]
-    return dict(zip(found, tested(differences, reasons, scale), strict=True))
-
-
-def lead(scores: ArmScores, key: str, step: int | None) -> Difference | str:
+def lead(scores: ArmScores, key: str, step: int | None) -> Compared:
     """Score minus the baseline's, at a step or at the end."""
     return _to_baseline(scores, key, scores.inside, scores.arms[key].spec.steps if step is None else step)
 
 
-def entropy_lead(scores: ArmScores, key: str) -> Difference | str:
+def entropy_lead(scores: ArmScores, key: str) -> Compared:
     """Entropy minus the baseline's at the end; only of students without p."""
-    return READS_P if reads_p(scores.arms[key]) else _to_baseline(scores, key, [ENTROPY], scores.arms[key].spec.steps)
+    if reads_p(scores.arms[key]):
+        return Compared(missing=READS_P)
+    return _to_baseline(scores, key, [ENTROPY], scores.arms[key].spec.steps, MILLI)
 
 
-def entropy_change(scores: ArmScores, key: str) -> Difference | str:
-    """Entropy at the end minus that of the first tenth of the run."""
-    return _change(scores, key, entropy(scores, key))
-
-
-def gap_change(scores: ArmScores, key: str) -> Difference | str:
-    """Gap at the end minus that of the untrained student."""
-    return _change(scores, key, gap(scores, key))
-
-
-def _change(scores: ArmScores, key: str, path: Curve) -> Difference | str:
+def _change(scores: ArmScores, key: str, path: Curve, scale: float = 100.0) -> Compared:
+    """End minus start of a curve."""
     found = statistics.paired_difference(path.at(path.steps[-1]), path.at(path.steps[0]))
-    return cell_of(scores, key, {}).missing if found is None else found
+    return paired(found, cell_of(scores, key, {}).missing, scale)
 
 
-def _to_baseline(scores: ArmScores, key: str, measures: list[Measure], step: int) -> Difference | str:
+def _to_baseline(scores: ArmScores, key: str, measures: Sequence[Measure], step: int, scale: float = 100.0) -> Compared:
     base = scores.arms[key].baseline
     if base == key:
-        return "baseline"
+        return Compared(missing="baseline")
     found = scores.difference(key, base, measures, step) if base else None
-    if found is not None:
-        return found
-    return cell_of(scores, key, scores.values(key, measures, step)).missing or "no baseline of these seeds"
+    return paired(found, cell_of(scores, key, scores.values(key, measures, step)).missing or NO_BASELINE, scale)
 
 
 def signs_sentence(scores: ArmScores) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from harness.show.tables import Table
 from harness.types import Privilege
-from suites.kit.arms import ArmScores, caption, comparison_table
+from suites.kit.arms import ArmScores, caption
+from suites.kit.comparison import comparison_table
 from suites.kit.variants import AnalysisSuite, Variant, block_bars
 
 if TYPE_CHECKING:

@@ -8,23 +8,24 @@ what the rule itself does to the regimes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
 from harness.evaluation.audits import SOURCE_OF
 from harness.show.lines import LinePanel, Series
-from harness.show.tables import Cell, Column, Kind, Line, Table
-from harness.suite import Evaluation, Options, Profile
-from suites.kit.arms import COST_COLUMNS, Arm
+from harness.show.tables import Table
+from harness.suite import Evaluation, Profile
+from suites.kit.arms import Arm, ArmScores
 from suites.kit.audited import Audited, asked
-from suites.kit.cells import SECONDS, cost_cells
-from suites.kit.curves import CurveSuite, step_at, step_figure, tested
+from suites.kit.cells import SECONDS
+from suites.kit.columns import ColumnOf, Compared, Subject, cost_columns, difference_columns, paired, table
+from suites.kit.curves import CurveSuite, step_at, step_figure
 from suites.kit.looks import OF_REGIMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pandas import DataFrame
 
     from harness.show.hbars import Panel
 
@@ -69,15 +70,14 @@ class RegimeAudit(CurveSuite):
         """The audit along the run."""
         return tuple(asked(AUDIT_NAME, step) for step in steps(spec))
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def tables_of(self, scores: ArmScores) -> list[Table]:
         """``regime_audit``: a block per method and step, a line per regime."""
-        return [table(Audited(scores=self.scores(rows, costs, options), audit=AUDIT_NAME))]
+        return [regimes_table(Audited(scores=scores, audit=AUDIT_NAME))]
 
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+    def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``regime_audit``: shares along the run; ``regime_sources``: whose token is right."""
         from harness.show.hbars import lying_bars
 
-        scores = self.scores(rows, costs, options)
         audited = Audited(scores=scores, audit=AUDIT_NAME)
         words = audited.caption(READ, MEANING)
         panels = [share_panel(audited, metric) for metric in PARTS]
@@ -97,60 +97,61 @@ def steps(spec: RunSpec) -> tuple[int, ...]:
     return tuple(dict.fromkeys(step_at(spec, share) for share in SHARES))
 
 
-def places(audited: Audited) -> list[tuple[str, str, int]]:
-    """Block, arm and step of the table; before training all arms are the same student, shown once."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a line is about: a regime of an arm at a step."""
+
+    key: str
+    step: int
+    regime: str
+
+
+def lines(audited: Audited) -> list[Subject[Place]]:
+    """A block per run and step; before training all arms are the same student, shown once."""
     arms = audited.scores.arms
-    untrained = [("before training", next(iter(arms)), 0)]
-    return untrained + [
+    blocks = [("before training", next(iter(arms)), 0)] + [
         (f"{arm.label}, step {step}", key, step) for key, arm in arms.items() for step in steps(arm.spec) if step
+    ]
+    return [
+        Subject(of=Place(key=key, step=step, regime=regime), block=block, label=regime, ranked=False)
+        for block, key, step in blocks
+        for regime in SOURCE_OF
     ]
 
 
-def table(audited: Audited) -> Table:
+def regimes_table(audited: Audited) -> Table:
     """Shares, rights, and the source against the other policy that sees p."""
-    lines = [(block, key, step, regime) for block, key, step in places(audited) for regime in SOURCE_OF]
-    differences = [lead(audited, key, regime, step) for _, key, step, regime in lines]
-    missing = [audited.missing(key, step) for _, key, step, _ in lines]
-    columns = (
-        *(Column(key=metric, header=f"of {words}, %") for metric, words in PARTS.items()),
-        *(Column(key=metric, header=f"{words}: right, %") for metric, words in RIGHTS.items()),
-        Column(key="lead", header="source minus other, points", kind=Kind.DIFFERENCE),
-        Column(key="p_holm", header="p (Holm)", kind=Kind.P),
-        *COST_COLUMNS,
-    )
-    return Table(
+    scores = audited.scores
+
+    def runs(at: Place) -> list[dict[str, Any]] | None:
+        """Of the whole run; none before training."""
+        return list(scores.run_of(at.key).values()) if at.step else None
+
+    return table(
+        lines(audited),
+        [
+            *(_share_column(audited, metric, f"of {words}, %") for metric, words in PARTS.items()),
+            *(_share_column(audited, metric, f"{words}: right, %") for metric, words in RIGHTS.items()),
+            *difference_columns(partial(lead, audited), key="lead", header="source minus other, points"),
+            *cost_columns(runs),
+        ],
         name="regime_audit",
-        title=f"What the regimes hold, profile {audited.scores.profile.name}",
+        title=f"What the regimes hold, profile {scores.profile.name}",
         caption=audited.caption(READ, MEANING, COSTS, SECONDS),
-        block_header="run",
-        label_header="regime",
-        columns=columns,
-        lines=tuple(
-            Line(
-                block=block,
-                label=regime,
-                cells=(*_cells(audited, key, regime, step), *compared, *_costs(audited, key, step)),
-                ranked=False,
-            )
-            for (block, key, step, regime), compared in zip(lines, tested(differences, missing), strict=True)
-        ),
-        partial=audited.scores.partial,
+        headers=("run", "regime"),
+        partial=scores.partial,
     )
 
 
-def _cells(audited: Audited, key: str, regime: str, step: int) -> tuple[Cell, ...]:
-    return tuple(audited.cell(key, f"{regime}/{metric}", step) for metric in (*PARTS, *RIGHTS))
+def _share_column(audited: Audited, metric: str, header: str) -> ColumnOf[Place, None]:
+    return ColumnOf(key=metric, header=header, cell=lambda at: audited.cell(at.key, f"{at.regime}/{metric}", at.step))
 
 
-def _costs(audited: Audited, key: str, step: int) -> tuple[Cell, ...]:
-    """Of the whole run; none before training."""
-    return cost_cells(list(audited.scores.run_of(key).values())) if step else (Cell(),) * len(COST_COLUMNS)
-
-
-def lead(audited: Audited, key: str, regime: str, step: int) -> Difference | None:
-    """How much more often the source of a regime is right than the other policy that sees p; None without tokens."""
-    own = SOURCE_OF[regime]
-    return audited.difference(key, f"{regime}/{own}_right", f"{regime}/{OTHER[own]}_right", step)
+def lead(audited: Audited, at: Place) -> Compared:
+    """How much more often the source of a regime is right than the other policy that sees p; not without tokens."""
+    own = SOURCE_OF[at.regime]
+    ours, others = (f"{at.regime}/{source}_right" for source in (own, OTHER[own]))
+    return paired(audited.difference(at.key, ours, others, at.step), audited.missing(at.key, at.step))
 
 
 def share_panel(audited: Audited, metric: str) -> LinePanel:

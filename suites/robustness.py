@@ -8,16 +8,27 @@ teacher that is worse than its student as long as it does not see p.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from harness import registry
 from harness.config import ModelSpec
 from harness.profile import Ladder
-from harness.show.tables import Cell, Column, Kind, Line, Table
+from harness.show.tables import Cell, Kind, Table
 from harness.suite import Options, Profile, training_run
 from harness.types import HarnessError
-from suites.kit.arms import Arm, ArmScores, ArmSuite, caption, comparison_table, method_arm
-from suites.kit.cells import BASELINE, gain_cell, joint_domains, recovery_cell, selected_methods
+from suites.kit.arms import Arm, ArmScores, caption, method_arm
+from suites.kit.cells import BASELINE, joint_domains, selected_methods
+from suites.kit.columns import table
+from suites.kit.comparison import (
+    ArmColumn,
+    arm_lines,
+    comparison_table,
+    gain_column,
+    gain_of,
+    recovery_column,
+    recovery_of,
+)
 from suites.kit.corruption import corruption_arms, corruption_figure, corruption_table
 from suites.kit.items import arm_items
 from suites.kit.lines import cell_series
@@ -26,7 +37,6 @@ from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pandas import DataFrame
 
     from harness.show.lines import Series
 
@@ -41,7 +51,7 @@ Pair = tuple[str, str]
 """Teacher and student, names of the profile's ladder."""
 
 
-class Robustness(PaperNumbers, ArmSuite):
+class Robustness(PaperNumbers):
     """Pairs × methods, corruptions × methods, an erring teacher × methods; × seeds."""
 
     name = "robustness"
@@ -67,12 +77,9 @@ class Robustness(PaperNumbers, ArmSuite):
         ]
         return [*pairs, *corruption_arms(profile, options, seeds), *erring]
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def tables_of(self, scores: ArmScores) -> list[Table]:
         """``table3``, ``table3_items``, ``figure6`` (its points), ``corruption`` if a method sees p,
         ``erring_teacher``."""
-        if options.source == "paper":
-            return self.paper_tables(options)
-        scores = self.scores(rows, costs, options)
         corrupted = corrupted_keys(scores)
         main = table3(scores)
         return [
@@ -83,11 +90,8 @@ class Robustness(PaperNumbers, ArmSuite):
             erring_table(scores),
         ]
 
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+    def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure6a``: gain, ``figure6b``: gap closed, against the pair's ratio; ``corruption``."""
-        if options.source == "paper":
-            return self.paper_figures(options)
-        scores = self.scores(rows, costs, options)
         drawn = {
             "figure6a": figure6(scores, gain_of, "Gain", "gain over the student, points"),
             "figure6b": figure6(scores, recovery_of, "Gap closed", "share of the gap to the teacher closed, %"),
@@ -203,39 +207,21 @@ def ratio_cell(scores: ArmScores, pair: Pair) -> Cell:
     return Cell(missing="no reference row") if found is None else Cell(value=round(found, 2))
 
 
-def gain_of(scores: ArmScores, key: str) -> Cell:
-    """Points over the arm's own student."""
-    return gain_cell(scores.cell(key, scores.inside), scores.ends(key, scores.inside)[0])
-
-
-def recovery_of(scores: ArmScores, key: str) -> Cell:
-    """Percent of the way to the arm's own teacher."""
-    return recovery_cell(scores.cell(key, scores.inside), *scores.ends(key, scores.inside))
-
-
 def figure6_table(scores: ArmScores) -> Table:
     """The points of Figure 6."""
-    return Table(
+    pair_of = {key: pair for pair in ladder(scores.profile).pairs for key in pair_keys(scores, pair)}
+    lines = [replace(line, ranked=False) for line in arm_lines(scores, pair_of)]
+    return table(
+        lines,
+        [
+            ArmColumn(key="ratio", header="ratio", kind=Kind.RATE, cell=lambda key: ratio_cell(scores, pair_of[key])),
+            replace(gain_column(scores), header="gain, points"),
+            replace(recovery_column(scores), header="gap closed, %"),
+        ],
         name="figure6",
         title=f"Gain and gap closed against the ratio of teacher and student, profile {scores.profile.name}",
         caption=caption(scores, ladder(scores.profile).ratio, WEIGHTS),
-        block_header="teacher → student",
-        label_header="method",
-        columns=(
-            Column(key="ratio", header="ratio", kind=Kind.RATE),
-            Column(key="gain", header="gain, points", kind=Kind.DIFFERENCE),
-            Column(key="recovery", header="gap closed, %"),
-        ),
-        lines=tuple(
-            Line(
-                block=scores.arms[key].block,
-                label=scores.arms[key].label,
-                cells=(ratio_cell(scores, pair), gain_of(scores, key), recovery_of(scores, key)),
-                ranked=False,
-            )
-            for pair in ladder(scores.profile).pairs
-            for key in pair_keys(scores, pair)
-        ),
+        headers=("teacher → student", "method"),
         partial=scores.partial,
     )
 

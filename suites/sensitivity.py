@@ -12,8 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.analysis import statistics
-from harness.show.tables import Cell, Column, Line, Table
-from suites.kit.arms import ArmScores, caption, comparison_table
+from harness.show.tables import Cell, Table
+from suites.kit.arms import ArmScores, caption
+from suites.kit.columns import ColumnOf, Subject, table
+from suites.kit.comparison import comparison_table
 from suites.kit.variants import AnalysisSuite, Variant, best_marked
 
 if TYPE_CHECKING:
@@ -114,18 +116,21 @@ def annotated(key: str, cells: Mapping[str, Cell], often: Mapping[str, Cell]) ->
 def grid_table(scores: ArmScores) -> Table:
     """β_w by β_l: scores, then shares of resamples."""
     blocks = {f"{scores.label}, %": grid(scores), "best in, % of resamples": best_shares(scores)}
-    return Table(
+
+    def column(beta_l: float) -> ColumnOf[tuple[str, float], None]:
+        return ColumnOf(
+            key=f"beta_l_{beta_l:g}",
+            header=f"β_l = {beta_l:g}",
+            cell=lambda row: blocks[row[0]][point_key(row[1], beta_l)],
+        )
+
+    return table(
+        [Subject(of=(block, bw), block=block, label=f"β_w = {bw:g}") for block in blocks for bw in BETA_W],
+        [column(bl) for bl in BETA_L],
         name="figure10",
         title=f"Sensitivity to β_w and β_l, profile {scores.profile.name}",
         caption=caption(scores, BEST),
-        block_header="quantity",
-        label_header="",
-        columns=tuple(Column(key=f"beta_l_{bl:g}", header=f"β_l = {bl:g}") for bl in BETA_L),
-        lines=tuple(
-            Line(block=block, label=f"β_w = {bw:g}", cells=tuple(cells[point_key(bw, bl)] for bl in BETA_L))
-            for block, cells in blocks.items()
-            for bw in BETA_W
-        ),
+        headers=("quantity", ""),
         partial=scores.partial,
     )
 

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from harness.analysis import statistics
-from harness.show.tables import Cell, Column, Kind, Line, Table
-from harness.suite import Options
+from harness.show.tables import Cell, Table
 from suites.kit.arms import ArmScores, caption
 from suites.kit.cells import SECONDS
+from suites.kit.columns import Compared, difference_columns, paired, table
+from suites.kit.comparison import ArmColumn, arm_lines
 from suites.kit.curves import (
     BAND,
     BEST,
     MILLI,
     READ,
-    Curve,
     CurveSuite,
-    Extra,
     accuracy_panel,
     cell_of,
     curve,
@@ -35,14 +36,12 @@ from suites.kit.curves import (
     seconds_of,
     step_at,
     step_figure,
-    tested,
     when_cell,
 )
 from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pandas import DataFrame
 
 CHALLENGER = "dopd"
 CLAIMED = 0.4
@@ -60,18 +59,12 @@ class Stability(PaperNumbers, CurveSuite):
     paper = ("figure8",)
     methods = ("vanilla_opd", "exopd", "sdpo", "eopd", "dopd")
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def tables_of(self, scores: ArmScores) -> list[Table]:
         """``figure8``, and ``step_to_reach`` where DOPD is among the methods."""
-        if options.source == "paper":
-            return self.paper_tables(options)
-        scores = self.scores(rows, costs, options)
         return [figure8(scores), *([step_to_reach(scores)] if CHALLENGER in scores.arms else [])]
 
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+    def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure8``: accuracy and entropy against the step; ``accuracy_seconds``: accuracy against seconds."""
-        if options.source == "paper":
-            return self.paper_figures(options)
-        scores = self.scores(rows, costs, options)
         return {
             "figure8": step_figure(
                 scores,
@@ -85,80 +78,76 @@ class Stability(PaperNumbers, CurveSuite):
 
 def figure8(scores: ArmScores) -> Table:
     """Score along the run, and the entropy at its end."""
-    column = Column(key="entropy", header="entropy at the end, millinats")
 
-    def last_entropy(key: str) -> tuple[Cell, ...]:
+    def last_entropy(key: str) -> Cell:
         path = entropy(scores, key)
-        return (cell_of(scores, key, path.at(path.steps[-1]), MILLI),)
+        return cell_of(scores, key, path.at(path.steps[-1]), MILLI)
 
     return curve_table(
         scores,
         name="figure8",
         title="Stability",
         caption=caption(scores, BEST, READ),
-        extra=Extra(columns=(column,), cells=last_entropy),
+        extras=[ArmColumn(key="entropy", header="entropy at the end, millinats", cell=last_entropy)],
     )
-
-
-REACH_COLUMNS = (
-    Column(key="target", header="its last score, %"),
-    Column(key="dopd_step", header="DOPD is there at step"),
-    Column(key="own_step", header="itself at step"),
-    Column(key="dopd_seconds", header="DOPD is there after, s"),
-    Column(key="own_seconds", header="itself after, s"),
-    Column(key="run_seconds", header="its whole run, s"),
-    Column(key="lead", header=f"DOPD at {100 * CLAIMED:g} % minus its last, points", kind=Kind.DIFFERENCE),
-    Column(key="p_holm", header="p (Holm)", kind=Kind.P),
-)
 
 
 def step_to_reach(scores: ArmScores) -> Table:
     """A line per method: when DOPD's mean curve is first at that method's last mean score, and when its own is."""
-    paths = {key: curve(scores, key, scores.inside) for key in scores.arms}
-    dopd, step = paths[CHALLENGER], step_at(scores.arms[CHALLENGER].spec, CLAIMED)
-    rivals = [key for key in scores.arms if key != CHALLENGER]
-    at_claimed = scores.values(CHALLENGER, scores.inside, step)
-    leads = tested(
-        [statistics.paired_difference(at_claimed, scores.values(key, scores.inside)) for key in rivals],
-        [_missing(scores, key) for key in rivals],
-    )
-    compared = dict(zip(rivals, leads, strict=True))
-    lines = (
-        Line(
-            block=arm.block,
-            label=arm.label,
-            ranked=False,
-            cells=(*_reach_cells(scores, key, dopd, paths[key]), *compared.get(key, (Cell(missing="itself"), Cell()))),
-        )
-        for key, arm in scores.arms.items()
-    )
-    return Table(
+    step = step_at(scores.arms[CHALLENGER].spec, CLAIMED)
+    return table(
+        [replace(line, ranked=False) for line in arm_lines(scores)],
+        _reach_columns(scores, step),
         name="step_to_reach",
         title=f"When DOPD is where the others end, profile {scores.profile.name}",
         caption=caption(scores, reach_sentence(step), SHARED_SECONDS, SECONDS),
-        block_header="paradigm",
-        label_header="method",
-        columns=REACH_COLUMNS,
-        lines=tuple(lines),
+        headers=("paradigm", "method"),
         partial=scores.partial,
     )
 
 
-def _reach_cells(scores: ArmScores, key: str, dopd: Curve, path: Curve) -> tuple[Cell, ...]:
-    """Target, DOPD's step, own step, DOPD's seconds, own seconds, seconds of the whole run."""
-    missing, own = _missing(scores, key), seconds_of(scores, key)
-    there = (Cell(missing="itself"),) * 2
-    if key != CHALLENGER:
-        spent = seconds_of(scores, CHALLENGER)
-        there = (when_cell(reach(dopd, path), missing), when_cell(reach(dopd, path, spent), missing))
-    return (
-        score_cell(scores, key),
-        there[0],
-        when_cell(reach(path, path), missing),
-        there[1],
-        when_cell(reach(path, path, own), missing),
-        cell_of(scores, key, {seed: s for seed, s in own.items() if not math.isnan(s)}, scale=1.0),
-    )
+def _reach_columns(scores: ArmScores, step: int) -> list[ArmColumn]:
+    paths = {key: curve(scores, key, scores.inside) for key in scores.arms}
+
+    def reached(challenger: str, key: str, seconds: Mapping[int, float] | None = None) -> Cell:
+        return when_cell(reach(paths[challenger], paths[key], seconds), _missing(scores, key))
+
+    def there(key: str, seconds: Mapping[int, float] | None = None) -> Cell:
+        return Cell(missing="itself") if key == CHALLENGER else reached(CHALLENGER, key, seconds)
+
+    def run_seconds(key: str) -> Cell:
+        known = {seed: s for seed, s in seconds_of(scores, key).items() if not math.isnan(s)}
+        return cell_of(scores, key, known, scale=1.0)
+
+    return [
+        ArmColumn(key="target", header="its last score, %", cell=lambda key: score_cell(scores, key)),
+        ArmColumn(key="dopd_step", header="DOPD is there at step", cell=there),
+        ArmColumn(key="own_step", header="itself at step", cell=lambda key: reached(key, key)),
+        ArmColumn(
+            key="dopd_seconds",
+            header="DOPD is there after, s",
+            cell=lambda key: there(key, seconds_of(scores, CHALLENGER)),
+        ),
+        ArmColumn(
+            key="own_seconds",
+            header="itself after, s",
+            cell=lambda key: reached(key, key, seconds_of(scores, key)),
+        ),
+        ArmColumn(key="run_seconds", header="its whole run, s", cell=run_seconds),
+        *difference_columns(
+            partial(claimed_lead, scores, step=step),
+            key="lead",
+            header=f"DOPD at {100 * CLAIMED:g} % minus its last, points",
+        ),
+    ]
+
+
+def claimed_lead(scores: ArmScores, key: str, step: int) -> Compared:
+    """DOPD at a step minus a method at its end."""
+    if key == CHALLENGER:
+        return Compared(missing="itself")
+    early, last = scores.values(CHALLENGER, scores.inside, step), scores.values(key, scores.inside)
+    return paired(statistics.paired_difference(early, last), _missing(scores, key))
 
 
 def _missing(scores: ArmScores, key: str) -> str:

@@ -9,16 +9,19 @@ both.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.analysis import statistics
 from harness.config import RunSpec
 from harness.show.lines import LinePanel
-from harness.show.tables import Cell, Column, Line, Table
+from harness.show.tables import Cell, Table
 from harness.suite import Evaluation
 from harness.types import PLAIN
 from suites.kit.arms import ArmScores, caption
-from suites.kit.curves import BAND, Extra, cell_of, curve, ends, score_cell, series, step_at, step_figure
+from suites.kit.columns import table
+from suites.kit.comparison import ArmColumn, arm_lines
+from suites.kit.curves import BAND, cell_of, curve, ends, score_cell, series, step_at, step_figure
 from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, settings_table
 
 if TYPE_CHECKING:
@@ -140,10 +143,6 @@ class TokenAblation(AnalysisSuite):
 def figure4_table(scores: ArmScores) -> Table:
     """Score at the end, difference to vanilla OPD, and the share of its gain that is kept half-way and at the end."""
     spec = scores.arms[BASELINE].spec
-    shares = {share: step_at(spec, share) for share in KEPT_AT}
-    columns = tuple(
-        Column(key=f"kept_{100 * share:g}", header=f"gain kept at {100 * share:g} % of the run, %") for share in shares
-    )
     return settings_table(
         scores,
         name="figure4",
@@ -152,30 +151,34 @@ def figure4_table(scores: ArmScores) -> Table:
         keys=FIGURE4_KEYS,
         headers=("method", "tokens"),
         shares=(1.0,),
-        extra=Extra(columns=columns, cells=lambda key: tuple(kept_cell(scores, key, step) for step in shares.values())),
+        extras=[
+            kept_column(
+                scores,
+                step_at(spec, share),
+                key=f"kept_{100 * share:g}",
+                header=f"gain kept at {100 * share:g} % of the run, %",
+            )
+            for share in KEPT_AT
+        ],
     )
+
+
+def kept_column(scores: ArmScores, step: int, *, key: str, header: str) -> ArmColumn:
+    """Share of vanilla OPD's gain that is kept at a step."""
+    return ArmColumn(key=key, header=header, cell=lambda arm: kept_cell(scores, arm, step))
 
 
 def kept_table(scores: ArmScores) -> Table:
     """Share of vanilla OPD's gain that is kept at each checkpoint."""
     steps = [step for step in scores.arms[BASELINE].spec.checkpoint_steps() if step > 0]
-    return Table(
+    lines = arm_lines(scores, [key for key in FIGURE4_KEYS if key != BASELINE])
+    return table(
+        [replace(line, ranked=False) for line in lines],
+        [kept_column(scores, step, key=f"step_{step}", header=f"step {step}") for step in steps],
         name="figure4_kept",
         title=f"Share of vanilla OPD's gain that is kept, %, profile {scores.profile.name}",
         caption=caption(scores, GAP, KEPT),
-        block_header="method",
-        label_header="tokens",
-        columns=tuple(Column(key=f"step_{step}", header=f"step {step}") for step in steps),
-        lines=tuple(
-            Line(
-                block=scores.arms[key].block,
-                label=scores.arms[key].label,
-                cells=tuple(kept_cell(scores, key, step) for step in steps),
-                ranked=False,
-            )
-            for key in FIGURE4_KEYS
-            if key != BASELINE
-        ),
+        headers=("method", "tokens"),
         partial=scores.partial,
     )
 

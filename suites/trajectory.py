@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from harness.analysis import results
 from harness.config import ModelSpec, RunSpec
 from harness.evaluation.audits import SOURCE_OF
-from harness.show.tables import Column, Line, Table
+from harness.show.tables import Table
 from harness.show.tokens import GAP_TOP, Strip, Token, strips
 from harness.suite import Evaluation, Options, Profile
-from suites.kit.arms import Arm
+from suites.kit.arms import Arm, ArmScores
 from suites.kit.audited import Audited, asked
+from suites.kit.columns import ColumnOf, Subject, table
 from suites.kit.curves import CurveSuite, step_at
 from suites.kit.looks import OF_REGIMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pandas import DataFrame
 
 NAME = "trajectory"
 SHARES = (0.0, 0.5, 1.0)
@@ -59,14 +59,14 @@ class Trajectory(CurveSuite):
         """The audit at three checkpoints."""
         return tuple(asked(NAME, step) for step in steps(spec))
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def tables_of(self, scores: ArmScores) -> list[Table]:
         """``trajectory``: share of the shown tokens by regime, at each step."""
-        return [table(Audited(scores=self.scores(rows, costs, options), audit=NAME))]
+        return [regimes_table(Audited(scores=scores, audit=NAME))]
 
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+    def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure9``: a problem of each domain at each step."""
-        audited = Audited(scores=self.scores(rows, costs, options), audit=NAME)
-        shown = list(panels(audited, results.samples(NAME, self, audited.scores.profile, options)))
+        audited = Audited(scores=scores, audit=NAME)
+        shown = list(panels(audited, results.samples(NAME, self, scores.profile, scores.options)))
         words = f"{LEGEND} {audited.caption(READ, MEANING)}"
         return {"figure9": strips(shown, looks=OF_REGIMES, title="Rollouts by regime", caption=words)}
 
@@ -76,27 +76,22 @@ def steps(spec: RunSpec) -> tuple[int, ...]:
     return tuple(dict.fromkeys(step_at(spec, share) for share in SHARES))
 
 
-def table(audited: Audited) -> Table:
+def regimes_table(audited: Audited) -> Table:
     """A line per step."""
     scores = audited.scores
     arm = next(iter(scores.arms.values()))
     headers = {"right": "answer right, %", **{regime: f"{regime}, % of tokens" for regime in SOURCE_OF}}
-    return Table(
+
+    def column(metric: str) -> ColumnOf[int, None]:
+        return ColumnOf(key=metric, header=headers[metric], cell=lambda step: audited.cell(arm.key, metric, step))
+
+    return table(
+        [Subject(of=step, block=arm.label, label=str(step), ranked=False) for step in steps(arm.spec)],
+        [column(metric) for metric in headers],
         name=NAME,
         title=f"Rollouts by regime, profile {scores.profile.name}",
         caption=audited.caption(READ, MEANING),
-        block_header="run",
-        label_header="step",
-        columns=tuple(Column(key=metric, header=header) for metric, header in headers.items()),
-        lines=tuple(
-            Line(
-                block=arm.label,
-                label=str(step),
-                cells=tuple(audited.cell(arm.key, metric, step) for metric in headers),
-                ranked=False,
-            )
-            for step in steps(arm.spec)
-        ),
+        headers=("run", "step"),
         partial=scores.partial,
     )
 

@@ -10,28 +10,29 @@ What a student does where only p knows may be all in one seed and nothing in the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from harness.analysis import statistics
-from harness.analysis.statistics import Difference
 from harness.config import RunSpec
 from harness.show.looks import UNTRAINED, Look
-from harness.show.tables import Cell, Column, Kind, Line, Table, difference_cell
-from harness.suite import Evaluation, Options
+from harness.show.tables import Cell, Kind, Table
+from harness.suite import Evaluation
 from suites.in_distribution import METHODS
-from suites.kit.arms import COST_COLUMNS
+from suites.kit.arms import ArmScores
 from suites.kit.audited import Audited, asked
 from suites.kit.bars import DOTS, seed_bar
-from suites.kit.cells import SECONDS, cost_cells, gain_cell, reference_cell, untrained_line
-from suites.kit.curves import CurveSuite, tested
+from suites.kit.cells import SECONDS, gain_cell, reference_cell
+from suites.kit.columns import MINUS_BASELINE, NO_BASELINE, Compared, difference_columns, paired, table
+from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, untrained_lines
+from suites.kit.curves import CurveSuite
 from suites.kit.lines import reference_lines
 from suites.privilege_illusion import PrivilegeIllusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pandas import DataFrame
 
     from harness.show.bars import Bar, Group
     from harness.show.hbars import Panel
@@ -77,8 +78,6 @@ DRAWN = (
     "Left: mean over seeds of the mass on each answer, each seed's mass on a code as a dot; beside it the mean mass on "
     "a code, and the seeds that mostly assert one. Right: mean, t interval and seeds, on an axis of its own."
 )
-Compared = tuple[Cell, Cell]
-"""Difference to the baseline, and its p."""
 
 
 class TransferAudit(CurveSuite):
@@ -92,15 +91,14 @@ class TransferAudit(CurveSuite):
         """The audit at the end, of untrained models too."""
         return (asked(AUDIT_NAME, "last"),)
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def tables_of(self, scores: ArmScores) -> list[Table]:
         """``transfer_audit``: both quantities, what training did to them, and the difference to vanilla OPD."""
-        return [table(Audited(scores=self.scores(rows, costs, options), audit=AUDIT_NAME))]
+        return [transfer_table(Audited(scores=scores, audit=AUDIT_NAME))]
 
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+    def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``transfer_audit``: what is said where only p knows, and what is right where x decides, by method."""
         from harness.show.hbars import lying_bars
 
-        scores = self.scores(rows, costs, options)
         audited = Audited(scores=scores, audit=AUDIT_NAME)
         drawn = lying_bars(
             [answers_panel(audited), capability_panel(audited)],
@@ -130,58 +128,58 @@ def count_cell(audited: Audited, key: str) -> Cell:
     return Cell(words=f"{count} of {seeds}" if seeds else audited.missing(key))
 
 
-COLUMNS = (
-    Column(key=CAPABILITY, header="what x decides, right, %"),
-    Column(key="moved", header="moved, points", kind=Kind.DIFFERENCE),
-    Column(key="capability_difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
-    Column(key="capability_p", header="p (Holm)", kind=Kind.P),
-    Column(key=INFORMATION, header="what only p knows, asserted, %"),
-    Column(key="imitated", header="imitated, points", kind=Kind.DIFFERENCE),
-    Column(key="information_difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
-    Column(key="asserting", header="seeds that mostly assert", kind=Kind.TEXT),
-    Column(key="asserting_p", header="p of the count (Fisher, Holm)", kind=Kind.P),
-    *(Column(key=metric, header=header) for metric, header in OTHERS.items()),
-    *COST_COLUMNS,
-)
-
-
-def table(audited: Audited) -> Table:
+def transfer_table(audited: Audited) -> Table:
     """One line per method, untrained models on top."""
     scores = audited.scores
-    capability, information = capability_compared(audited), information_compared(audited)
-    lines = [_reference_line(audited, label) for label in scores.suite.models(scores.profile)]
-    for key, arm in scores.arms.items():
-        difference, p = information[key]
-        cells = (
-            audited.cell(key, CAPABILITY),
-            moved_cell(audited, key, CAPABILITY),
-            *capability[key],
-            audited.cell(key, INFORMATION),
-            moved_cell(audited, key, INFORMATION),
-            difference,
-            count_cell(audited, key),
-            p,
-            *(audited.cell(key, metric) for metric in OTHERS),
-            *cost_cells(list(scores.run_of(key).values())),
-        )
-        lines.append(Line(block=arm.block, label=arm.label, cells=cells, ranked=False))
     bases = {scores.arms[arm.baseline].label for arm in scores.arms.values() if arm.baseline}
+    lines = [replace(line, ranked=False) for line in arm_lines(scores)]
     baseline = f"Baseline: {', '.join(bases) or 'none'}."
-    return Table(
+    return table(
+        [*untrained_lines(scores.suite.models(scores.profile)), *lines],
+        [
+            _metric_column(audited, CAPABILITY, "what x decides, right, %"),
+            _moved_column(audited, CAPABILITY, key="moved", header="moved, points"),
+            *difference_columns(
+                partial(capability_compared, audited),
+                key="capability_difference",
+                p_key="capability_p",
+                family=CAPABILITY,
+            ),
+            _metric_column(audited, INFORMATION, "what only p knows, asserted, %"),
+            _moved_column(audited, INFORMATION, key="imitated", header="imitated, points"),
+            ArmColumn(
+                key="information_difference",
+                header=MINUS_BASELINE,
+                kind=Kind.DIFFERENCE,
+                compared=lambda key: information_compared(audited, key),
+            ),
+            ArmColumn(
+                key="asserting",
+                header="seeds that mostly assert",
+                kind=Kind.TEXT,
+                cell=lambda key: count_cell(audited, key),
+            ),
+            ArmColumn(
+                key="asserting_p",
+                header="p of the count (Fisher, Holm)",
+                kind=Kind.P,
+                tested_against="information_difference",
+                family=INFORMATION,
+            ),
+            *(_metric_column(audited, metric, header) for metric, header in OTHERS.items()),
+            *arm_costs(scores),
+        ],
         name="transfer_audit",
         title=f"What training moved, profile {scores.profile.name}",
         caption=audited.caption(READ, baseline, MEANING, TESTS, COUNTED, count_sentence(audited), SECONDS),
-        block_header="paradigm",
-        label_header="method",
-        columns=COLUMNS,
-        lines=tuple(lines),
+        headers=("paradigm", "method"),
         partial=scores.partial,
     )
 
 
 def count_sentence(audited: Audited) -> str:
     """How counts are compared, and what that can show; empty if nothing is compared."""
-    if not _differences(audited, INFORMATION):
+    if all(arm.baseline in ("", key) for key, arm in audited.scores.arms.items()):
         return ""
     seeds = len(audited.scores.suite.chosen_seeds(audited.scores.options))
     return (
@@ -192,52 +190,40 @@ def count_sentence(audited: Audited) -> str:
     )
 
 
-def _differences(audited: Audited, metric: str) -> dict[str, Difference | None]:
-    """To the baseline, of every arm that has another one as its baseline, by key."""
-    bases = {key: arm.baseline for key, arm in audited.scores.arms.items() if arm.baseline not in ("", key)}
-    return {key: audited.scores.difference(key, base, audited.measures(metric)) for key, base in bases.items()}
-
-
-def _untested(audited: Audited) -> dict[str, Compared]:
-    """Of the baseline itself, and of arms without one."""
-    arms = audited.scores.arms
-    return {key: (Cell(missing="baseline" if arm.baseline else ""), Cell()) for key, arm in arms.items()}
-
-
-def _lacking(audited: Audited, key: str, metric: str) -> str:
-    return "no baseline of these seeds" if audited.values(key, metric) else audited.missing(key)
-
-
-def capability_compared(audited: Audited) -> dict[str, Compared]:
-    """By key; paired t test."""
-    differences = _differences(audited, CAPABILITY)
-    missing = [_lacking(audited, key, CAPABILITY) for key in differences]
-    return _untested(audited) | dict(zip(differences, tested(list(differences.values()), missing), strict=True))
-
-
-def information_compared(audited: Audited) -> dict[str, Compared]:
-    """By key; exact test of how many seeds mostly assert."""
-    differences = _differences(audited, INFORMATION)
-    bases = {key: audited.scores.arms[key].baseline for key in differences}
-    raw = [
-        statistics.compare_counts(asserting(audited, key), asserting(audited, bases[key])) if difference else None
-        for key, difference in differences.items()
-    ]
-    found = _untested(audited)
-    for (key, difference), p in zip(differences.items(), statistics.holm(raw), strict=True):
-        if difference is None:
-            found[key] = Cell(missing=_lacking(audited, key, INFORMATION)), Cell()
-        else:
-            found[key] = difference_cell(difference), Cell(missing="not tested") if p is None else Cell(value=p)
-    return found
-
-
-def _reference_line(audited: Audited, label: str) -> Line:
-    read = {CAPABILITY, INFORMATION, *OTHERS}
-    cells = (
-        reference_cell(_model_value(audited, label, column.key)) if column.key in read else Cell() for column in COLUMNS
+def _metric_column(audited: Audited, metric: str, header: str) -> ArmColumn:
+    return ArmColumn(
+        key=metric,
+        header=header,
+        cell=lambda key: audited.cell(key, metric),
+        reference=lambda model: reference_cell(audited.scores.reference(model, audited.measures(metric))),
     )
-    return untrained_line(label, cells)
+
+
+def _moved_column(audited: Audited, metric: str, *, key: str, header: str) -> ArmColumn:
+    return ArmColumn(key=key, header=header, kind=Kind.DIFFERENCE, cell=lambda arm: moved_cell(audited, arm, metric))
+
+
+def _to_baseline(audited: Audited, key: str, metric: str) -> Compared:
+    """An arm minus its baseline in one metric, by the paired t test; nothing for an arm without one."""
+    base, measures = audited.scores.arms[key].baseline, audited.measures(metric)
+    if base in ("", key):
+        return Compared(missing="baseline" if base else "")
+    missing = NO_BASELINE if audited.values(key, metric) else audited.missing(key)
+    return paired(audited.scores.difference(key, base, measures), missing)
+
+
+def capability_compared(audited: Audited, key: str) -> Compared:
+    """What x decides, minus the baseline's."""
+    return _to_baseline(audited, key, CAPABILITY)
+
+
+def information_compared(audited: Audited, key: str) -> Compared:
+    """What only p knows, minus the baseline's; tested is how many seeds mostly assert, exactly."""
+    found = _to_baseline(audited, key, INFORMATION)
+    if found.difference is None:
+        return found
+    own, base = (asserting(audited, each) for each in (key, audited.scores.arms[key].baseline))
+    return replace(found, p=statistics.compare_counts(own, base), untested="not tested")
 
 
 def answers_panel(audited: Audited) -> Panel:

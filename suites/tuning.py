@@ -6,35 +6,32 @@ The paper trains all methods at one rate. Loss scales differ, so a method may be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.analysis import results
-from harness.config import RunSpec
+from harness.config import ModelSpec, RunSpec
 from harness.evaluation.benchmarks import sentence, words
 from harness.method import Entry
-from harness.show.tables import Cell, Column, Kind, Line, Table, seed_cell
-from harness.suite import LEARNING_RATES, TUNING, Evaluation, Options, Profile, Suite, training_run
+from harness.show.tables import Cell, Kind, Table
+from harness.suite import LEARNING_RATES, TUNING, Evaluation, Options, Profile, training_run
 from harness.types import HarnessError
+from suites.kit.arms import Arm, ArmScores, ArmSuite, method_arm
 from suites.kit.cells import (
     COLLAPSES,
-    Shown,
+    Measure,
     by_paradigm,
-    collapsed_seeds,
     fixed_weights_sentence,
     joint_domains,
     listed_methods,
-    mean_by_seed,
     override_sentences,
     primary_at,
     slashed,
     stale_sentences,
-    with_rates,
 )
+from suites.kit.columns import ColumnOf, Subject, table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,15 +42,20 @@ DECIMALS = 9
 """Of a share; means that are equal up to rounding are a tie."""
 
 
-class Tuning(Suite):
+class Tuning(ArmSuite):
     """Methods × learning rates × seeds, trained on all domains together."""
 
     name = TUNING
     title = "learning rate of every method, chosen on the validation split"
     of_paper = False
+    seeds = (0,)
 
-    def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
-        """Method by method, so that whatever is done holds whole sweeps.
+    def models(self, profile: Profile) -> dict[str, ModelSpec]:
+        """None: rates are compared with one another."""
+        return {}
+
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        """``<method>/<rate>``, method by method, so that whatever is done holds whole sweeps.
 
         Raises:
             HarnessError: tuned rates are asked for, which this suite is to find.
@@ -62,38 +64,51 @@ class Tuning(Suite):
             raise HarnessError(f"suite {TUNING} tries every rate of the grid: leave out --learning-rate")
         domains = joint_domains(profile, options)
         return [
-            training_run(
-                profile,
-                options,
-                method=method,
-                domains=domains,
-                seed=seed,
-                optim=replace(profile.optim, lr=rate),
+            method_arm(
+                method,
+                {
+                    seed: training_run(
+                        profile,
+                        options,
+                        method=method,
+                        domains=domains,
+                        seed=seed,
+                        optim=replace(profile.optim, lr=rate),
+                    )
+                    for seed in self.chosen_seeds(options)
+                },
+                key=arm_key(method, rate),
             )
-            for seed in seeds(options)
             for method in listed_methods(options)
             for rate in profile.learning_rates
         ]
+
+    def chosen_seeds(self, options: Options) -> tuple[int, ...]:
+        """Those asked for, counted from ``FIRST_SEED``; one by default."""
+        return tuple(FIRST_SEED + seed for seed in super().chosen_seeds(options))
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """Validation problems of every domain, greedy, at the last step."""
         names = registry.profile(spec.profile).validation.values()
         return tuple(primary_at("last", name) for name in names)
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> Sweep:
+        """Rows and costs, found by method, rate and seed."""
+        return Sweep(suite=self, rows=rows, costs=costs, options=options)
+
+    def tables_of(self, scores: Sweep) -> list[Table]:
         """The sweep, and the rates it gave, in the form ``--learning-rate tuned`` reads."""
-        sweep = Sweep(rows=results.last_step(rows), costs=costs, options=options)
-        return [sweep_table(sweep), rates_table(sweep)]
+        return [sweep_table(scores), rates_table(scores)]
 
 
-def seeds(options: Options) -> tuple[int, ...]:
-    """Those asked for, counted from ``FIRST_SEED``; one by default."""
-    return tuple(FIRST_SEED + seed for seed in options.seeds or (0,))
+def arm_key(method: str, rate: float) -> str:
+    """``dopd/0.0002``."""
+    return f"{method}/{rate:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep(Shown):
-    """Rows at the last step, with what was asked for."""
+class Sweep(ArmScores):
+    """Validation scores by method and rate."""
 
     @cached_property
     def methods(self) -> dict[str, Entry]:
@@ -105,24 +120,29 @@ class Sweep(Shown):
         """Learning rates, rising."""
         return self.profile.learning_rates
 
-    def values(self, method: str, rate: float) -> dict[int, float]:
-        """Mean share over the domains, by seed."""
-        return mean_by_seed(self._lines(method, rate))
+    @property
+    def validation(self) -> list[Measure]:
+        """One measure a domain."""
+        return [Measure(benchmark) for benchmark in self.profile.validation.values()]
 
-    def cell(self, method: str, rate: float) -> Cell:
-        """Percent over seeds; collapsed runs are named."""
-        states = results.by_seed(self._costs.get((method, rate), []), "state")
-        return seed_cell(self.values(method, rate), states, collapsed_seeds(self._lines(method, rate)))
+    @cached_property
+    def seeds(self) -> int:
+        """Runs a rate is to have."""
+        return len(self.suite.chosen_seeds(self.options))
+
+    def shares(self, method: str, rate: float) -> list[float]:
+        """Mean over the domains, of each seed that is done."""
+        return list(self.values(arm_key(method, rate), self.validation).values())
 
     def done(self, method: str) -> int:
         """Runs of the method's sweep that have rows."""
-        return sum(len(self.values(method, rate)) for rate in self.grid)
+        return sum(len(self.shares(method, rate)) for rate in self.grid)
 
     def chosen(self, method: str) -> float | None:
         """The rate of the best mean, the smaller one of a tie; None before the whole sweep is done."""
-        if self.done(method) < len(self.grid) * len(seeds(self.options)):
+        if self.done(method) < len(self.grid) * self.seeds:
             return None
-        means = {rate: round(fmean(self.values(method, rate).values()), DECIMALS) for rate in self.grid}
+        means = {rate: round(fmean(self.shares(method, rate)), DECIMALS) for rate in self.grid}
         return max(self.grid, key=lambda rate: (means[rate], -rate))
 
     def edge(self, rate: float) -> str:
@@ -133,69 +153,60 @@ class Sweep(Shown):
         """The rate, said to lie on the edge of the grid if it does."""
         rate = self.chosen(method)
         if rate is None:
-            return Cell(missing=f"{self.done(method)} of {len(self.grid) * len(seeds(self.options))} runs done")
+            return Cell(missing=f"{self.done(method)} of {len(self.grid) * self.seeds} runs done")
         edge = self.edge(rate)
         return Cell(value=rate, notes=(f"{edge} edge",) if edge else ())
-
-    def _lines(self, method: str, rate: float) -> list[list[dict[str, Any]]]:
-        """Lines of each benchmark."""
-        return [self._rows.get((method, rate, benchmark), []) for benchmark in self.profile.validation.values()]
-
-    @cached_property
-    def _rows(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-        return results.grouped(with_rates(results.primary(self.rows), self.costs), "method", "lr", "benchmark")
-
-    @cached_property
-    def _costs(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-        return results.grouped(self.costs, "method", "lr")
 
 
 def sweep_table(sweep: Sweep) -> Table:
     """Method × learning rate, and the rate chosen."""
-    rates = (Column(key=f"lr_{rate:g}", header=f"{rate:g}") for rate in sweep.grid)
-    return Table(
+
+    def column(rate: float) -> ColumnOf[str, None]:
+        return ColumnOf(
+            key=f"lr_{rate:g}",
+            header=f"{rate:g}",
+            cell=lambda method: sweep.cell(arm_key(method, rate), sweep.validation),
+        )
+
+    return table(
+        [
+            Subject(of=method, block=entry.paradigm, label=entry.label, ranked=False)
+            for method, entry in sweep.methods.items()
+        ],
+        [*(column(rate) for rate in sweep.grid), _chosen_column(sweep, "chosen", "chosen rate")],
         name=TUNING,
         title=f"Learning rates on validation, profile {sweep.profile.name}",
         caption=caption(sweep),
-        block_header="paradigm",
-        label_header="method",
-        columns=(*rates, Column(key="chosen", header="chosen rate", kind=Kind.RATE)),
-        lines=tuple(
-            Line(
-                block=entry.paradigm,
-                label=entry.label,
-                cells=(*(sweep.cell(method, rate) for rate in sweep.grid), sweep.chosen_cell(method)),
-                ranked=False,
-            )
-            for method, entry in sweep.methods.items()
-        ),
+        headers=("paradigm", "method"),
         partial=sweep.partial,
     )
 
 
 def rates_table(sweep: Sweep) -> Table:
     """Registry name and rate; its CSV is read by ``harness.suite.tuned_rates``."""
-    lines: Sequence[Line] = [
-        Line(block=entry.paradigm, label=method, cells=(sweep.chosen_cell(method),), ranked=False)
-        for method, entry in sweep.methods.items()
-    ]
-    return Table(
+    return table(
+        [
+            Subject(of=method, block=entry.paradigm, label=method, ranked=False)
+            for method, entry in sweep.methods.items()
+        ],
+        [_chosen_column(sweep, "rate", "learning rate")],
         name=LEARNING_RATES,
         title=f"Chosen learning rates, profile {sweep.profile.name}",
         caption=caption(sweep),
-        block_header="paradigm",
-        label_header="method",
-        columns=(Column(key="rate", header="learning rate", kind=Kind.RATE),),
-        lines=tuple(lines),
+        headers=("paradigm", "method"),
         partial=sweep.partial,
     )
 
 
+def _chosen_column(sweep: Sweep, key: str, header: str) -> ColumnOf[str, None]:
+    return ColumnOf(key=key, header=header, kind=Kind.RATE, cell=sweep.chosen_cell)
+
+
 def caption(sweep: Sweep) -> str:
     """What was measured, how a rate is chosen, and which choices ended at the edge of the grid."""
-    profile, numbers = sweep.profile, seeds(sweep.options)
+    profile, numbers = sweep.profile, sweep.suite.chosen_seeds(sweep.options)
     items = slashed(sweep.rows["n"].tolist()) or "no"
-    steps = slashed(map(int, sweep.costs["steps"].tolist()))
+    steps = slashed(arm.spec.steps for arm in sweep.arms.values())
     edges = [
         f"{entry.label} ({sweep.edge(rate)})"
         for method, entry in sweep.methods.items()

@@ -184,23 +184,19 @@ def shade(recovery: float | None) -> Shade:
     return Shade.ALL if recovery >= 1 else Shade.OVER_HALF
 
 
-def ranked(lines: Sequence[Line], column: int, digits: int = 1, *, across: bool = False) -> tuple[Line, ...]:
-    """``lines`` with best and second marked in one column, among ranked lines of a block, or ``across`` all blocks.
+def marked(cells: Sequence[Cell], digits: int = 1) -> list[Cell]:
+    """``cells`` with best and second marked.
 
-    Values equal as printed share a rank. A block with one ranked number has no best.
+    Values equal as printed share a rank. One number alone is no best.
     """
-    out: list[Line] = []
-    for line in lines:
-        peers = [q for q in lines if (across or q.block == line.block) and q.ranked]
-        values = [round(v, digits) for q in peers if (v := q.cells[column].value) is not None]
-        value = line.cells[column].value
-        if not line.ranked or value is None or len(values) < 2:
-            out.append(line)
-            continue
-        place = sorted(set(values), reverse=True).index(round(value, digits)) + 1
-        cell = replace(line.cells[column], rank=place if place <= 2 else 0)
-        out.append(replace(line, cells=(*line.cells[:column], cell, *line.cells[column + 1 :])))
-    return tuple(out)
+    values = [round(cell.value, digits) for cell in cells if cell.value is not None]
+    if len(values) < 2:
+        return list(cells)
+    best = sorted(set(values), reverse=True)[:2]
+    ranks = {value: rank for rank, value in enumerate(best, start=1)}
+    return [
+        cell if cell.value is None else replace(cell, rank=ranks.get(round(cell.value, digits), 0)) for cell in cells
+    ]
 
 
 def to_csv(table: Table) -> str:

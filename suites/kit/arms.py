@@ -17,37 +17,32 @@ from harness import registry
 from harness.analysis import results, statistics
 from harness.analysis.statistics import Difference
 from harness.config import ModelSpec, RunSpec
-from harness.evaluation.benchmarks import sentence
+from harness.evaluation import benchmarks
+from harness.evaluation.benchmarks import sentence, told
 from harness.method import Entry
-from harness.show.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, shade
+from harness.show.tables import Cell, Table, seed_cell, shade
+from harness.storage.run_folder import RunState
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
 from harness.types import HarnessError
 from suites.kit.cells import (
     BASELINE,
-    SECONDS,
     At,
     Measure,
-    Shown,
     asked,
-    cost_cells,
-    difference_cells,
-    gain_cell,
     items_of,
     joint_domains,
     learning_rate_sentence,
     primary_at,
     recovery,
-    recovery_cell,
-    reference_cell,
     references,
     selected_methods,
     slashed,
     standing_sentences,
-    tests_sentence,
-    untrained_line,
+    words_of,
 )
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -146,9 +141,25 @@ class ArmSuite(Suite):
         """Those asked for, or the suite's."""
         return options.seeds or self.seeds
 
-    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> ArmScores:
-        """Rows and costs, found by arm and seed."""
+    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> Any:
+        """Rows and costs, found by arm and seed: ``ArmScores``, or what a suite makes of them."""
         return ArmScores(suite=self, rows=rows, costs=costs, options=options)
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """``tables_of`` the scores."""
+        return self.tables_of(self.scores(rows, costs, options))
+
+    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+        """``figures_of`` the scores."""
+        return self.figures_of(self.scores(rows, costs, options))
+
+    @abstractmethod
+    def tables_of(self, scores: Any) -> list[Table]:
+        """Tables of our runs."""
+
+    def figures_of(self, scores: Any) -> Mapping[str, Figure]:
+        """Figures of our runs, by file stem."""
+        return {}
 
 
 class MethodSuite(ArmSuite):
@@ -181,16 +192,59 @@ def benchmarks_at(spec: RunSpec, steps: Sequence[At], *, harder: bool = True) ->
     return tuple(primary_at(step, name) for step in at for name in names)
 
 
+def every_decoding(spec: RunSpec) -> tuple[Evaluation, ...]:
+    """Every benchmark of the run's profile in each of its decodings, at the last step."""
+    return tuple(
+        Evaluation("last", known.name, decoding, known.version)
+        for known in map(told, asked(registry.profile(spec.profile)))
+        for decoding in known.decodings
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
-class ArmScores(Shown):
+class ArmScores:
     """What the rows say of each arm. Values are shares by seed; cells are percent."""
 
     suite: ArmSuite
+    rows: DataFrame
+    costs: DataFrame
+    options: Options
+
+    @cached_property
+    def profile(self) -> Profile:
+        """Whose models, benchmarks and overrides these are."""
+        return registry.profile(self.options.profile)
+
+    @property
+    def label(self) -> str:
+        """Of the primary metric, for axes: ``exact answer``."""
+        return benchmarks.label(self.profile.benchmarks)
+
+    @property
+    def words(self) -> str:
+        """The same with its decoding, ``exact answer, greedy``."""
+        return benchmarks.words(self.profile.benchmarks)
+
+    @property
+    def partial(self) -> str:
+        """How many of the planned runs have rows; empty if all."""
+        states = self.costs["state"].tolist()
+        done = states.count(RunState.DONE.value)
+        return "" if done == len(states) else f"{done} of {len(states)} runs done"
+
+    @property
+    def mark(self) -> str:
+        """What the title of a figure ends with if runs are missing."""
+        return f" (partial: {self.partial})" if self.partial else ""
 
     @cached_property
     def arms(self) -> dict[str, Arm]:
         """By key."""
-        return {arm.key: arm for arm in self.suite.arms(self.profile, self.options)}
+        return {arm.key: self.shown(arm) for arm in self.suite.arms(self.profile, self.options)}
+
+    def shown(self, arm: Arm) -> Arm:
+        """The arm as tables show it: a suite may mark what its runs turned out to be."""
+        return arm
 
     @property
     def inside(self) -> list[Measure]:
@@ -250,6 +304,10 @@ class ArmScores(Shown):
         """Lines of ``costs`` by seed."""
         return self._runs_of[key]
 
+    def runs_of(self, arm: Arm) -> dict[int, dict[str, Any]]:
+        """Lines of ``costs`` by seed."""
+        return {seed: self._runs[spec.id] for seed, spec in arm.specs.items()}
+
     def _values_of(self, line: Mapping[str, Any], measures: Sequence[Measure], step: int) -> list[float]:
         """A share per measure of a line of ``costs``; empty if one is missing."""
         keys = [(line["run"], step, m.benchmark, m.decoding, m.metric) for m in measures]
@@ -271,142 +329,13 @@ class ArmScores(Shown):
     @cached_property
     def _runs_of(self) -> dict[str, dict[int, dict[str, Any]]]:
         """By key and seed; an id is a hash of the whole spec, so it is made once."""
-        return {key: {seed: self._runs[spec.id] for seed, spec in arm.specs.items()} for key, arm in self.arms.items()}
+        return {key: self.runs_of(arm) for key, arm in self.arms.items()}
 
     @cached_property
     def _runs(self) -> dict[str, dict[str, Any]]:
         """Lines of ``costs`` by planned id; a published run of other settings stands for the planned one."""
         planned = dict.fromkeys(spec.id for spec in self.suite.runs(self.profile, self.options))
         return dict(zip(planned, results.records(self.costs), strict=True))
-
-
-COLUMNS = (
-    Column(key="score", header="mean of domains, %"),
-    Column(key="gain", header="minus student, points", kind=Kind.DIFFERENCE),
-    Column(key="recovery", header="gap recovered, %"),
-    Column(key="difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
-    Column(key="p_holm", header="p (Holm)", kind=Kind.P),
-)
-COST_COLUMNS = (
-    Column(key="tokens", header="tokens trained, k", kind=Kind.COUNT),
-    Column(key="forwards", header="forwards per token"),
-    Column(key="seconds", header="training, s", kind=Kind.COUNT),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extra:
-    """A further column: the mean of some measures."""
-
-    column: Column
-    measures: Sequence[Measure]
-
-
-def domain_columns(scores: ArmScores, *, harder: bool = True) -> list[Extra]:
-    """A column per domain, and one for the mean of the harder range where there is one."""
-    name = scores.profile.name
-    each = [
-        Extra(column=Column(key=m.benchmark, header=f"{m.benchmark.removeprefix(name + '_')}, %"), measures=[m])
-        for m in scores.inside
-    ]
-    mean = Extra(column=Column(key="harder", header="harder range, %"), measures=scores.harder)
-    return [*each, mean] if harder and scores.harder else each
-
-
-def comparison_table(
-    scores: ArmScores,
-    *,
-    name: str,
-    title: str,
-    caption: str,
-    block_header: str = "",
-    label_header: str = "method",
-    arms: Iterable[str] | None = None,
-    measures: Sequence[Measure] | None = None,
-    extras: Sequence[Extra] | None = None,
-    references: Mapping[str, ModelSpec] | None = None,
-    step: At = "last",
-    one_ranking: bool = False,
-) -> Table:
-    """Arms with gain, gap recovered, difference to their baselines, extra columns and cost; Holm over the table.
-
-    Args:
-        arms: keys, in order; all of them by default.
-        measures: of the ranked score; the trained range by default.
-        extras: further columns; one per domain and the harder range by default.
-        references: untrained models on top; the suite's by default.
-        one_ranking: best and second among all arms, not within each block.
-    """
-    keys = list(scores.arms) if arms is None else list(arms)
-    measures = scores.inside if measures is None else measures
-    extras = domain_columns(scores) if extras is None else extras
-    differences = [_to_baseline(scores, key, measures, step) for key in keys]
-    adjusted = statistics.holm([d.p if d else None for d in differences])
-    models = scores.suite.models(scores.profile) if references is None else references
-    lines: Sequence[Line] = [_reference_line(scores, label, m, measures, extras) for label, m in models.items()] + [
-        _arm_line(scores, key, measures, extras, difference, p, step)
-        for key, difference, p in zip(keys, differences, adjusted, strict=True)
-    ]
-    for column in (0, *(len(COLUMNS) + i for i in range(len(extras)))):
-        lines = ranked(lines, column, across=one_ranking)
-    return Table(
-        name=name,
-        title=f"{title}, profile {scores.profile.name}",
-        caption=" ".join(filter(None, (caption, test_sentence(scores, keys, adjusted), SECONDS))),
-        block_header=block_header,
-        label_header=label_header,
-        columns=(*COLUMNS, *(extra.column for extra in extras), *COST_COLUMNS),
-        lines=tuple(lines),
-        partial=scores.partial,
-    )
-
-
-def _to_baseline(scores: ArmScores, key: str, measures: Sequence[Measure], step: At) -> Difference | None:
-    base = scores.arms[key].baseline
-    return scores.difference(key, base, measures, step) if base and base != key else None
-
-
-def _arm_line(
-    scores: ArmScores,
-    key: str,
-    measures: Sequence[Measure],
-    extras: Sequence[Extra],
-    difference: Difference | None,
-    p: float | None,
-    step: At,
-) -> Line:
-    arm, score = scores.arms[key], scores.cell(key, measures, step)
-    student, teacher = scores.ends(key, measures)
-    compared = (
-        difference_cells(score, difference, p, is_baseline=arm.baseline == key) if arm.baseline else (Cell(), Cell())
-    )
-    cells = (
-        score,
-        gain_cell(score, student),
-        recovery_cell(score, student, teacher),
-        *compared,
-        *(scores.cell(key, extra.measures, step) for extra in extras),
-        *cost_cells(list(scores.run_of(key).values())),
-    )
-    return Line(block=arm.block, label=arm.label, cells=cells, ranked=arm.ranked)
-
-
-def _reference_line(
-    scores: ArmScores, label: str, model: ModelSpec, measures: Sequence[Measure], extras: Sequence[Extra]
-) -> Line:
-    cells = (
-        reference_cell(scores.reference(model, measures)),
-        *(Cell(),) * (len(COLUMNS) - 1),
-        *(reference_cell(scores.reference(model, extra.measures)) for extra in extras),
-        *(Cell(),) * len(COST_COLUMNS),
-    )
-    return untrained_line(label, cells)
-
-
-def test_sentence(scores: ArmScores, keys: Sequence[str], adjusted: Sequence[float | None]) -> str:
-    """What the differences and their p are; empty where nothing is compared."""
-    words = baseline_words(scores, keys)
-    return f"Baseline: {words}; {tests_sentence(adjusted)}" if words else ""
 
 
 def baseline_words(scores: ArmScores, keys: Iterable[str]) -> str:
@@ -457,3 +386,24 @@ def caption(scores: ArmScores, *more: str, what: str = "") -> str:
         *standing_sentences(profile, scores.entries, scores.costs),
     ]
     return " ".join(filter(None, parts))
+
+
+def last_step_caption(
+    scores: ArmScores, measures: Sequence[Measure], entries: Mapping[str, Entry], rates: str, trained: str = ""
+) -> str:
+    """``caption`` of what shows some measures at the last step alone.
+
+    Args:
+        entries: of the methods shown.
+        rates: the sentence on their learning rates.
+        trained: on what, if it is the same for all: ``, trained on ... together``.
+    """
+    steps = slashed(arm.spec.steps for arm in scores.arms.values())
+    seeds = ", ".join(map(str, scores.suite.chosen_seeds(scores.options)))
+    parts = [
+        f"{sentence(words_of(measures))}, {items_of(scores.rows, measures)} items a benchmark{trained}, at the last "
+        f"step ({steps}); seeds {seeds}; ± is half of the 95 % t interval over seeds.",
+        rates,
+        *standing_sentences(scores.profile, entries, scores.costs),
+    ]
+    return " ".join(parts)

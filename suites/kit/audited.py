@@ -11,8 +11,8 @@ from harness.analysis.statistics import Difference, paired_difference
 from harness.evaluation.audits import AUDIT, AUDITS
 from harness.show.tables import Cell, reason, seed_cell
 from harness.suite import Evaluation
-from suites.kit.arms import ArmScores, At
-from suites.kit.cells import Measure, learning_rate_sentence, slashed, standing_sentences
+from suites.kit.arms import ArmScores
+from suites.kit.cells import At, Measure, learning_rate_sentence, slashed, standing_sentences
 
 if TYPE_CHECKING:
     from pandas import DataFrame

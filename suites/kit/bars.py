@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.show.tables import Cell
-from suites.kit.arms import ArmScores, At, full_label
-from suites.kit.cells import Measure
+from suites.kit.arms import ArmScores, full_label
+from suites.kit.cells import At, Measure
 from suites.kit.lines import reference_lines
 from suites.kit.looks import label_look
 

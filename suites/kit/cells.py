@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness import registry
 from harness.analysis import results, statistics
-from harness.analysis.statistics import Difference
 from harness.config import ModelSpec
 from harness.evaluation import benchmarks
 from harness.method import Entry
-from harness.show.tables import Cell, Column, Line, Table, difference_cell, mean_cell, ranked
-from harness.storage.run_folder import RunState
+from harness.show.tables import Cell
 from harness.suite import TUNING, Evaluation, Options, Profile, learning_rate
-from suites.kit.seeds import mean
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -57,42 +53,6 @@ class Measure:
         return f"{benchmarks.told(self.benchmark).metric(self.metric).words}, {self.decoding}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """Rows and costs with what was asked for; a suite adds what it reads from them."""
-
-    rows: DataFrame
-    costs: DataFrame
-    options: Options
-
-    @cached_property
-    def profile(self) -> Profile:
-        """Whose models, benchmarks and overrides these are."""
-        return registry.profile(self.options.profile)
-
-    @property
-    def partial(self) -> str:
-        """How many of the planned runs have rows; empty if all."""
-        states = self.costs["state"].tolist()
-        done = states.count(RunState.DONE.value)
-        return "" if done == len(states) else f"{done} of {len(states)} runs done"
-
-    @property
-    def label(self) -> str:
-        """Of the primary metric, for axes: ``exact answer``."""
-        return benchmarks.label(self.profile.benchmarks)
-
-    @property
-    def words(self) -> str:
-        """The same with its decoding, ``exact answer, greedy``."""
-        return benchmarks.words(self.profile.benchmarks)
-
-    @property
-    def mark(self) -> str:
-        """What the title of a figure ends with if runs are missing."""
-        return f" (partial: {self.partial})" if self.partial else ""
-
-
 def measures_of(names: Iterable[str], decoding: str = "", metric: str = "") -> list[Measure]:
     """One per benchmark that has the decoding and the metric; the primary ones unless named."""
     return [measure for name in names if (measure := Measure(name, decoding, metric)).exists]
@@ -119,9 +79,8 @@ def primary_at(step: At, name: str) -> Evaluation:
     return Evaluation(step, name, known.primary[0], known.version)
 
 
-def tests_sentence(adjusted: Iterable[float | None]) -> str:
-    """How the differences of a table are tested; ``adjusted`` are its p, None where there is none."""
-    tests = sum(p is not None for p in adjusted)
+def tests_sentence(tests: int) -> str:
+    """How the differences of a table are tested; ``tests``: how many of them are."""
     if not tests:
         return "differences are paired by seed; with fewer than two seeds, or none that differ, nothing is tested."
     return (
@@ -164,22 +123,6 @@ def by_paradigm(names: Iterable[str]) -> dict[str, Entry]:
     entries = {name: known[name] for name in names}
     order = list(dict.fromkeys(entry.paradigm for entry in entries.values()))
     return dict(sorted(entries.items(), key=lambda item: order.index(item[1].paradigm)))
-
-
-def with_rates(rows: DataFrame, costs: DataFrame) -> DataFrame:
-    """Rows with the learning rate of their run in a column ``lr``."""
-    rates = dict(zip(costs["run"].tolist(), costs["lr"].tolist(), strict=True))
-    return rows.assign(lr=[rates.get(run) for run in rows["run"].tolist()])
-
-
-def mean_by_seed(lines: Sequence[Sequence[Mapping[str, Any]]]) -> dict[int, float]:
-    """Mean of a share over several benchmarks, given the lines of each, for the seeds that all of them have."""
-    return mean([results.by_seed(each, "value") for each in lines])
-
-
-def collapsed_seeds(lines: Iterable[Sequence[Mapping[str, Any]]]) -> set[int]:
-    """Seeds of which some line says so."""
-    return {line["seed"] for each in lines for line in each if line["status"] == "collapsed"}
 
 
 def references(profile: Profile) -> dict[str, ModelSpec]:
@@ -231,66 +174,6 @@ def gain_cell(score: Cell, student: float | None) -> Cell:
 def reference_cell(value: float | None) -> Cell:
     """A model that was only evaluated, percent."""
     return Cell(missing="not run") if value is None else Cell(value=value, notes=(FIXED_WEIGHTS,))
-
-
-def untrained_line(label: str, cells: Iterable[Cell]) -> Line:
-    """A model that was only evaluated."""
-    return Line(block="not trained", label=label, cells=tuple(cells), ranked=False)
-
-
-def benchmark_table(
-    scores: Shown,
-    measures: Sequence[Measure],
-    lines: Sequence[Line],
-    *,
-    name: str,
-    title: str,
-    caption: str,
-    block_header: str,
-) -> Table:
-    """A column per measure, ranked in each of them.
-
-    Args:
-        measures: one at least.
-    """
-    for column in range(len(measures)):
-        lines = ranked(lines, column)
-    headers = (benchmark_header(measure.benchmark, scores.profile) for measure in measures)
-    return Table(
-        name=name,
-        title=f"{title}, {words_of(measures)}, profile {scores.profile.name}",
-        caption=caption,
-        block_header=block_header,
-        label_header="method",
-        columns=tuple(Column(key=m.benchmark, header=h) for m, h in zip(measures, headers, strict=True)),
-        lines=tuple(lines),
-        partial=scores.partial,
-    )
-
-
-def difference_cells(
-    score: Cell, difference: Difference | None, p: float | None, *, is_baseline: bool
-) -> tuple[Cell, Cell]:
-    """Difference to the baseline and its adjusted p, or why there is none."""
-    if is_baseline:
-        return Cell(missing="baseline"), Cell()
-    if difference is None:
-        return Cell(missing=score.missing or "no baseline of these seeds"), Cell()
-    return tested_cells(difference, p)
-
-
-def tested_cells(difference: Difference, p: float | None, scale: float = 100.0) -> tuple[Cell, Cell]:
-    """A difference and its p, or why it has none."""
-    untested = "single run" if difference.n == 1 else "no spread"
-    return difference_cell(difference, scale), Cell(missing=untested) if p is None else Cell(value=p)
-
-
-def cost_cells(runs: Sequence[Mapping[str, Any]]) -> tuple[Cell, Cell, Cell]:
-    """Thousand tokens, forwards per token, seconds: means over the runs that have a cost."""
-    states = [run["state"] for run in runs]
-    tokens = mean_cell([run["tokens"] / 1000 for run in runs], states)
-    forwards = mean_cell([run["forwards_per_token"] for run in runs], states)
-    return tokens, forwards, mean_cell([run["train_seconds"] for run in runs], states)
 
 
 def fixed_weights_sentence(profile: Profile) -> str:

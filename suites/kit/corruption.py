@@ -6,31 +6,29 @@ the examples, in three ways; what sees no p stands beside it as a flat line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.analysis import statistics
-from harness.analysis.statistics import Difference
-from harness.config import ModelSpec, RunSpec
+from harness.config import RunSpec
 from harness.method import untrained_views
-from harness.show.tables import Cell, Column, Kind, Line, Table, ranked
+from harness.show.tables import Table
 from harness.suite import Options, Profile, training_run
 from harness.types import PLAIN, Corruption, Source
-from suites.kit.arms import COST_COLUMNS, Arm, ArmScores, caption, method_arm
-from suites.kit.cells import (
-    BASELINE,
-    SECONDS,
-    cost_cells,
-    difference_cells,
-    joint_domains,
-    recovery_cell,
-    reference_cell,
-    references,
-    selected_methods,
-    tests_sentence,
-    untrained_line,
+from suites.kit.arms import Arm, ArmScores, caption, method_arm
+from suites.kit.cells import BASELINE, SECONDS, joint_domains, references, selected_methods, tests_sentence
+from suites.kit.columns import Compared, difference_columns, table
+from suites.kit.comparison import (
+    arm_costs,
+    arm_lines,
+    baseline_columns,
+    harder_column,
+    mean_column,
+    minus_arm,
+    recovery_column,
+    untrained_lines,
 )
 from suites.kit.lines import cell_series, reference_lines
 
@@ -46,18 +44,6 @@ SHARES = (0.25, 0.5, 1.0)
 """Of the training examples; 0 is the run with the right p."""
 NONE = "none-0"
 """First part of the keys of the arms with the right p."""
-SCORE = Column(key="score", header="mean of domains, %")
-HARDER = Column(key="harder", header="harder range, %")
-COLUMNS = (
-    SCORE,
-    Column(key="recovery", header="gap recovered, %"),
-    Column(key="lost", header="minus the right p, points", kind=Kind.DIFFERENCE),
-    Column(key="lost_p_holm", header="p (Holm)", kind=Kind.P),
-    Column(key="difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
-    Column(key="p_holm", header="p (Holm)", kind=Kind.P),
-    HARDER,
-    *COST_COLUMNS,
-)
 WHAT = (
     "Which examples are corrupted is the same for every kind, method and seed, and those of a smaller share are among "
     "those of a larger one. Wrong steps: every step is wrong and the whole is consistent; shuffled steps: the right "
@@ -121,71 +107,40 @@ def words(kind: Corruption) -> str:
 
 def corruption_table(scores: ArmScores, keys: Sequence[str]) -> Table:
     """``corruption``: each setting against the same method with the right p, and against what sees none."""
-    pairs = [(key, base) for key in keys for base in _bases(scores, key) if base not in ("", key)]
-    tests = {pair: scores.difference(*pair, scores.inside) for pair in pairs}
-    adjusted = statistics.holm([test.p if test else None for test in tests.values()])
-    p_values = dict(zip(tests, adjusted, strict=True))
-    lines: Sequence[Line] = [
-        *(_reference_line(scores, label, model) for label, model in references(scores.profile).items()),
-        *(_line(scores, key, tests, p_values) for key in keys),
-    ]
-    for column in (COLUMNS.index(SCORE), COLUMNS.index(HARDER)):
-        lines = ranked(lines, column)
-    baseline = scores.arms[keys[0]].baseline
-    return Table(
+
+    def said(tests: int) -> str:
+        baseline = scores.arms[keys[0]].baseline
+        named = f"Baseline: {scores.arms[baseline].label}, which sees no p." if baseline else ""
+        tested = f"D{tests_sentence(tests)[1:]}"
+        return " ".join(filter(None, (caption(scores, WHAT), named, tested, SECONDS)))
+
+    return table(
+        [*untrained_lines(references(scores.profile)), *arm_lines(scores, keys)],
+        [
+            mean_column(scores),
+            recovery_column(scores),
+            *difference_columns(
+                partial(minus_right, scores),
+                key="lost",
+                p_key="lost_p_holm",
+                header="minus the right p, points",
+            ),
+            *baseline_columns(scores),
+            harder_column(scores),
+            *arm_costs(scores),
+        ],
         name="corruption",
         title=f"Corrupted privileged input, profile {scores.profile.name}",
-        caption=" ".join(
-            (
-                caption(scores, WHAT),
-                *((f"Baseline: {scores.arms[baseline].label}, which sees no p.",) if baseline else ()),
-                f"D{tests_sentence(adjusted)[1:]}",
-                SECONDS,
-            )
-        ),
-        block_header="privileged input",
-        label_header="method",
-        columns=COLUMNS,
-        lines=tuple(lines),
+        caption=said,
+        headers=("privileged input", "method"),
         partial=scores.partial,
     )
 
 
-def _bases(scores: ArmScores, key: str) -> tuple[str, str]:
-    """What an arm is compared with: its method with the right p, and the baseline; empty where there is none."""
-    return f"{NONE}/{scores.arms[key].method}", scores.arms[key].baseline
-
-
-def _line(
-    scores: ArmScores,
-    key: str,
-    tests: Mapping[tuple[str, str], Difference | None],
-    p_values: Mapping[tuple[str, str], float | None],
-) -> Line:
-    arm, score = scores.arms[key], scores.cell(key, scores.inside)
-    right, baseline = (
-        difference_cells(score, tests.get((key, base)), p_values.get((key, base)), is_baseline=base == key)
-        if base
-        else (Cell(), Cell())
-        for base in _bases(scores, key)
-    )
-    cells = (
-        score,
-        recovery_cell(score, *scores.ends(key, scores.inside)),
-        *((Cell(), Cell()) if key.startswith(NONE) else right),
-        *baseline,
-        scores.cell(key, scores.harder) if scores.harder else Cell(),
-        *cost_cells(list(scores.run_of(key).values())),
-    )
-    return Line(block=arm.block, label=arm.label, cells=cells, ranked=arm.ranked)
-
-
-def _reference_line(scores: ArmScores, label: str, model: ModelSpec) -> Line:
-    cells = {
-        SCORE: reference_cell(scores.reference(model, scores.inside)),
-        HARDER: reference_cell(scores.reference(model, scores.harder)) if scores.harder else Cell(),
-    }
-    return untrained_line(label, (cells.get(column, Cell()) for column in COLUMNS))
+def minus_right(scores: ArmScores, key: str) -> Compared:
+    """An arm minus the same method with the right p; nothing for that one itself."""
+    base = f"{NONE}/{scores.arms[key].method}"
+    return Compared() if base == key else minus_arm(scores, key, base, scores.inside)
 
 
 def corruption_figure(scores: ArmScores, keys: Sequence[str]) -> Figure:

@@ -19,10 +19,12 @@ from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT, AUDITS
 from harness.show.bars import Reference
 from harness.show.lines import LinePanel, Series, curves
-from harness.show.tables import Cell, Column, Kind, Line, Table, ranked, seed_cell, shade
+from harness.show.tables import Cell, Table, seed_cell, shade
 from harness.suite import Evaluation
-from suites.kit.arms import COST_COLUMNS, ArmScores, At, MethodSuite, benchmarks_at
-from suites.kit.cells import SECONDS, Measure, cost_cells, recovery, reference_cell, tested_cells, untrained_line
+from suites.kit.arms import ArmScores, MethodSuite, benchmarks_at
+from suites.kit.cells import SECONDS, At, Measure, recovery, reference_cell
+from suites.kit.columns import Compared, difference_columns, paired, table
+from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, untrained_lines
 from suites.kit.lines import reference_lines
 from suites.kit.looks import label_look
 from suites.kit.seeds import common_seeds
@@ -241,98 +243,60 @@ def score_cell(scores: ArmScores, key: str, step: At = "last") -> Cell:
     return replace(cell, shade=shade(recovery(cell.value, *scores.ends(key, scores.inside))))
 
 
-def tested(
-    differences: Sequence[Difference | None], missing: Sequence[str], scale: float = 100.0
-) -> list[tuple[Cell, Cell]]:
-    """Each difference with its p, adjusted by Holm over them; why not, where there is none.
+def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extras: Sequence[ArmColumn] = ()) -> Table:
+    """Score at shares of the run, its best, where that is, the fall from there, and costs; Holm over the falls.
 
     Args:
-        missing: a reason per difference, for those that are None.
+        extras: further columns, before the costs.
     """
-    adjusted = statistics.holm([d.p if d else None for d in differences])
-    cells: list[tuple[Cell, Cell]] = []
-    for difference, p, why in zip(differences, adjusted, missing, strict=True):
-        untested = (Cell(missing=why), Cell())
-        cells.append(untested if difference is None else tested_cells(difference, p, scale))
-    return cells
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extra:
-    """Further columns of a curve table."""
-
-    columns: tuple[Column, ...]
-    cells: Callable[[str], tuple[Cell, ...]]
-    """Of an arm's key, one per column."""
-
-
-def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extra: Extra) -> Table:
-    """Score at shares of the run, its best, where that is, the fall from there, and costs; Holm over the falls."""
-    shown = {share: f"{100 * share:g} %" for share in SHARES}
-    columns = (
-        *(Column(key=f"at_{100 * share:g}", header=f"at {words}, %") for share, words in shown.items()),
-        Column(key="best", header="best, %"),
-        Column(key="best_step", header="best step"),
-        Column(key="fall", header="fall, points", kind=Kind.DIFFERENCE),
-        Column(key="p_holm", header="p (Holm)", kind=Kind.P),
-        *extra.columns,
-        *COST_COLUMNS,
-    )
     paths = {key: curve(scores, key, scores.inside) for key in scores.arms}
-    falls = tested([path.fall() for path in paths.values()], [_why(scores, key, path) for key, path in paths.items()])
-    lines: Sequence[Line] = [
-        *(_reference_line(scores, label, len(columns)) for label in scores.suite.models(scores.profile)),
-        *(
-            Line(
-                block=arm.block,
-                label=arm.label,
-                ranked=arm.ranked,
-                cells=(
-                    *_path_cells(scores, key, paths[key]),
-                    *fall,
-                    *extra.cells(key),
-                    *cost_cells(list(scores.run_of(key).values())),
-                ),
-            )
-            for (key, arm), fall in zip(scores.arms.items(), falls, strict=True)
-        ),
-    ]
-    for column in range(len(SHARES)):
-        lines = ranked(lines, column, across=True)
-    return Table(
+
+    def why(key: str) -> str:
+        return "needs two seeds" if paths[key].by_seed else cell_of(scores, key, {}).missing
+
+    def best(key: str) -> Cell:
+        values = paths[key].best()
+        return cell_of(scores, key, values) if values else Cell(missing=why(key))
+
+    def fall(key: str) -> Compared:
+        return paired(paths[key].fall(), why(key))
+
+    return table(
+        [*untrained_lines(scores.suite.models(scores.profile)), *arm_lines(scores)],
+        [
+            *along_columns(scores, SHARES, "at {} %, %"),
+            ArmColumn(key="best", header="best, %", cell=best),
+            ArmColumn(key="best_step", header="best step", cell=lambda key: when_cell(best_when(paths[key]), why(key))),
+            *difference_columns(fall, key="fall", header="fall, points"),
+            *extras,
+            *arm_costs(scores),
+        ],
         name=name,
         title=f"{title}, profile {scores.profile.name}",
         caption=f"{caption} {SECONDS}",
-        block_header="paradigm",
-        label_header="method",
-        columns=columns,
-        lines=tuple(lines),
+        headers=("paradigm", "method"),
+        across=True,
         partial=scores.partial,
     )
 
 
-def _why(scores: ArmScores, key: str, path: Curve) -> str:
-    """Why an arm has no fall."""
-    return "needs two seeds" if path.by_seed else cell_of(scores, key, {}).missing
+def along_columns(scores: ArmScores, shares: Sequence[float], header: str) -> list[ArmColumn]:
+    """Score at some shares of a run, the last of them 1; untrained models stand in the last column.
 
+    Args:
+        header: ``{}`` stands for the percent.
+    """
 
-def _path_cells(scores: ArmScores, key: str, path: Curve) -> tuple[Cell, ...]:
-    """Shares of the run, best, best step."""
-    spec, missing = scores.arms[key].spec, _why(scores, key, path)
-    best = path.best()
-    return (
-        *(score_cell(scores, key, step_at(spec, share)) for share in SHARES),
-        cell_of(scores, key, best) if best else Cell(missing=missing),
-        when_cell(best_when(path), missing),
-    )
+    def column(share: float) -> ArmColumn:
+        return ArmColumn(
+            key=f"at_{100 * share:g}",
+            header=header.format(f"{100 * share:g}"),
+            cell=lambda key: score_cell(scores, key, step_at(scores.arms[key].spec, share)),
+            reference=(lambda model: reference_cell(scores.reference(model, scores.inside))) if share == 1 else None,
+            ranked=True,
+        )
 
-
-def _reference_line(scores: ArmScores, label: str, columns: int) -> Line:
-    """A model that was only evaluated, in the column of the last step."""
-    value = scores.reference(scores.suite.models(scores.profile)[label], scores.inside)
-    before = (Cell(),) * (len(SHARES) - 1)
-    after = (Cell(),) * (columns - len(SHARES))
-    return untrained_line(label, (*before, reference_cell(value), *after))
+    return [column(share) for share in shares]
 
 
 def series(

@@ -8,25 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from operator import attrgetter
 
 from harness.analysis import answers, statistics
 from harness.analysis.statistics import CONFIDENCE, DRAWS, FEWEST_SEEDS, Difference
-from harness.show.tables import Cell, Column, Kind, Line, Table, difference_cell
-from harness.suite import Suite
+from harness.show.tables import Cell, Kind, Table, difference_cell
 from harness.types import NoRowsError
 from suites.kit.arms import ArmScores, baseline_words
-from suites.kit.cells import Measure, Shown
+from suites.kit.cells import Measure
+from suites.kit.columns import MINUS_BASELINE, NO_BASELINE, ColumnOf, Subject, table
 
-COLUMNS = (
-    Column(key="difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
-    Column(key="these_low", header="these items: from", kind=Kind.DIFFERENCE),
-    Column(key="these_high", header="these items: to", kind=Kind.DIFFERENCE),
-    Column(key="any_low", header="any items: from", kind=Kind.DIFFERENCE),
-    Column(key="any_high", header="any items: to", kind=Kind.DIFFERENCE),
-    Column(key="items", header="items", kind=Kind.COUNT),
-    Column(key="differing", header="of them differ", kind=Kind.COUNT),
-)
 Found = Mapping[tuple[str, str], Sequence[bool]]
 """Right or wrong, item by item, by run and benchmark."""
 
@@ -48,7 +39,36 @@ class Pair:
     """Why there is no score of its own; empty if there is one."""
 
 
-def items_tables(suite: Suite, shown: Shown, main: Table, pairs: Sequence[Pair], baseline: str) -> list[Table]:
+NOTHING = Cell()
+"""Where no number belongs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """What the table says of a pair, by the key of the column."""
+
+    difference: Cell = NOTHING
+    these_low: Cell = NOTHING
+    these_high: Cell = NOTHING
+    any_low: Cell = NOTHING
+    any_high: Cell = NOTHING
+    items: Cell = NOTHING
+    differing: Cell = NOTHING
+
+
+HEADERS = {
+    "difference": (MINUS_BASELINE, Kind.DIFFERENCE),
+    "these_low": ("these items: from", Kind.DIFFERENCE),
+    "these_high": ("these items: to", Kind.DIFFERENCE),
+    "any_low": ("any items: from", Kind.DIFFERENCE),
+    "any_high": ("any items: to", Kind.DIFFERENCE),
+    "items": ("items", Kind.COUNT),
+    "differing": ("of them differ", Kind.COUNT),
+}
+"""Of the fields of ``Intervals``."""
+
+
+def items_tables(scores: ArmScores, main: Table, pairs: Sequence[Pair], baseline: str) -> list[Table]:
     """``<main>_items``: each pair's difference with both intervals; no table if nothing is compared.
 
     Args:
@@ -62,17 +82,19 @@ def items_tables(suite: Suite, shown: Shown, main: Table, pairs: Sequence[Pair],
         return []
     names = {measure.benchmark for pair in pairs for measure in pair.measures}
     try:
-        found: Found | None = answers.load(suite, shown.profile, shown.options, shown.rows, names)
+        found: Found | None = answers.load(scores.suite, scores.profile, scores.options, scores.rows, names)
     except NoRowsError:
         found = None
-    made = Table(
+    columns: list[ColumnOf[Intervals, None]] = [
+        ColumnOf(key=key, header=header, kind=kind, cell=attrgetter(key)) for key, (header, kind) in HEADERS.items()
+    ]
+    made = table(
+        [Subject(of=intervals(pair, found), block=pair.block, label=pair.label, ranked=False) for pair in pairs],
+        columns,
         name=f"{main.name}_items",
-        title=f"Differences to the baseline: these items, and any items of their kind, profile {shown.profile.name}",
+        title=f"Differences to the baseline: these items, and any items of their kind, profile {scores.profile.name}",
         caption=caption(main, pairs, baseline),
-        block_header=main.block_header,
-        label_header=main.label_header,
-        columns=COLUMNS,
-        lines=tuple(_line(pair, found) for pair in pairs),
+        headers=(main.block_header, main.label_header),
         partial=main.partial,
     )
     return [made]
@@ -81,27 +103,27 @@ def items_tables(suite: Suite, shown: Shown, main: Table, pairs: Sequence[Pair],
 def arm_items(scores: ArmScores, main: Table, keys: Iterable[str] | None = None) -> list[Table]:
     """``items_tables`` of the arms that a ``comparison_table`` compares; all of them by default."""
     compared = [key for key in (scores.arms if keys is None else keys) if scores.arms[key].baseline not in ("", key)]
-    return items_tables(
-        scores.suite, scores, main, [_arm_pair(scores, key) for key in compared], baseline_words(scores, compared)
-    )
+    pairs = [arm_pair(scores, key, scores.inside) for key in compared]
+    return items_tables(scores, main, pairs, baseline_words(scores, compared))
 
 
-def _arm_pair(scores: ArmScores, key: str) -> Pair:
+def arm_pair(scores: ArmScores, key: str, measures: Sequence[Measure], block: str = "") -> Pair:
+    """An arm and its baseline; ``block`` of the table, the arm's by default."""
     arm = scores.arms[key]
     return Pair(
-        block=arm.block,
+        block=block or arm.block,
         label=arm.label,
-        measures=scores.inside,
-        own=runs_by_seed(scores.run_of(key).values()),
-        base=runs_by_seed(scores.run_of(arm.baseline).values()),
-        difference=scores.difference(key, arm.baseline, scores.inside),
-        missing=scores.cell(key, scores.inside).missing,
+        measures=measures,
+        own=_ids(scores, key),
+        base=_ids(scores, arm.baseline),
+        difference=scores.difference(key, arm.baseline, measures),
+        missing=scores.cell(key, measures).missing,
     )
 
 
-def runs_by_seed(lines: Iterable[Mapping[str, Any]]) -> dict[int, str]:
-    """Ids of runs from their lines of ``costs``."""
-    return {line["seed"]: line["run"] for line in lines}
+def _ids(scores: ArmScores, key: str) -> dict[int, str]:
+    """Runs by seed."""
+    return {seed: line["run"] for seed, line in scores.run_of(key).items()}
 
 
 def caption(main: Table, pairs: Sequence[Pair], baseline: str) -> str:
@@ -119,39 +141,41 @@ def caption(main: Table, pairs: Sequence[Pair], baseline: str) -> str:
     )
 
 
-def _line(pair: Pair, found: Found | None) -> Line:
+def intervals(pair: Pair, found: Found | None) -> Intervals:
+    """Everything of one pair, or why there is none."""
     difference = pair.difference
     if difference is None:
-        reason = pair.missing or "no baseline of these seeds"
-        cells = (Cell(missing=reason), *(Cell(),) * (len(COLUMNS) - 1))
-    else:
-        mean = replace(difference_cell(difference), half=None)
-        cells = (mean, *_these_items(difference), *_any_items(pair, difference.n, found))
-    return Line(block=pair.block, label=pair.label, cells=cells, ranked=False)
+        return Intervals(difference=Cell(missing=pair.missing or NO_BASELINE))
+    own = Intervals(difference=replace(difference_cell(difference), half=None))
+    return _any_items(_these_items(own, difference), pair, difference.n, found)
 
 
-def _these_items(difference: Difference) -> tuple[Cell, Cell]:
+def _these_items(own: Intervals, difference: Difference) -> Intervals:
     if difference.half is None:
-        return Cell(missing="single run"), Cell()
-    return _bounds(difference.mean - difference.half, difference.mean + difference.half, difference.n)
+        return replace(own, these_low=Cell(missing="single run"))
+    low, high = difference.mean - difference.half, difference.mean + difference.half
+    return replace(own, these_low=_bound(low, difference.n), these_high=_bound(high, difference.n))
 
 
-def _any_items(pair: Pair, seeds: int, found: Found | None) -> tuple[Cell, Cell, Cell, Cell]:
-    """Both ends, the items and how many of them differ, or why there are none; ``seeds``: those of the difference."""
+def _any_items(known: Intervals, pair: Pair, seeds: int, found: Found | None) -> Intervals:
+    """With both ends, the items and how many of them differ, or why there are none; ``seeds``: of the difference."""
     if found is None:
-        return _none("no answers published")
+        return replace(known, any_low=Cell(missing="no answers published"))
     own, base = (_scores(runs, pair.measures, found) for runs in (pair.own, pair.base))
     if (both := len(own.keys() & base.keys())) < seeds:
-        return _none(f"answers of {both} of {seeds} seeds")
+        return replace(known, any_low=Cell(missing=f"answers of {both} of {seeds} seeds"))
     some = pair.own[next(iter(own))]
     if len({len(found[some, measure.benchmark]) for measure in pair.measures}) > 1:
-        return _none("benchmarks of unequal size")  # their items together have another mean
+        # their items together have another mean
+        return replace(known, any_low=Cell(missing="benchmarks of unequal size"))
     interval = statistics.paired_bootstrap_t(own, base)
     assert interval is not None  # there is a difference, so there are common seeds
-    items = Cell(value=len(own[next(iter(own))])), Cell(value=_differing(own, base))
+    counted = replace(known, items=Cell(value=len(own[next(iter(own))])), differing=Cell(value=_differing(own, base)))
     if interval.low is None or interval.high is None:
-        return Cell(missing=f"under {FEWEST_SEEDS} seeds" if seeds < FEWEST_SEEDS else "no spread"), Cell(), *items
-    return *_bounds(interval.low, interval.high, interval.n), *items
+        return replace(
+            counted, any_low=Cell(missing=f"under {FEWEST_SEEDS} seeds" if seeds < FEWEST_SEEDS else "no spread")
+        )
+    return replace(counted, any_low=_bound(interval.low, interval.n), any_high=_bound(interval.high, interval.n))
 
 
 def _differing(own: Mapping[int, Sequence[float]], base: Mapping[int, Sequence[float]]) -> int:
@@ -170,10 +194,6 @@ def _scores(runs: Mapping[int, str], measures: Sequence[Measure], found: Found) 
     }
 
 
-def _bounds(low: float, high: float, n: int) -> tuple[Cell, Cell]:
-    """Shares to points."""
-    return Cell(value=100 * low, n=n), Cell(value=100 * high, n=n)
-
-
-def _none(reason: str) -> tuple[Cell, Cell, Cell, Cell]:
-    return Cell(missing=reason), Cell(), Cell(), Cell()
+def _bound(share: float, n: int) -> Cell:
+    """In points."""
+    return Cell(value=100 * share, n=n)

@@ -20,8 +20,8 @@ from harness.show.tables import Cell, reason, seed_cell
 from harness.storage.run_folder import RunState
 from harness.suite import Options, Profile
 from harness.types import HarnessError
-from suites.kit.arms import ArmScores, At
-from suites.kit.cells import Measure
+from suites.kit.arms import ArmScores
+from suites.kit.cells import At, Measure
 from suites.kit.curves import collapsed
 from suites.kit.seeds import mean, minus
 
@@ -61,7 +61,7 @@ def points(spec: RunSpec) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores(ArmScores):
+class StageScores(ArmScores):
     """Scores by stage, of which 1 is the first and 0 the untrained student."""
 
     @cached_property
@@ -137,7 +137,7 @@ def joint_state(states: Iterable[str]) -> str:
     return reason(lacking) if lacking else RunState.DONE.value
 
 
-def whole_costs(scores: Scores, method: str) -> list[dict[str, Any]]:
+def whole_costs(scores: StageScores, method: str) -> list[dict[str, Any]]:
     """By seed, the sum over the stages; forwards per token are the same in each."""
     stages = [scores.run_of(f"{domain}/{method}") for domain in scores.stages]
     return [

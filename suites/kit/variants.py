@@ -5,24 +5,33 @@ A suite of this kind lists ``Variant``s. Which methods it runs is its question, 
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.config import RunSpec
-from harness.show.tables import Cell, Column, Kind, Line, Table, ranked
+from harness.show.tables import Cell, Table, marked
 from harness.suite import Evaluation, Options, Profile, training_run
 from harness.types import Privilege
-from suites.kit.arms import COST_COLUMNS, Arm, ArmScores, ArmSuite, benchmarks_at, test_sentence
+from suites.kit.arms import Arm, ArmScores, benchmarks_at
 from suites.kit.bars import DOTS, arm_bar
-from suites.kit.cells import SECONDS, cost_cells, joint_domains, recovery_cell, reference_cell, untrained_line
-from suites.kit.curves import Extra, ends, score_cell, step_at, tested
+from suites.kit.cells import joint_domains
+from suites.kit.columns import table
+from suites.kit.comparison import (
+    ArmColumn,
+    arm_costs,
+    arm_lines,
+    baseline_columns,
+    compared_caption,
+    harder_column,
+    recovery_column,
+    untrained_lines,
+)
+from suites.kit.curves import along_columns, ends, step_at
 from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pandas import DataFrame
 
     from harness.show.bars import Group
 
@@ -53,7 +62,7 @@ class Variant:
     """Key of the variant this one is compared with; empty: none."""
 
 
-class AnalysisSuite(PaperNumbers, ArmSuite):
+class AnalysisSuite(PaperNumbers):
     """Variants × seeds on all domains together."""
 
     own_arms = True
@@ -72,26 +81,6 @@ class AnalysisSuite(PaperNumbers, ArmSuite):
             )
             for variant in self.variants
         ]
-
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
-        """The paper's own, or ``tables_of`` the rows."""
-        if options.source == "paper":
-            return self.paper_tables(options)
-        return self.tables_of(self.scores(rows, costs, options))
-
-    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
-        """The paper's own, or ``figures_of`` the rows."""
-        if options.source == "paper":
-            return self.paper_figures(options)
-        return self.figures_of(self.scores(rows, costs, options))
-
-    @abstractmethod
-    def tables_of(self, scores: ArmScores) -> list[Table]:
-        """Tables of our runs."""
-
-    @abstractmethod
-    def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
-        """Figures of our runs, by file stem."""
 
 
 def variant_run(profile: Profile, options: Options, variant: Variant, seed: int) -> RunSpec:
@@ -123,84 +112,37 @@ def settings_table(
     keys: Sequence[str],
     headers: tuple[str, str],
     shares: Sequence[float] = SHARES,
-    extra: Extra | None = None,
+    extras: Sequence[ArmColumn] = (),
 ) -> Table:
     """Arms along the run, with gap recovered and difference to their baselines at its end; one ranking.
 
     Args:
         headers: of the blocks and of the labels.
         shares: of a run; the last is 1.
-        extra: further columns, before the costs.
+        extras: further columns, before the costs.
     """
-    more = extra or Extra(columns=(), cells=lambda _: ())
-    columns = (
-        *(Column(key=f"at_{100 * share:g}", header=f"at {100 * share:g} % of the run, %") for share in shares),
-        Column(key="recovery", header="gap recovered, %"),
-        Column(key="difference", header="minus baseline, points", kind=Kind.DIFFERENCE),
-        Column(key="p_holm", header="p (Holm)", kind=Kind.P),
-        Column(key="harder", header="harder range, %"),
-        *more.columns,
-        *COST_COLUMNS,
-    )
-    compared, p_values = _compared(scores, keys)
-    lines: Sequence[Line] = [
-        *_reference_lines(scores, columns, shares),
-        *(_line(scores, key, compared[key], shares, more) for key in keys),
-    ]
-    for column in (*range(len(shares)), len(shares) + 3):
-        lines = ranked(lines, column, across=True)
-    return Table(
+    return table(
+        [*untrained_lines(scores.suite.models(scores.profile)), *arm_lines(scores, keys)],
+        [
+            *along_columns(scores, shares, "at {} % of the run, %"),
+            recovery_column(scores),
+            *baseline_columns(scores),
+            harder_column(scores),
+            *extras,
+            *arm_costs(scores),
+        ],
         name=name,
         title=f"{title}, profile {scores.profile.name}",
-        caption=" ".join(filter(None, (caption, test_sentence(scores, keys, p_values), SECONDS))),
-        block_header=headers[0],
-        label_header=headers[1],
-        columns=columns,
-        lines=tuple(lines),
+        caption=compared_caption(scores, keys, caption),
+        headers=headers,
+        across=True,
         partial=scores.partial,
     )
 
 
-def _compared(scores: ArmScores, keys: Sequence[str]) -> tuple[dict[str, tuple[Cell, Cell]], list[float | None]]:
-    """Difference to the baseline and p by arm, and the adjusted p of the tests that were made."""
-    bases = {key: scores.arms[key].baseline for key in keys}
-    others = [key for key, base in bases.items() if base not in ("", key)]
-    differences = [scores.difference(key, bases[key], scores.inside) for key in others]
-    missing = [score_cell(scores, key).missing or "no baseline of these seeds" for key in others]
-    cells = dict(zip(others, tested(differences, missing), strict=True))
-    itself = {key: (Cell(missing="baseline"), Cell()) for key, base in bases.items() if base == key}
-    blank = dict.fromkeys(keys, (Cell(), Cell()))
-    return {**blank, **itself, **cells}, [p.value for _, p in cells.values()]
-
-
-def _line(scores: ArmScores, key: str, compared: tuple[Cell, Cell], shares: Sequence[float], extra: Extra) -> Line:
-    arm = scores.arms[key]
-    at = [score_cell(scores, key, step_at(arm.spec, share)) for share in shares]
-    cells = (
-        *at,
-        recovery_cell(at[-1], *scores.ends(key, scores.inside)),
-        *compared,
-        scores.cell(key, scores.harder) if scores.harder else Cell(),
-        *extra.cells(key),
-        *cost_cells(list(scores.run_of(key).values())),
-    )
-    return Line(block=arm.block, label=arm.label, cells=cells)
-
-
-def _reference_lines(scores: ArmScores, columns: Sequence[Column], shares: Sequence[float]) -> Iterable[Line]:
-    """Student and teacher, in the column of the end and of the harder range."""
-    for label, model in scores.suite.models(scores.profile).items():
-        known = {
-            f"at_{100 * shares[-1]:g}": reference_cell(scores.reference(model, scores.inside)),
-            "harder": reference_cell(scores.reference(model, scores.harder)) if scores.harder else Cell(),
-        }
-        yield untrained_line(label, (known.get(column.key, Cell()) for column in columns))
-
-
 def best_marked(cells: Mapping[str, Cell]) -> dict[str, Cell]:
     """Cells of a matrix with its best and second marked, whatever their row and column."""
-    lines = [Line(block="", label=key, cells=(cell,)) for key, cell in cells.items()]
-    return {line.label: line.cells[0] for line in ranked(lines, 0)}
+    return dict(zip(cells, marked(list(cells.values())), strict=True))
 
 
 def block_bars(scores: ArmScores, *, title: str, caption: str, anchor: str = "") -> Figure:

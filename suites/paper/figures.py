@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from harness.analysis import results
 from harness.analysis.statistics import gain, gap_recovery
-from harness.show.tables import Cell, Column, Kind, Line, Table
+from harness.show.tables import Cell, Kind, Table
+from suites.kit.columns import ColumnOf, Subject, table
 from suites.kit.lines import reference_lines
 from suites.kit.looks import label_look
 from suites.paper.tables import BASELINE, SINGLE, SUBJECT, table1, table2
@@ -33,12 +34,12 @@ def figure1(published: Path) -> dict[str, Figure]:
 
     return {
         f"figure1{suffix}_paper": clustered_bars(
-            _bars(table),
+            _bars(printed),
             title=f"The paper's Figure 1, drawn from its Table {number}: {what}",
             axis="score, %",
             caption=SINGLE,
         )
-        for suffix, number, what, table in (
+        for suffix, number, what, printed in (
             ("", 1, "language models", table1(published)),
             ("_vlm", 2, "vision-language models", table2(published)),
         )
@@ -112,26 +113,21 @@ DERIVED = (
 
 def figure6_table(published: Path) -> Table:
     """Gain and gap closed by ratio of sizes."""
-    return Table(
+    columns: list[ColumnOf[Pair, None]] = [
+        ColumnOf(key="ratio", header="size ratio", kind=Kind.RATE, cell=lambda pair: Cell(value=round(pair.ratio, 2))),
+        ColumnOf(key="gain", header="gain, points", kind=Kind.DIFFERENCE, cell=lambda pair: Cell(value=pair.gain)),
+        ColumnOf(key="recovery", header="gap closed, %", cell=lambda pair: Cell(value=pair.recovery)),
+    ]
+    return table(
+        [
+            Subject(of=pair, block=f"{pair.teacher} → {pair.student}", label=pair.method, ranked=False)
+            for pair in size_pairs(published)
+        ],
+        columns,
         name="figure6_paper",
         title="The paper's Figure 6: gain and gap closed against the ratio of sizes",
         caption=DERIVED,
-        block_header="teacher → student",
-        label_header="method",
-        columns=(
-            Column(key="ratio", header="size ratio", kind=Kind.RATE),
-            Column(key="gain", header="gain, points", kind=Kind.DIFFERENCE),
-            Column(key="recovery", header="gap closed, %"),
-        ),
-        lines=tuple(
-            Line(
-                block=f"{pair.teacher} → {pair.student}",
-                label=pair.method,
-                cells=(Cell(value=round(pair.ratio, 2)), Cell(value=pair.gain), Cell(value=pair.recovery)),
-                ranked=False,
-            )
-            for pair in size_pairs(published)
-        ),
+        headers=("teacher → student", "method"),
     )
 
 

@@ -1,14 +1,14 @@
 """The paper's own tables and figures, redrawn from its own numbers: ``--from paper``. No torch.
 
-A suite mixes in ``PaperNumbers``, names what it shows in ``paper``, and in ``tables`` and ``figures`` returns
-``paper_tables`` and ``paper_figures`` where ``options.source`` is ``paper``. The figures exist as pictures only and
-were not read: Figures 1 and 6 are drawn from the tables they show, the others hold what the text states, and where
-it states no number there is a table that says so and no figure.
+A suite is of ``PaperNumbers`` and names what it shows in ``paper``; here it is decided whether that or the suite's own
+tables and figures are shown. The paper's figures exist as pictures only and were not read: Figures 1 and 6 are drawn
+from the tables they show, the others hold what the text states, and where it states no number there is a table that
+says so and no figure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,6 +17,7 @@ from harness.analysis import results
 from harness.show.tables import Kind, Table
 from harness.suite import Options
 from harness.types import HarnessError
+from suites.kit.arms import ArmSuite
 from suites.paper import figures as paper_figures
 from suites.paper import tables as paper_tables
 from suites.paper import text
@@ -26,12 +27,19 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-class PaperNumbers:
-    """Mixed into a suite: what it shows under ``--from paper``."""
+class PaperNumbers(ArmSuite):
+    """A suite with something to show under ``--from paper``."""
 
-    name: ClassVar[str]
     paper: ClassVar[tuple[str, ...]] = ()
     """Names of ``PAPER``, in order."""
+
+    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+        """The paper's, or those of the rows."""
+        return self.paper_tables(options) if from_paper(options) else super().tables(rows, costs, options)
+
+    def figures(self, rows: DataFrame, costs: DataFrame, options: Options) -> Mapping[str, Figure]:
+        """The paper's, or those of the rows."""
+        return self.paper_figures(options) if from_paper(options) else super().figures(rows, costs, options)
 
     def paper_rows(self, options: Options) -> DataFrame:
         """The numbers of ``paper_tables`` in the columns of rows; what the paper does not state is absent.
@@ -54,6 +62,11 @@ class PaperNumbers:
             if draw := PAPER[name].figures:
                 drawn |= draw(options.published)
         return drawn
+
+
+def from_paper(options: Options) -> bool:
+    """Whether the paper's own numbers are asked for."""
+    return options.source == "paper"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from suites.kit.arms import ArmScores
 from suites.kit.cells import BASELINE
 from suites.kit.curves import ENTROPY, MILLI, joined, step_at
 from suites.kit.seeds import mean, minus, scaled
-from suites.kit.stages import Scores as StageScores
+from suites.kit.stages import StageScores
 from suites.paper.roles import played
 
 SUBJECT = "dopd"
@@ -126,7 +126,7 @@ def out_of_domain(trained: str, tested: str, methods: Sequence[str]) -> Callable
 
     def values(scores: Any) -> Values:
         source, target = played(trained, scores.profile), scores.target(played(tested, scores.profile))
-        return {name: scaled(scores.values(name, source, target), 100) for name in methods}
+        return {name: scaled(scores.values(f"{source}/{name}", target), 100) for name in methods}
 
     return values
 

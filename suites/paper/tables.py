@@ -6,12 +6,14 @@ Every function takes the folder that holds ``paper/``; slips of the print are na
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.analysis import results
 from harness.analysis.statistics import gap_recovery
-from harness.show.tables import Cell, Column, Line, Table, ranked, shade
+from harness.show.tables import Cell, Table, shade
+from suites.kit.columns import ColumnOf, Subject, table
 
 SINGLE = "The paper's numbers (arXiv:2606.30626): single numbers without seeds or intervals."
 SHADED = "Shades are computed here from the printed numbers, by the paper's rule."
@@ -46,16 +48,17 @@ Record = Mapping[str, Any]
 
 def table1(published: Path) -> Table:
     """Language models: nine baselines and DOPD on eight benchmarks."""
+    printed = results.paper_numbers("table1_llm_main", published)
+    ends = _ends(printed)
     lines = [
-        (line["type"], line["method"], line, line["type"] != "reference")
-        for line in results.paper_numbers("table1_llm_main", published)
+        _line(line["type"], line["method"], line, None if line["type"] == "reference" else ends) for line in printed
     ]
     return _table(
         "table1",
         f"language models, {MAIN_PAIR}",
         ("paradigm", "method"),
         {**LLM_BENCHMARKS, **AVERAGE},
-        _shaded(lines, LLM_BENCHMARKS | AVERAGE, *_ends(lines)),
+        lines,
         stated_recovery("table1", published),
         "As printed: OPCD's average is 44.3, its row averages 44.4.",
     )
@@ -63,17 +66,20 @@ def table1(published: Path) -> Table:
 
 def table2(published: Path) -> Table:
     """Vision-language models: four baselines and DOPD on eight benchmarks."""
+    printed = results.paper_numbers("table2_vlm_main", published)
+    ends = _ends(printed)
     lines = [
-        ("reference" if line["method"] in ("Teacher", "Student") else "method", line["method"], line, True)
-        for line in results.paper_numbers("table2_vlm_main", published)
+        _line("reference", line["method"], line, None)
+        if line["method"] in ("Teacher", "Student")
+        else _line("method", line["method"], line, ends)
+        for line in printed
     ]
-    lines = [(block, label, line, block != "reference") for block, label, line, _ in lines]
     return _table(
         "table2",
         "vision-language models, Qwen3-VL-8B → Qwen3-VL-2B",
         ("", "method"),
         {**VLM_BENCHMARKS, **AVERAGE},
-        _shaded(lines, VLM_BENCHMARKS | AVERAGE, *_ends(lines)),
+        lines,
         stated_recovery("table2", published),
     )
 
@@ -83,15 +89,13 @@ def table3(published: Path) -> Table:
     columns = LLM_BENCHMARKS | AVERAGE
     printed = results.paper_numbers("table3_model_pairs", published)
     models = {line["teacher"]: line for line in printed if line["method"] == "base"}
-    lines = _shaded([("not trained", name, line, False) for name, line in models.items()], columns, {}, {})
-    for teacher, student in pairs(printed):
-        pair = [
-            (f"{teacher} → {student}", line["method"], line, True)
-            for line in printed
-            if (line["teacher"], line["student"]) == (teacher, student)
-        ]
-        lines += _shaded(pair, columns, models[student], models[teacher])
-    table = _table(
+    lines = [_line("not trained", name, line, None) for name, line in models.items()] + [
+        _line(f"{teacher} → {student}", line["method"], line, (models[student], models[teacher]))
+        for teacher, student in pairs(printed)
+        for line in printed
+        if line["method"] != "base" and (line["teacher"], line["student"]) == (teacher, student)
+    ]
+    return _table(
         "table3",
         "pairs of teacher and student",
         ("teacher → student", "method"),
@@ -101,22 +105,18 @@ def table3(published: Path) -> Table:
         "As printed: Qwen3-4B's average is 51.6, its row averages 51.7. Ranks are within a pair.",
         across=False,
     )
-    return table
 
 
 def table4(published: Path) -> Table:
     """Forms of the privileged input, language."""
-    lines = [
-        ("", line["privileged_input"], line, True)
-        for line in results.paper_numbers("table4_privileged_input_llm", published)
-    ]
     ends = _main_ends("table1_llm_main", published)
+    printed = results.paper_numbers("table4_privileged_input_llm", published)
     return _table(
         "table4",
         f"form of the privileged input, {MAIN_PAIR}",
         ("", "privileged input"),
         {name: LLM_BENCHMARKS[name] for name in ("ceval", "livebench")},
-        _shaded(lines, ("ceval", "livebench"), *ends),
+        [_line("", line["privileged_input"], line, ends) for line in printed],
         "Student and teacher of the shades are Table 1's.",
         "As printed: “no privileged input” is 63.0 and 39.4 here, 63.6 and 38.3 in Table 8; both are below vanilla "
         "OPD's 65.2 and 40.9 in Table 1.",
@@ -125,16 +125,14 @@ def table4(published: Path) -> Table:
 
 def table5(published: Path) -> Table:
     """Forms of the privileged input, vision-language."""
-    lines = [
-        ("", line["privileged_input"], line, True)
-        for line in results.paper_numbers("table5_privileged_input_vlm", published)
-    ]
+    ends = _main_ends("table2_vlm_main", published)
+    printed = results.paper_numbers("table5_privileged_input_vlm", published)
     return _table(
         "table5",
         "form of the privileged input, Qwen3-VL-8B → Qwen3-VL-2B",
         ("", "privileged input"),
         {name: VLM_BENCHMARKS[name] for name in ("realworldqa", "mmstar")},
-        _shaded(lines, ("realworldqa", "mmstar"), *_main_ends("table2_vlm_main", published)),
+        [_line("", line["privileged_input"], line, ends) for line in printed],
         "Student and teacher of the shades are Table 2's.",
         "As printed: the text says that final answers stay below “no privileged input”; the table shows the reverse.",
     )
@@ -142,12 +140,13 @@ def table5(published: Path) -> Table:
 
 def table6(published: Path) -> Table:
     """Regimes alone and combined, under one loss for all tokens and under adaptive routing."""
+    ends = _livebench_ends(published)
     lines = [
-        (
+        _line(
             "adaptive routing" if line["adaptive"] else "uniform loss",
             " + ".join(regime for regime in REGIMES if line[regime]),
             line,
-            True,
+            ends,
         )
         for line in results.paper_numbers("table6_token_regimes", published)
     ]
@@ -156,7 +155,7 @@ def table6(published: Path) -> Table:
         "tokens of which regimes are trained",
         ("loss", "regimes"),
         STEPS,
-        _shaded(lines, STEPS, *_livebench_ends(published)),
+        lines,
         LIVEBENCH,
         "As printed: the text says that HT alone beats the uniform row by 4.6; the table gives 2.6, 2.8 and 4.0. The "
         "uniform row ends at 41.3, vanilla OPD in Table 1 at 40.9.",
@@ -165,29 +164,29 @@ def table6(published: Path) -> Table:
 
 def table7(published: Path) -> Table:
     """Divergence × granularity, the same for all tokens."""
-    lines = [
-        (line["objective"], line["strategy"], line, True)
-        for line in results.paper_numbers("table7_divergence", published)
-    ]
+    ends = _livebench_ends(published)
+    printed = results.paper_numbers("table7_divergence", published)
+    lines = [_line(line["objective"], line["strategy"], line, ends) for line in printed]
     return _table(
         "table7",
         "divergence and granularity, the same for all tokens",
         ("divergence", "granularity"),
         STEPS,
-        _shaded(lines, STEPS, *_livebench_ends(published)),
+        lines,
         LIVEBENCH,
     )
 
 
 def table8(published: Path) -> Table:
     """Components of DOPD removed."""
-    lines = [("", line["variant"], line, True) for line in results.paper_numbers("table8_ablation", published)]
+    ends = _main_ends("table1_llm_main", published)
+    lines = [_line("", line["variant"], line, ends) for line in results.paper_numbers("table8_ablation", published)]
     return _table(
         "table8",
         f"components removed, {MAIN_PAIR}",
         ("", "variant"),
         {name: LLM_BENCHMARKS[name] for name in ("ceval", "livebench")},
-        _shaded(lines, ("ceval", "livebench"), *_main_ends("table1_llm_main", published)),
+        lines,
         "Student and teacher of the shades are Table 1's.",
         "As printed: “w/o privileged input” is 63.6 and 38.3 here, “no privileged input” 63.0 and 39.4 in Table 4.",
     )
@@ -213,19 +212,34 @@ def pairs(printed: Sequence[Record]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((line["teacher"], line["student"]) for line in printed if line["method"] != "base"))
 
 
-Printed = tuple[str, str, Record, bool]
-"""Block, label, numbers and whether it is ranked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printed:
+    """A line of a table as printed."""
+
+    numbers: Record
+    """By column, percent."""
+    ends: tuple[Record, ...] = ()
+    """The numbers of student and teacher between which it is shaded; nothing: not shaded."""
+
+    def cell(self, key: str) -> Cell:
+        """Its number in a column."""
+        ends = [end[key] for end in self.ends]
+        return Cell(value=self.numbers[key], shade=shade(gap_recovery(self.numbers[key], *ends) if ends else None))
 
 
-def _ends(lines: Sequence[Printed]) -> tuple[Record, Record]:
+def _line(block: str, label: str, numbers: Record, ends: tuple[Record, Record] | None) -> Subject[Printed]:
+    """Ranked and shaded between the ends; a reference, which is neither, has none."""
+    return Subject(of=Printed(numbers=numbers, ends=ends or ()), block=block, label=label, ranked=ends is not None)
+
+
+def _ends(lines: Sequence[Record]) -> tuple[Record, Record]:
     """Numbers of the student and of the teacher."""
-    by_label = {label: line for _, label, line, _ in lines}
+    by_label = {line["method"]: line for line in lines}
     return by_label["Student"], by_label["Teacher"]
 
 
 def _main_ends(name: str, published: Path) -> tuple[Record, Record]:
-    by_label = {line["method"]: line for line in results.paper_numbers(name, published)}
-    return by_label["Student"], by_label["Teacher"]
+    return _ends(results.paper_numbers(name, published))
 
 
 def _livebench_ends(published: Path) -> tuple[Record, Record]:
@@ -234,41 +248,26 @@ def _livebench_ends(published: Path) -> tuple[Record, Record]:
     return student, teacher
 
 
-def _shaded(lines: Sequence[Printed], columns: Sequence[str] | Mapping[str, str], *ends: Record) -> list[Line]:
-    """Lines of a table, shaded between the student's and the teacher's numbers where they are ranked."""
-    return [
-        Line(
-            block=block,
-            label=label,
-            ranked=is_ranked,
-            cells=tuple(_cell(line[key], *(end[key] for end in ends) if is_ranked else ()) for key in columns),
-        )
-        for block, label, line, is_ranked in lines
-    ]
-
-
-def _cell(value: float, *ends: float) -> Cell:
-    return Cell(value=value, shade=shade(gap_recovery(value, *ends) if ends else None))
-
-
 def _table(
     name: str,
     title: str,
     headers: tuple[str, str],
     columns: Mapping[str, str],
-    lines: Sequence[Line],
+    lines: Sequence[Subject[Printed]],
     *notes: str,
     across: bool = True,
 ) -> Table:
     """Ranked in every column: among all lines, or block by block."""
-    for column in range(len(columns)):
-        lines = ranked(lines, column, across=across)
-    return Table(
+    return table(
+        lines,
+        [_column(key, header) for key, header in columns.items()],
         name=f"{name}_paper",
         title=f"The paper's Table {name.removeprefix('table')}: {title}",
         caption=" ".join(filter(None, (SINGLE, *notes, SHADED))),
-        block_header=headers[0],
-        label_header=headers[1],
-        columns=tuple(Column(key=key, header=f"{header}, %") for key, header in columns.items()),
-        lines=tuple(lines),
+        headers=headers,
+        across=across,
     )
+
+
+def _column(key: str, header: str) -> ColumnOf[Printed, None]:
+    return ColumnOf(key=key, header=f"{header}, %", cell=lambda line: line.cell(key), ranked=True)

@@ -5,13 +5,13 @@ Every function takes the folder that holds ``paper/``. Where the text states no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis import results
-from harness.show.tables import Cell, Column, Kind, Line, Table
+from harness.show.tables import Cell, Kind, Table
+from suites.kit.columns import ColumnOf, Subject, table
 from suites.kit.looks import label_look
 from suites.paper.tables import MAIN_PAIR, SUBJECT, Record
 
@@ -27,22 +27,40 @@ UNREAD = (
 NO_NUMBER = "the text states no number"
 
 
-def _stated_table(name: str, title: str, columns: Sequence[Column], lines: Sequence[Line], *notes: str) -> Table:
-    return Table(
+Stated = Mapping[str, Cell]
+"""What the text says of a line, by the key of the column; nothing belongs where it says nothing."""
+
+
+def _line(block: str, label: str, **cells: Cell) -> Subject[Stated]:
+    return Subject(of=cells, block=block, label=label, ranked=False)
+
+
+def _column(key: str, header: str, kind: Kind = Kind.SCORE) -> ColumnOf[Stated, None]:
+    return ColumnOf(key=key, header=header, kind=kind, cell=lambda stated: stated.get(key, Cell()))
+
+
+def _stated_table(
+    name: str,
+    title: str,
+    columns: Sequence[ColumnOf[Stated, None]],
+    lines: Sequence[Subject[Stated]],
+    *notes: str,
+    headers: tuple[str, str] = ("", ""),
+) -> Table:
+    return table(
+        lines,
+        columns,
         name=f"{name}_paper",
         title=f"The paper's Figure {name.removeprefix('figure')}, as its text states it: {title}",
         caption=" ".join((UNREAD, *notes)),
-        block_header="",
-        label_header="",
-        columns=tuple(columns),
-        lines=tuple(lines),
+        headers=headers,
     )
 
 
 def _unstated(name: str, title: str, labels: Sequence[str], said: str) -> Callable[[Path], Table]:
     """The table of a figure of which the text gives no number: its lines, with the reason, and what is said."""
-    lines = [Line(block="", label=label, cells=(Cell(missing=NO_NUMBER),), ranked=False) for label in labels]
-    column = Column(key="value", header="value")
+    lines = [_line("", label, value=Cell(missing=NO_NUMBER)) for label in labels]
+    column = _column("value", "value")
     return lambda published: _stated_table(name, title, [column], lines, f"What the text says: {said}")
 
 
@@ -64,30 +82,22 @@ figure7a_table = _unstated(
 def figure4_table(published: Path) -> Table:
     """Gain left when a fifth of the tokens is dropped from vanilla OPD."""
     lines = [
-        Line(
-            block=line["modality"],
-            label=f"{line['dropped']} dropped",
-            cells=(Cell(value=line["gain"]), Cell(value=line["share_of_gain"], notes=("about",))),
-            ranked=False,
+        _line(
+            line["modality"],
+            f"{line['dropped']} dropped",
+            gain=Cell(value=line["gain"]),
+            share_of_gain=Cell(value=line["share_of_gain"], notes=("about",)),
         )
         for line in results.paper_numbers("figure4", published)
     ]
     lines += [
-        Line(
-            block="both",
-            label=f"{which} dropped",
-            cells=(Cell(missing="“negligible” effect, no number"), Cell()),
-            ranked=False,
-        )
+        _line("both", f"{which} dropped", gain=Cell(missing="“negligible” effect, no number"))
         for which in ("random", "lowest A")
     ]
     return _stated_table(
         "figure4",
         "vanilla OPD with 20 % of the tokens dropped, step 100",
-        [
-            Column(key="gain", header="gain left, points", kind=Kind.DIFFERENCE),
-            Column(key="share_of_gain", header="of the full gain, %"),
-        ],
+        [_column("gain", "gain left, points", Kind.DIFFERENCE), _column("share_of_gain", "of the full gain, %")],
         lines,
     )
 
@@ -125,19 +135,16 @@ def figure4(published: Path) -> dict[str, Figure]:
 
 def figure7b_table(published: Path) -> Table:
     """Lead over the second best by direction."""
-    return replace(
-        _stated_table(
-            "figure7b",
-            "out of domain",
-            [Column(key="lead_over_second_best", header="lead over the second best, points", kind=Kind.DIFFERENCE)],
-            [
-                Line(block=direction, label=SUBJECT, cells=(Cell(value=lead),), ranked=False)
-                for direction, lead in _leads(published).items()
-            ],
-            FIGURE7B,
-        ),
-        block_header="trained → tested",
-        label_header="method",
+    return _stated_table(
+        "figure7b",
+        "out of domain",
+        [_column("lead_over_second_best", "lead over the second best, points", Kind.DIFFERENCE)],
+        [
+            _line(direction, SUBJECT, lead_over_second_best=Cell(value=lead))
+            for direction, lead in _leads(published).items()
+        ],
+        FIGURE7B,
+        headers=("trained → tested", "method"),
     )
 
 
@@ -171,17 +178,16 @@ def _leads(published: Path) -> dict[str, float]:
 
 def figure8_table(published: Path) -> Table:
     """Steps the text names."""
+
+    def step(line: Record) -> Cell:
+        return Cell(value=line["step"], notes=() if line["step"] in (80, 200) else ("about",))
+
     return _stated_table(
         "figure8",
         "performance and entropy against step",
-        [Column(key="step", header="step", kind=Kind.COUNT)],
+        [_column("step", "step", Kind.COUNT)],
         [
-            Line(
-                block=line["panel"],
-                label=_moment_label(line),
-                cells=(Cell(value=line["step"], notes=() if line["step"] in (80, 200) else ("about",)),),
-                ranked=False,
-            )
+            _line(line["panel"], _moment_label(line), step=step(line))
             for line in results.paper_numbers("figure8", published)
         ],
     )
@@ -233,14 +239,9 @@ def figure10_table(published: Path) -> Table:
     return _stated_table(
         "figure10",
         "sensitivity to both weights",
-        [Column(key=key, header=header, kind=Kind.RATE) for key, header in (("beta_w", "β_w"), ("beta_l", "β_l"))],
+        [_column("beta_w", "β_w", Kind.RATE), _column("beta_l", "β_l", Kind.RATE)],
         [
-            Line(
-                block="",
-                label=line["statement"],
-                cells=(Cell(value=line["beta_w"]), Cell(value=line["beta_l"])),
-                ranked=False,
-            )
+            _line("", line["statement"], beta_w=Cell(value=line["beta_w"]), beta_l=Cell(value=line["beta_l"]))
             for line in results.paper_numbers("figure10", published)
         ],
         "No score is stated at any point.",

@@ -139,7 +139,7 @@ class Odd(ArmSuite):
         spec = SUITE.runs(profile, options)[-1]
         return [Arm(key=key, label=key, baseline=base, specs={0: spec}) for key, base in self._arms]
 
-    def tables(self, rows: Any, costs: Any, options: Options) -> list[Table]:
+    def tables_of(self, scores: Any) -> list[Table]:
         return []
 
 

@@ -25,7 +25,7 @@ from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, Suite, training_run, tuned_rates
 from harness.types import HarnessError
 from suites import tuning
-from suites.kit.cells import by_paradigm, mean_by_seed
+from suites.kit.cells import by_paradigm
 
 SUITE: Suite = registry.suite("tuning")
 GRID = PROFILE.learning_rates
@@ -181,12 +181,12 @@ def test_caption_says_how_it_was_chosen(tmp_path: Path) -> None:
             assert needed in table.caption, needed
 
 
-def test_a_seed_without_all_domains_has_no_mean() -> None:
-    first, second = (
-        [{"run": "r", "seed": s, "value": v} for s, v in pairs] for pairs in ([(0, 0.2), (1, 1)], [(0, 0.4)])
-    )
-    assert mean_by_seed([first, second]) == {0: pytest.approx(0.3)}
-    assert mean_by_seed([first, []]) == mean_by_seed([]) == {}
+def test_a_seed_without_all_domains_has_no_mean(tmp_path: Path) -> None:
+    chosen = options(tmp_path, seeds=(0, 1))
+    rows, costs = frames(chosen, score, suite=SUITE)
+    lost = (rows["seed"] == 1001) & (rows["benchmark"] == "embedded_coding_validation")
+    whole, part = (line(SUITE.tables(each, costs, chosen)[0], "SFT")["lr_0.001"] for each in (rows, rows[~lost]))
+    assert (whole.n, part.n) == (2, 1) and part.value == pytest.approx(40)
 
 
 def test_methods_of_one_paradigm_stand_together() -> None:

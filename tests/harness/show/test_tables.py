@@ -108,25 +108,16 @@ def test_shades_follow_the_paper(recovery: float | None, expected: Shade) -> Non
     assert tables.shade(recovery) is expected
 
 
-def ranks(*values: float | None, ranked: tuple[bool, ...] | None = None) -> list[int]:
-    flags = ranked or (True,) * len(values)
+def ranks(*values: float | None) -> list[int]:
     cells = [Cell(value=v) if v is not None else Cell(missing="not run") for v in values]
-    lines = [line(str(i), cell, ranked=flag) for i, (cell, flag) in enumerate(zip(cells, flags, strict=True))]
-    return [marked.cells[0].rank for marked in tables.ranked(lines, 0)]
+    return [marked.rank for marked in tables.marked(cells)]
 
 
-def test_best_and_second_among_ranked_lines_of_a_block() -> None:
+def test_best_and_second_of_some_cells() -> None:
     assert ranks(1.0, 3.0, 2.0) == [0, 1, 2]
-    assert ranks(9.0, 3.0, 2.0, ranked=(False, True, True)) == [0, 1, 2]
     assert ranks(3.01, 3.04, None, 2.0) == [1, 1, 0, 2]  # equal as printed
     assert ranks(3.0, None) == [0, 0]  # the only one is no best
-    other = tables.ranked([line("a", Cell(value=1.0)), line("b", Cell(value=2.0), block="elsewhere")], 0)
-    assert [marked.cells[0].rank for marked in other] == [0, 0]
-
-
-def test_ranking_touches_one_column() -> None:
-    lines = [line("a", Cell(value=1.0), Cell(value=5.0)), line("b", Cell(value=2.0), Cell(value=4.0))]
-    assert [[cell.rank for cell in marked.cells] for marked in tables.ranked(lines, 0)] == [[2, 0], [1, 0]]
+    assert tables.marked([Cell(value=1.04), Cell(value=1.01)], digits=2)[0] == Cell(value=1.04, rank=1)
 
 
 MARKDOWN = """\

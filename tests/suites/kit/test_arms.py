@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas
 import pytest
@@ -14,12 +14,10 @@ from harness import registry
 from harness.show.tables import Table
 from harness.suite import Options, Profile, training_run
 from harness.types import HarnessError
-from suites.kit.arms import Arm, ArmSuite, caption, comparison_table, together
+from suites.kit.arms import Arm, ArmScores, ArmSuite, caption, together
 from suites.kit.bars import arm_bars
+from suites.kit.comparison import comparison_table
 from suites.kit.looks import label_look
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 RATES = (2e-4, 1e-3)
 
@@ -53,8 +51,7 @@ class Rates(ArmSuite):
             for rate in RATES
         ]
 
-    def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
-        scores = self.scores(rows, costs, options)
+    def tables_of(self, scores: ArmScores) -> list[Table]:
         return [comparison_table(scores, name="rates", title="Rates", caption=caption(scores))]
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.collections import LineCollection
@@ -14,8 +15,9 @@ from matplotlib.collections import LineCollection
 from harness.analysis import results
 from harness.show import tables
 from harness.show.tables import Line, Shade, Table
-from harness.suite import PUBLISHED, Options
+from harness.suite import PUBLISHED, Options, Profile
 from harness.types import HarnessError
+from suites.kit.arms import Arm
 from suites.paper import figures as paper_figures
 from suites.paper import text
 from suites.paper.numbers import PAPER, PaperNumbers
@@ -26,7 +28,14 @@ DRAWN = ("figure1", "figure4", "figure6", "figure7b", "figure8", "figure10")
 
 
 class Everything(PaperNumbers):
+    name = "everything"
     paper = tuple(PAPER)
+
+    def arms(self, profile: Profile, options: Options) -> list[Arm]:
+        return []
+
+    def tables_of(self, scores: Any) -> list[Table]:
+        return []
 
 
 def line(table: Table, label: str, block: str | None = None) -> Line:
@@ -201,7 +210,7 @@ def test_rows_are_shares_and_ratios_are_none() -> None:
 
 
 def test_a_suite_that_shows_nothing_of_the_paper_says_so() -> None:
-    suite = type("Ours", (PaperNumbers,), {"name": "ours"})()
+    suite = type("Ours", (Everything,), {"name": "ours", "paper": ()})()
     with pytest.raises(HarnessError, match="suite ours: the paper states no numbers"):
         suite.paper_rows(Options(suite="ours", source="paper"))
 
@@ -213,7 +222,8 @@ import sys
 sys.modules["torch"] = None
 from suites.paper.numbers import PAPER, PaperNumbers
 from harness.suite import Options
-suite = type("All", (PaperNumbers,), {"paper": tuple(PAPER)})()
+own = {"arms": None, "tables_of": None}
+suite = type("All", (PaperNumbers,), {"name": "all", "paper": tuple(PAPER), **own})()
 print(len(suite.paper_tables(Options(suite="x"))), len(suite.paper_figures(Options(suite="x"))))
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True)
