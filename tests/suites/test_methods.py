@@ -20,7 +20,7 @@ from harness.show.tables import Cell, Kind, Shade, Table
 from harness.storage import files
 from harness.suite import Evaluation, Options, Suite
 from harness.types import HarnessError
-from suites import methods, profiles
+from suites import methods
 
 SUITE: Suite = registry.suite("methods")
 METHODS = ("sft", "vanilla_opd", "eopd", "dopd")
@@ -175,7 +175,7 @@ def test_captions_say_which_rates(tmp_path: Path) -> None:
             "seeds 0, 1, 2, 3, 4",
             "trained on general, reasoning, coding together",
             "fixed weights",
-            f"Profile embedded sets threshold = {profiles.EOPD_THRESHOLD} for EOPD: ",
+            f"Profile embedded sets threshold = {PROFILE.method('eopd').settings['threshold']} for EOPD: ",
         ):
             assert needed in table.caption, (table.name, needed)
 
