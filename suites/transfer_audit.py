@@ -147,25 +147,7 @@ def transfer_table(audited: Audited) -> Table:
             ),
             _metric_column(audited, INFORMATION, "what only p knows, asserted, %"),
             _moved_column(audited, INFORMATION, key="imitated", header="imitated, points"),
-            ArmColumn(
-                key="information_difference",
-                header=MINUS_BASELINE,
-                kind=Kind.DIFFERENCE,
-                compared=lambda key: information_compared(audited, key),
-            ),
-            ArmColumn(
-                key="asserting",
-                header="seeds that mostly assert",
-                kind=Kind.TEXT,
-                cell=lambda key: count_cell(audited, key),
-            ),
-            ArmColumn(
-                key="asserting_p",
-                header="p of the count (Fisher, Holm)",
-                kind=Kind.P,
-                tested_against="information_difference",
-                family=INFORMATION,
-            ),
+            *_count_columns(audited),
             *(_metric_column(audited, metric, header) for metric, header in OTHERS.items()),
             *arm_costs(scores),
         ],
@@ -187,6 +169,28 @@ def count_sentence(audited: Audited) -> str:
         f"independent; with {seeds} seeds each it is at least {statistics.smallest_count_p(seeds):.2g}. Where so few "
         "or so many seeds of both assert that no p could be below 0.05, nothing is tested; over the others p is "
         "adjusted by Holm."
+    )
+
+
+def _count_columns(audited: Audited) -> tuple[ArmColumn, ArmColumn, ArmColumn]:
+    """Difference of the mass, the count of seeds, and the p of the count, which stands for that of the difference."""
+    return (
+        ArmColumn(
+            key="information_difference",
+            header=MINUS_BASELINE,
+            kind=Kind.DIFFERENCE,
+            compared=partial(information_compared, audited),
+        ),
+        ArmColumn(
+            key="asserting", header="seeds that mostly assert", kind=Kind.TEXT, cell=partial(count_cell, audited)
+        ),
+        ArmColumn(
+            key="asserting_p",
+            header="p of the count (Fisher, Holm)",
+            kind=Kind.P,
+            tested_against="information_difference",
+            family=INFORMATION,
+        ),
     )
 
 
