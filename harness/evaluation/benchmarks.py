@@ -48,6 +48,10 @@ class Decoding:
 
 OWN_METRICS = (Metric(name="exact_answer"), Metric(name="exact_trace"))
 """Share of responses with the reference answer; with every graded token of the reference trace."""
+LISTED = 16
+"""Names in a message at most."""
+NATIVE = "native"
+"""The decoding that a task states itself; in the place of a ``Decoding``'s name."""
 DECODINGS = {
     "greedy": Decoding(name="greedy", samples=1, temperature=0.0, items=None),
     "sample4": Decoding(name="sample4", samples=4, temperature=1.0, items=200),
@@ -97,6 +101,9 @@ class Benchmark:
             raise HarnessError(f"benchmark {self.name} has no metric {name!r}; {near(name, by_name)}")
         return by_name[name]
 
+    def check(self) -> None:
+        """Refuse before compute what cannot be evaluated; an engine's benchmark says how. Imports no torch."""
+
     @property
     def words(self) -> str:
         """Of its primary metric: ``exact answer, greedy``."""
@@ -121,7 +128,49 @@ class OwnBenchmark(Benchmark):
     """One more than the longest right response: what is cut there was wrong already."""
 
 
-def _benchmarks() -> dict[str, Benchmark]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LmEvalBenchmark(Benchmark):
+    """A task or a group of tasks that lm-eval ships: its data, prompts, decoding, scorer and metrics.
+
+    ``version`` is that of lm-eval's task, which must be the one that is installed.
+
+    Example::
+
+        LmEvalBenchmark(
+            name="gsm8k",
+            task="gsm8k",
+            version=3,
+            metrics=(Metric(name="exact_match,strict-match"), Metric(name="exact_match,flexible-extract")),
+            primary=(NATIVE, "exact_match,strict-match"),
+        )
+    """
+
+    engine: ClassVar[str] = "lm_eval"
+    task: str
+    """lm-eval's name of it."""
+    folder: str = ""
+    """Of lm-eval's tasks, that holds it; by default of the same name."""
+    decodings: tuple[str, ...] = (NATIVE,)
+    data: str = ""
+    """A local jsonl file of the task's schema in place of the hub's data set, of a group a folder with one
+    ``<task>.jsonl`` each. Few-shot examples then come from the same file, the item itself left out."""
+    fewshot: int | None = None
+    """Examples in each prompt; None: as the task says."""
+    max_new_tokens: int | None = None
+    """Of a response; None: as the task says, 256 where it does not."""
+    chat: bool = False
+    """Whether the prompt is rendered as a user's turn by the model's chat template."""
+    batch_size: int = 32
+    """Requests at once; changes memory."""
+
+    def check(self) -> None:
+        """Refuse a task, version, metric or local file that is not there. Raises HarnessError."""
+        from harness.evaluation import shipped
+
+        shipped.check(self)
+
+
+def _own() -> dict[str, Benchmark]:
     kinds = (
         ("", slots.TRAIN_DIFFICULTY, "test"),
         ("_hard", slots.HARD_DIFFICULTY, "test"),
@@ -135,8 +184,57 @@ def _benchmarks() -> dict[str, Benchmark]:
     return {benchmark.name: benchmark for benchmark in made}
 
 
-BENCHMARKS: dict[str, Benchmark] = _benchmarks()
-"""By name: ``embedded_<domain>``, the harder ``..._hard``, and ``..._validation`` for tuning only."""
+CHOICE = (Metric(name="acc,none", label="accuracy"), Metric(name="acc_norm,none", label="length-normalised accuracy"))
+"""Of multiple choice by likelihood."""
+SHIPPED = (
+    LmEvalBenchmark(
+        name="ceval",
+        task="ceval-valid",
+        folder="ceval",
+        version=2,
+        domain="general",
+        split="val",
+        n=1346,
+        metrics=CHOICE,
+        primary=(NATIVE, "acc,none"),
+    ),
+    LmEvalBenchmark(
+        name="math500",
+        task="minerva_math500",
+        folder="minerva_math",
+        version=3.1,
+        domain="reasoning",
+        n=500,
+        metrics=(Metric(name="math_verify,none", label="verified answer"), Metric(name="exact_match,none")),
+        primary=(NATIVE, "math_verify,none"),
+        fewshot=0,
+        max_new_tokens=4096,
+        chat=True,
+    ),
+    LmEvalBenchmark(
+        name="aime25",
+        task="aime25",
+        folder="aime",
+        version=0,
+        domain="reasoning",
+        n=30,
+        metrics=(Metric(name="exact_match,none"),),
+        primary=(NATIVE, "exact_match,none"),
+        chat=True,
+    ),
+    LmEvalBenchmark(
+        name="gsm8k",
+        task="gsm8k",
+        version=3,
+        domain="reasoning",
+        n=1319,
+        metrics=(Metric(name="exact_match,strict-match"), Metric(name="exact_match,flexible-extract")),
+        primary=(NATIVE, "exact_match,strict-match"),
+    ),
+)
+"""Tasks of lm-eval: the paper's that it ships, and one that is quick to try."""
+BENCHMARKS: dict[str, Benchmark] = _own() | {benchmark.name: benchmark for benchmark in SHIPPED}
+"""By name: ``embedded_<domain>``, the harder ``..._hard``, ``..._validation`` for tuning only; lm-eval's tasks."""
 
 
 def benchmark(name: str, version: float | None = None) -> Benchmark:
@@ -201,9 +299,10 @@ def _common(said: Iterable[str], else_: str) -> str:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """What to write instead: the names like it, else all."""
+    """What to write instead: the names like it, else the first ones."""
     like = difflib.get_close_matches(name, known := tuple(known))
-    return f"did you mean {', '.join(like)}?" if like else f"choose one of {', '.join(known)}"
+    more = ", ..." if len(known) > LISTED else ""
+    return f"did you mean {', '.join(like)}?" if like else f"choose one of {', '.join(known[:LISTED])}{more}"
 
 
 def task_name(benchmark: Benchmark, decoding: Decoding) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -66,21 +66,40 @@ def evaluate(
         HarnessError: unknown benchmark, decoding, version or engine; an own item whose prompt holds privileged text, is
             not one user turn, or does not fit the model.
     """
-    jobs = dict.fromkeys(map(_job, evaluations))
+    jobs = _jobs(evaluations)
     if not jobs:
         return []
     from harness.models.forward import undisturbed
 
-    by_engine: dict[str, list[Job]] = defaultdict(list)
-    for job in jobs:
-        by_engine[job.benchmark.engine].append(job)
     found: dict[tuple[str, str], list[Score]] = defaultdict(list)
     with undisturbed(model):
-        for asked in by_engine.values():
+        for asked in by_engine(jobs):
             ask = evaluator(asked[0].benchmark).evaluate
             for score in ask(model, tokenizer, asked, seed=seed, step=step, batch_size=batch_size):
                 found[score.benchmark, score.decoding].append(score)
     return [score for job in jobs for score in found[job.benchmark.name, job.decoding]]
+
+
+def prepare(evaluations: Sequence[Evaluation]) -> None:
+    """Get the items of every benchmark asked for, so that what is not there is missed before a run is trained.
+
+    Raises:
+        HarnessError: unknown benchmark, decoding, version or engine; items that cannot be had.
+    """
+    for asked in by_engine(_jobs(evaluations)):
+        evaluator(asked[0].benchmark).prepare(asked)
+
+
+def by_engine(jobs: Iterable[Job]) -> list[list[Job]]:
+    """Together what one evaluator does, in order."""
+    found: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        found[job.benchmark.engine].append(job)
+    return list(found.values())
+
+
+def _jobs(evaluations: Sequence[Evaluation]) -> list[Job]:
+    return list(dict.fromkeys(map(_job, evaluations)))
 
 
 def _job(evaluation: Evaluation) -> Job:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 EVALUATORS = {
     "own": "harness.evaluation.own:OwnItems",
+    "lm_eval": "harness.evaluation.lm_eval:NativeTasks",
 }
 """By engine: ``module:Class`` of an ``Evaluator``, built without arguments, imported on use."""
 
@@ -51,6 +52,14 @@ class Job:
 class Evaluator(Protocol):
     """Benchmarks of one engine to scores."""
 
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Get the items, so that what is not there is missed before a run is trained.
+
+        Raises:
+            HarnessError: items that cannot be had.
+        """
+        ...
+
     def evaluate(
         self,
         model: PreTrainedModel,
@@ -69,16 +78,26 @@ class Evaluator(Protocol):
         ...
 
 
-def evaluator(benchmark: Benchmark) -> Evaluator:
-    """Of the benchmark's engine.
+def check(benchmark: Benchmark) -> None:
+    """Refuse before compute, without torch, what cannot be evaluated.
 
     Raises:
-        HarnessError: the benchmark is known by name only, or no evaluator has that engine.
+        HarnessError: no evaluator has the benchmark's engine, or the benchmark's own check fails.
     """
+    _target(benchmark)
+    benchmark.check()
+
+
+def evaluator(benchmark: Benchmark) -> Evaluator:
+    """Of the benchmark's engine. Raises HarnessError if there is none."""
+    module, _, name = _target(benchmark).partition(":")
+    return getattr(importlib.import_module(module), name)()
+
+
+def _target(benchmark: Benchmark) -> str:
     if benchmark.engine not in EVALUATORS:
         raise HarnessError(
             f"benchmark {benchmark.name}: no evaluator for engine {benchmark.engine!r}; "
             f"{near(benchmark.engine, EVALUATORS)}"
         )
-    module, _, name = EVALUATORS[benchmark.engine].partition(":")
-    return getattr(importlib.import_module(module), name)()
+    return EVALUATORS[benchmark.engine]

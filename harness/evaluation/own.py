@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import datasets
-import lm_eval.api.task
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.evaluator import evaluate
@@ -24,6 +21,7 @@ from harness.evaluation import benchmarks
 from harness.evaluation.benchmarks import DECODINGS, Decoding, OwnBenchmark, lm_eval_config
 from harness.evaluation.evaluate import check_plain, question
 from harness.evaluation.evaluator import Job, Score
+from harness.evaluation.lm_eval import contained
 from harness.models import load
 from harness.models.prompts import Prompts
 from harness.models.reader import TextReader
@@ -55,6 +53,11 @@ class OwnJob:
 
 class OwnItems:
     """The evaluator of ``OwnBenchmark``."""
+
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Makes the items."""
+        for job in jobs:
+            _own_job(job)
 
     def evaluate(
         self,
@@ -179,7 +182,7 @@ def run(
 ) -> dict[str, tuple[dict[str, float], Items]]:
     """lm-eval's metrics and the record of every response, by task name."""
     records: dict[str, Items] = {job.name: [] for job in jobs}
-    with _quiet():
+    with contained():
         lm = SamplerLM(model, tokenizer, jobs, seed=seed, step=step, batch_size=batch_size)
         tasks: dict[str, Task] = {job.name: ConfigurableTask(config=_config(job, records[job.name])) for job in jobs}
         found: Any = evaluate(lm, {"tasks": tasks}, apply_chat_template=True, bootstrap_iters=0, log_samples=False)
@@ -212,17 +215,3 @@ def _config(job: OwnJob, items: Items) -> dict[str, Any]:
 
     config = lm_eval_config(job.benchmark, job.decoding)
     return config | {"custom_dataset": docs, "process_results": process_results}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """lm-eval without its advice and progress bars: the caller has its own."""
-    logger, bars = logging.getLogger("lm_eval"), lm_eval.api.task.tqdm
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    lm_eval.api.task.tqdm = lambda iterable, **_: iterable
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        lm_eval.api.task.tqdm = bars

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from harness import registry
 from harness.config import DataSpec, RunSpec
-from harness.evaluation import audits, benchmarks
+from harness.evaluation import audits, benchmarks, evaluator
 from harness.evaluation.audits import AUDIT
 from harness.storage import run_folder
 from harness.storage.run_folder import RunFolder, RunState
@@ -94,7 +94,8 @@ def check_evaluations(plan: Iterable[PlannedRun]) -> None:
     """Every evaluation that is wanted must be one of this package; to be called before compute.
 
     Raises:
-        HarnessError: an unknown benchmark, audit or decoding, or another version of one.
+        HarnessError: an unknown benchmark, engine, audit or decoding, another version of one, or what a benchmark's own
+            check refuses.
     """
     for wanted in dict.fromkeys(evaluation for run in plan for evaluation in run.wanted):
         if wanted.decoding == AUDIT:
@@ -102,6 +103,7 @@ def check_evaluations(plan: Iterable[PlannedRun]) -> None:
         else:
             found = benchmarks.benchmark(wanted.benchmark, wanted.version)
             benchmarks.decoding(found, wanted.decoding)
+            evaluator.check(found)
 
 
 def check_profile(profile: Profile) -> None:

@@ -18,6 +18,7 @@ from harness.config import RunSpec
 from harness.evaluation import audits
 from harness.evaluation.audits import AUDIT, Subject
 from harness.evaluation.evaluate import evaluate
+from harness.evaluation.evaluate import prepare as prepare_evaluations
 from harness.evaluation.evaluator import Score
 from harness.method import forwards_per_token
 from harness.models import load
@@ -46,6 +47,7 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) ->
     with folder.lock() if me.is_main_process else nullcontext():
         if me.is_main_process:
             folder.prepare()
+            prepare_evaluations([e for e in folder.missing(evaluations) if e.decoding != AUDIT])
         me.wait_for_everyone()
         fault = "" if is_trained(folder) else train(folder, prepare(folder.spec, folder.root), report)
         me.wait_for_everyone()
