@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -26,9 +26,31 @@ class ModelSpec:
     """A model by name and by content."""
 
     name: str
-    """A name of the embedded zoo, a hub name, or a folder."""
+    """A name of the embedded zoo, a hub name, a folder, or what a model that is made is called."""
     sha256: str = ""
     """Of the weights, from the zoo's manifest; empty where the weights are not on this machine."""
+    made: RunSpec | None = field(default=None, metadata={"since": 2})
+    """The run that makes this model, one with a recipe; None for a model that is found by its name."""
+
+    def __post_init__(self) -> None:
+        if self.made is None:
+            return
+        if self.made.recipe is None:
+            raise HarnessError(f"model {self.name!r} is made by run {self.made.id}, which has no recipe: give one")
+        if self.sha256:
+            raise HarnessError(
+                f"model {self.name!r} is made: what it is made of is its identity, leave sha256 {self.sha256[:10]} out"
+            )
+        ancestors = (model.name for run in (*makings(self.made), self.made) for model in run.models)
+        if self.name in ancestors:
+            raise HarnessError(
+                f"model {self.name!r} is made from a model of its own name, so a reader could not tell them apart: "
+                "give it another name"
+            )
+
+
+NOTHING = ModelSpec(name="nothing")
+"""The student of a recipe that begins from no model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +140,26 @@ class MethodSpec:
     """Of a plugin's file; empty for registered methods, whose version is tested instead."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeSpec:
+    """How a model is made: a recipe by name, settings and version."""
+
+    name: str
+    """A name of ``harness.training.recipes.RECIPES``."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Every setting, defaults included, as plain JSON values."""
+    version: int = 1
+
+
 @dataclass(frozen=True, kw_only=True)  # no slots: its hash is kept beside its fields
 class RunSpec:
     """Everything that can change a result. Where to log and how many processes are no part of it."""
 
     profile: str
+    """Empty for a run that makes a model, so that every profile shares it."""
     student: ModelSpec
     teacher: ModelSpec | None
-    """None for a reference row: the student is only evaluated."""
+    """None for a reference row, where the student is only evaluated, and for a recipe."""
     data: DataSpec | None
     method: MethodSpec | None
     optim: OptimSpec | None
@@ -146,8 +180,14 @@ class RunSpec:
     dtype: str = "float32"
     checkpoints: int = 10
     """Checkpoints after step 0, evenly spaced; the last is the final step."""
+    recipe: RecipeSpec | None = field(default=None, metadata={"since": 2})
+    """In place of a method: what the run ends with is a model, the ``made`` of a ``ModelSpec``."""
 
     def __post_init__(self) -> None:
+        if self.recipe and self.method:
+            raise HarnessError(f"method {self.method.name} and recipe {self.recipe.name}: a run has one of the two")
+        if self.recipe and self.steps < 1:
+            raise HarnessError(f"recipe {self.recipe.name} with steps={self.steps}: give at least 1")
         if self.steps < 0 or self.prompts_per_step < 1 or self.rollouts_per_prompt < 1:
             raise HarnessError(
                 f"steps={self.steps}, prompts_per_step={self.prompts_per_step}, "
@@ -157,7 +197,25 @@ class RunSpec:
     @property
     def is_reference(self) -> bool:
         """True for a model that is only evaluated."""
-        return self.method is None
+        return self.method is None and self.recipe is None
+
+    @property
+    def label(self) -> str:
+        """What trained the model: a method's name, ``recipe/NAME``, or ``reference/MODEL`` where nothing did."""
+        if self.recipe:
+            return f"recipe/{self.recipe.name}"
+        return self.method.name if self.method else f"reference/{self.student.name}"
+
+    @property
+    def models(self) -> tuple[ModelSpec, ...]:
+        """The models it begins with."""
+        return (self.student,) if self.teacher is None else (self.student, self.teacher)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Ids of the runs that must be done first: the one it continues, and those that make its models."""
+        made = {model.made.id for model in self.models if model.made}
+        return frozenset(made | ({self.start} if self.start else set()))
 
     @cached_property
     def hash(self) -> str:
@@ -167,6 +225,8 @@ class RunSpec:
     @cached_property
     def id(self) -> str:
         """Readable, unique, free of suite names: ``dopd-mid-base-coding-seed0-1a2b3c4d5e``."""
+        if self.recipe:
+            return f"made-{_slug(self.recipe.name)}-{_slug(self.student.name)}-seed{self.seed}-{self.hash}"
         if self.method is None or self.data is None or self.teacher is None:
             return f"reference-{_slug(self.student.name)}-{self.hash}"
         parts = (self.method.name, self.teacher.name, self.student.name, "+".join(self.data.domains))
@@ -176,6 +236,14 @@ class RunSpec:
         """Steps at which a checkpoint is kept: 0, every tenth, the last."""
         k = self.checkpoints
         return tuple(sorted({round(self.steps * i / k) for i in range(k + 1)}))
+
+
+def makings(spec: RunSpec) -> Iterator[RunSpec]:
+    """The runs that make the models of ``spec``, each after those it needs itself; one may come twice."""
+    for model in spec.models:
+        if model.made:
+            yield from makings(model.made)
+            yield model.made
 
 
 def to_json(value: Any) -> Any:
@@ -209,9 +277,10 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
     """
     try:
         r = dict(record)
-        r["student"] = ModelSpec(**r["student"])
-        r["teacher"] = ModelSpec(**r["teacher"]) if r["teacher"] else None
+        r["student"] = _model(r["student"])
+        r["teacher"] = _model(r["teacher"]) if r["teacher"] else None
         r["method"] = MethodSpec(**r["method"]) if r["method"] else None
+        r["recipe"] = RecipeSpec(**r["recipe"]) if r.get("recipe") else None
         if r["data"]:
             d: dict[str, Any] = dict(r["data"])
             d["domains"], d["difficulty"] = tuple(d["domains"]), tuple(d["difficulty"])
@@ -227,6 +296,12 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
             f"run spec not readable ({error}): it was written by another version; "
             "move the run folder away and run again"
         ) from error
+
+
+def _model(record: Mapping[str, Any]) -> ModelSpec:
+    fields = dict(record)
+    fields["made"] = from_json(fields["made"]) if fields.get("made") else None
+    return ModelSpec(**fields)
 
 
 def _slug(text: str) -> str:

@@ -21,9 +21,9 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union, cast
 
-from harness.config import MethodSpec, to_json
+from harness.config import MethodSpec, RecipeSpec, to_json
 from harness.method import Entry, Method, check_views
 from harness.types import HarnessError
 
@@ -32,14 +32,17 @@ if TYPE_CHECKING:
     from harness.profile import Profile
     from harness.show.looks import Look
     from harness.suite import Options, Suite
+    from harness.training.recipes import Recipe
 
 METHODS_MODULE = "methods"
 SUITES_MODULE = "suites"
+RECIPES_MODULE = "harness.training.recipes"
 CLAIMS_MODULE = "suites.paper.claims"
 LOOKS_MODULE = "suites.kit.looks"
 PROFILES_MODULE = "suites.profiles"
 ENTRY_POINTS = "dopd.methods"
 PLUGIN_MODULE = "dopd_plugin"
+T = TypeVar("T")
 SUITE_ALIASES = {"continual_learning": "continual"}
 
 _plugin: dict[str, Entry] = {}
@@ -91,10 +94,11 @@ def method_spec(name: str, overrides: Mapping[str, Any] | None = None) -> Method
     name = method_name(name)
     entry = methods()[name]
     cls = method_class(name)
-    method = _construct(name, cls, {**entry.settings, **(overrides or {})})
+    what = f"method {name}"
+    method = _construct(what, cls, {**entry.settings, **(overrides or {})})
     return MethodSpec(
         name=name,
-        settings=to_json(_construct(name, cls, to_json(method))),
+        settings=to_json(_construct(what, cls, to_json(method))),
         version=cls.version,
         source_sha256=_source_sha256(name, cls),
     )
@@ -114,7 +118,7 @@ def build_method(spec: MethodSpec) -> Method:
             f"method {spec.name} was planned with version {spec.version} {spec.source_sha256[:10]}, the code "
             f"here is version {have[0]} {have[1][:10]}: plan the run again"
         )
-    return _construct(name, cls, spec.settings)
+    return _construct(f"method {name}", cls, spec.settings)
 
 
 def method_class(name: str) -> type[Method]:
@@ -161,6 +165,33 @@ def load_plugin(path: Path) -> dict[str, Entry]:
     _plugin.update({snake(n): _foreign_entry(snake(n), f"{PLUGIN_MODULE}:{n}", path.name) for n in classes})
     methods()
     return dict(_plugin)
+
+
+def recipe_spec(name: str, settings: Mapping[str, Any] | None = None) -> RecipeSpec:
+    """A recipe with every setting spelled out: the class's defaults, then ``settings``.
+
+    Raises:
+        HarnessError: unknown recipe or setting (near names are offered), or a value of the wrong type.
+    """
+    name = lookup("recipe", name, _recipes())
+    recipe = _construct(f"recipe {name}", _recipe_class(name), settings or {})
+    return RecipeSpec(name=name, settings=to_json(recipe), version=recipe.version)
+
+
+def build_recipe(spec: RecipeSpec) -> Recipe:
+    """The recipe a model was planned with.
+
+    Raises:
+        HarnessError: the code on this machine is of another version than the spec.
+    """
+    name = lookup("recipe", spec.name, _recipes())
+    cls = _recipe_class(name)
+    if cls.version != spec.version:
+        raise HarnessError(
+            f"recipe {spec.name} was planned with version {spec.version}, the code here is version {cls.version}: "
+            "plan the run again"
+        )
+    return _construct(f"recipe {name}", cls, spec.settings)
 
 
 def suites() -> dict[str, str]:
@@ -253,6 +284,14 @@ def _ours() -> dict[str, Entry]:
     return importlib.import_module(METHODS_MODULE).METHODS
 
 
+def _recipes() -> dict[str, str]:
+    return importlib.import_module(RECIPES_MODULE).RECIPES
+
+
+def _recipe_class(name: str) -> type[Recipe]:
+    return resolve(_recipes()[name], f"recipe {name!r}")
+
+
 @functools.cache
 def _installed() -> dict[str, Entry]:
     points = sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
@@ -277,23 +316,24 @@ def _source_sha256(name: str, cls: type[Method]) -> str:
     return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
 
 
-def _construct(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Method:
+def _construct(what: str, cls: type[T], settings: Mapping[str, Any]) -> T:
     hints = _hints(cls)
-    fields = [f.name for f in dataclasses.fields(cls)]
+    fields = [f.name for f in dataclasses.fields(cast(Any, cls))]
     values = {}
     for key, value in settings.items():
-        field = lookup(f"field of method {name}:", key, fields)
-        values[field] = _typed(value, hints[field], f"{field} of method {name}")
+        field = lookup(f"field of {what}:", key, fields)
+        values[field] = _typed(value, hints[field], f"{field} of {what}")
     try:
-        method = cls(**values)
+        made = cls(**values)
     except TypeError as error:
-        raise HarnessError(f"method {name} is not complete ({error}): give every field a default") from error
-    check_views(method)
-    return method
+        raise HarnessError(f"{what} is not complete ({error}): give every field a default") from error
+    if isinstance(made, Method):
+        check_views(made)
+    return made
 
 
 @functools.cache
-def _hints(cls: type[Method]) -> dict[str, Any]:
+def _hints(cls: type[Any]) -> dict[str, Any]:
     """Types of the fields; evaluating the annotations takes most of the time of planning a run."""
     return typing.get_type_hints(cls)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness import registry
-from harness.config import ModelSpec, RunSpec
+from harness.config import NOTHING, DataSpec, ModelSpec, OptimSpec, RunSpec
 from harness.profile import Profile
 from harness.types import HarnessError
 
@@ -205,9 +205,7 @@ def training_run(
         max_response_tokens=profile.max_response_tokens,
         seed=seed,
     )
-    for name in changes:
-        registry.lookup("field of a run:", name, [field.name for field in dataclasses.fields(RunSpec)])
-    return dataclasses.replace(spec, **changes)
+    return _changed(spec, changes)
 
 
 def learning_rate(profile: Profile, options: Options, method: str) -> float:
@@ -257,3 +255,46 @@ def reference_run(profile: Profile, model: ModelSpec) -> RunSpec:
         steps=0,
         max_response_tokens=profile.max_response_tokens,
     )
+
+
+def made_model(
+    name: str,
+    *,
+    recipe: str,
+    settings: Mapping[str, Any] | None = None,
+    base: ModelSpec = NOTHING,
+    steps: int,
+    data: DataSpec | None = None,
+    optim: OptimSpec | None = None,
+    seed: int = 0,
+    **changes: Any,
+) -> ModelSpec:
+    """A model that a recipe trains, once, for every run of every suite that has it as student, teacher or reference.
+
+    Args:
+        name: what it is called; its identity is all the rest.
+        recipe: a name of ``harness.training.recipes.RECIPES``. ``settings``: of the recipe.
+        base: the model it starts from.
+        changes: other fields of its ``RunSpec``, as ``prompts_per_step``.
+
+    Raises:
+        HarnessError: unknown recipe, setting or field, near names offered; a name that one of its ancestors has.
+    """
+    made = RunSpec(
+        profile="",
+        student=base,
+        teacher=None,
+        data=data,
+        method=None,
+        recipe=registry.recipe_spec(recipe, settings),
+        optim=optim,
+        steps=steps,
+        seed=seed,
+    )
+    return ModelSpec(name=name, made=_changed(made, changes))
+
+
+def _changed(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
+    for name in changes:
+        registry.lookup("field of a run:", name, [field.name for field in dataclasses.fields(RunSpec)])
+    return dataclasses.replace(spec, **changes)

@@ -341,7 +341,7 @@ def _cost_record(spec: RunSpec, cost: Cost | None, state: str) -> dict[str, Any]
         return dataclasses.asdict(cost) | planned
     return planned | {
         "run": spec.id,
-        "method": spec.method.name if spec.method else f"reference/{spec.student.name}",
+        "method": spec.label,
         "seed": spec.seed,
         "train_domains": spec.data.domains if spec.data else (),
         "steps": spec.steps,

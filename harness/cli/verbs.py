@@ -19,6 +19,7 @@ from harness.cli import skeleton
 from harness.cli.flags import EXIT_USER_ERROR, parser, unknown_flag
 from harness.cli.methods_table import absent_table, methods_table
 from harness.cli.select import Selection, select
+from harness.config import makings
 from harness.runs.plan import (
     PlannedRun,
     check_evaluations,
@@ -130,7 +131,9 @@ def _evaluate(given: argparse.Namespace) -> int:
 
 
 def _is_trained(run: PlannedRun, options: Options) -> bool:
-    return RunFolder(options.results, run.spec).last_step() == run.spec.steps
+    """To its last step, and the models it was made of are there to evaluate it with."""
+    runs = (*makings(run.spec), run.spec)
+    return all(RunFolder(options.results, spec).last_step() == spec.steps for spec in runs)
 
 
 def _table(given: argparse.Namespace) -> int:

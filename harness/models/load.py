@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from harness.config import ModelSpec
-from harness.models import zoo
+from harness.models import sources, zoo
 from harness.models.forward import vocabulary_size
 from harness.models.reader import Reader, TextReader
 from harness.types import HarnessError
@@ -24,47 +24,42 @@ PROBES = (
 """Texts whose encodings must agree: same size is not same tokenizer."""
 
 
-def location(spec: ModelSpec) -> str:
-    """Folder of an embedded model, else the name itself: a folder or a hub name."""
-    return str(zoo.path(spec.name)) if spec.name in zoo.MANIFEST else spec.name
-
-
-def load(spec: ModelSpec, *, dtype: str = "float32", device: str | torch.device = "cpu") -> PreTrainedModel:
+def load(
+    spec: ModelSpec, *, dtype: str = "float32", device: str | torch.device = "cpu", root: Path | None = None
+) -> PreTrainedModel:
     """A causal language model in evaluation mode: the project trains without dropout.
 
+    ``root`` is the results folder, asked only for a model that is made.
+
     Raises:
-        HarnessError: the name is neither embedded, nor a folder, nor reachable on the hub; or the weights are
-            not those of the spec.
+        HarnessError: the name is neither embedded, nor a folder, nor reachable on the hub; or see ``sources.place``.
     """
-    if spec.name in zoo.MANIFEST and spec.sha256 not in ("", zoo.MANIFEST[spec.name]["sha256"]):
-        raise HarnessError(
-            f"model {spec.name!r}: the run was planned for weights {spec.sha256[:10]}, the package ships "
-            f"{zoo.MANIFEST[spec.name]['sha256'][:10]}; plan the run again"
-        )
     transformers_logging.disable_progress_bar()
+    found = sources.place(spec, root)
     try:
-        model = AutoModelForCausalLM.from_pretrained(location(spec), dtype=getattr(torch, dtype))
+        model = AutoModelForCausalLM.from_pretrained(found.path, dtype=getattr(torch, dtype))
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
     # The library types `to` as a bound of its decorator; what comes back is the model.
     return cast(Any, model.eval()).to(device)
 
 
-def load_tokenizer(spec: ModelSpec) -> PreTrainedTokenizerBase:
-    """The model's own tokenizer, padding on the left.
+def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTokenizerBase:
+    """The model's own tokenizer, padding on the left; ``root`` as for ``load``.
 
     Raises:
-        HarnessError: it cannot be found.
+        HarnessError: it cannot be found; see also ``sources.place``.
     """
+    found = sources.place(spec, root)
     try:
-        return AutoTokenizer.from_pretrained(location(spec), padding_side="left")
+        return AutoTokenizer.from_pretrained(found.path, padding_side="left")
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
 
 
-def load_reader(spec: ModelSpec) -> Reader:
-    """What reads and writes for the model; raises HarnessError if its tokenizer cannot be found."""
-    return TextReader(load_tokenizer(spec))
+def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
+    """What reads and writes for the model, see ``load_tokenizer``."""
+    return TextReader(load_tokenizer(spec, root=root))
 
 
 def _missing(spec: ModelSpec, error: Exception) -> str:
@@ -122,9 +117,3 @@ def check_lengths(model: PreTrainedModel, prompt_lengths: Sequence[int], max_res
             f"prompt of {max(prompt_lengths)} tokens and response of {max_response_tokens} exceed the model's "
             f"{limit} positions; shorten max_response_tokens or drop the long privileged inputs"
         )
-
-
-def folder_of(spec: ModelSpec) -> Path | None:
-    """The folder of a local model, None for a hub name."""
-    path = Path(location(spec))
-    return path if path.is_dir() else None

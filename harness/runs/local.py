@@ -169,17 +169,19 @@ class Pool:
             worker.process.join()
 
     def _next(self) -> Job | None:
-        """The first job that may start: a worker is free, time is left, and what it continues is done."""
+        """The first job that may start: a worker is free, time is left, and what it needs is done."""
         free = len(self._workers) < self._jobs or any(worker.job is None for worker in self._workers)
         if not free or time.monotonic() > self._deadline:
             return None
         failed = self.report.failed
-        while orphan := next((job for job in self._pending if job.spec.start in failed), None):
+        while orphan := next((job for job in self._pending if job.spec.needs & failed.keys()), None):
             self._pending.remove(orphan)
-            self._end(orphan, Finished(error=f"continues run {orphan.spec.start}, which failed"))
+            lost = min(orphan.spec.needs & failed.keys())
+            verb = "continues" if lost == orphan.spec.start else "has a model of"
+            self._end(orphan, Finished(error=f"{verb} run {lost}, which failed"))
         busy = {worker.job.spec.id for worker in self._workers if worker.job}
         unfinished = busy | {job.spec.id for job in self._pending}
-        return next((job for job in self._pending if job.spec.start not in unfinished), None)
+        return next((job for job in self._pending if not job.spec.needs & unfinished), None)
 
     def _assign(self, job: Job) -> None:
         worker = next((worker for worker in self._workers if worker.job is None), None)

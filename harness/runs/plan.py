@@ -14,7 +14,7 @@ from typing import Any
 from rich.table import Table
 
 from harness import registry
-from harness.config import DataSpec, RunSpec
+from harness.config import DataSpec, RunSpec, makings
 from harness.evaluation import audits, benchmarks, evaluator
 from harness.evaluation.audits import AUDIT
 from harness.storage import run_folder
@@ -22,7 +22,7 @@ from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite
 from harness.types import Cost, HarnessError
 
-OWN_COLUMNS = ("profile", "student", "teacher", "data", "method", "optim", "steps", "seed")
+OWN_COLUMNS = ("profile", "student", "teacher", "data", "method", "recipe", "optim", "steps", "seed")
 """Fields of a run that its id or a column of its own shows, and those that are looked into."""
 
 
@@ -40,24 +40,26 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Seconds per optimiser step by method, and per evaluation."""
+    """Seconds per optimiser step by method or recipe, and per evaluation."""
 
     step: dict[str, float]
     evaluation: float
 
 
 def planned(suite: Suite, profile: Profile, options: Options, root: Path) -> list[PlannedRun]:
-    """Every run of the suite once, in its order. ``root`` is the results folder.
+    """Every run of the suite once, in its order, before it those that make its models. ``root`` is the results folder.
 
     Raises:
         HarnessError: an unknown name, a damaged run folder, a run that continues one neither planned nor trained, or
             one whose steps move nothing.
     """
     rates = _rates(profile, options, root)
-    folders = {spec.id: RunFolder(root, spec) for spec in suite.runs(profile, options)}
+    asked = {spec.id: spec for spec in suite.runs(profile, options)}
+    folders = {each.id: RunFolder(root, each) for spec in asked.values() for each in (*makings(spec), spec)}
     check_starts(folders, root)
     check_steps(folder.spec for folder in folders.values())
-    return [_planned_run(f, suite.evaluations(f.spec), rates, profile) for f in folders.values()]
+    wanted = {run: suite.evaluations(spec) for run, spec in asked.items()}
+    return [_planned_run(folder, wanted.get(run, ()), rates, profile) for run, folder in folders.items()]
 
 
 def check_starts(folders: Mapping[str, RunFolder], root: Path) -> None:
@@ -79,12 +81,12 @@ def check_steps(specs: Iterable[RunSpec]) -> None:
         HarnessError: one does not.
     """
     for spec in specs:
-        if spec.method is None or spec.optim is None:
+        if spec.optim is None:
             continue
-        taken = spec.steps * registry.method_class(spec.method.name).updates
+        taken = spec.steps * (registry.method_class(spec.method.name).updates if spec.method else 1)
         if taken and not spec.optim.trains(taken):
             raise HarnessError(
-                f"steps={spec.steps} of {spec.method.name}: the warm-up begins at learning rate 0 "
+                f"steps={spec.steps} of {spec.label}: the warm-up begins at learning rate 0 "
                 f"(first_step={spec.optim.first_step}), so that its only optimiser step would move nothing; give "
                 "--steps 2 or more, or set first_step=full"
             )
@@ -157,7 +159,7 @@ def differences(specs: Sequence[RunSpec]) -> list[str]:
     References have none.
     """
     settings = [{} if spec.is_reference else _settings(spec) for spec in specs]
-    names = [spec.method.name if spec.method else "" for spec in specs]
+    names = [spec.label for spec in specs]
     seen: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name, own in zip(names, settings, strict=True):
         for key, value in own.items():
@@ -170,10 +172,10 @@ def differences(specs: Sequence[RunSpec]) -> list[str]:
 
 def _settings(spec: RunSpec) -> dict[str, str]:
     """What the id and the other columns do not say, as text, by the name of the field."""
-    data = {f.name: getattr(spec.data, f.name) for f in dataclasses.fields(DataSpec) if f.name != "domains"}
+    data = {f.name: getattr(spec.data, f.name, None) for f in dataclasses.fields(DataSpec) if f.name != "domains"}
     run = {f.name: getattr(spec, f.name) for f in dataclasses.fields(RunSpec) if f.name not in OWN_COLUMNS}
-    method = spec.method.settings if spec.method else {}
-    return {key: _written(value) for key, value in (data | run | dict(method)).items()}
+    how = spec.method or spec.recipe
+    return {key: _written(value) for key, value in (data | run | dict(how.settings if how else {})).items()}
 
 
 def _written(value: Any) -> str:
@@ -208,15 +210,14 @@ def _planned_run(folder: RunFolder, wanted: tuple[Evaluation, ...], rates: Rates
     if state is RunState.DONE:
         return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=0.0)
     steps_left = spec.steps - (folder.last_step() or 0)
-    method = spec.method.name if spec.method else ""
-    seconds = steps_left * rates.step.get(method, profile.seconds_per_step)
+    seconds = steps_left * rates.step.get(spec.label, profile.seconds_per_step)
     seconds += len(folder.missing(wanted)) * rates.evaluation
     return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=seconds)
 
 
 def _rates(profile: Profile, options: Options, root: Path) -> Rates:
     """Measured here if a run of the method is done here, else as any suite published, else the profile's guess."""
-    here = [(f.cost(), f.rows()) for f in run_folder.folders(root) if f.spec.profile == profile.name]
+    here = [(f.cost(), f.rows()) for f in run_folder.folders(root) if f.spec.profile in (profile.name, "")]
     costs = [cost for cost, _ in here if cost]
     files = sorted((options.published / profile.name).glob("*/costs.csv"))
     published = [cost for path in files for cost in read_published_costs(path)]

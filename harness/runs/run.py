@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -25,7 +27,8 @@ from harness.models import load
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation
-from harness.training.loop import Report, detect_collapse, train
+from harness.training import making
+from harness.training.loop import Report, detect_collapse, to_the_end, train
 from harness.training.memory import peak_memory_mb, reset_peak_memory
 from harness.training.process import device, process
 from harness.training.trainer import prepare
@@ -49,7 +52,7 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) ->
             folder.prepare()
             prepare_evaluations([e for e in folder.missing(evaluations) if e.decoding != AUDIT])
         me.wait_for_everyone()
-        fault = "" if is_trained(folder) else train(folder, prepare(folder.spec, folder.root), report)
+        fault = "" if is_trained(folder) else train_missing(folder, report)
         me.wait_for_everyone()
         if me.is_main_process:
             finish(folder, evaluations)
@@ -57,9 +60,32 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) ->
     return fault
 
 
+def train_missing(folder: RunFolder, report: Report) -> str:
+    """From the last checkpoint to the last step, by the run's method or recipe; see ``to_the_end``."""
+    if folder.spec.recipe is None:
+        return train(folder, prepare(folder.spec, folder.root), report)
+    made = making.prepare(folder.spec, folder.root)
+    return to_the_end(folder, made, report, advance=making.advance, read=lambda each: each.read())
+
+
+def keep_model(folder: RunFolder) -> None:
+    """The model at its last step as a folder that transformers loads; whole or not at all."""
+    made = making.prepare(folder.spec, folder.root)
+    made.student.load_state_dict(checkpoint.at_step(folder.checkpoints, folder.spec.steps).weights())
+    part = folder.path / ".model.tmp"
+    for path in (part, folder.model):
+        shutil.rmtree(path, ignore_errors=True)
+    with files.disk_guard(folder.model):
+        made.student.save_pretrained(part)
+        made.reader.tokenizer.save_pretrained(part)
+        os.replace(part, folder.model)
+
+
 def finish(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:
-    """Rows, cost and ``done`` of a trained run."""
+    """Rows, cost, the model of a recipe, and ``done`` of a trained run."""
     start = time.perf_counter()
+    if folder.spec.recipe is not None and folder.whole_model() is None:
+        keep_model(folder)
     evaluate_missing(folder, evaluations)
     write_cost(folder, time.perf_counter() - start)
     folder.mark_done(evaluations)
@@ -80,7 +106,7 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> No
     if not missing:
         return
     metrics = whole_log(folder)
-    reader = load.load_reader(spec.student)
+    reader = load.load_reader(spec.student, root=folder.root)
     for step, group in groupby(missing, key=lambda e: e.at(spec)):
         wanted = list(group)
         student = cache(partial(student_at, folder, step))
@@ -144,7 +170,7 @@ def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
 
     A run that continues another has checkpoints of its own from step 0 on, so the other one is not asked.
     """
-    model = load.load(folder.spec.student, dtype=folder.spec.dtype, device=device())
+    model = load.load(folder.spec.student, dtype=folder.spec.dtype, device=device(), root=folder.root)
     if not folder.spec.is_reference:
         model.load_state_dict(checkpoint.at_step(folder.checkpoints, step).weights())
     return model
@@ -155,7 +181,7 @@ def row(spec: RunSpec, score: Score, step: int, metrics: Sequence[Mapping[str, A
     so_far = [m for m in metrics if m["step"] <= step]
     return Row(
         run=spec.id,
-        method=spec.method.name if spec.method else f"reference/{spec.student.name}",
+        method=spec.label,
         profile=spec.profile,
         seed=spec.seed,
         train_domains=spec.data.domains if spec.data else (),
@@ -182,7 +208,7 @@ def write_cost(folder: RunFolder, evaluation_seconds: float) -> None:
     acted = [m["acted"] for m in metrics if m.get("acted") is not None]
     cost = Cost(
         run=spec.id,
-        method=spec.method.name if spec.method else f"reference/{spec.student.name}",
+        method=spec.label,
         seed=spec.seed,
         train_domains=spec.data.domains if spec.data else (),
         steps=spec.steps,

@@ -8,9 +8,10 @@
     metrics.jsonl      a line a step
     checkpoints/       step-000120/, see ``harness.storage.checkpoint``
     rows.jsonl         one ``Row`` a line, sorted; samples/ the items behind them
+    model/             of a run with a recipe: config, weights and tokenizer of the model it made
     costs.json         one ``Cost``
     failed             a line on why the last attempt ended; removed by the next
-    done               written last; holds the sha256 of rows.jsonl
+    done               written last; holds the sha256 of rows.jsonl and of the files of model/
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "log.txt"
         self.checkpoints = self.path / "checkpoints"
+        self.model = self.path / "model"
         self._rows = self.path / "rows.jsonl"
         self._environments = self.path / "environment.json"
         self._costs = self.path / "costs.json"
@@ -206,7 +208,10 @@ class RunFolder:
         if missing := self.missing(wanted):
             names = ", ".join(f"{e.benchmark}@{e.version} {e.decoding} step {e.at(self.spec)}" for e in missing)
             raise HarnessError(f"run {self.spec.id} is not done, it has no rows of {names}: evaluate it")
-        files.write_json_atomic(self._done, {"rows_sha256": self._rows_sha256()})
+        record: dict[str, Any] = {"rows_sha256": self._rows_sha256()}
+        if self.model.exists():
+            record["model_sha256"] = self._model_sha256()
+        files.write_json_atomic(self._done, record)
 
     def mark_failed(self, reason: str) -> None:
         """Says in the folder why this attempt ended; tables name it."""
@@ -218,6 +223,24 @@ class RunFolder:
 
     def _rows_sha256(self) -> str:
         return files.sha256(self._rows) if self._rows.exists() else ""
+
+    def _model_sha256(self) -> dict[str, str]:
+        return {path.name: files.sha256(path) for path in sorted(self.model.glob("*"))}
+
+    def whole_model(self) -> Path | None:
+        """The folder of the model this run made, its files those that ``done`` names; None before the run is done.
+
+        Raises:
+            HarnessError: a file is missing, added or changed.
+        """
+        if not self._done.exists():
+            return None
+        if files.read_json(self._done).get("model_sha256") != self._model_sha256():
+            raise HarnessError(
+                f"{self.model} is not the model that was made (sha256 is not the one in done): delete model and "
+                f"done in {self.path} and run again; it is written anew from the last checkpoint"
+            )
+        return self.model
 
     def _has_spec(self) -> bool:
         return (self.path / "spec.json").exists()
@@ -276,6 +299,20 @@ def continued(root: Path, spec: RunSpec) -> RunFolder:
             "first, with --force if it is done"
         )
     return first
+
+
+def made_model(root: Path, model: ModelSpec) -> Path:
+    """The folder of a model that is made, as transformers loads it.
+
+    Raises:
+        HarnessError: it is not made yet, or is not what was made.
+    """
+    assert model.made is not None
+    head = f"model {model.name!r} is made by run {model.made.id}"
+    folder = RunFolder(root, model.made)
+    if folder.state() is RunState.ABSENT or (found := folder.whole_model()) is None:
+        raise HarnessError(f"{head}, which is not done in {root / RUNS}: run it first, or plan both together")
+    return found
 
 
 @functools.cache

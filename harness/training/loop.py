@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
+from transformers import PreTrainedModel
 
+from harness.config import RunSpec
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.training.contexts import build_batch
 from harness.training.memory import peak_memory_mb
-from harness.training.probe import accuracy_with_privilege
+from harness.training.phases import Phases
+from harness.training.probe import accuracies
 from harness.training.reduce import world
 from harness.training.step import Batch, StepRecord, optimiser_losses
-from harness.training.trainer import Trainer, is_shared, own_copy, refresh_copies
+from harness.training.trainer import Trainer, refresh_copies
 from harness.training.writers import select, truncation_rate, write_rollouts
-from harness.types import Policy, Privilege
 
 MICROBATCH = 64
 """Rollouts per forward pass. Changes memory, never the numbers."""
@@ -30,24 +32,73 @@ Report = Callable[[int, int, Mapping[str, Any]], None]
 """Called after each step with (step, steps, metrics)."""
 
 
+class Learner(Protocol):
+    """What the loop takes from step to step: a distillation, or a model in the making."""
+
+    step: int
+
+    @property
+    def spec(self) -> RunSpec:
+        """The run."""
+        ...
+
+    @property
+    def student(self) -> PreTrainedModel:
+        """The model that is trained."""
+        ...
+
+    @property
+    def phases(self) -> Phases:
+        """Where its seconds go."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps beside weights and step."""
+        ...
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of ``state``."""
+        ...
+
+
+Some = TypeVar("Some", bound=Learner)
+
+
 def train(folder: RunFolder, trainer: Trainer, report: Report) -> str:
-    """From the last good checkpoint to the last step; a line on what the resume passed over, or nothing."""
+    """A distillation, see ``to_the_end``."""
+    return to_the_end(folder, trainer, report, advance=train_step, read=probe)
+
+
+def to_the_end(
+    folder: RunFolder,
+    learner: Some,
+    report: Report,
+    *,
+    advance: Callable[[Some], dict[str, Any]],
+    read: Callable[[Some], dict[str, float]],
+) -> str:
+    """From the last good checkpoint to the last step; a line on what the resume passed over, or nothing.
+
+    Args:
+        advance: makes one step and returns its metrics, ``tokens`` among them.
+        read: readings of the model at every checkpoint, logged with its step.
+    """
     found, fault = checkpoint.latest_valid(folder.checkpoints)
-    restore(folder, trainer, found)
+    restore(folder, learner, found)
     if found is None:
-        log(folder, {"step": 0, **probe(trainer)})
-        save(folder, trainer)
-    keep = set(trainer.spec.checkpoint_steps())
-    while trainer.step < trainer.spec.steps:
-        metrics = train_step(trainer)
-        if trainer.step in keep:
-            with trainer.phases("evaluation"):
-                metrics |= probe(trainer)
-        metrics |= cost_of_step(trainer, metrics)
-        log(folder, {"step": trainer.step, **metrics})
-        if trainer.step in keep:
-            save(folder, trainer)
-        report(trainer.step, trainer.spec.steps, metrics)
+        log(folder, {"step": 0, **read(learner)})
+        save(folder, learner)
+    keep = set(learner.spec.checkpoint_steps())
+    while learner.step < learner.spec.steps:
+        metrics = advance(learner)
+        if learner.step in keep:
+            with learner.phases("evaluation"):
+                metrics |= read(learner)
+        metrics |= cost_of_step(learner, metrics)
+        log(folder, {"step": learner.step, **metrics})
+        if learner.step in keep:
+            save(folder, learner)
+        report(learner.step, learner.spec.steps, metrics)
     return fault
 
 
@@ -97,12 +148,24 @@ def written_batch(trainer: Trainer) -> Batch:
 
 
 def apply_gradient(trainer: Trainer) -> float:
+    """Clip, step, zero, see ``descend``."""
+    return descend(trainer.student, [trainer.optimiser], [trainer.schedule], trainer.optim.clip_norm)
+
+
+def descend(
+    model: PreTrainedModel,
+    optimisers: Sequence[torch.optim.Optimizer],
+    schedules: Sequence[torch.optim.lr_scheduler.LRScheduler],
+    clip_norm: float,
+) -> float:
     """Clip, step, zero. Returns the gradient norm before the cut; a norm that is not finite is not applied."""
-    norm = float(torch.nn.utils.clip_grad_norm_(trainer.student.parameters(), trainer.optim.clip_norm))
+    norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm))
     if math.isfinite(norm):
-        trainer.optimiser.step()
-    trainer.schedule.step()
-    trainer.optimiser.zero_grad(set_to_none=True)
+        for optimiser in optimisers:
+            optimiser.step()
+    for schedule in schedules:
+        schedule.step()
+    model.zero_grad(set_to_none=True)
     return norm
 
 
@@ -124,9 +187,9 @@ def summary(batch: Batch, records: Sequence[StepRecord], norms: Sequence[float])
     return out
 
 
-def cost_of_step(trainer: Trainer, metrics: Mapping[str, Any]) -> dict[str, Any]:
+def cost_of_step(learner: Learner, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Seconds per phase, tokens per second, the run's largest memory so far."""
-    seconds = trainer.phases.read()
+    seconds = learner.phases.read()
     return {
         **seconds,
         "tokens_per_second": metrics["tokens"] / sum(seconds.values()),
@@ -141,21 +204,14 @@ def probe(trainer: Trainer) -> dict[str, float]:
 
     p is the right one here, whatever share of the training examples has it corrupted.
     """
-    kinds: dict[str, str] = {"probe/accuracy": Privilege.NONE}
-    if trainer.data.privilege != Privilege.NONE:
-        kinds["probe/accuracy_with_p"] = trainer.data.privilege
-    found = {
-        name: accuracy_with_privilege(
-            trainer.student,
-            trainer.reader,
-            trainer.world,
-            trainer.validation,
-            kind,
-            max_new_tokens=trainer.spec.max_response_tokens,
-        )
-        for name, kind in kinds.items()
-    }
-    return {name: accuracy for name, accuracy in found.items() if accuracy is not None}
+    return accuracies(
+        trainer.student,
+        trainer.reader,
+        trainer.world,
+        trainer.validation,
+        trainer.data.privilege,
+        max_new_tokens=trainer.spec.max_response_tokens,
+    )
 
 
 def detect_collapse(metrics: Sequence[Mapping[str, Any]]) -> str:
@@ -169,40 +225,22 @@ def detect_collapse(metrics: Sequence[Mapping[str, Any]]) -> str:
     return "collapsed" if fell or endless or broken else "ok"
 
 
-def save(folder: RunFolder, trainer: Trainer) -> None:
-    """A checkpoint of everything the rest of the run depends on; random streams are derived from the step.
-
-    A copy still shared with another policy has not moved, so it is the initial one that ``prepare`` makes.
-    """
-    if not is_first_rank():
-        return
-    copies = {
-        policy.value: model.state_dict()
-        for policy, model in trainer.policies.items()
-        if policy in (Policy.EMA, Policy.SNAPSHOT) and not is_shared(trainer.policies, policy)
-    }
-    state = {
-        "optimiser": trainer.optimiser.state_dict(),
-        "schedule": trainer.schedule.state_dict(),
-        "tokens": trainer.tokens,
-        "copies": copies,
-    }
-    checkpoint.save(folder.checkpoints, trainer.step, weights=trainer.student.state_dict(), state=state)
+def save(folder: RunFolder, learner: Learner) -> None:
+    """A checkpoint of everything the rest of the run depends on."""
+    if is_first_rank():
+        weights = learner.student.state_dict()
+        checkpoint.save(folder.checkpoints, learner.step, weights=weights, state=learner.state())
 
 
-def restore(folder: RunFolder, trainer: Trainer, found: checkpoint.Checkpoint | None) -> None:
+def restore(folder: RunFolder, learner: Learner, found: checkpoint.Checkpoint | None) -> None:
     """Continue from a checkpoint, or from nothing; metrics after it are dropped, they will be made again."""
     step = -1 if found is None else found.step
     if is_first_rank():
         files.keep_jsonl(folder.metrics, lambda record: record["step"] <= step)
     if found is not None:
-        state = found.state()
-        trainer.student.load_state_dict(found.weights())
-        trainer.optimiser.load_state_dict(state["optimiser"])
-        trainer.schedule.load_state_dict(state["schedule"])
-        for name, weights in state["copies"].items():
-            own_copy(trainer.policies, Policy(name)).load_state_dict(weights)
-        trainer.step, trainer.tokens = found.step, state["tokens"]
+        learner.student.load_state_dict(found.weights())
+        learner.load_state(found.state())
+        learner.step = found.step
 
 
 def log(folder: RunFolder, record: Mapping[str, Any]) -> None:

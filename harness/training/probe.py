@@ -11,11 +11,34 @@ from harness.models.prompts import render
 from harness.models.reader import Reader
 from harness.models.sampler import sample
 from harness.training.writers import rewards
-from harness.types import Example
+from harness.types import Example, Privilege
 from harness.worlds.world import World
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+def accuracies(
+    model: PreTrainedModel,
+    reader: Reader,
+    world: World,
+    examples: Sequence[Example],
+    kind: str,
+    *,
+    max_new_tokens: int,
+) -> dict[str, float]:
+    """``probe/accuracy`` without p and, unless ``kind`` is none, ``probe/accuracy_with_p``, both in [0, 1].
+
+    Nothing where the world cannot verify.
+    """
+    kinds: dict[str, str] = {"probe/accuracy": Privilege.NONE}
+    if kind != Privilege.NONE:
+        kinds["probe/accuracy_with_p"] = kind
+    found = {
+        name: accuracy_with_privilege(model, reader, world, examples, given, max_new_tokens=max_new_tokens)
+        for name, given in kinds.items()
+    }
+    return {name: accuracy for name, accuracy in found.items() if accuracy is not None}
 
 
 def accuracy_with_privilege(

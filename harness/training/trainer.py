@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, get_scheduler
@@ -56,13 +57,38 @@ class Trainer:
         """The policy in training."""
         return self.policies[Policy.STUDENT]
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps beside the student's weights; random streams are derived from the step.
+
+        A copy still shared with another policy has not moved, so it is the initial one that ``prepare`` makes.
+        """
+        copies = {
+            policy.value: model.state_dict()
+            for policy, model in self.policies.items()
+            if policy in (Policy.EMA, Policy.SNAPSHOT) and not is_shared(self.policies, policy)
+        }
+        return {
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "tokens": self.tokens,
+            "copies": copies,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of ``state``; weights and step are the caller's."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        for name, weights in state["copies"].items():
+            own_copy(self.policies, Policy(name)).load_state_dict(weights)
+        self.tokens = state["tokens"]
+
 
 def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     """Load, check and assemble a run; nothing is computed before every check has passed.
 
-    ``root`` is the results folder, asked only where the run continues another. Such a run begins where that one
-    ended: student, step-0 checkpoint and probe, and the initial, reference, EMA and snapshot policies all have its
-    last weights. Optimiser, schedule and step count begin anew.
+    ``root`` is the results folder, asked only where the run continues another or a model is made. A run that continues
+    begins where that one ended: student, step-0 checkpoint and probe, and the initial, reference, EMA and snapshot
+    policies all have its last weights. Optimiser, schedule and step count begin anew.
 
     Raises:
         HarnessError: the spec is a reference row; see also ``starting_weights``, ``worlds.world_of``, ``check_world``,
@@ -78,9 +104,10 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     examples = world.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
     check_data(spec, method, world, examples)
     examples = corruption.corrupt(examples, spec.data, world)
-    student, teacher = (load.load(s, dtype=spec.dtype, device=device()) for s in (spec.student, spec.teacher))
-    reader = load.load_reader(spec.student)
-    load.check_pair(student, reader.tokenizer, teacher, load.load_tokenizer(spec.teacher))
+    pair = (spec.student, spec.teacher)
+    student, teacher = (load.load(s, dtype=spec.dtype, device=device(), root=root) for s in pair)
+    reader = load.load_reader(spec.student, root=root)
+    load.check_pair(student, reader.tokenizer, teacher, load.load_tokenizer(spec.teacher, root=root))
     method.check_vocabulary(vocabulary_size(student))
     if start is not None:
         student.load_state_dict(start)

@@ -124,7 +124,7 @@ def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Rout
     student = subject.student()
     with undisturbed(student):
         student.eval()
-        teacher = load.load(spec.teacher, dtype=spec.dtype, device=student.device)
+        teacher = load.load(spec.teacher, dtype=spec.dtype, device=student.device, root=subject.folder.root)
         examples = world.examples(spec.data, "test", problems)
         batch = sample(
             student,

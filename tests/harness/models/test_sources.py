@@ -1,0 +1,81 @@
+"""Where a model comes from, kind by kind."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from harness.config import NOTHING, DataSpec, ModelSpec
+from harness.models import zoo
+from harness.models.sources import Source, place
+from harness.storage.run_folder import RunFolder
+from harness.suite import made_model
+from harness.types import HarnessError
+
+MADE = made_model(
+    "child", recipe="fine_tune", base=ModelSpec(name="small"), data=DataSpec(domains=("coding",)), steps=1
+)
+
+
+def found(spec: ModelSpec, root: Path | None = None) -> tuple[Source, str]:
+    where = place(spec, root)
+    return where.source, where.path
+
+
+def test_an_embedded_name_is_the_shipped_one_even_beside_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "base").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert found(ModelSpec(name="base")) == (Source.ZOO, str(zoo.path("base")))
+    assert found(ModelSpec(name="./base")) == (Source.FOLDER, "./base")
+
+
+def test_a_folder_comes_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert found(ModelSpec(name="maker/model")) == (Source.HUB, "maker/model")
+    (tmp_path / "maker" / "model").mkdir(parents=True)
+    assert found(ModelSpec(name="maker/model")) == (Source.FOLDER, "maker/model")
+
+
+@pytest.mark.parametrize("name", ["/nowhere/at/all", "./nowhere", "a/b/c", "maker/model/"])
+def test_what_can_only_be_a_path_is_never_asked_of_the_hub(name: str) -> None:
+    assert found(ModelSpec(name=name))[0] is Source.FOLDER
+
+
+def test_weights_of_a_folder_are_those_of_the_spec(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"weights")
+    spec = ModelSpec(name=str(tmp_path), sha256=hashlib.sha256(b"weights").hexdigest())
+    assert found(spec) == (Source.FOLDER, str(tmp_path))
+    weights.write_bytes(b"others")
+    with pytest.raises(HarnessError, match=f"planned for weights {spec.sha256[:10]}, the folder holds"):
+        place(spec)
+    assert found(dataclasses.replace(spec, sha256=""))[0] is Source.FOLDER
+
+
+def test_a_made_model_is_in_its_run_folder_and_nowhere_else(tmp_path: Path) -> None:
+    assert MADE.made is not None
+    folder = RunFolder(tmp_path, MADE.made)
+    folder.prepare()
+    folder.model.mkdir()
+    (folder.model / "config.json").write_text("{}")
+    folder.mark_done()
+    assert found(MADE, tmp_path) == (Source.MADE, str(folder.model))
+    with pytest.raises(HarnessError, match="model 'child' is made: give the results folder that holds it"):
+        place(MADE)
+    embedded = dataclasses.replace(MADE, name="strong")
+    with pytest.raises(HarnessError, match="has the name of an embedded one: give it another name"):
+        place(embedded, tmp_path)
+    (folder.model / "more.json").write_text("{}")
+    with pytest.raises(HarnessError, match="is not the model that was made"):
+        place(MADE, tmp_path)
+
+
+def test_nothing_is_no_model() -> None:
+    with pytest.raises(HarnessError, match="'nothing' stands for no model"):
+        place(NOTHING)
+    assert found(ModelSpec(name="./nothing"))[0] is Source.FOLDER
