@@ -48,6 +48,8 @@ class Method:
     """True if the data must be able to verify a response."""
     needs_siblings: ClassVar[bool] = False
     """True if a prompt must have at least two rollouts."""
+    labels: ClassVar[tuple[str, ...]] = ()
+    """What ``assign`` labels every response token with; empty: it labels none. Audits find a method by its labels."""
     shows_responses: ClassVar[bool] = False
     """True if ``contexts`` may return a ``Demonstration``, which not every world can show."""
 

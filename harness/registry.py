@@ -41,9 +41,10 @@ CLAIMS_MODULE = "suites.paper.claims"
 LOOKS_MODULE = "suites.kit.looks"
 PROFILES_MODULE = "suites.profiles"
 ENTRY_POINTS = "dopd.methods"
+PROGRAM = ENTRY_POINTS.partition(".")[0]
+"""The console command; groups of entry points begin with its name."""
 PLUGIN_MODULE = "dopd_plugin"
 T = TypeVar("T")
-SUITE_ALIASES = {"continual_learning": "continual"}
 
 _plugin: dict[str, Entry] = {}
 """Methods of the ``--plugin`` file; one per process."""
@@ -194,6 +195,11 @@ def build_recipe(spec: RecipeSpec) -> Recipe:
     return _construct(f"recipe {name}", cls, spec.settings)
 
 
+def tuning_suite() -> str:
+    """Name of the suite whose published table holds each method's own learning rate."""
+    return importlib.import_module(SUITES_MODULE).TUNING
+
+
 def suites() -> dict[str, str]:
     """``module:Class`` of every suite by name, in the order of the paper."""
     return importlib.import_module(SUITES_MODULE).SUITES
@@ -209,7 +215,8 @@ def suite(name: str) -> Suite:
         from harness.suite import Together
 
         return Together([each for each in map(suite, suites()) if each.of_paper])
-    name = lookup("suite", SUITE_ALIASES.get(_plain(name), name), suites(), listing="dopd suites")
+    aliases: Mapping[str, str] = importlib.import_module(SUITES_MODULE).ALIASES
+    name = lookup("suite", aliases.get(_plain(name), name), suites(), listing="dopd suites")
     return resolve(suites()[name], f"suite {name!r}")()
 
 

@@ -29,10 +29,8 @@ PUBLISHED = Path(__file__).resolve().parent.parent / "results"
 """Folder of the committed results of this checkout: ``<profile>/<suite>/`` and ``paper/``."""
 ALL = "all"
 """Stands for every suite of the paper, where a suite is named."""
-TUNING = "tuning"
-"""The suite whose published table holds each method's own learning rate."""
 LEARNING_RATES = "learning_rates"
-"""File stem of that table; its columns ``method`` and ``rate`` are read."""
+"""File stem of the published table of each method's own learning rate; its columns ``method`` and ``rate`` are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +218,7 @@ def learning_rate(profile: Profile, options: Options, method: str) -> float:
     if method not in rates:
         raise HarnessError(
             f"no tuned learning rate of {method} is published for profile {profile.name}: run `dopd tune` and `dopd "
-            f"publish --suite {TUNING}`, or use --learning-rate shared"
+            f"publish --suite {registry.tuning_suite()}`, or use --learning-rate shared"
         )
     return rates[method]
 
@@ -231,7 +229,7 @@ def tuned_rates(profile: Profile, options: Options) -> dict[str, float]:
     Raises:
         HarnessError: the published file is damaged.
     """
-    path = options.published / profile.name / TUNING / f"{LEARNING_RATES}.csv"
+    path = options.published / profile.name / registry.tuning_suite() / f"{LEARNING_RATES}.csv"
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8", newline="") as file:
@@ -239,7 +237,8 @@ def tuned_rates(profile: Profile, options: Options) -> dict[str, float]:
             return {line["method"]: float(line["rate"]) for line in csv.DictReader(file)}
         except (KeyError, TypeError, ValueError) as error:
             raise HarnessError(
-                f"{path} is damaged ({error}): restore it (git checkout) or run `dopd publish --suite {TUNING}`"
+                f"{path} is damaged ({error}): restore it (git checkout) or run `dopd publish --suite "
+                f"{registry.tuning_suite()}`"
             ) from error
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.losses.objectives import Divergence, Granularity, Support, Tail
 from harness.method import Method
@@ -96,6 +96,8 @@ class Supervision:
 class DualOnPolicyDistillation(Method):
     """The paper's settings; every choice it is silent about is a field with its reason."""
 
+    labels: ClassVar[tuple[str, ...]] = REGIMES
+
     k: int = 128
     beta_l: float = 0.6
     """Weight of LH and HS."""
@@ -153,7 +155,7 @@ class DualOnPolicyDistillation(Method):
             weight_BT=weights[regime_BT.clamp(min=0)],
             fields={"regime": regime_BT},
             labels_BT=regime_BT,
-            label_names=REGIMES,
+            label_names=self.labels,
             metrics=thresholds,
         )
 

@@ -23,3 +23,7 @@ SUITES: dict[str, str] = {
     "tuning": "suites.tuning:Tuning",
     "methods": "suites.methods:EveryMethod",
 }
+ALIASES = {"continual_learning": "continual"}
+"""Other names of suites."""
+TUNING = "tuning"
+"""The suite whose published table holds each method's own learning rate."""

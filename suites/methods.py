@@ -15,8 +15,9 @@ from harness import registry
 from harness.config import ModelSpec, RunSpec
 from harness.method import Entry
 from harness.show.tables import Cell, Kind, Table, mean_cell
-from harness.suite import TUNING, Evaluation, Options, Profile, training_run, tuned_rates
+from harness.suite import Evaluation, Options, Profile, training_run, tuned_rates
 from harness.types import HarnessError
+from suites import TUNING
 from suites.kit.arms import Arm, ArmScores, ArmSuite, every_decoding, last_step_caption, method_arm
 from suites.kit.bars import seed_bar
 from suites.kit.cells import (

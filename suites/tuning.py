@@ -16,8 +16,9 @@ from harness.config import ModelSpec, RunSpec
 from harness.evaluation.benchmarks import sentence, words
 from harness.method import Entry
 from harness.show.tables import Cell, Kind, Table
-from harness.suite import LEARNING_RATES, TUNING, Evaluation, Options, Profile, training_run
+from harness.suite import LEARNING_RATES, Evaluation, Options, Profile, training_run
 from harness.types import HarnessError
+from suites import TUNING
 from suites.kit.arms import Arm, ArmScores, ArmSuite, method_arm
 from suites.kit.cells import (
     COLLAPSES,

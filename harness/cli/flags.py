@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from harness.registry import PROGRAM
 from harness.types import HarnessError
 
 SOURCES = ("runs", "published", "paper")
@@ -229,7 +230,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The command line: one sub-command a verb, each with its flags; ``methods new`` is one of ``methods``."""
-    top = _Parser(prog="dopd", description="Open benchmark of on-policy distillation.")
+    top = _Parser(prog=PROGRAM, description="Open benchmark of on-policy distillation.")
     groups = {"": top.add_subparsers(dest="verb", required=True, metavar="VERB")}
     for verb, meaning in VERBS.items():
         parent, _, word = verb.rpartition(" ")

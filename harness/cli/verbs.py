@@ -31,7 +31,7 @@ from harness.runs.plan import (
     plan_table,
 )
 from harness.storage.run_folder import RunFolder, RunState
-from harness.suite import ALL, TUNING, Options, Together
+from harness.suite import ALL, Options, Together
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
@@ -56,10 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             registry.load_plugin(given.plugin)
         return ACTIONS[given.verb](given)
     except HarnessError as error:
-        print(f"dopd: {error}", file=sys.stderr)
+        print(f"{registry.PROGRAM}: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
-        print("dopd: interrupted; every finished step is kept, the same command goes on", file=sys.stderr)
+        print(
+            f"{registry.PROGRAM}: interrupted; every finished step is kept, the same command goes on", file=sys.stderr
+        )
         return EXIT_INTERRUPTED
 
 
@@ -108,7 +110,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _tune(given: argparse.Namespace) -> int:
-    return _run(argparse.Namespace(**vars(given), suite=TUNING))
+    return _run(argparse.Namespace(**vars(given), suite=registry.tuning_suite()))
 
 
 def _show(chosen: Selection, rows: DataFrame, costs: DataFrame, console: Console) -> None:
@@ -317,7 +319,7 @@ def _outcome(report: LaunchReport, console: Console) -> int:
     if report.left:
         _say(console, f"{len(report.left)} runs not started, the minutes were over: the same command goes on")
     for run, reason in report.failed.items():
-        print(f"dopd: run {run} failed: {reason}", file=sys.stderr)
+        print(f"{registry.PROGRAM}: run {run} failed: {reason}", file=sys.stderr)
     return EXIT_FAILED if report.failed else 0
 
 

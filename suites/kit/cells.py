@@ -12,7 +12,8 @@ from harness.config import ModelSpec
 from harness.evaluation import benchmarks
 from harness.method import Entry
 from harness.show.tables import Cell
-from harness.suite import TUNING, Evaluation, Options, Profile, learning_rate
+from harness.suite import Evaluation, Options, Profile, learning_rate
+from suites import TUNING
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import os
 import re
 import statistics
@@ -12,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from harness.evaluation.audits import AUDITS
+from harness.suite import Options
 from methods import METHODS
+from suites import ALIASES, SUITES
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {
@@ -188,27 +192,31 @@ def test_methods_touch_no_file_and_no_process_group() -> None:
     assert not wrong
 
 
-def test_harness_names_no_method() -> None:
-    """A registry name as a string in harness/ is an `if method ==` in some disguise."""
+OWN_WORDS = {*AUDITS, *(field.name for field in dataclasses.fields(Options))}
+"""Names of things that the harness itself has, audits and choices of the user, after which some suites are called."""
+
+
+def test_harness_names_no_method_and_no_suite() -> None:
+    """A registry name as a string in harness/ is an `if method ==` in some disguise, in a value of a dict as well.
+
+    A suite that is called after a thing of the harness (``methods``, ``trajectory``) leaves that word to it.
+    """
+    names = {*METHODS, *(set(SUITES) - OWN_WORDS), *ALIASES}
     wrong = [
         f"{path.relative_to(ROOT)}:{node.lineno} says {node.value!r}"
         for path, tree in package("harness").items()
         for node in _strings_that_decide(tree)
-        if node.value in METHODS
+        if node.value in names
     ]
     assert not wrong
 
 
 def _strings_that_decide(tree: ast.AST) -> Iterator[ast.Constant]:
-    """String constants but for docstrings, members of enums, values of dicts and `prog=`."""
+    """String constants but for docstrings and members of enums."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue
         if isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in node.bases):
-            continue
-        if isinstance(node, ast.keyword) and node.arg == "prog":
-            continue
-        if isinstance(tree, ast.Dict) and isinstance(node, ast.Constant) and node in tree.values:
             continue
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node

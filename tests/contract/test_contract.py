@@ -106,6 +106,7 @@ def test_assignment_is_equal_for_every_order_and_padding(name: str) -> None:
     assert torch.equal(straight.mask_BT[rows], shuffled.mask_BT[:, :T])
     if straight.labels_BT is not None and shuffled.labels_BT is not None:
         assert torch.equal(straight.labels_BT[rows], shuffled.labels_BT[:, :T])
+    assert straight.label_names == method.labels and (straight.labels_BT is None) == (not method.labels)
     assert (straight.mask_BT & ~pool.mask_BT).sum() == 0, "the mask must stay within the response"
     coefficient_BT = coefficients(method.reduction, pool, straight)
     assert float(coefficient_BT[~straight.mask_BT].abs().sum()) == 0.0

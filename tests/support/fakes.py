@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 USER_ERROR, BUG, KILLED, SLOW = 100, 101, 102, 103
 """Seeds: what becomes of a run."""
 SUITES = {"fake": "support.fakes:FakeSuite", "continual": "support.fakes:FakeSuite"}
+ALIASES = {"continual_learning": "continual"}
+TUNING = "tuning"
 PROFILE = Profile(
     name="fake",
     student=ModelSpec(name="small"),

@@ -63,8 +63,6 @@ class Audit:
     """Every metric it may give; one without a single token or record behind it has no row."""
     target: str
     """``module:function``, a function of ``Subject`` that returns ``Findings``."""
-    methods: Mapping[str, str] = field(default_factory=dict)
-    """Registry names of methods that it reads with, whatever the run was trained by; by what each is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +105,11 @@ AUDITS: dict[str, Audit] = {
             name="regimes",
             metrics={f"{regime}/{metric}": Unit.SHARE for regime in SOURCE_OF for metric in REGIME_METRICS},
             target="harness.evaluation.audits.routing:regimes",
-            methods={"routing": "dopd"},
         ),
         Audit(
             name="trajectory",
             metrics={"right": Unit.SHARE} | dict.fromkeys(SOURCE_OF, Unit.SHARE),
             target="harness.evaluation.audits.routing:trajectory",
-            methods={"routing": "dopd"},
         ),
         Audit(
             name="transfer",

@@ -2,8 +2,8 @@
 
 Whatever a run was trained by, its student answers held-out problems at one checkpoint, as it does in training: from x
 alone, at the run's temperature. The rollouts are scored by the two policies that see p, the teacher and the student
-itself, and routed as one batch by the method the audit names. p is the right one, also where it was corrupted in
-training.
+itself, and routed as one batch by the method that labels tokens with the regimes. p is the right one, also where it
+was corrupted in training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from harness import registry, seeds
-from harness.evaluation.audits import AUDITS, SOURCE_OF, Findings, Subject
+from harness.evaluation.audits import SOURCE_OF, Findings, Subject
 from harness.evaluation.audits.reference import Verdict, judge
 from harness.losses.tokens import chunks
 from harness.method import Method
@@ -137,12 +137,19 @@ def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Rout
             top_p=spec.top_p,
             generator=seeds.generator(spec.seed, f"audit/{audit}", subject.step),
         )
-        return routed(subject, routing_method(audit, spec.profile), student, teacher, batch)
+        return routed(subject, routing_method(spec.profile), student, teacher, batch)
 
 
-def routing_method(audit: str, profile: str) -> Method:
-    """The method an audit routes by, with the profile's settings."""
-    name = AUDITS[audit].methods["routing"]
+def routing_method(profile: str) -> Method:
+    """The first method of the registry that labels tokens with the regimes, with the profile's settings.
+
+    Raises:
+        HarnessError: there is none.
+    """
+    regimes = tuple(SOURCE_OF)
+    name = next((name for name in registry.methods() if registry.method_class(name).labels == regimes), None)
+    if name is None:
+        raise HarnessError(f"no method labels tokens with {', '.join(regimes)}: register one, or leave the audit out")
     return registry.build_method(registry.profile(profile).method(name))
 
 

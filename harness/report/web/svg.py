@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from harness.registry import PROGRAM
 from harness.show.style import styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-SETTINGS: dict[Any, str] = {"svg.fonttype": "none", "svg.hashsalt": "dopd"}
+SETTINGS: dict[Any, str] = {"svg.fonttype": "none", "svg.hashsalt": PROGRAM}
 """Text stays text, to be found and selected; ids come from the content and this word, not from the clock."""
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 FONTS = "'DejaVu Sans', Verdana, sans-serif"

@@ -34,6 +34,7 @@ from harness.types import Assignment, Example, Fact, Finish, HarnessError, Polic
 from harness.worlds import privilege, slots
 from harness.worlds.slots_world import SlotWorld
 from harness.worlds.world import word_spans
+from methods import METHODS
 from methods.dopd import REGIMES, DualOnPolicyDistillation, Side
 from suites.regime_audit import READ
 
@@ -270,12 +271,18 @@ def test_a_metric_without_tokens_is_absent() -> None:
 
 
 def test_regimes_and_sources_are_those_of_the_method() -> None:
-    method = routing_method("regimes", "embedded")
+    method = routing_method("embedded")
     assert isinstance(method, DualOnPolicyDistillation) and tuple(SOURCE_OF) == REGIMES
     sides = {Side.TEACHER: "teacher", Side.STUDENT: "self"}
     assert [sides[s.source] for s in method.supervision()] == list(SOURCE_OF.values())
     assert method.k == PROFILE.method("dopd").settings["k"]
-    assert routing_method("trajectory", "embedded") == method
+
+
+def test_without_a_method_that_knows_the_regimes_there_is_no_routing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by what it labels tokens with, not by a name; the first that does, in the order of tables."""
+    monkeypatch.setattr(registry, "methods", lambda: {"vanilla_opd": METHODS["vanilla_opd"]})
+    with pytest.raises(HarnessError, match="no method labels tokens with LH, LL, HT, HS: register one"):
+        routing_method("embedded")
 
 
 def test_routing_is_the_methods_own(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -293,7 +300,7 @@ def test_routing_is_the_methods_own(tokenizer: PreTrainedTokenizerBase) -> None:
     mask_BT, ids_BT = found.mask_BT, found.rollouts.response_ids_BT
     for name, logp_BTV in logp.items():
         assert (found.top_BT[name] == logp_BTV.argmax(-1))[mask_BT].all(), name
-    method = routing_method("regimes", "embedded")
+    method = routing_method("embedded")
     views = {view.policy: view for view in method.terms[0].sources}
     sampled = {name: logp[name].gather(-1, ids_BT[..., None]).squeeze(-1) for name in ("teacher", "self")}
     B = len(mask_BT)
@@ -516,8 +523,6 @@ def test_every_audit_is_a_function() -> None:
         module, _, function = each.target.partition(":")
         found: Callable[[Subject], Findings] = getattr(importlib.import_module(module), function)
         assert callable(found) and found.__doc__
-        for method in each.methods.values():
-            assert method in registry.methods()
 
 
 def test_rows_of_an_untrained_model(tmp_path: Path) -> None:
