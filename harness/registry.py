@@ -262,7 +262,9 @@ def lookup(kind: str, name: str, known: Iterable[str], *, listing: str = "") -> 
     spelling = {_plain(each): each for each in known}
     if _plain(name) in spelling:
         return spelling[_plain(name)]
-    near = [spelling[each] for each in difflib.get_close_matches(_plain(name), spelling, n=3)]
+    close = difflib.get_close_matches(_plain(name), spelling, n=3)
+    # The same letters in another order are the likeliest slip.
+    near = [spelling[each] for each in sorted(close, key=lambda each: sorted(each) != sorted(_plain(name)))]
     everything = ", ".join(spelling.values()) or "none"
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {everything}"
     more = f" ({listing} lists them all)" if listing else ""

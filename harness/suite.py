@@ -141,6 +141,10 @@ class Suite(ABC):
         """File stem (``figure7b``) to figure; a suite without figures returns nothing."""
         return {}
 
+    def elsewhere(self, drawn: Sequence[str]) -> str:
+        """Said when these figures are written: where to look for what was asked for and a figure does not show."""
+        return ""
+
     def wholly(self, options: Options) -> Options:
         """The options for this suite, ``whole`` in place of what the user left open."""
         open_ = {name: value for name, value in self.whole.items() if getattr(options, name) is None}

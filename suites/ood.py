@@ -134,6 +134,10 @@ class OutOfDomain(PaperNumbers):
             drawn["ood_all"] = everything(scores)
         return drawn
 
+    def elsewhere(self, drawn: Sequence[str]) -> str:
+        """Figure 7b holds what the paper's holds."""
+        said = "figure7b shows the paper's methods and directions, ood_all every one that was asked for"
+        return said if "ood_all" in drawn else ""
 
 def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
     """Domains to train on, the paper's two first.

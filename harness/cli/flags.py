@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,6 +14,9 @@ from harness.registry import PROGRAM
 from harness.types import HarnessError
 
 SOURCES = ("runs", "published", "paper")
+
+
+RATES = ("shared", "tuned")
 
 
 EXIT_USER_ERROR = 2
@@ -35,8 +38,34 @@ def _seeds(text: str) -> tuple[int, ...]:
         numbers = []
     seeds = tuple(numbers) if "," in text else tuple(range(sum(numbers)))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise argparse.ArgumentTypeError(f"{text!r}: give a count (3 is 0,1,2) or different seeds (0,2,5)")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: give a count (3 is 0,1,2), different seeds (0,2,5) or one seed with a comma (7,)"
+        )
     return seeds
+
+
+def meant(seeds: tuple[int, ...]) -> str:
+    """What seeds that may have been given as a count are: ``7 seeds: 0 to 6; for seed 7 alone write 7,``."""
+    n = len(seeds)
+    which = "1 seed: 0" if n == 1 else f"{n} seeds: 0 to {n - 1}"
+    return f"{which}; for seed {n} alone write --seeds {n}," if seeds == tuple(range(n)) else ""
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    nearest = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not nearest.is_dir():
+        raise argparse.ArgumentTypeError(f"{nearest} is a file: give a folder")
+    return path
+
+
+def _rate(text: str) -> str:
+    if text not in RATES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: choose {' or '.join(RATES)}; a rate of your own is given by a suite of your own, "
+            "optim=dataclasses.replace(profile.optim, lr=...)"
+        )
+    return text
 
 
 def _at_least(least: float, kind: type[int] | type[float]) -> Callable[[str], float]:
@@ -123,14 +152,14 @@ FLAGS = (
         metavar="WHICH",
         verbs=ON_SUITES,
         help="shared, or tuned: each method's own as published by the suite tuning (default: shared)",
-        settings={"choices": ("shared", "tuned"), "default": "shared"},
+        settings={"type": _rate, "default": "shared"},
     ),
     Flag(
         name="--results",
         metavar="DIR",
         verbs=(*SELECTING, "report"),
         help="folder of runs and reports (default: results)",
-        settings={"type": Path, "default": Path("results")},
+        settings={"type": _folder, "default": Path("results")},
     ),
     Flag(
         name="--plugin",
@@ -172,7 +201,7 @@ FLAGS = (
         metavar="DIR",
         verbs=("report",),
         help="folder to write index.html to",
-        settings={"type": Path, "required": True},
+        settings={"type": _folder, "required": True},
     ),
     Flag(
         name="--force",
@@ -185,14 +214,14 @@ FLAGS = (
         metavar="DIR",
         verbs=("export",),
         help="folder to write",
-        settings={"type": Path, "required": True},
+        settings={"type": _folder, "required": True},
     ),
     Flag(
         name="--out",
         metavar="DIR",
         verbs=("methods new",),
         help="folder to write to (default: the current one)",
-        settings={"type": Path, "default": Path()},
+        settings={"type": _folder, "default": Path()},
     ),
     Flag(
         name="--benchmarks",
@@ -225,6 +254,8 @@ class _Parser(argparse.ArgumentParser):
     """Tells a wrong value in one line, as every other error of a user."""
 
     def error(self, message: str) -> NoReturn:
+        if message.endswith("required: --suite"):
+            message += " (dopd suites lists them)"
         self.exit(EXIT_USER_ERROR, f"{self.prog}: {message}; `{self.prog} --help` says more\n")
 
 
@@ -248,8 +279,28 @@ def parser() -> argparse.ArgumentParser:
 
 
 def unknown_flag(verb: str, given: str) -> HarnessError:
-    """What is said of a flag that the verb does not take."""
+    """What is said of an argument that the verb does not take."""
+    name = given.partition("=")[0]
     flags = [flag.name for flag in FLAGS if verb in flag.verbs]
-    near = difflib.get_close_matches(given, flags, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(flags) or 'none'}"
-    return HarnessError(f"unknown argument {given!r} of {verb}: {hint}")
+    takes = f"it takes {', '.join(flags) or 'none'}"
+    if name in {flag.name for flag in FLAGS}:
+        return HarnessError(f"{verb} takes no {name}: {takes}")
+    if not name.startswith("-") and flags:
+        takes += "; several values of one are joined with commas, as in a,b"
+    near = difflib.get_close_matches(name, flags, n=1)
+    return HarnessError(f"unknown argument {given!r} of {verb}: {f'did you mean {near[0]}?' if near else takes}")
+
+
+def check_verb(given: Sequence[str]) -> None:
+    """Whether the first word is a verb.
+
+    Raises:
+        HarnessError: it is none, near ones are offered; or there is no word at all.
+    """
+    verbs = [verb for verb in VERBS if " " not in verb]
+    if not given:
+        raise HarnessError(f"give a verb: {', '.join(verbs)}; `dopd --help` says what each does")
+    if not given[0].startswith("-") and given[0] not in verbs:
+        near = difflib.get_close_matches(given[0], verbs, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(verbs)}"
+        raise HarnessError(f"unknown verb {given[0]!r}: {hint}")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from harness import registry
 from harness.report import selection
 from harness.runs.plan import PlannedRun, planned
+from harness.storage import run_folder
 from harness.suite import Options, Profile, Suite, Together
+from harness.types import HarnessError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -85,3 +87,26 @@ def select(given: argparse.Namespace) -> Selection:
         force=getattr(given, "force", False),
     )
     return Selection(suite=suite, profile=profile, options=options)
+
+
+def require_runs(chosen: Selection) -> None:
+    """To be called before runs are shown: a folder without any is a wrong folder, not a table of what is missing.
+
+    Raises:
+        HarnessError: this machine's runs are asked for, and none of them is in the folder of ``--results``.
+    """
+    root = chosen.options.results
+    if chosen.options.source != "runs":
+        return
+    there = sum(1 for _ in run_folder.folders(root))
+    if not there:
+        raise HarnessError(
+            f"no runs in {root / run_folder.RUNS}: give the folder of your runs with --results, make some with "
+            "`dopd run`, or use --from published"
+        )
+    planned = [] if isinstance(chosen.suite, Together) else chosen.suite.runs(chosen.profile, chosen.options)
+    if planned and not any(run_folder.RunFolder(root, spec).path.exists() for spec in planned):
+        raise HarnessError(
+            f"none of the {len(planned)} runs asked for is in {root / run_folder.RUNS}, which holds {there} others: "
+            "give the flags they were run with (--methods, --seeds, --steps), or another folder with --results"
+        )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +18,9 @@ from rich.table import Table
 
 from harness import registry
 from harness.cli import skeleton
-from harness.cli.flags import EXIT_USER_ERROR, parser, unknown_flag
+from harness.cli.flags import EXIT_USER_ERROR, check_verb, meant, parser, unknown_flag
 from harness.cli.methods_table import absent_table, methods_table
-from harness.cli.select import Selection, select
+from harness.cli.select import Selection, require_runs, select
 from harness.config import makings
 from harness.runs.plan import (
     PlannedRun,
@@ -48,8 +50,11 @@ INSTALL_SECONDS = "DOPD_INSTALL_SECONDS"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb. Returns 0; 1 if a run failed; 2 after one line on a user's error; 130 after Ctrl-C."""
-    given, unknown = parser().parse_known_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    os.environ["MPLBACKEND"] = "agg"  # a notebook leaves one here that only a notebook can load
     try:
+        check_verb(words)
+        given, unknown = parser().parse_known_args(words)
         if unknown:
             raise unknown_flag(given.verb, unknown[0])
         if getattr(given, "plugin", None):
@@ -67,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _plan(given: argparse.Namespace) -> int:
     chosen, console = select(given), _console()
+    _say_seeds(chosen, console)
     plan = chosen.plan()
     obstacle = _obstacle(chosen, plan)
     console.print(plan_table(plan, title=f"{chosen.suite.name}: {chosen.suite.title}"))
@@ -95,6 +101,7 @@ def _run(given: argparse.Namespace) -> int:
     chosen, console, start = select(given), _console(), time.monotonic()
     done = LaunchReport()
     if chosen.options.source == "runs":
+        _say_seeds(chosen, console)
         plan = chosen.plan()
         _say(console, f"{chosen.suite.name}: {_summary(plan, chosen.options.jobs)}")
         done = _launch(plan, chosen, console)
@@ -117,7 +124,10 @@ def _show(chosen: Selection, rows: DataFrame, costs: DataFrame, console: Console
     """Tables and figures, written and printed; then ours beside the published."""
     from harness.report import output
 
-    _wrote(console, output.emit(chosen.suite, rows, costs, chosen.options, chosen.reports, console=console))
+    with output.of_selection(chosen.reports, chosen.options) as wrote:
+        wrote += output.emit(chosen.suite, rows, costs, chosen.options, chosen.reports, console=console)
+    _wrote(console, wrote)
+    _say_if(console, chosen.suite.elsewhere([path.stem for path in wrote]))
     if chosen.options.source == "runs":
         _compare(chosen, rows, console)
 
@@ -142,9 +152,12 @@ def _table(given: argparse.Namespace) -> int:
     from harness.report import output
 
     chosen, console = select(given), _console()
+    require_runs(chosen)
     for part, rows, costs in _loaded(chosen, console):
         tables = part.suite.tables(rows, costs, part.options)
-        _wrote(console, output.write_tables(tables, part.reports, console=console))
+        with output.of_selection(part.reports, part.options) as wrote:
+            wrote += output.write_tables(tables, part.reports, console=console)
+        _wrote(console, wrote)
     return 0
 
 
@@ -152,14 +165,19 @@ def _figure(given: argparse.Namespace) -> int:
     from harness.report import output
 
     chosen, console = select(given), _console()
+    require_runs(chosen)
     for part, rows, costs in _loaded(chosen, console):
         figures = part.suite.figures(rows, costs, part.options)
-        _wrote(console, output.write_figures(figures, part.reports))
+        with output.of_selection(part.reports, part.options) as wrote:
+            wrote += output.write_figures(figures, part.reports)
+        _wrote(console, wrote)
+        _say_if(console, part.suite.elsewhere(tuple(figures)))
     return 0
 
 
 def _claims(given: argparse.Namespace) -> int:
     chosen = select(argparse.Namespace(**vars(given), suite=ALL))
+    require_runs(chosen)
     _show_claims(chosen, _console())
     return 0
 
@@ -168,7 +186,9 @@ def _report(given: argparse.Namespace) -> int:
     from harness.report import web
 
     profile = registry.profile(given.profile or registry.default_profile())
-    options = Options(suite="", profile=profile.name, results=given.results, source=given.source)
+    options = Options(suite=ALL, profile=profile.name, results=given.results, source=given.source)
+    require_runs(Selection(suite=registry.suite(ALL), profile=profile, options=options))
+    options = replace(options, suite="")
     _wrote(_console(), [web.write(given.output, profile, options)])
     return 0
 
@@ -210,7 +230,7 @@ def _methods_new(given: argparse.Namespace) -> int:
     _wrote(console, (method, test))
     _say(
         console,
-        f"edit both, run the test with pytest, then try it: dopd run --suite ood --plugin {method} "
+        f"edit both, run the test (nox -s tests -- -n 0 {test}), then try it: dopd run --suite ood --plugin {method} "
         f"--methods {method.stem},vanilla_opd --seeds 1",
     )
     return 0
@@ -247,7 +267,31 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
     if plan:
         check_profile(chosen.profile)
         check_evaluations(plan)
+        _try_new(plan, chosen, console)
     return launch(plan, chosen.options, console=console)
+
+
+def _try_new(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> None:
+    """Two steps on two prompts of each method from outside that no run of the plan has yet, before anything else.
+
+    Raises:
+        HarnessError: one fails; nothing has been evaluated or trained.
+    """
+    from harness.runs import local
+
+    foreign = [run.spec for run in plan if run.spec.method and run.spec.method.source_sha256]
+    new = {spec.method.name: spec for spec in reversed(foreign) if spec.method}
+    for name in {run.spec.method.name for run in plan if run.spec.method and run.state is not RunState.ABSENT}:
+        new.pop(name, None)
+    if not new:
+        return
+    _say(console, f"trying {', '.join(new)} on two prompts")
+    small = [replace(spec, steps=2, prompts_per_step=2, start="") for spec in new.values()]
+    trial = [PlannedRun(spec=spec, state=RunState.ABSENT, wanted=(), estimate_seconds=0.0) for spec in small]
+    with tempfile.TemporaryDirectory() as folder:
+        done = local.launch(trial, replace(chosen.options, results=Path(folder), minutes=None), console=console)
+    for reason in done.failed.values():
+        raise HarnessError(f"on two prompts, before anything was evaluated: {reason.partition(' (traceback')[0]}")
 
 
 def _loaded(chosen: Selection, console: Console) -> Iterator[tuple[Selection, DataFrame, DataFrame]]:
@@ -292,7 +336,11 @@ def _compare(chosen: Selection, rows: DataFrame, console: Console) -> None:
     except HarnessError as error:
         _say(console, f"no comparison with published rows: {error}")
         return
-    console.print(output.compare(rows, published))
+    table, said = output.compare(rows, published)
+    if table:
+        console.print(table)
+    for line in said:
+        _say(console, line)
 
 
 def _summary(plan: Sequence[PlannedRun], jobs: int) -> str:
@@ -331,6 +379,16 @@ def _wrote(console: Console, paths: Sequence[Path]) -> None:
 def _console() -> Console:
     """Standard output; wide where it is a file or a pipe, so that ids are not cut."""
     return Console(width=None if sys.stdout.isatty() else WIDTH)
+
+
+def _say_seeds(chosen: Selection, console: Console) -> None:
+    """Which seeds a count means, before they are run."""
+    _say_if(console, meant(chosen.options.seeds or ()))
+
+
+def _say_if(console: Console, text: str) -> None:
+    if text:
+        _say(console, text)
 
 
 def _say(console: Console, text: str) -> None:

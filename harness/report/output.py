@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -61,15 +62,42 @@ def write_figures(drawn: Mapping[str, Figure], out_dir: Path) -> list[Path]:
     return [path for stem, figure in drawn.items() for path in style.save(figure, out_dir, stem)]
 
 
-def compare(rows: DataFrame, published: DataFrame) -> RichTable:
-    """Our numbers beside the published ones: the primary metric at the last step, over the seeds both have.
+SELECTION_FILE = "selection.json"
+"""Beside tables and figures: what was selected, and which files show it."""
 
-    Runs are matched by id, else by what they are (method, models, domains, seed), so that a run of other
-    steps is compared and said to be of other settings.
+
+@contextmanager
+def of_selection(folder: Path, options: Options) -> Iterator[list[Path]]:
+    """One folder shows one selection: files of another are removed, those put into the list are noted beside them."""
+    note = folder / SELECTION_FILE
+    before = files.read_json(note) if note.is_file() else {}
+    same = before.get("selection") == options.selection
+    for name in () if same else before.get("files", ()):
+        (folder / name).unlink(missing_ok=True)
+    wrote: list[Path] = []
+    yield wrote
+    names = sorted({*(before.get("files", ()) if same else ()), *(path.name for path in wrote)})
+    if names:
+        files.write_json_atomic(note, {"selection": options.selection, "files": names})
+
+
+def compare(rows: DataFrame, published: DataFrame) -> tuple[RichTable | None, list[str]]:
+    """Our numbers beside the published ones of the same runs: the primary metric at the last step, over their seeds.
+
+    A run of other settings (steps, rates, versions) is another run and is only counted: a line for each such number
+    of steps. None for the table if no run is published.
     """
+    ours, theirs = results.last_step(rows), results.last_step(published)
+    pairs = _pairs(ours, theirs)
+    lines = _of_other_settings(ours, theirs)
+    if not pairs:
+        return None, lines or ["no run of this selection has been published"]
+    return _compared(pairs), lines
+
+
+def _compared(pairs: Sequence[Pair]) -> RichTable:
     from rich.table import Table as RichTable
 
-    pairs = _pairs(results.last_step(rows), results.last_step(published))
     out = RichTable(title="this machine beside the published rows", caption=_agreement(pairs), title_justify="left")
     for name in ("method", "trained on", "benchmark"):
         out.add_column(name)
@@ -87,6 +115,18 @@ def compare(rows: DataFrame, published: DataFrame) -> RichTable:
     return out
 
 
+def _of_other_settings(rows: DataFrame, published: DataFrame) -> list[str]:
+    """``not compared: 4 runs of 4 steps here, published of 100``, one line for each pair of steps."""
+    steps = {side: dict(zip(frame["run"], frame["steps"], strict=True)) for side, frame in enumerate((rows, published))}
+    matched = results.match_runs(steps[0], steps[1])
+    others = Counter((steps[0][run], steps[1][other]) for run, other in matched.items() if run != other)
+    return [
+        f"not compared: {n} run{'s' * (n > 1)} of {here} steps here, published of {there}"
+        + " under other settings (rates, versions)" * (here == there)
+        for (here, there), n in others.items()
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """One number, measured twice."""
@@ -102,24 +142,18 @@ class Pair:
 
 
 def _pairs(rows: DataFrame, published: DataFrame) -> list[Pair]:
-    """Every row of ``rows`` that has a counterpart, in the order of ``rows``."""
-    matched = results.match_runs(rows["run"].tolist(), published["run"].tolist())
-    theirs = {_key(row, row["run"]): row for row in results.records(published)}
-    keyed = ((row, _key(row, matched.get(row["run"], ""))) for row in results.records(rows))
-    return [Pair(row, theirs[key]) for row, key in keyed if key in theirs]
+    """Every row of ``rows`` that is published too, in the order of ``rows``."""
+    theirs = {_key(row): row for row in results.records(published)}
+    return [Pair(row, theirs[_key(row)]) for row in results.records(rows) if _key(row) in theirs]
 
 
-def _key(row: Mapping[str, Any], run: str) -> tuple[Any, ...]:
-    return (run, row["benchmark"], row["version"], row["decoding"], row["metric"])
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (row["run"], row["benchmark"], row["version"], row["decoding"], row["metric"])
 
 
 def _agreement(pairs: Sequence[Pair]) -> str:
-    if not pairs:
-        return "no run of this selection has been published"
     equal = sum(pair.apart == 0 for pair in pairs)
-    other = len({pair.here["run"] for pair in pairs if pair.here["run"] != pair.published["run"]})
-    note = f"; {other} runs were published under other settings (steps, versions)" if other else ""
     return (
         f"{equal} of {len(pairs)} numbers of every decoding and metric are equal, the furthest differ by "
-        f"{100 * max(pair.apart for pair in pairs):.1f} points{note}"
+        f"{100 * max(pair.apart for pair in pairs):.1f} points"
     )

@@ -57,6 +57,9 @@ class Step:
     step: int
     steps: int
 
+    def __str__(self) -> str:
+        return "evaluating" if self.step == self.steps else f"step {self.step}/{self.steps}"
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -271,7 +274,7 @@ class Display:
         """Now and then a line on the runs under way, where there are no bars."""
         if self._console.is_terminal or time.monotonic() - self._last_line < HEARTBEAT_SECONDS:
             return
-        steps = (f"{run} step {s.step}/{s.steps}" for run, s in self._steps.items())
+        steps = (f"{run} {s}" for run, s in self._steps.items())
         self._line(f"[{self._ended}/{self._total}] under way: {', '.join(steps)}")
 
     def _line(self, text: str) -> None:

@@ -27,7 +27,7 @@ from harness.training.reduce import (
     sum_gradients,
     sum_over_ranks,
 )
-from harness.types import Assignment, Policy, ScorePool, Term, View, Want
+from harness.types import Assignment, HarnessError, Policy, ScorePool, Term, View, Want
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +225,7 @@ def _term_gradient(
             temperature=term.trained.temperature,
         )
         fields = {k: v[part] for k, v in tokens.fields.items()}
-        loss_N = method.token_loss(term, views, fields)
+        loss_N = one_per_token(method, method.token_loss(term, views, fields), len(tokens.ids_N[part]))
         (loss_N * tokens.weight_N[part].to(loss_N.dtype)).sum().backward()
         losses.append(loss_N.detach())
         with torch.no_grad():
@@ -236,6 +236,20 @@ def _term_gradient(
     if leaf_ND.grad is not None:
         hidden_ND.backward(leaf_ND.grad)
     return torch.cat(losses), torch.cat(entropies)
+
+
+def one_per_token(method: Method, loss_N: Tensor, tokens: int) -> Tensor:
+    """The loss itself, if it is one per token.
+
+    Raises:
+        HarnessError: it has another shape.
+    """
+    if tuple(loss_N.shape) != (tokens,):
+        raise HarnessError(
+            f"{type(method).__name__}.token_loss returned shape {tuple(loss_N.shape)}, it must be one loss per token, "
+            f"[N], here [{tokens}]: sum over the vocabulary, .sum(-1), not over tokens"
+        )
+    return loss_N
 
 
 def optimiser_losses(

@@ -12,13 +12,18 @@ from support.synthetic import PROFILE, make_done
 from harness import registry
 from harness.analysis.results import HasPaperRows
 from harness.cli import select, verbs
+from harness.config import RunSpec
 from harness.storage.run_folder import RunFolder, RunState
-from harness.suite import Options, Suite, Together
+from harness.suite import Evaluation, Options, Suite, Together
 from suites.paper import claims
 
 
 def chosen(suite: str, root: Path) -> Options:
     return Options(suite=suite, results=root, published=root / "published")
+
+
+def half(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
+    return 0.5
 
 
 def test_all_is_every_suite_of_the_paper() -> None:
@@ -68,6 +73,7 @@ def test_done_for_one_suite_is_not_done_for_all(tmp_path: Path) -> None:
 
 
 def test_suites_without_rows_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_done(tmp_path, replace(registry.suite("ood").runs(PROFILE, chosen("ood", tmp_path))[-1], seed=99), half)
     assert verbs.main(["table", "--suite", "all", "--results", str(tmp_path)]) == 0
     assert verbs.main(["run", "--suite", "all", "--minutes", "0", "--results", str(tmp_path)]) == 0
     shown = capsys.readouterr().out

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import pytest
 from support.fakes import BUG, LAST, PROFILE, FakeSuite
 
 from harness import registry
-from harness.cli import select
+from harness.cli import select, skeleton
 from harness.cli import verbs as cli
 from harness.evaluation import benchmarks
 from harness.evaluation.audits import AUDIT
@@ -118,6 +120,9 @@ def test_seeds(text: str, seeds: tuple[int, ...]) -> None:
         ["--minutes", "nan"],
         ["--methods", ","],
         ["--from", "memory"],
+        ["--learning-rate", "1e-3"],
+        ["--results", __file__],
+        ["--results", f"{__file__}/below"],
     ],
 )
 def test_wrong_values_are_one_line_and_end_with_2(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,6 +139,12 @@ def test_wrong_values_are_one_line_and_end_with_2(flags: list[str], capsys: pyte
     [
         ("run --suite ood --see 3", "unknown argument '--see' of run: did you mean --seeds?"),
         ("run --suite ood --train_domains all", "did you mean --train-domains?"),
+        ("claims --suite ood", "claims takes no --suite: it takes --profile"),
+        ("claims --suite=ood", "claims takes no --suite: it takes --profile"),
+        ("run --suite ood --methods dopd vanilla_opd", "several values of one are joined with commas, as in a,b"),
+        ("runn --suite ood", "unknown verb 'runn': did you mean run?"),
+        ("zzz", "unknown verb 'zzz': there are plan, run, "),
+        ("", "give a verb: plan, run, "),
         ("export --out x --zzz", "unknown argument '--zzz' of export: it takes --out, --benchmarks"),
     ],
 )
@@ -149,6 +160,7 @@ def test_unknown_flags_offer_near_ones(words: str, message: str, capsys: pytest.
     [
         (["--suite", "odo"], "unknown suite 'odo': did you mean ood"),
         (["--suite", "ood", "--profile", "embeded"], "unknown profile 'embeded': did you mean embedded"),
+        (["--suite", "ood", "--methods", "dpod"], "unknown method 'dpod': did you mean dopd or "),
         (["--suite", "ood", "--methods", "vanila"], "unknown method 'vanila': did you mean vanilla_opd"),
         (["--suite", "ood", "--plugin", "nowhere.py"], "nowhere.py is not a file"),
     ],
@@ -162,6 +174,97 @@ def test_user_errors_are_one_line_and_end_with_2(
     assert message in captured.err
     assert captured.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words", ["report --output", "export --out", "methods new any --out", "table --suite ood --results"]
+)
+def test_a_file_is_no_folder(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*words.split(), __file__])
+    assert ended.value.code == 2
+    assert f"{Path(__file__).name} is a file: give a folder" in capsys.readouterr().err
+
+
+def test_a_rate_is_refused_with_the_way_to_give_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--suite", "ood", "--learning-rate", "1e-3"])
+    assert "choose shared or tuned; a rate of your own is given by a suite" in capsys.readouterr().err
+
+
+def test_a_missing_suite_is_asked_for_with_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["run"])
+    assert "required: --suite (dopd suites lists them)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("7", "7 seeds: 0 to 6; for seed 7 alone write --seeds 7,"),
+        ("1", "1 seed: 0; for seed 1 alone write --seeds 1,"),
+        ("7,", ""),
+        ("0,2", ""),
+    ],
+)
+def test_a_count_says_which_seeds_it_means(
+    given: str, said: str, fake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dopd("plan", fake, "--seeds", given) == 0
+    out = capsys.readouterr().out
+    assert (said in out) and (bool(said) == ("alone write" in out))
+
+
+@pytest.mark.parametrize("verb", ["table", "figure"])
+def test_a_folder_without_the_runs_is_refused_and_stays_empty(
+    verb: str, fake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dopd(verb, fake) == 2
+    assert f"no runs in {fake / 'runs'}: give the folder" in capsys.readouterr().err
+    assert not fake.exists()
+    assert dopd("run", fake, "--steps", "4", "--methods", "dopd") == 0
+    (reference,) = (folder for folder in folders(fake) if folder.spec.is_reference)
+    shutil.rmtree(reference.path)
+    before = sorted(fake.rglob("*"))
+    assert dopd(verb, fake) == 2
+    assert "none of the 3 runs asked for is in" in (error := capsys.readouterr().err) and "holds 1 others" in error
+    assert sorted(fake.rglob("*")) == before
+
+
+@pytest.mark.parametrize("words", ["claims", "report --output page"])
+def test_what_shows_all_runs_needs_one(words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*words.split(), "--results", str(tmp_path / "nowhere")]) == 2
+    assert "no runs in" in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists() and not Path("page").exists()
+
+
+def test_a_report_folder_shows_one_selection(fake: Path) -> None:
+    reports = fake / "reports" / "fake" / "fake"
+    assert dopd("run", fake, "--seeds", "2") == 0
+    assert json.loads((reports / "selection.json").read_text()) == {
+        "selection": "--seeds 0,1",
+        "files": ["figure0.pdf", "figure0.png", "table0.csv", "table0.md", "table0.tex"],
+    }
+    (reports / "mine.txt").touch()
+    assert dopd("table", fake, "--seeds", "1") == 0
+    left = {path.name for path in reports.iterdir()}
+    assert left == {"mine.txt", "selection.json", "table0.csv", "table0.md", "table0.tex"}, "no figure of two seeds"
+    assert dopd("figure", fake, "--seeds", "1") == 0
+    assert "table0.csv" in json.loads((reports / "selection.json").read_text())["files"]
+
+
+def test_a_notebooks_backend_does_not_stop_a_figure(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a fresh process: matplotlib reads it when it is imported."""
+    command = [sys.executable, "-m", "harness", "figure", "--suite", "in_distribution", "--from", "paper"]
+    monkeypatch.setenv("MPLBACKEND", "module://a_notebook.backend_inline")
+    ended = subprocess.run([*command, "--results", str(fake)], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert list(fake.rglob("*.png"))
+
+
+def test_figures_say_where_the_rest_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert registry.suite("ood").elsewhere(["figure7b"]) == ""
+    assert "ood_all every one" in registry.suite("ood").elsewhere(["figure7b", "ood_all"])
 
 
 def test_all_that_is_published_is_shown_unless_some_is_selected(
@@ -306,7 +409,7 @@ def test_table_and_figure_of_published_rows_stand_apart(fake: Path, capsys: pyte
     for verb in ("table", "figure"):
         assert dopd(verb, fake, "--from", "published") == 0
     made = sorted(path.name for path in (fake / "reports" / "fake" / "fake-published").iterdir())
-    assert made == ["figure0.pdf", "figure0.png", "table0.csv", "table0.md", "table0.tex"]
+    assert made == ["figure0.pdf", "figure0.png", "selection.json", "table0.csv", "table0.md", "table0.tex"]
     assert before == {path: path.read_bytes() for path in published.iterdir()}
     capsys.readouterr()
     assert dopd("run", fake) == 0
@@ -374,6 +477,24 @@ def test_methods_lists_every_name_and_a_plugin(tmp_path: Path, capsys: pytest.Ca
     assert max(map(len, text.splitlines())) <= cli.WIDTH and "…" not in text
 
 
+def test_a_new_method_is_tried_before_anything_else(
+    fake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = ["--plugin", str(skeleton.write("my_method", tmp_path)[0]), "--methods", "my_method"]
+    try:
+        assert dopd("run", fake, *plugin, "--seeds", f"{BUG},0") == 2
+        error = capsys.readouterr().err
+        assert error == "dopd: on two prompts, before anything was evaluated: ZeroDivisionError: a bug\n"
+        assert not fake.exists()
+        assert dopd("run", fake, *plugin) == 0
+        assert "trying my_method on two prompts" in capsys.readouterr().out
+        assert len(list(folders(fake))) == 2, "the trial leaves nothing"
+        assert dopd("run", fake, *plugin, "--seeds", "2") == 0
+        assert "trying" not in capsys.readouterr().out
+    finally:
+        registry._plugin.clear()
+
+
 def test_methods_new_writes_a_method_and_its_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = ["methods", "new", "my-method", "--out", str(tmp_path)]
     assert cli.main(new) == 0
@@ -381,6 +502,7 @@ def test_methods_new_writes_a_method_and_its_test(tmp_path: Path, capsys: pytest
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my_method.py", "test_my_method.py"]
     for path in tmp_path.iterdir():
         assert f"wrote {path}\n" in text
+    assert f"nox -s tests -- -n 0 {tmp_path / 'test_my_method.py'}" in text, "the environment of a user has no pytest"
     command = text.splitlines()[-1].partition("dopd ")[2].split()
     assert cli.parser().parse_args(command).plugin == tmp_path / "my_method.py"
     assert cli.main(new) == 2

@@ -124,9 +124,11 @@ def test_environments_say_versions_and_no_place(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
-def printed(table: Any) -> str:
+def printed(compared: Any) -> str:
+    table, lines = compared
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(table)
+    for part in (*([table] if table else []), *lines):
+        console.print(part)
     return " ".join(console.export_text().split())
 
 
@@ -155,10 +157,23 @@ def test_compare_shows_the_difference_over_common_seeds(tmp_path: Path) -> None:
     assert "48 of 96 numbers" in text  # the references are equal
 
 
-def test_compare_says_when_settings_differ_and_when_nothing_is_published(tmp_path: Path) -> None:
+def test_runs_of_other_settings_are_counted_not_compared(tmp_path: Path) -> None:
     chosen = options(tmp_path, **SMALL)
-    other = frame(dataclasses.replace(chosen, steps=4))
-    assert "4 runs were published under other settings" in printed(output.compare(other, frame(chosen)))
+    table, lines = output.compare(frame(dataclasses.replace(chosen, steps=4)), frame(chosen))
+    assert lines == ["not compared: 4 runs of 4 steps here, published of 100"]
+    text = printed((table, []))
+    assert "48 of 48 numbers" in text and "dopd" not in text, "the untrained models are the same runs"
+    slower = [
+        dataclasses.replace(s, optim=dataclasses.replace(s.optim, lr=1.0)) if s.optim else s for s in specs(chosen)
+    ]
+    here = results.row_frame(row for spec in slower for row in rows(spec))
+    assert output.compare(here, frame(chosen))[1] == [
+        "not compared: 4 runs of 100 steps here, published of 100 under other settings (rates, versions)"
+    ]
+
+
+def test_compare_says_when_nothing_is_published(tmp_path: Path) -> None:
+    chosen = options(tmp_path, **SMALL)
     nothing = frame(chosen).iloc[:0]
     assert "no run of this selection has been published" in printed(output.compare(frame(chosen), nothing))
 

@@ -282,6 +282,11 @@ def test_heartbeat_says_what_is_under_way_where_there_are_no_bars(monkeypatch: p
     assert console.file.getvalue() == f"[0/2] under way: {spec().id} step 4/10\n"
 
 
+def test_a_run_whose_steps_are_done_is_evaluating() -> None:
+    assert [str(launcher.Step(n, 10)) for n in (3, 10)] == ["step 3/10", "evaluating"]
+    assert str(launcher.Step(0, 0)) == "evaluating", "a model that is not trained"
+
+
 def test_clock_splits_training_from_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([100.0, 103.0, 107.0, 112.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(now))

@@ -186,7 +186,8 @@ def test_rows_that_contradict_are_said_to_contradict(tmp_path: Path, dopd: float
     assert by_id["main_gain"].effect == pytest.approx(100 * (dopd - 0.55), abs=0.5)
 
 
-def test_nothing_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_that_a_claim_reads_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_done(tmp_path, replace(registry.suite("ood").runs(PROFILE, options(tmp_path))[-1], seed=99), lambda *_: 0.5)
     assert verbs.main(["claims", "--results", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert f"0 reproduced, 0 contradicted, 0 undecided, {len(claims.CLAIMS)} not run" in shown
