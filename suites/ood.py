@@ -139,6 +139,7 @@ class OutOfDomain(PaperNumbers):
         said = "figure7b shows the paper's methods and directions, ood_all every one that was asked for"
         return said if "ood_all" in drawn else ""
 
+
 def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
     """Domains to train on, the paper's two first.
 
