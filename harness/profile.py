@@ -5,7 +5,8 @@ A profile is one value in one file; ``suites/profiles/`` ships some, ``--profile
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,6 +120,43 @@ class Profile:
     megabytes_per_run: float = 50.0
     """Checkpoints and records of one run; the launcher asks the disk for this much before it starts."""
 
+    def check(self) -> None:
+        """Refuse a profile that names what it does not have; called on a user's file, before compute.
+
+        Raises:
+            HarnessError: what is wrong, first one first.
+        """
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise HarnessError(f"profile {self.name!r}: a name is small letters, digits and _, a letter first")
+        for name in ("targets", "directions", "harder", "validation"):
+            _check_names(self, name, getattr(self, name), "the domains of its data", self.data.domains)
+        if self.targets or self.directions:
+            _check_names(self, "data", self.data.domains, "its targets", self.targets)
+        if self.ladder:
+            self._check_ladder(self.ladder)
+        if list(self.learning_rates) != sorted(set(self.learning_rates)):
+            raise HarnessError(f"profile {self.name}: learning_rates must rise, each once")
+        for method in self.overrides:
+            self.override(method)
+
+    def _check_ladder(self, ladder: Ladder) -> None:
+        pairs = [name for pair in (*ladder.pairs, ladder.erring) for name in pair]
+        _check_names(self, "ladder", dict.fromkeys((*pairs, *ladder.parameters)), "its models", ladder.models)
+        if len({student for _, student in ladder.pairs}) != 2:
+            raise HarnessError(f"profile {self.name}: the pairs of its ladder need two students, as Figure 6 has")
+
+    def given(self, name: str, suite: str) -> Any:
+        """A field that is optional, for a suite that needs it.
+
+        Raises:
+            HarnessError: the profile leaves it out.
+        """
+        if not (value := getattr(self, name)):
+            raise HarnessError(
+                f"suite {suite} needs the field {name} of profile {self.name}: give it there, or choose another suite"
+            )
+        return value
+
     def override(self, method: str) -> Override | None:
         """What the profile sets in place of a method's published settings; None: nothing.
 
@@ -141,3 +179,11 @@ class Profile:
         """
         override = self.override(name)
         return registry.method_spec(name, {**(override.settings if override else {}), **(settings or {})})
+
+
+def _check_names(profile: Profile, field: str, names: Iterable[str], what: str, known: Iterable[str]) -> None:
+    known = tuple(known)
+    if lost := [name for name in names if name not in known]:
+        raise HarnessError(
+            f"profile {profile.name}: {field} names {', '.join(lost)}, none of {what} ({', '.join(known)}): correct it"
+        )

@@ -1,7 +1,8 @@
 """From names to methods, suites and profiles, with near names in every refusal. No torch.
 
 The harness knows no method and no suite: it looks them up in three modules by name, in the entry points of
-installed packages (group ``dopd.methods``, ``name = "module:Class"``) and in the file of ``--plugin``.
+installed packages (group ``dopd.methods``, ``name = "module:Class"``) and in the files of ``--plugin``
+and ``--profile``.
 '-' and '_' are equal in names.
 """
 
@@ -43,11 +44,14 @@ PROFILES_MODULE = "suites.profiles"
 ENTRY_POINTS = "dopd.methods"
 PROGRAM = ENTRY_POINTS.partition(".")[0]
 """The console command; groups of entry points begin with its name."""
-PLUGIN_MODULE = "dopd_plugin"
+PLUGIN_MODULE, PROFILE_MODULE = "dopd_plugin", "dopd_profile"
+"""Names of the modules that files of the user's become."""
 T = TypeVar("T")
 
 _plugin: dict[str, Entry] = {}
 """Methods of the ``--plugin`` file; one per process."""
+_own_profile: dict[str, str] = {}
+"""That of the ``--profile`` file, as in ``profiles``; one per process."""
 
 
 def methods() -> dict[str, Entry]:
@@ -146,17 +150,7 @@ def load_plugin(path: Path) -> dict[str, Entry]:
         HarnessError: the file is absent, fails to import, or defines no method.
     """
     path = path.resolve()
-    if not path.is_file():
-        raise HarnessError(f"plugin {path} is not a file: give the path of a Python file")
-    module = types.ModuleType(PLUGIN_MODULE)
-    module.__file__ = str(path)
-    sys.modules[PLUGIN_MODULE] = module
-    try:
-        # Not by importlib: its bytecode cache may be of an earlier text of the same size and second.
-        exec(compile(path.read_bytes(), path, "exec"), vars(module))
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise HarnessError(f"plugin {path} does not import ({reason}): mend the file") from error
+    module = _run_file(path, PLUGIN_MODULE, "plugin")
     classes = {n: c for n, c in vars(module).items() if _is_own_method(c, module) and not n.startswith("_")}
     if not classes:
         raise HarnessError(
@@ -231,8 +225,8 @@ def look(label: str) -> Look | None:
 
 
 def profiles() -> dict[str, str]:
-    """``module:NAME`` of every profile by name."""
-    return importlib.import_module(PROFILES_MODULE).PROFILES
+    """``module:NAME`` of every profile by name: ours, then that of the user's file."""
+    return {**_shipped_profiles(), **_own_profile}
 
 
 def default_profile() -> str:
@@ -248,6 +242,60 @@ def profile(name: str) -> Profile:
     """
     name = lookup("profile", name, profiles())
     return resolve(profiles()[name], f"profile {name!r}")
+
+
+def load_profile(path: Path) -> Profile:
+    """Registers the one profile that a file defines under its own name; ours may be imported there to start from.
+
+    Raises:
+        HarnessError: the file is absent, fails to import, or defines none or several; a field is missing, unknown or
+            of a wrong type, names what the profile does not have, or the name is one of ours.
+    """
+    from harness.profile import Profile
+
+    path = path.resolve()
+    module = _run_file(path, PROFILE_MODULE, "profile")
+    ours = [id(profile(name)) for name in _shipped_profiles()]
+    found = {n: v for n, v in vars(module).items() if isinstance(v, Profile) and n[0] != "_" and id(v) not in ours}
+    if len(found) != 1:
+        raise HarnessError(
+            f"profile {path} defines {', '.join(found) or 'no profile'}: it must hold one harness.profile.Profile of "
+            "its own, without _ in front"
+        )
+    ((name, value),) = found.items()
+    made = typed_fields(value, f"profile {path}")
+    if _plain(made.name) in map(_plain, _shipped_profiles()):
+        raise HarnessError(f"profile {path} has the name {made.name!r} of a shipped profile: rename it")
+    made.check()
+    setattr(module, name, made)
+    _own_profile.clear()
+    _own_profile[made.name] = f"{PROFILE_MODULE}:{name}"
+    return made
+
+
+def typed_fields(value: T, what: str) -> T:
+    """A dataclass with its fields, and those of dataclasses in it, as their types: 1 of a float field is 1.0.
+
+    Raises:
+        HarnessError: a value is not of its field's type.
+    """
+    hints, made = typing.get_type_hints(type(value)), {}
+    for field in dataclasses.fields(cast(Any, value)):
+        made[field.name] = _typed_part(getattr(value, field.name), hints[field.name], f"{field.name} of {what}")
+    return dataclasses.replace(cast(Any, value), **made)
+
+
+def _typed_part(value: Any, hint: Any, what: str) -> Any:
+    if dataclasses.is_dataclass(value) and type(value) in (hint, *typing.get_args(hint)):
+        return typed_fields(value, what)
+    if typing.get_origin(hint) is Mapping and isinstance(value, Mapping):
+        key_hint, value_hint = typing.get_args(hint)
+        return {
+            _typed(key, key_hint, f"a key of {what}"): _typed_part(each, value_hint, f"{key} in {what}")
+            for key, each in cast("Mapping[Any, Any]", value).items()
+        }
+    as_it_is = hint is Any or (hint is str and isinstance(value, str))  # a member of a StrEnum stays one
+    return value if as_it_is else _typed(value, hint, what)
 
 
 def lookup(kind: str, name: str, known: Iterable[str], *, listing: str = "") -> str:
@@ -287,6 +335,30 @@ def resolve(target: str, what: str) -> Any:
 def snake(name: str) -> str:
     """Registry name of a plugin's class: ``MyOPDMethod`` is ``my_opd_method``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _run_file(path: Path, name: str, kind: str) -> types.ModuleType:
+    """A user's file as the module ``name``.
+
+    Raises:
+        HarnessError: it is absent or fails.
+    """
+    if not path.is_file():
+        raise HarnessError(f"{kind} {path} is not a file: give the path of a Python file")
+    module = types.ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module
+    try:
+        # Not by importlib: its bytecode cache may be of an earlier text of the same size and second.
+        exec(compile(path.read_bytes(), path, "exec"), vars(module))
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise HarnessError(f"{kind} {path} does not import ({reason}): mend the file") from error
+    return module
+
+
+def _shipped_profiles() -> dict[str, str]:
+    return importlib.import_module(PROFILES_MODULE).PROFILES
 
 
 def _ours() -> dict[str, Entry]:

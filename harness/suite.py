@@ -85,6 +85,8 @@ class Options:
     """Folder of the committed results; no flag."""
     source: Literal["runs", "published", "paper"] = "runs"
     plugin: Path | None = None
+    profile_file: Path | None = None
+    """What ``--profile`` named, if it was a file."""
     force: bool = False
 
     @property

@@ -144,11 +144,12 @@ def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
     """Domains to train on, the paper's two first.
 
     Raises:
-        HarnessError: not a domain of the profile's data.
+        HarnessError: not a domain of the profile's data; the profile has no benchmark of each domain, or no directions.
     """
     known = profile.data.domains
+    profile.given("targets", "ood")
     if options.train_domains is None:
-        return profile.directions
+        return profile.given("directions", "ood")
     if options.train_domains == "all":
         return tuple(dict.fromkeys((*profile.directions, *known)))
     return tuple(dict.fromkeys(registry.lookup("training domain", name, known) for name in options.train_domains))

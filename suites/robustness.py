@@ -16,7 +16,6 @@ from harness.config import ModelSpec
 from harness.profile import Ladder
 from harness.show.tables import Cell, Kind, Table
 from harness.suite import Options, Profile, training_run
-from harness.types import HarnessError
 from suites.kit.arms import Arm, ArmScores, caption, method_arm
 from suites.kit.cells import BASELINE, joint_domains, selected_methods
 from suites.kit.columns import table
@@ -102,17 +101,8 @@ class Robustness(PaperNumbers):
 
 
 def ladder(profile: Profile) -> Ladder:
-    """The profile's.
-
-    Raises:
-        HarnessError: it has none.
-    """
-    if profile.ladder is None:
-        raise HarnessError(
-            f"suite {Robustness.name} varies the pair of models and profile {profile.name} names none: give its field "
-            "ladder, or choose another suite"
-        )
-    return profile.ladder
+    """The profile's. Raises HarnessError: it has none."""
+    return profile.given("ladder", Robustness.name)
 
 
 def pair_arms(

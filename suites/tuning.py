@@ -81,7 +81,7 @@ class Tuning(ArmSuite):
                 key=arm_key(method, rate),
             )
             for method in listed_methods(options)
-            for rate in profile.learning_rates
+            for rate in profile.given("learning_rates", TUNING)
         ]
 
     def chosen_seeds(self, options: Options) -> tuple[int, ...]:

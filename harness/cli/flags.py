@@ -116,7 +116,7 @@ FLAGS = (
         name="--profile",
         metavar="NAME",
         verbs=(*SELECTING, "report"),
-        help="sizes: models, data, steps (default: embedded)",
+        help="sizes: models, data, steps; or FILE.py with one of your own (default: embedded)",
         settings={},
     ),
     Flag(

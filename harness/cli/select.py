@@ -61,6 +61,20 @@ class Selection:
         return replace(self, options=selection.as_published(self.suite, self.profile, o))
 
 
+def load_files(given: argparse.Namespace) -> None:
+    """Reads the user's files: methods of ``--plugin``, then ``--profile``, in whose place its name is put.
+
+    Raises:
+        HarnessError: one cannot be read.
+    """
+    if getattr(given, "plugin", None):
+        registry.load_plugin(given.plugin)
+    named = str(getattr(given, "profile", None) or "")
+    given.profile_file = Path(named).resolve() if named.endswith(".py") else None
+    if given.profile_file:
+        given.profile = registry.load_profile(given.profile_file).name
+
+
 def select(given: argparse.Namespace) -> Selection:
     """Names looked up, options as a value.
 
@@ -84,6 +98,7 @@ def select(given: argparse.Namespace) -> Selection:
         results=given.results,
         source=getattr(given, "source", "runs"),
         plugin=given.plugin.resolve() if given.plugin else None,
+        profile_file=getattr(given, "profile_file", None),
         force=getattr(given, "force", False),
     )
     return Selection(suite=suite, profile=profile, options=options)

@@ -20,7 +20,7 @@ from harness import registry
 from harness.cli import skeleton
 from harness.cli.flags import EXIT_USER_ERROR, check_verb, meant, parser, unknown_flag
 from harness.cli.methods_table import absent_table, methods_table
-from harness.cli.select import Selection, require_runs, select
+from harness.cli.select import Selection, load_files, require_runs, select
 from harness.config import makings
 from harness.runs.plan import (
     PlannedRun,
@@ -57,8 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given, unknown = parser().parse_known_args(words)
         if unknown:
             raise unknown_flag(given.verb, unknown[0])
-        if getattr(given, "plugin", None):
-            registry.load_plugin(given.plugin)
+        load_files(given)
         return ACTIONS[given.verb](given)
     except HarnessError as error:
         print(f"{registry.PROGRAM}: {error}", file=sys.stderr)

@@ -139,7 +139,7 @@ class Pool:
     def __init__(self, todo: Sequence[PlannedRun], options: Options, display: Display, target: str) -> None:
         self.report = LaunchReport()
         self._pending = [Job(run.spec, run.wanted, options.force) for run in todo]
-        self._arguments = (options.results.resolve(), options.plugin, target)
+        self._arguments = (options.results.resolve(), options.plugin, options.profile_file, target)
         self._jobs = options.jobs
         minutes = float("inf") if options.minutes is None else options.minutes
         self._deadline = time.monotonic() + 60 * minutes
@@ -282,24 +282,26 @@ class Display:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def start_worker(root: Path, plugin: Path | None, target: str) -> Worker:
+def start_worker(root: Path, plugin: Path | None, profile: Path | None, target: str) -> Worker:
     """A fresh process, so that threads are set before torch is imported."""
     context = get_context("spawn")
     # The type of a pipe's ends differs between systems; their interface does not.
     ours, theirs = cast("tuple[Connection, Connection]", context.Pipe())
-    process = context.Process(target=work, args=(theirs, root, plugin, target))
+    process = context.Process(target=work, args=(theirs, root, plugin, profile, target))
     process.start()
     theirs.close()
     return Worker(process=process, pipe=ours)
 
 
-def work(pipe: Connection, root: Path, plugin: Path | None, target: str) -> None:
+def work(pipe: Connection, root: Path, plugin: Path | None, profile: Path | None, target: str) -> None:
     """The life of a worker: jobs from the pipe, one after another, until it gets None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(ONE_THREAD)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     if plugin is not None:
         registry.load_plugin(plugin)
+    if profile is not None:
+        registry.load_profile(profile)
     while (job := pipe.recv()) is not None:
         pipe.send(do_job(job, root, target, pipe.send))
 

@@ -36,9 +36,10 @@ def stages(profile: Profile, options: Options) -> tuple[str, ...]:
     """Domains in the order they are trained on; the profile's unless some are named.
 
     Raises:
-        HarnessError: an unknown domain, one named twice, or fewer than two.
+        HarnessError: an unknown domain, one named twice, or fewer than two; the profile has no benchmark of each.
     """
     known = profile.data.domains
+    profile.given("targets", "continual")
     if options.train_domains in (None, "all"):
         return known
     named = tuple(registry.lookup("training domain", name, known) for name in options.train_domains)

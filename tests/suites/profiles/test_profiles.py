@@ -161,8 +161,8 @@ def test_paper_profile_refuses_to_run_and_says_what_is_missing() -> None:
         check_profile(PAPER)
     assert str(caught.value) == (
         "profile paper cannot run here: no loader for the training sets RaR-Science-20K, DAPO-Math-17K, "
-        "Skywork-OR1-Coding-14K with generated hints, none for the benchmarks ceval, livebench, math500, aime25, "
-        "zebralogic, autologi, bfcl_v3, lcb_v5, and it needs Qwen/Qwen3-8B and Qwen/Qwen3-1.7B on several large GPUs; "
+        "Skywork-OR1-Coding-14K with generated hints, none for the benchmarks livebench, zebralogic, autologi, "
+        "bfcl_v3, lcb_v5, and it needs Qwen/Qwen3-8B and Qwen/Qwen3-1.7B on several large GPUs; "
         "use --profile embedded, or `dopd plan` to see what it would run"
     )
 

@@ -1,0 +1,164 @@
+"""``--profile FILE.py``: a profile of the user's own is planned, run in workers and shown; a bad one is one line."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from support.fakes import LAST
+
+from harness import registry
+from harness.cli import verbs
+from harness.runs.local import launch
+from harness.runs.plan import PlannedRun
+from harness.storage.run_folder import RunState
+from harness.suite import Options, training_run
+from harness.types import HarnessError
+
+HEAD = """from dataclasses import replace
+from harness.config import DataSpec, ModelSpec, OptimSpec
+from harness.profile import Ladder, Override, Profile
+from suites.profiles.embedded import PROFILE
+from suites.profiles.embedded import PROFILE as EMBEDDED
+"""
+FIELDS = {
+    "name": "'mine'",
+    "student": "ModelSpec(name='ant')",
+    "teacher": "ModelSpec(name='bee')",
+    "data": "DataSpec(domains=('law', 'chess'))",
+    "optim": "OptimSpec(lr=1)",
+    "steps": "5",
+    "prompts_per_step": "2",
+    "max_response_tokens": "8",
+    "benchmarks": "('exam',)",
+    "seconds_per_step": "1.0",
+    "seconds_per_evaluation": "1.0",
+}
+PAIR = "Ladder(models={'a': ModelSpec(name='a')}, pairs=(('a', 'z'),), erring=('a', 'a'), ratio='')"
+LONE = "Ladder(models={'a': ModelSpec(name='a')}, pairs=(('a', 'a'),), erring=('a', 'a'), ratio='')"
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    yield
+    registry._own_profile.clear()
+
+
+def text(**changes: str | None) -> str:
+    """A file with one profile; a field of None is left out."""
+    fields = {name: value for name, value in (FIELDS | changes).items() if value is not None}
+    return f"{HEAD}MINE = Profile({', '.join(f'{name}={value}' for name, value in fields.items())})\n"
+
+
+def written(folder: Path, content: str) -> Path:
+    path = folder / "my_profile.py"
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def test_a_file_defines_one_profile_under_its_own_name(tmp_path: Path) -> None:
+    made = registry.load_profile(written(tmp_path, text()))
+    assert (made.name, made.data.domains, made.optim.lr) == ("mine", ("law", "chess"), 1.0)
+    assert type(made.optim.lr) is float, "1 and 1.0 are one run"
+    assert registry.profile("mine") is made
+    assert list(registry.profiles()) == ["embedded", "paper", "mine"]
+    assert registry.default_profile() == "embedded"
+
+
+def test_another_file_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    registry.load_profile(written(tmp_path, text()))
+    registry.load_profile(written(tmp_path, text(name="'other'")))
+    assert list(registry.profiles()) == ["embedded", "paper", "other"]
+
+
+def test_a_shipped_profile_may_be_changed(tmp_path: Path) -> None:
+    made = registry.load_profile(
+        written(tmp_path, f"{HEAD}_x = EMBEDDED\nMINE = replace(PROFILE, name='mine', steps=7)\n")
+    )
+    embedded = registry.profile("embedded")
+    assert (made.steps, made.student, made.method("dopd")) == (7, embedded.student, embedded.method("dopd"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (text(steps=None), r"does not import \(TypeError: .*missing 1 required keyword-only argument: 'steps'\)"),
+        (text(stpes="5"), r"TypeError: .*unexpected keyword argument 'stpes'"),
+        (text(steps="'5'"), r"steps of profile .*my_profile.py = '5': allowed is int; correct the value"),
+        (text(student="'ant'"), r"student of profile .* = 'ant': allowed is ModelSpec"),
+        (text(student="ModelSpec(name=3)"), r"name of student of profile .* = 3: allowed is str"),
+        (text(targets="{'law': 3}"), r"law in targets of profile .* = 3: allowed is str"),
+        (text(benchmarks="'exam'"), r"benchmarks of profile .* = 'exam': allowed is tuple"),
+        (text(modality="'smell'"), r"modality of profile .* = 'smell': allowed is text"),
+        (text(name="'embedded'"), r"has the name 'embedded' of a shipped profile: rename it"),
+        (text(name="'Embedded'"), r"has the name 'Embedded' of a shipped profile: rename it"),
+        (text(name="'a b'"), r"profile 'a b': a name is small letters, digits and _, a letter first"),
+        (text(targets="{'cooking': 'exam'}"), r"targets names cooking, none of the domains of its data \(law, chess\)"),
+        (text(targets="{'law': 'exam'}"), r"data names chess, none of its targets \(law\): correct it"),
+        (text(harder="{'cooking': 'exam'}"), r"harder names cooking, none of the domains"),
+        (text(ladder=PAIR), r"ladder names z, none of its models \(a\): correct it"),
+        (text(ladder=LONE), r"the pairs of its ladder need two students, as Figure 6 has"),
+        (text(learning_rates="(2.0, 1.0)"), r"learning_rates must rise, each once"),
+        (text(overrides="{'dopd': Override(settings={'kk': 1}, reason='')}"), r"unknown field of method dopd: 'kk'"),
+        (text(overrides="{'dopdd': Override(settings={}, reason='')}"), r"unknown method 'dopdd': did you mean dopd"),
+        (f"{text()}YOURS = replace(MINE, name='yours')\n", r"defines MINE, YOURS: it must hold one"),
+        (HEAD, r"defines no profile: it must hold one harness.profile.Profile of its own"),
+        (text().replace("MINE", "_MINE"), r"defines no profile"),
+        ("1 / 0\n", r"profile .* does not import \(ZeroDivisionError: division by zero\): mend the file"),
+        (None, r"profile .* is not a file: give the path of a Python file"),
+    ],
+)
+def test_a_bad_file_is_one_line_before_compute(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, message: str
+) -> None:
+    path = written(tmp_path, content) if content else tmp_path / "nowhere.py"
+    results = tmp_path / "results"
+    assert verbs.main(["run", "--suite", "ood", "--profile", str(path), "--results", str(results)]) == 2
+    said = capsys.readouterr().err
+    assert re.search(message, said), said
+    assert said.startswith("dopd: ") and said.count("\n") == 1
+    assert not results.exists() and list(registry.profiles()) == ["embedded", "paper"]
+
+
+@pytest.mark.parametrize(
+    ("suite", "field"),
+    [("ood", "targets"), ("continual", "targets"), ("robustness", "ladder"), ("tuning", "learning_rates")],
+)
+def test_a_suite_says_which_field_it_needs(tmp_path: Path, suite: str, field: str) -> None:
+    profile = registry.load_profile(written(tmp_path, text()))
+    with pytest.raises(
+        HarnessError, match=rf"suite {suite} needs the field {field} of profile mine: give it there, or"
+    ):
+        registry.suite(suite).runs(profile, Options(suite=suite, profile="mine"))
+
+
+def test_it_is_planned_and_shown_under_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, results = written(tmp_path, text(benchmarks="('embedded_general',)")), str(tmp_path / "results")
+    flags = ["--suite", "in_distribution", "--profile", str(path), "--seeds", "1", "--results", results]
+    assert verbs.main(["plan", *flags]) == 0
+    assert "dopd-bee-ant-law+chess-seed0-" in capsys.readouterr().out
+    assert verbs.main(["table", *flags]) == 0
+    assert (tmp_path / "results" / "reports" / "mine" / "in_distribution" / "table1.md").is_file()
+
+
+def test_workers_know_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, text())
+    profile = registry.load_profile(path)
+    (tmp_path / "asker.py").write_text(
+        "from support import fakes\nfrom harness import registry\n\n\n"
+        "def run(folder, evaluations, report):\n"
+        "    fakes.run(folder, evaluations, report)\n"
+        "    return f'{folder.spec.profile} learns from {registry.profile(folder.spec.profile).teacher.name}'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    options = Options(suite="fake", profile="mine", results=tmp_path / "results", jobs=1, profile_file=path)
+    spec = training_run(profile, options, method="vanilla_opd", domains=("law",), seed=0)
+    plan = [PlannedRun(spec=spec, state=RunState.ABSENT, wanted=(LAST,), estimate_seconds=0.0)]
+    out = io.StringIO()
+    ended = launch(plan, options, console=Console(file=out, width=200), target="asker:run")
+    assert ended.failed == {}
+    assert "mine learns from bee" in out.getvalue()
