@@ -16,7 +16,7 @@ from harness.suite import Evaluation
 from harness.types import PLAIN, PRIVILEGED
 from suites.kit.arms import ArmScores, caption
 from suites.kit.comparison import ArmColumn
-from suites.kit.curves import ENTROPY, MILLI, cell_of, score_cell, training_read
+from suites.kit.curves import ENTROPY, MILLI, training_read
 from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, best_marked, settings_table
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def table7(scores: ArmScores, context: str) -> Table:
             ArmColumn(
                 key="entropy",
                 header="entropy at the end, millinats",
-                cell=lambda key: cell_of(scores, key, scores.values(key, [ENTROPY]), MILLI),
+                cell=lambda key: scores.cell_of(key, scores.values(key, [ENTROPY]), MILLI),
             )
         ],
     )
@@ -124,7 +124,7 @@ def matrix(scores: ArmScores, context: str) -> Matrix:
     """Score at the end by divergence and granularity."""
     from harness.show.heatmap import Matrix
 
-    cells = best_marked({key: score_cell(scores, key) for key in keys_of(context)})
+    cells = best_marked({key: scores.cell(key, scores.inside) for key in keys_of(context)})
     return Matrix(
         title=f"teacher {'with' if context == PRIVILEGED else 'without'} p",
         row_axis="divergence",

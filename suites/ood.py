@@ -34,7 +34,7 @@ from suites.kit.cells import (
     tests_sentence,
 )
 from suites.kit.columns import ColumnOf, Compared, Subject, Untrained, cost_columns, difference_columns, table
-from suites.kit.comparison import full_tables, minus_arm
+from suites.kit.comparison import full_tables, to_baseline
 from suites.kit.items import arm_pair, items_tables
 from suites.kit.lines import reference_lines
 from suites.paper.numbers import PaperNumbers
@@ -228,7 +228,7 @@ def _columns(scores: DirectionScores) -> list[ColumnOf[Asked, End]]:
 
     def minus_baseline(at: Asked) -> Compared:
         key, tested = at
-        return minus_arm(scores, key, scores.arms[key].baseline, scores.target(tested))
+        return to_baseline(scores, key, scores.target(tested))
 
     def recovered(at: Asked) -> Cell:
         key, tested = at

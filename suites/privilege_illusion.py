@@ -8,8 +8,9 @@ without it is that need, measured. Early gain, late fall and loss of entropy are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.analysis import statistics
@@ -21,8 +22,8 @@ from harness.suite import Evaluation
 from harness.types import PRIVILEGED
 from suites.kit.arms import Arm, ArmScores, caption
 from suites.kit.cells import BASELINE, Measure
-from suites.kit.columns import NO_BASELINE, Compared, difference_columns, paired, table
-from suites.kit.comparison import ArmColumn, arm_lines
+from suites.kit.columns import Compared, difference_columns, paired, table
+from suites.kit.comparison import ArmColumn, arm_lines, to_baseline
 from suites.kit.curves import (
     BAND,
     BEST,
@@ -33,7 +34,6 @@ from suites.kit.curves import (
     Curve,
     CurveSuite,
     accuracy_panel,
-    cell_of,
     curve,
     curve_table,
     entropy,
@@ -155,7 +155,7 @@ def figure3(scores: ArmScores) -> Table:
 
 
 def _last(scores: ArmScores, key: str, path: Curve, scale: float = 100.0) -> Cell:
-    return cell_of(scores, key, path.at(path.steps[-1]), scale)
+    return scores.cell_of(key, path.at(path.steps[-1]), scale)
 
 
 def _noted(scores: ArmScores, key: str, cell: Cell) -> Cell:
@@ -174,12 +174,12 @@ def illusion_signs(scores: ArmScores) -> Table:
     return table(
         [replace(line, ranked=False) for line in arm_lines(scores)],
         [
-            *sign("early", f"minus baseline at step {step}, points", lambda key: lead(scores, key, step)),
-            *sign("late", "minus baseline at the end, points", lambda key: lead(scores, key, None)),
+            *sign("early", f"minus baseline at step {step}, points", partial(to_baseline, scores, step=step)),
+            *sign("late", "minus baseline at the end, points", partial(to_baseline, scores)),
             *sign(
                 "entropy",
                 "entropy minus baseline's at the end, millinats",
-                lambda key: entropy_lead(scores, key),
+                partial(entropy_lead, scores),
             ),
             *sign(
                 "entropy_change",
@@ -196,30 +196,17 @@ def illusion_signs(scores: ArmScores) -> Table:
     )
 
 
-def lead(scores: ArmScores, key: str, step: int | None) -> Compared:
-    """Score minus the baseline's, at a step or at the end."""
-    return _to_baseline(scores, key, scores.inside, scores.arms[key].spec.steps if step is None else step)
-
-
 def entropy_lead(scores: ArmScores, key: str) -> Compared:
     """Entropy minus the baseline's at the end; only of students without p."""
     if reads_p(scores.arms[key]):
         return Compared(missing=READS_P)
-    return _to_baseline(scores, key, [ENTROPY], scores.arms[key].spec.steps, MILLI)
+    return to_baseline(scores, key, [ENTROPY], scale=MILLI)
 
 
 def _change(scores: ArmScores, key: str, path: Curve, scale: float = 100.0) -> Compared:
     """End minus start of a curve."""
     found = statistics.paired_difference(path.at(path.steps[-1]), path.at(path.steps[0]))
-    return paired(found, cell_of(scores, key, {}).missing, scale)
-
-
-def _to_baseline(scores: ArmScores, key: str, measures: Sequence[Measure], step: int, scale: float = 100.0) -> Compared:
-    base = scores.arms[key].baseline
-    if base == key:
-        return Compared(missing="baseline")
-    found = scores.difference(key, base, measures, step) if base else None
-    return paired(found, cell_of(scores, key, scores.values(key, measures, step)).missing or NO_BASELINE, scale)
+    return paired(found, scores.cell_of(key, {}).missing, scale)
 
 
 def signs_sentence(scores: ArmScores) -> str:

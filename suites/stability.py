@@ -26,13 +26,11 @@ from suites.kit.curves import (
     READ,
     CurveSuite,
     accuracy_panel,
-    cell_of,
     curve,
     curve_table,
     entropy,
     entropy_panel,
     reach,
-    score_cell,
     seconds_of,
     step_at,
     step_figure,
@@ -81,7 +79,7 @@ def figure8(scores: ArmScores) -> Table:
 
     def last_entropy(key: str) -> Cell:
         path = entropy(scores, key)
-        return cell_of(scores, key, path.at(path.steps[-1]), MILLI)
+        return scores.cell_of(key, path.at(path.steps[-1]), MILLI)
 
     return curve_table(
         scores,
@@ -117,10 +115,10 @@ def _reach_columns(scores: ArmScores, step: int) -> list[ArmColumn]:
 
     def run_seconds(key: str) -> Cell:
         known = {seed: s for seed, s in seconds_of(scores, key).items() if not math.isnan(s)}
-        return cell_of(scores, key, known, scale=1.0)
+        return scores.cell_of(key, known, scale=1.0)
 
     return [
-        ArmColumn(key="target", header="its last score, %", cell=lambda key: score_cell(scores, key)),
+        ArmColumn(key="target", header="its last score, %", cell=lambda key: scores.cell(key, scores.inside)),
         ArmColumn(key="dopd_step", header="DOPD is there at step", cell=there),
         ArmColumn(key="own_step", header="itself at step", cell=lambda key: reached(key, key)),
         ArmColumn(
@@ -152,7 +150,7 @@ def claimed_lead(scores: ArmScores, key: str, step: int) -> Compared:
 
 def _missing(scores: ArmScores, key: str) -> str:
     """Why a method or DOPD has no score; no common seed if both have some."""
-    return score_cell(scores, key).missing or score_cell(scores, CHALLENGER).missing or "no common seed"
+    return scores.cell(key, scores.inside).missing or scores.cell(CHALLENGER, scores.inside).missing or "no common seed"
 
 
 def reach_sentence(step: int) -> str:

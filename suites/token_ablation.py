@@ -21,7 +21,7 @@ from harness.types import PLAIN
 from suites.kit.arms import ArmScores, caption
 from suites.kit.columns import table
 from suites.kit.comparison import ArmColumn, arm_lines
-from suites.kit.curves import BAND, cell_of, curve, ends, score_cell, series, step_at, step_figure
+from suites.kit.curves import BAND, curve, ends, series, step_at, step_figure
 from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, settings_table
 
 if TYPE_CHECKING:
@@ -189,12 +189,12 @@ def kept_cell(scores: ArmScores, key: str, step: int) -> Cell:
         return Cell(missing="baseline")
     student, _ = scores.ends(key, scores.inside)
     arm, vanilla = (scores.values(each, scores.inside, step) for each in (key, BASELINE))
-    if missing := score_cell(scores, key, step).missing:
+    if missing := scores.cell(key, scores.inside, step).missing:
         return Cell(missing=missing)
     if student is None or not arm.keys() & vanilla.keys():
         return Cell(missing="no reference row" if student is None else "no baseline of these seeds")
     kept = gain_kept(*({seed: v - student / 100 for seed, v in values.items()} for values in (arm, vanilla)))
-    return cell_of(scores, key, kept, step=step) if kept else Cell(missing="no gain to keep")
+    return scores.cell_of(key, kept, step=step) if kept else Cell(missing="no gain to keep")
 
 
 def gain_kept(arm: Mapping[int, float], full: Mapping[int, float]) -> dict[int, float]:

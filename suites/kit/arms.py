@@ -276,13 +276,20 @@ class ArmScores:
 
     def cell(self, key: str, measures: Sequence[Measure], step: At = "last") -> Cell:
         """Percent over seeds, coloured by the share of the gap if the arm is ranked; collapsed runs are named."""
-        arm, runs = self.arms[key], self.run_of(key)
-        states = {seed: run["state"] for seed, run in runs.items()}
-        fallen = {seed for seed, run in runs.items() if run["run"] in self._collapsed}
-        cell = seed_cell(self.values(key, measures, step), states, fallen)
-        if cell.value is None or not arm.ranked:
+        cell = self.cell_of(key, self.values(key, measures, step), step=step)
+        if cell.value is None or not self.arms[key].ranked:
             return cell
         return replace(cell, shade=shade(recovery(cell.value, *self.ends(key, measures))))
+
+    def cell_of(self, key: str, values: Mapping[int, float], scale: float = 100.0, step: At = "last") -> Cell:
+        """Mean over seeds of anything an arm has by seed; runs that had collapsed by a step are named."""
+        states = {seed: run["state"] for seed, run in self.run_of(key).items()}
+        return seed_cell(values, states, self.collapsed(key, step), scale)
+
+    def collapsed(self, key: str, step: At = "last") -> set[int]:
+        """Seeds whose run of this arm had collapsed by a step: a row's status knows no later one."""
+        at = self.arms[key].spec.steps if step == "last" else step
+        return {seed for seed, run in self.run_of(key).items() if (run["run"], at) in self._collapsed}
 
     def difference(self, a: str, b: str, measures: Sequence[Measure], step: At = "last") -> Difference | None:
         """Paired by seed, shares; None without a common seed."""
@@ -321,10 +328,10 @@ class ArmScores:
         return {tuple(key): value for *key, value in zip(*columns, strict=True)}
 
     @cached_property
-    def _collapsed(self) -> set[str]:
-        """Runs that ended collapsed; one that recovered did not."""
-        ended = results.last_step(self.rows)
-        return set(ended.loc[ended["status"] == "collapsed", "run"].tolist())
+    def _collapsed(self) -> set[tuple[str, int]]:
+        """Runs and steps at which they had collapsed."""
+        fallen = results.select(self.rows, status="collapsed")
+        return set(zip(fallen["run"].tolist(), fallen["step"].tolist(), strict=True))
 
     @cached_property
     def _runs_of(self) -> dict[str, dict[int, dict[str, Any]]]:

@@ -10,6 +10,7 @@ from harness.show.tables import Cell, Kind, Table
 from suites.kit.arms import ArmScores, baseline_words
 from suites.kit.cells import (
     SECONDS,
+    At,
     Measure,
     asked,
     benchmark_header,
@@ -94,16 +95,31 @@ def recovery_column(scores: ArmScores) -> ArmColumn:
     return ArmColumn(key="recovery", header="gap recovered, %", cell=lambda key: recovery_of(scores, key))
 
 
-def to_baseline(scores: ArmScores, key: str) -> Compared:
-    """An arm minus its baseline, trained range; nothing for an arm without one."""
-    return minus_arm(scores, key, scores.arms[key].baseline, scores.inside)
+def to_baseline(
+    scores: ArmScores,
+    key: str,
+    measures: Sequence[Measure] | None = None,
+    step: At = "last",
+    scale: float = 100.0,
+) -> Compared:
+    """An arm minus its baseline in some measures, by default the trained range; nothing for an arm without one."""
+    return minus_arm(scores, key, scores.arms[key].baseline, measures, step, scale)
 
 
-def minus_arm(scores: ArmScores, key: str, base: str, measures: Sequence[Measure]) -> Compared:
+def minus_arm(
+    scores: ArmScores,
+    key: str,
+    base: str,
+    measures: Sequence[Measure] | None = None,
+    step: At = "last",
+    scale: float = 100.0,
+) -> Compared:
     """An arm minus another one; nothing where there is no other, and the word for the arm itself."""
     if base in ("", key):
         return Compared(missing="baseline" if base else "")
-    return paired(scores.difference(key, base, measures), scores.cell(key, measures).missing or NO_BASELINE)
+    measures = scores.inside if measures is None else measures
+    missing = scores.cell(key, measures, step).missing or NO_BASELINE
+    return paired(scores.difference(key, base, measures, step), missing, scale)
 
 
 def baseline_columns(scores: ArmScores) -> tuple[ArmColumn, ArmColumn]:

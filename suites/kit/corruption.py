@@ -140,7 +140,7 @@ def corruption_table(scores: ArmScores, keys: Sequence[str]) -> Table:
 def minus_right(scores: ArmScores, key: str) -> Compared:
     """An arm minus the same method with the right p; nothing for that one itself."""
     base = f"{NONE}/{scores.arms[key].method}"
-    return Compared() if base == key else minus_arm(scores, key, base, scores.inside)
+    return Compared() if base == key else minus_arm(scores, key, base)
 
 
 def corruption_figure(scores: ArmScores, keys: Sequence[str]) -> Figure:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -19,10 +19,10 @@ from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT, AUDITS
 from harness.show.bars import Reference
 from harness.show.lines import LinePanel, Series, curves
-from harness.show.tables import Cell, Table, seed_cell, shade
+from harness.show.tables import Cell, Table
 from harness.suite import Evaluation
 from suites.kit.arms import ArmScores, MethodSuite, benchmarks_at
-from suites.kit.cells import SECONDS, At, Measure, recovery, reference_cell
+from suites.kit.cells import SECONDS, At, Measure, reference_cell
 from suites.kit.columns import Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, untrained_lines
 from suites.kit.lines import reference_lines
@@ -221,28 +221,6 @@ def seconds_of(scores: ArmScores, key: str) -> dict[int, float]:
     return {seed: run["train_seconds"] for seed, run in scores.run_of(key).items()}
 
 
-def collapsed(scores: ArmScores, key: str, step: At = "last") -> set[int]:
-    """Seeds whose run of this arm had collapsed by a step: a row's status knows no later one."""
-    spec, rows = scores.arms[key].spec, scores.rows
-    runs = [run["run"] for run in scores.run_of(key).values()]
-    at = rows["step"] == (spec.steps if step == "last" else step)
-    return set(rows.loc[at & (rows["status"] == "collapsed") & rows["run"].isin(runs), "seed"].tolist())
-
-
-def cell_of(scores: ArmScores, key: str, values: Mapping[int, float], scale: float = 100.0, step: At = "last") -> Cell:
-    """Mean over seeds of anything an arm has by seed; runs that had collapsed by a step are named."""
-    states = {seed: run["state"] for seed, run in scores.run_of(key).items()}
-    return seed_cell(values, states, collapsed(scores, key, step), scale)
-
-
-def score_cell(scores: ArmScores, key: str, step: At = "last") -> Cell:
-    """Mean of the domains at a step, percent, coloured by the share of the gap if the arm is ranked."""
-    cell = cell_of(scores, key, scores.values(key, scores.inside, step), step=step)
-    if cell.value is None or not scores.arms[key].ranked:
-        return cell
-    return replace(cell, shade=shade(recovery(cell.value, *scores.ends(key, scores.inside))))
-
-
 def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extras: Sequence[ArmColumn] = ()) -> Table:
     """Score at shares of the run, its best, where that is, the fall from there, and costs; Holm over the falls.
 
@@ -252,11 +230,11 @@ def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extra
     paths = {key: curve(scores, key, scores.inside) for key in scores.arms}
 
     def why(key: str) -> str:
-        return "needs two seeds" if paths[key].by_seed else cell_of(scores, key, {}).missing
+        return "needs two seeds" if paths[key].by_seed else scores.cell_of(key, {}).missing
 
     def best(key: str) -> Cell:
         values = paths[key].best()
-        return cell_of(scores, key, values) if values else Cell(missing=why(key))
+        return scores.cell_of(key, values) if values else Cell(missing=why(key))
 
     def fall(key: str) -> Compared:
         return paired(paths[key].fall(), why(key))
@@ -291,7 +269,7 @@ def along_columns(scores: ArmScores, shares: Sequence[float], header: str) -> li
         return ArmColumn(
             key=f"at_{100 * share:g}",
             header=header.format(f"{100 * share:g}"),
-            cell=lambda key: score_cell(scores, key, step_at(scores.arms[key].spec, share)),
+            cell=lambda key: scores.cell(key, scores.inside, step_at(scores.arms[key].spec, share)),
             reference=(lambda model: reference_cell(scores.reference(model, scores.inside))) if share == 1 else None,
             ranked=True,
         )
@@ -316,7 +294,7 @@ def series(
     """
     columns = zip(*path.by_seed.values(), strict=True)
     means = [statistics.estimate([scale * value for value in values]) for values in columns]
-    cell = cell_of(scores, key, path.at(path.steps[-1]), scale)
+    cell = scores.cell_of(key, path.at(path.steps[-1]), scale)
     return Series(
         label=scores.arms[key].label,
         look=label_look(scores.arms[key].label),

@@ -22,7 +22,6 @@ from harness.suite import Options, Profile
 from harness.types import HarnessError
 from suites.kit.arms import ArmScores
 from suites.kit.cells import At, Measure
-from suites.kit.curves import collapsed
 from suites.kit.seeds import mean, minus
 
 EVERY = 2
@@ -126,7 +125,7 @@ class StageScores(ArmScores):
         keys = [f"{domain}/{method}" for domain in self.stages[:stage]]
         runs = [self.run_of(key) for key in keys]
         states = {seed: joint_state(run[seed]["state"] for run in runs) for seed in self.arms[keys[0]].specs}
-        fallen = set[int]().union(*(collapsed(self, key) for key in keys[:-1]), collapsed(self, keys[-1], step))
+        fallen = set[int]().union(*(self.collapsed(key) for key in keys[:-1]), self.collapsed(keys[-1], step))
         cell = seed_cell(values, states, fallen)
         unscaled = cell.value is None and set(states.values()) == {RunState.DONE.value}
         return Cell(missing=NO_START) if unscaled else cell

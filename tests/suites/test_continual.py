@@ -21,7 +21,7 @@ from harness.suite import Evaluation, Options, Suite
 from harness.types import HarnessError
 from suites import continual
 from suites.kit.arms import Arm, ArmSuite
-from suites.kit.stages import Scores, points
+from suites.kit.stages import StageScores, points
 
 SUITE: Suite = registry.suite("continual")
 STAGES = ("general", "reasoning", "coding")
@@ -57,7 +57,7 @@ def arms(chosen: Options, profile: str = "embedded") -> dict[str, Arm]:
     return {arm.key: arm for arm in SUITE.arms(registry.profile(profile), chosen)}
 
 
-def scores_of(chosen: Options, **how: Any) -> Scores:
+def scores_of(chosen: Options, **how: Any) -> StageScores:
     assert isinstance(SUITE, continual.Continual)
     return SUITE.scores(*frames(chosen, score, suite=SUITE, **how), chosen)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
+import suites
 from harness.analysis.statistics import Difference
 from harness.show.tables import Cell, Kind, Line, Table
 from harness.types import HarnessError
@@ -191,3 +195,24 @@ def test_columns_that_cannot_be_are_refused() -> None:
     alone: ColumnOf[Run, float] = ColumnOf(key="p", header="p", kind=Kind.P, tested_against="gain")
     with pytest.raises(HarnessError, match="column 'p' tests 'gain', which is no column of differences; there are"):
         made([*RUNS], *difference_columns(first), alone)
+
+
+def test_suites_make_tables_and_adjust_and_turn_to_the_paper_in_one_place() -> None:
+    """What is not made by ``table`` may have a header over another column's cell; a second Holm is another family."""
+    sources = {path: ast.parse(path.read_text(encoding="utf-8")) for path in Path(suites.__path__[0]).rglob("*.py")}
+    called = Counter(
+        (ast.unparse(node.func).rpartition(".")[2], path.name)
+        for path, tree in sources.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+    )
+    assert {key: called[key] for key in called if key[0] in ("Table", "Line", "Column", "holm")} == {
+        (name, "columns.py"): 1 for name in ("Table", "Line", "Column", "holm")
+    }
+    asked = [
+        path.name
+        for path, tree in sources.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare) and ast.unparse(node).endswith("source == 'paper'")
+    ]
+    assert asked == ["numbers.py"]
