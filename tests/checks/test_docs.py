@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import importlib.util
+import json
 import re
 import shlex
 from collections import Counter
@@ -14,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from harness import registry
 from harness.cli import skeleton, verbs
+from harness.types import Privilege
+from harness.worlds import slots
 
 ROOT = Path(__file__).resolve().parents[2]
 DATED = ("CHANGELOG.md", "log.md")
@@ -150,6 +154,41 @@ def test_readme_gives_the_two_commands() -> None:
     assert "pip install nox && nox -s reproduce -- --suite ood\nnox -s tests\n" in text
 
 
+def test_readme_says_what_the_world_is() -> None:
+    """Words, models and the worked problem as the code has them, so that nobody takes a toy rule for code."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = text.split("\n## Two commands")[0]
+    models = json.loads((ROOT / "harness" / "models" / "zoo" / "weights" / "manifest.json").read_text())["models"]
+    assert all(f"{model['parameters']:,}" in first for model in models.values())
+    words = next((ROOT / "harness" / "models" / "zoo" / "weights").glob("*/tokenizer.json"))
+    assert f"{len(json.loads(words.read_text(encoding='utf-8'))['model']['vocab'])} words" in first
+    assert f"{len(registry.methods())} methods" in first
+    example = slots.example("coding", "test", 7)
+    used = 2 + 4 * example.difficulty
+    shown = {
+        "x": example.messages[0]["content"].split()[:used],
+        "P, hints": example.privileged[Privilege.HINTS].split()[1 : used - 1],
+        "response": (example.trace or "").split(),
+    }
+    for name, wanted in shown.items():
+        (line,) = re.findall(rf"^{name}  +(.*)$", first, flags=re.M)
+        assert line.split() == wanted, name
+
+
+PROSE = [path for path in DOCS if path.name != "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_lines_of_prose_stay_under_100_characters(path: Path) -> None:
+    """Longer ones make a diff unreadable; tables and code are what they are."""
+    text = re.sub(
+        r"^ *```.*?^ *```", lambda m: "\n" * m.group().count("\n"), path.read_text("utf-8"), flags=re.M | re.S
+    )
+    lines = enumerate(text.splitlines(), start=1)
+    long = [f"{path.name}:{n} {len(line)}" for n, line in lines if len(line) > 99 and not line.lstrip().startswith("|")]
+    assert not long, f"wrap {', '.join(long)}"
+
+
 def test_changelog_opens_with_unreleased() -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M)
     assert headings[0] == "Unreleased"
@@ -173,9 +212,10 @@ def test_readme_counts_the_claims_as_published() -> None:
         lines = list(csv.DictReader(file))
     count = Counter(line["verdict"] for line in lines)
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert f"decides {len(lines)} claims of the paper" in text
+    assert f"decides {len(lines)} claims of the paper" in text and f"It tests {len(lines)} claims of" in text
     assert (
-        f"{count['reproduced']} are reproduced, {count['contradicted']} contradicted, {count['undecided']} undecided, "
+        f"{count['reproduced']} are reproduced, {count['contradicted']} contradicted in this world, "
+        f"{count['undecided']} undecided, "
         f"{count['not run']} not run"
     ) in text
     late = sum(line["written"] == "after its rows" for line in lines)
