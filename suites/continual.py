@@ -170,7 +170,11 @@ def normalised_table(scores: StageScores) -> Table:
     return table(
         [
             Subject(
-                of=(stage, method), block=f"after {stage_name(stage, domain)}", label=entry.label, ranked=entry.ranked
+                of=(stage, method),
+                block=f"after {stage_name(stage, domain)}",
+                label=entry.label,
+                ranked=entry.ranked,
+                updates=scores.updates(method),
             )
             for stage, domain in enumerate(scores.stages, start=1)
             for method, entry in scores.methods.items()
@@ -203,7 +207,13 @@ def transfer_table(scores: StageScores) -> Table:
         [
             *untrained_lines(scores.suite.models(scores.profile)),
             *(
-                Subject(of=method, block=entry.paradigm, label=entry.label, ranked=entry.ranked)
+                Subject(
+                    of=method,
+                    block=entry.paradigm,
+                    label=entry.label,
+                    ranked=entry.ranked,
+                    updates=scores.updates(method),
+                )
                 for method, entry in scores.methods.items()
             ),
         ],

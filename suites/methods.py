@@ -198,7 +198,8 @@ class SettingScores(ArmScores):
         key, entry = arm_key(setting, method), self.methods[method]
         arm = self.arms.get(key)
         label, ranked = (arm.label, arm.ranked) if arm else (entry.label, entry.ranked)
-        return Subject(of=key, block=setting.name, label=label, ranked=ranked)
+        updates = registry.method_class(method).updates
+        return Subject(of=key, block=setting.name, label=label, ranked=ranked, updates=updates)
 
     def cell(self, key: str, measures: Sequence[Measure], step: At = "last") -> Cell:
         """As for every arm; what was not tuned says so."""

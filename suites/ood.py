@@ -215,7 +215,10 @@ def _lines(scores: DirectionScores, direction: Direction) -> list[Subject[Asked]
     arms = [scores.arms[key] for key in scores.trained_on(trained)]
     return [
         *(Untrained(of=(model, direction), label=label, block=block) for label, model in ends),
-        *(Subject(of=(arm.key, tested), block=block, label=arm.label, ranked=arm.ranked) for arm in arms),
+        *(
+            Subject(of=(arm.key, tested), block=block, label=arm.label, ranked=arm.ranked, updates=arm.updates)
+            for arm in arms
+        ),
     ]
 
 

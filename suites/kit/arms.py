@@ -75,6 +75,11 @@ class Arm:
         return next(iter(self.specs.values()))
 
     @property
+    def updates(self) -> int:
+        """Optimiser steps its method takes of a batch."""
+        return registry.method_class(self.method).updates
+
+    @property
     def method(self) -> str:
         """Registry name."""
         assert self.spec.method is not None

@@ -34,6 +34,8 @@ class Subject(Generic[S]):
     block: str
     label: str
     ranked: bool = True
+    updates: int = 1
+    """Optimiser steps its method takes of a batch; a table that ranks it says so where they are several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +141,12 @@ def table(
         if column.ranked:
             cells[place] = _ranked(lines, cells[place], across)
     tests = sum(p is not None for each in adjusted.values() for p in each)
+    said = caption if isinstance(caption, str) else caption(tests)
+    steps = updates_sentences(lines) if any(column.ranked for column in columns) else []
     return Table(
         name=name,
         title=title,
-        caption=caption if isinstance(caption, str) else caption(tests),
+        caption=" ".join(filter(None, (said, *steps))),
         block_header=headers[0],
         label_header=headers[1],
         columns=tuple(tables.Column(key=c.key, header=c.header, kind=c.kind) for c in columns),
@@ -152,6 +156,19 @@ def table(
         ),
         partial=partial,
     )
+
+
+def updates_sentences(lines: Iterable[Subject[Any] | Untrained[Any]]) -> list[str]:
+    """Which of the ranked lines learn more often than the others, a sentence per number of optimiser steps."""
+    several: dict[int, dict[str, None]] = {}
+    for line in lines:
+        if isinstance(line, Subject) and line.ranked and line.updates > 1:
+            several.setdefault(line.updates, {})[line.label] = None
+    return [
+        f"{' and '.join(labels)} take{'s' if len(labels) == 1 else ''} {updates} optimiser steps a batch, each at the "
+        "stated learning rate, where others take one."
+        for updates, labels in several.items()
+    ]
 
 
 def difference_columns(

@@ -40,7 +40,9 @@ ArmColumn = ColumnOf[str, ModelSpec]
 def arm_lines(scores: ArmScores, keys: Iterable[str] | None = None) -> list[Subject[str]]:
     """A line per arm; all of them by default."""
     arms = [scores.arms[key] for key in (scores.arms if keys is None else keys)]
-    return [Subject(of=arm.key, block=arm.block, label=arm.label, ranked=arm.ranked) for arm in arms]
+    return [
+        Subject(of=arm.key, block=arm.block, label=arm.label, ranked=arm.ranked, updates=arm.updates) for arm in arms
+    ]
 
 
 def untrained_lines(models: Mapping[str, ModelSpec]) -> list[Untrained[ModelSpec]]:

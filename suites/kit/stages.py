@@ -74,6 +74,10 @@ class StageScores(ArmScores):
         """Entries by registry name, in the order of the arms."""
         return {arm.method: self.entries[arm.method] for arm in self.arms.values()}
 
+    def updates(self, method: str) -> int:
+        """Optimiser steps a method takes of a batch, the same in every stage."""
+        return self.arms[f"{self.stages[0]}/{method}"].updates
+
     @property
     def domains(self) -> tuple[str, ...]:
         """Those that are asked, trained on or not."""

@@ -105,6 +105,16 @@ def test_a_line_that_is_not_ranked_takes_no_rank_from_others() -> None:
     assert [each.ranked for each in shown.lines] == [False, True, True]
 
 
+def test_a_ranked_line_that_takes_several_steps_a_batch_is_named() -> None:
+    """By what its method does, not by a name; where nothing is ranked the ranks favour nobody."""
+    often, twice = (replace(line(label, Run(score=5.0)), updates=4) for label in ("Often", "Too"))
+    said = "C. Often takes 4 optimiser steps a batch, each at the stated learning rate, where others take one."
+    assert made([line("Once", Run(score=6.0)), often, often], SCORE).caption == said
+    assert "Often and Too take 4 optimiser steps" in made([often, twice], SCORE).caption
+    assert made([replace(often, ranked=False), line("Once", Run(score=6.0))], SCORE).caption == "C."
+    assert made([often], replace(SCORE, ranked=False)).caption == "C."
+
+
 def test_untrained_models_stand_where_a_column_knows_them() -> None:
     lines: list[Subject[Run] | Untrained[float]] = [
         Untrained(of=99.0, label="Teacher"),
