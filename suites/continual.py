@@ -182,11 +182,7 @@ def normalised_table(scores: StageScores) -> Table:
         [
             *(column(domain) for domain in scores.domains),
             ColumnOf(key="mean", header="mean, % of before", cell=mean_cell, ranked=True),
-            *difference_columns(
-                minus_baseline,
-                key="mean_difference",
-                p_key="mean_p_holm",
-            ),
+            *difference_columns(minus_baseline, key="mean_difference", p_key="mean_p_holm"),
         ],
         name="figure7a",
         title=f"Continual learning, normalised scores, profile {scores.profile.name}",
