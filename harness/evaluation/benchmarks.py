@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
+from harness import worlds
+from harness.config import DataSpec
 from harness.evaluation.audits import AUDITS, Unit
 from harness.types import Example, HarnessError
-from harness.worlds import slots
+from harness.worlds.world import HeldOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,15 +119,15 @@ class OwnBenchmark(Benchmark):
 
     Example::
 
-        OwnBenchmark(name="embedded_coding", domain="coding", difficulty=(3, 5))
+        OwnBenchmark(name="embedded_coding", domain="coding", data=DataSpec(domains=("coding",)), max_new_tokens=32)
     """
 
     engine: ClassVar[str] = "own"
-    difficulty: tuple[int, int]
-    """Smallest and largest number of steps, inclusive."""
+    data: DataSpec
+    """Whose problems these are."""
     n: int = 400
-    max_new_tokens: int = slots.MAX_RESPONSE_TOKENS + 1
-    """One more than the longest right response: what is cut there was wrong already."""
+    max_new_tokens: int
+    """What is cut there was wrong already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,18 +172,16 @@ class LmEvalBenchmark(Benchmark):
         shipped.check(self)
 
 
-def _own() -> dict[str, Benchmark]:
-    kinds = (
-        ("", slots.TRAIN_DIFFICULTY, "test"),
-        ("_hard", slots.HARD_DIFFICULTY, "test"),
-        ("_validation", slots.TRAIN_DIFFICULTY, "validation"),
+def _own(held_out: HeldOut) -> OwnBenchmark:
+    return OwnBenchmark(
+        name=held_out.name,
+        version=held_out.version,
+        domain=held_out.domain,
+        data=held_out.data,
+        split=held_out.split,
+        n=held_out.n,
+        max_new_tokens=held_out.max_new_tokens,
     )
-    made = [
-        OwnBenchmark(name=f"embedded_{domain}{suffix}", domain=domain, difficulty=difficulty, split=split)
-        for suffix, difficulty, split in kinds
-        for domain in slots.DOMAINS
-    ]
-    return {benchmark.name: benchmark for benchmark in made}
 
 
 CHOICE = (Metric(name="acc,none", label="accuracy"), Metric(name="acc_norm,none", label="length-normalised accuracy"))
@@ -233,8 +233,35 @@ SHIPPED = (
     ),
 )
 """Tasks of lm-eval: the paper's that it ships, and one that is quick to try."""
-BENCHMARKS: dict[str, Benchmark] = _own() | {benchmark.name: benchmark for benchmark in SHIPPED}
-"""By name: ``embedded_<domain>``, the harder ``..._hard``, ``..._validation`` for tuning only; lm-eval's tasks."""
+
+
+@cache
+def _of_worlds(names: tuple[str, ...]) -> Mapping[str, Benchmark]:
+    """Of these worlds, in their order. Raises HarnessError if two, or one of ``SHIPPED``, have one name."""
+    found: dict[str, Benchmark] = {}
+    shipped = {benchmark.name for benchmark in SHIPPED}
+    for name in names:
+        for made in map(_own, worlds.world(name).benchmarks()):
+            if made.name in found or made.name in shipped:
+                raise HarnessError(f"world {name!r}: another world or lm-eval has a benchmark {made.name!r}: rename it")
+            found[made.name] = made
+    return found
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    **_of_worlds(tuple(worlds.WORLDS)),
+    **{benchmark.name: benchmark for benchmark in SHIPPED},
+}
+"""Of the worlds of this package by name, as ``embedded_<domain>``, and lm-eval's tasks."""
+
+
+def every() -> Mapping[str, Benchmark]:
+    """``BENCHMARKS``, then those of worlds that others have registered.
+
+    Raises:
+        HarnessError: two have one name.
+    """
+    return {**_of_worlds(tuple(worlds.known())), **BENCHMARKS}
 
 
 def benchmark(name: str, version: float | None = None) -> Benchmark:
@@ -243,9 +270,9 @@ def benchmark(name: str, version: float | None = None) -> Benchmark:
     Raises:
         HarnessError: an unknown one, near names offered; another version.
     """
-    if name not in BENCHMARKS:
-        raise HarnessError(f"no benchmark {name!r}; {near(name, BENCHMARKS)}")
-    found = BENCHMARKS[name]
+    if name not in (known := every()):
+        raise HarnessError(f"no benchmark {name!r}; {near(name, known)}")
+    found = known[name]
     if version not in (None, found.version):
         raise HarnessError(
             f"benchmark {name} version {version} is not in this package, version {found.version} is: ask for that one, "
@@ -256,7 +283,7 @@ def benchmark(name: str, version: float | None = None) -> Benchmark:
 
 def told(name: str) -> Benchmark:
     """The benchmark of that name; of one that this package does not have, what is told of it by name only."""
-    return BENCHMARKS.get(name) or Benchmark(name=name)
+    return every().get(name) or Benchmark(name=name)
 
 
 def decoding(benchmark: Benchmark, name: str) -> str:
@@ -313,8 +340,7 @@ def task_name(benchmark: Benchmark, decoding: Decoding) -> str:
 @cache
 def examples(benchmark: OwnBenchmark) -> tuple[Example, ...]:
     """The items, in order."""
-    numbers = range(benchmark.n)
-    return tuple(slots.example(benchmark.domain, benchmark.split, i, benchmark.difficulty) for i in numbers)
+    return tuple(worlds.world_of(benchmark.data).examples(benchmark.data, benchmark.split, benchmark.n))
 
 
 def lm_eval_config(benchmark: OwnBenchmark, decoding: Decoding) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from harness import worlds
 from harness.evaluation import benchmarks
 from harness.evaluation.benchmarks import Decoding, OwnBenchmark
 from harness.evaluation.evaluator import Job, Score, evaluator
 from harness.storage.files import jsonl, write_text_atomic
 from harness.types import Example, HarnessError
-from harness.worlds import slots
+from harness.worlds.world import World, graded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -144,7 +145,7 @@ def export(out_dir: Path, names: Sequence[str] | None = None) -> list[Path]:
     written = [Path(shutil.copy(file, out_dir)) for file in sorted(TEMPLATES.glob("*.*"))]
     for benchmark in chosen:
         items = benchmarks.examples(benchmark)
-        texts = {f"{benchmark.name}.jsonl": jsonl([_exported(e) for e in items])}
+        texts = {f"{benchmark.name}.jsonl": jsonl([_exported(worlds.world_of(benchmark.data), e) for e in items])}
         for decoding in map(benchmarks.DECODINGS.__getitem__, benchmark.decodings):
             texts[f"{benchmarks.task_name(benchmark, decoding)}.yaml"] = _yaml(benchmark, decoding)
         for name, text in texts.items():
@@ -160,24 +161,24 @@ def _own(name: str) -> OwnBenchmark:
     return found
 
 
-def _exported(example: Example) -> dict[str, Any]:
+def _exported(world: World, example: Example) -> dict[str, Any]:
     check_plain(example, question(example))
     return {
         "id": example.id,
         "question": question(example),
         "answer": example.answer,
-        "trace": graded_words(example),
+        "trace": graded_words(world, example),
     }
 
 
-def graded_words(example: Example) -> list[str | None]:
+def graded_words(world: World, example: Example) -> list[str | None]:
     """The reference trace word by word, None where the grader takes any word."""
     assert example.trace is not None
     words = example.trace.split()
     out: list[str | None] = []
     for i, word in enumerate(words):
         changed = " ".join([*words[:i], "anything", *words[i + 1 :]])
-        out.append(None if slots.grade(example, changed).trace else word)
+        out.append(None if graded(world, example, changed).trace else word)
     return out
 
 

@@ -27,7 +27,8 @@ from harness.models.prompts import Prompts
 from harness.models.reader import TextReader
 from harness.models.sampler import RolloutBatch, sample
 from harness.types import Example, Finish
-from harness.worlds import slots
+from harness.worlds import world_of
+from harness.worlds.world import graded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -205,8 +206,10 @@ def _config(job: OwnJob, items: Items) -> dict[str, Any]:
         rows = [{"id": e.id, "question": question(e), "answer": e.answer} for e in job.examples.values()]
         return {"test": datasets.Dataset.from_list(rows)}
 
+    world = world_of(job.benchmark.data)
+
     def process_results(doc: dict[str, Any], results: list[list[str]]) -> dict[str, float]:
-        grades = [slots.grade(job.examples[doc["id"]], response) for response in results[0]]
+        grades = [graded(world, job.examples[doc["id"]], response) for response in results[0]]
         for i, (response, g) in enumerate(zip(results[0], grades, strict=True)):
             fields = {"answer": g.answer, "trace": g.trace, "parsed": g.parsed}
             items.append({"id": doc["id"], "sample": i, "response": response, **fields})

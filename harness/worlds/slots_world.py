@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from random import Random
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, HarnessError, Span, text_of
+from harness.types import Corruption, Example, HarnessError, Modality, Span, text_of
 from harness.worlds import slots
 from harness.worlds.slots import BLANK, CODES, STRIDE, apply_op
-from harness.worlds.world import Grade, HeldOut, Modality, in_turn
+from harness.worlds.world import Grade, HeldOut, in_turn
 
 NAME = "embedded"
 """As in ``DataSpec.world``."""

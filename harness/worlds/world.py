@@ -9,20 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from random import Random
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, Fact, HarnessError, Span
-
-
-class Modality(StrEnum):
-    """What a reader of a world's messages must be able to read."""
-
-    TEXT = "text"
-    IMAGE = "image"
-    """Text and pictures."""
+from harness.types import Corruption, Example, Fact, HarnessError, Modality, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +61,7 @@ class World(Protocol):
 
     @property
     def modality(self) -> Modality:
-        """Of the messages."""
+        """Of the messages: what a reader must be able to read."""
         ...
 
     @property
@@ -161,6 +152,16 @@ def require(world: World, power: type[C], who: str) -> C:
             f"data, or give that world the methods of harness.worlds.world.{power.__name__}"
         )
     return cast(C, world)
+
+
+def graded(world: World, example: Example, text: str) -> Grade:
+    """The world's grade; raises HarnessError if it cannot verify answers."""
+    grade = world.grade(example, text)
+    if grade is None:
+        raise HarnessError(
+            f"{type(world).__name__} cannot verify answers, and {example.id} is to be graded: give a grader"
+        )
+    return grade
 
 
 def in_turn(data: DataSpec, split: str, n: int, start: int, make: Callable[[str, int], Example]) -> list[Example]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from harness.models.reader import Reader
 from harness.models.sampler import RolloutBatch
 from harness.types import Example, Fact, HarnessError, Span
-from harness.worlds.world import World
+from harness.worlds.world import World, graded
 
 ANY = "anything"
 """A word that is no right one: where the grader accepts it, it accepts any."""
@@ -44,7 +44,8 @@ class Trace:
 
     ids: tuple[int, ...]
     free: tuple[Span | None, ...]
-    """The span of each token, where the grader takes any text in its place; elsewhere None."""
+    """The span of each token, where the grader takes any text in its place; elsewhere None. A blank before the span
+    belongs to it: a tokenizer may merge the blank with one word and not with another."""
     information: tuple[bool, ...]
     """Tokens of a span that only p decides."""
 
@@ -71,6 +72,9 @@ def trace_of(reader: Reader, world: World, example: Example) -> Trace:
     free = [span for span in example.facts if _takes_anything(world, example, example.trace, span)]
     (ids,) = reader.encode([example.trace])
     spans = span_of_tokens(reader.places(example.trace), example.facts)
+    for i, following in enumerate(spans[1:]):
+        if spans[i] is None and following in free:
+            spans[i] = following
     return Trace(
         ids=(*ids, reader.eos_id),
         free=(*(span if span in free else None for span in spans), None),
@@ -79,10 +83,7 @@ def trace_of(reader: Reader, world: World, example: Example) -> Trace:
 
 
 def _takes_anything(world: World, example: Example, trace: str, span: Span) -> bool:
-    grade = world.grade(example, trace[: span.start] + ANY + trace[span.end :])
-    if grade is None:
-        raise HarnessError(f"{type(world).__name__} does not verify answers: audits of single tokens need a grader")
-    return grade.trace
+    return graded(world, example, trace[: span.start] + ANY + trace[span.end :]).trace
 
 
 def judge(reader: Reader, world: World, rollouts: RolloutBatch) -> Verdict:

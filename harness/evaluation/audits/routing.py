@@ -30,7 +30,7 @@ from harness.training.contexts import build_batch
 from harness.training.step import build_pool, score_views
 from harness.types import PLAIN, PRIVILEGED, Assignment, HarnessError, Policy, Privilege, View, Want, text_of
 from harness.worlds import world_of
-from harness.worlds.world import KnowsFacts, require
+from harness.worlds.world import KnowsFacts, graded, require
 
 PROBLEMS, ROLLOUTS = 96, 4
 """Of the audit ``regimes``: problems, and rollouts of each."""
@@ -196,12 +196,11 @@ def record(subject: Subject, routed: Routed, row: int) -> dict[str, Any]:
     spec = subject.folder.spec
     assert spec.data is not None
     (text,) = subject.reader.decode([ids.tolist()])
-    grade = world_of(spec.data).grade(example, text)
     return {
         "id": example.id,
         "prompt": text_of(example.messages[-1]),
         "privileged": example.privileged[spec.data.privilege],
-        "right": None if grade is None else grade.answer,
+        "right": graded(world_of(spec.data), example, text).answer,
         "tokens": [
             {
                 "text": text,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -37,13 +37,13 @@ class Places:
     """Every token of the reference responses, laid flat: [N]."""
 
     facts: tuple[Fact | None, ...]
-    """What decides it; None for the later tokens of a word that only p knows: the first has decided them."""
+    """What decides it; None for tokens of a word that only p knows, but for the one where p's word and ``_`` part."""
     target_N: Tensor
     """int64: the best token without p."""
     told_N: Tensor
-    """int64: what p says there, the first token of the code; where it says nothing, the same."""
+    """int64: what p says there, the token by which its word parts from ``_``; where it says nothing, the same."""
     asserted: tuple[int, ...]
-    """First tokens of everything that may be asserted in the place of what only p knows."""
+    """The tokens by which everything that may be asserted in the place of ``_`` parts from it."""
 
     def of(self, fact: Fact) -> Tensor:
         """bool [N]."""
@@ -54,8 +54,8 @@ def transfer(subject: Subject) -> Findings:
     """Reads the student token by token along the best responses without p, on the same problems for every run.
 
     Those responses (``harness.worlds.world.HasReferences``) write ``_``, unknown, for each code that only p holds;
-    every prefix is one of theirs, so it names no code. Of a code of several tokens the first is read, and the like of
-    ``_``. Means over tokens:
+    every prefix is one of theirs, so it names no code. Of a code of several tokens the one is read by
+    which it parts from ``_``. Means over tokens:
 
     - ``capability_...``, what follows from x: probability of the right token, and share where it is the most probable
       one (``top1``); ``format_top1``, what the format fixes, end of response included;
@@ -97,19 +97,20 @@ def places_of(reader: Reader, world: World, examples: Sequence[Example], texts: 
     target: list[int] = []
     told: list[int] = []
     asserted: set[int] = set()
+    guesses = require(world, KnowsFacts, "audit transfer").guesses
     for example, text in zip(examples, texts, strict=True):
         spans = _reference_facts(world, example, text)
         (ids,) = reader.encode([text])
-        found = span_of_tokens(reader.places(text), spans)
+        of_tokens = span_of_tokens(reader.places(text), spans)
+        kinds = [Fact.FORMAT if span is None else span.kind for span in of_tokens]
+        read: list[Fact | None] = [None if kind is Fact.INFORMATION else kind for kind in kinds]
         said = [*ids]
-        for i in _firsts(found):
-            span = found[i]
-            assert span is not None and example.trace is not None
-            said[i] = _first_id(reader, example.trace, example.facts[spans.index(span)])
-            asserted |= {_first_id(reader, *_asserting(text, span, guess)) for guess in _guesses(world)}
-        kinds = [Fact.FORMAT if span is None else span.kind for span in found]
-        later = {i for i, kind in enumerate(kinds) if kind is Fact.INFORMATION} - set(_firsts(found))
-        facts += [*(None if i in later else kind for i, kind in enumerate(kinds)), Fact.FORMAT]
+        for word, span in _told(example, spans):
+            right, *others = _firsts(reader, text, span, [word, *guesses])
+            asserted |= {other[1] for other in others if other}
+            if right:
+                read[right[0]], said[right[0]] = Fact.INFORMATION, right[1]
+        facts += [*read, Fact.FORMAT]
         target += [*ids, _end(reader)]
         told += [*said, _end(reader)]
     return Places(
@@ -131,27 +132,22 @@ def _reference_facts(world: World, example: Example, text: str) -> tuple[Span, .
     return spans
 
 
-def _guesses(world: World) -> tuple[str, ...]:
-    return require(world, KnowsFacts, "audit transfer").guesses
+def _told(example: Example, spans: Sequence[Span]) -> Iterator[tuple[str, Span]]:
+    """What p says, and its place in the reference response: for each span that only p decides."""
+    assert example.trace is not None
+    for fact, span in zip(example.facts, spans, strict=True):
+        if fact.kind is Fact.INFORMATION:
+            yield example.trace[fact.start : fact.end], span
 
 
-def _firsts(found: Sequence[Span | None]) -> list[int]:
-    """First tokens of the spans that only p decides."""
-    return [
-        i
-        for i, span in enumerate(found)
-        if span is not None and span.kind is Fact.INFORMATION and (i == 0 or found[i - 1] != span)
-    ]
+def _firsts(reader: Reader, text: str, span: Span, words: Sequence[str]) -> list[tuple[int, int] | None]:
+    """Place and token where ``text`` with each word in the span's place first differs from it; None if nowhere.
 
-
-def _asserting(text: str, span: Span, guess: str) -> tuple[str, Span]:
-    """The response up to a guess in the span's place, and where that stands."""
-    return text[: span.start] + guess, replace(span, end=span.start + len(guess))
-
-
-def _first_id(reader: Reader, text: str, span: Span) -> int:
-    (ids,) = reader.encode([text])
-    return ids[span_of_tokens(reader.places(text), [span]).index(span)]
+    The token before the span is such a place where the tokenizer merges the blank with some words only.
+    """
+    ids, *changed = reader.encode([text, *(text[: span.start] + word + text[span.end :] for word in words)])
+    pairs = [enumerate(zip(ids, other, strict=False)) for other in changed]
+    return [next(((i, new) for i, (old, new) in each if old != new), None) for each in pairs]
 
 
 def _end(reader: Reader) -> int:

@@ -137,7 +137,8 @@ def test_version_1_is_what_it_was() -> None:
 def digest(b: OwnBenchmark) -> str:
     """Of everything a score depends on beside the model."""
     texts = [
-        json.dumps([b.name, b.max_new_tokens, question(e), e.answer, graded_words(e)]) for e in benchmarks.examples(b)
+        json.dumps([b.name, b.max_new_tokens, question(e), e.answer, graded_words(SlotWorld(), e)])
+        for e in benchmarks.examples(b)
     ]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
@@ -461,7 +462,7 @@ def test_graded_words_leave_out_the_notes() -> None:
     example = slots.example("coding", "test", 0)
     words = (example.trace or "").split()
     notes = {4 * i + 2 for i in range(example.difficulty)}
-    assert graded_words(example) == [None if i in notes else w for i, w in enumerate(words)]
+    assert graded_words(SlotWorld(), example) == [None if i in notes else w for i, w in enumerate(words)]
 
 
 def test_exported_sample4_runs_in_stock_lm_eval(

@@ -20,6 +20,7 @@ from harness.types import (
     Fact,
     HarnessError,
     Message,
+    Modality,
     Privilege,
     Span,
     TextPart,
@@ -28,7 +29,7 @@ from harness.types import (
 from harness.worlds import WORLDS, known, privilege, slots, world, world_of
 from harness.worlds.corruption import corrupt
 from harness.worlds.slots_world import SlotWorld
-from harness.worlds.world import Corruptible, Demonstrates, HasReferences, Modality, require, word_spans
+from harness.worlds.world import Corruptible, Demonstrates, HasReferences, require, word_spans
 
 
 class Bare:
