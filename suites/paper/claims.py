@@ -70,11 +70,11 @@ def beats(paradigm: str, rivals: Sequence[str], predicted: str) -> Claim:
     )
 
 
-def pair_claim(key: str, teacher: str, student: str, paper: str, predicted: str) -> Claim:
+def pair_claim(teacher: str, student: str, paper: str, predicted: str, *, id: str) -> Claim:
     """DOPD against vanilla OPD in one pair of models, each a role."""
     pair = f"{teacher}-{student}"
     return Claim(
-        id=f"pair_{key}",
+        id=id,
         statement=f"DOPD beats vanilla OPD, {teacher} → {student} (paper: {paper})",
         source="Table 3",
         predicted=predicted,
@@ -159,10 +159,10 @@ def component(key: str, what: str, predicted: str) -> Claim:
     )
 
 
-def leads_out_of_domain(key: str, trained: str, tested: str, predicted: str) -> Claim:
+def leads_out_of_domain(trained: str, tested: str, predicted: str, *, id: str) -> Claim:
     """Figure 7b, one direction, each end a role."""
     return Claim(
-        id=f"ood_{key}",
+        id=id,
         statement=f"DOPD is ahead of every rival, {trained} → {tested}",
         source="Figure 7b",
         predicted=predicted,
@@ -173,10 +173,10 @@ def leads_out_of_domain(key: str, trained: str, tested: str, predicted: str) -> 
     )
 
 
-def learns(key: str, before: str, stage: str) -> Claim:
+def learns(before: str, stage: str, *, id: str) -> Claim:
     """A new domain's stage adds to that domain; stages are roles."""
     return Claim(
-        id=f"continual_gain_{key}",
+        id=id,
         statement=f"DOPD gains on {stage} when its turn comes",
         source="Figure 7a",
         suite="continual",
@@ -266,11 +266,11 @@ CLAIMS: tuple[Claim, ...] = (
         rule=Equivalence(margin=NEGLIGIBLE),
         values=difference(BASELINE, "drop_low"),
     ),
-    pair_claim("strong_small", "{largest_teacher}", "{smaller_student}", "8B → 0.6B", "+10.6 points"),
-    pair_claim("mid_small", "{middle_teacher}", "{smaller_student}", "4B → 0.6B", "+9.0 points"),
-    pair_claim("base_small", "{smallest_teacher}", "{smaller_student}", "1.7B → 0.6B", "+6.4 points"),
-    pair_claim("strong_base", "{largest_teacher}", "{larger_student}", "8B → 1.7B", "+7.5 points"),
-    pair_claim("mid_base", "{middle_teacher}", "{larger_student}", "4B → 1.7B", "+6.2 points"),
+    pair_claim("{largest_teacher}", "{smaller_student}", "8B → 0.6B", "+10.6 points", id="pair_strong_small"),
+    pair_claim("{middle_teacher}", "{smaller_student}", "4B → 0.6B", "+9.0 points", id="pair_mid_small"),
+    pair_claim("{smallest_teacher}", "{smaller_student}", "1.7B → 0.6B", "+6.4 points", id="pair_base_small"),
+    pair_claim("{largest_teacher}", "{larger_student}", "8B → 1.7B", "+7.5 points", id="pair_strong_base"),
+    pair_claim("{middle_teacher}", "{larger_student}", "4B → 1.7B", "+6.2 points", id="pair_mid_base"),
     Claim(
         id="pairs_trend_dopd",
         statement="DOPD's gain grows with the teacher, same student",
@@ -289,8 +289,8 @@ CLAIMS: tuple[Claim, ...] = (
         rule=rising("gain from {largest_teacher} below {middle_teacher} below {smallest_teacher}"),
         values=gains(BASELINE, FAMILY),
     ),
-    learns("reasoning", "{first_stage}", "{second_stage}"),
-    learns("coding", "{second_stage}", "{third_stage}"),
+    learns("{first_stage}", "{second_stage}", id="continual_gain_reasoning"),
+    learns("{second_stage}", "{third_stage}", id="continual_gain_coding"),
     Claim(
         id="continual_forgetting",
         statement="DOPD forgets little of earlier domains",
@@ -300,8 +300,12 @@ CLAIMS: tuple[Claim, ...] = (
         rule=Equivalence(margin=NEGLIGIBLE),
         values=backward_transfer,
     ),
-    leads_out_of_domain("coding_reasoning", "{first_domain}", "{second_domain}", "+3.1 points over the second best"),
-    leads_out_of_domain("reasoning_coding", "{second_domain}", "{first_domain}", "+4.3 points over the second best"),
+    leads_out_of_domain(
+        "{first_domain}", "{second_domain}", "+3.1 points over the second best", id="ood_coding_reasoning"
+    ),
+    leads_out_of_domain(
+        "{second_domain}", "{first_domain}", "+4.3 points over the second best", id="ood_reasoning_coding"
+    ),
     Claim(
         id="efficiency",
         statement="DOPD at 40 % of the run is past the others' end",

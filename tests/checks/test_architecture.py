@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from harness import registry
 from harness.evaluation.audits import AUDITS
 from harness.suite import Options
 from methods import METHODS
@@ -57,6 +58,17 @@ MAY_NEVER = {
 """What no line of a room imports, at no time."""
 LIGHT = ("root", "worlds", "analysis", "show", "report", "cli")
 """Rooms of which every module can be imported where the heavy libraries cannot."""
+NAMES_ARE_DATA = (
+    "harness/worlds/",
+    "harness/models/zoo/",
+    "harness/evaluation/tasks/",
+    "suites/profiles/",
+    "suites/paper/numbers.py",
+    "suites/paper/tables.py",
+    "suites/paper/figures.py",
+    "suites/paper/text.py",
+)
+"""Where names of models and domains are at home, and the paper's own numbers."""
 METHODS_MAY_IMPORT = {"harness.types", "harness.method", "harness.losses"}
 FILE_LIMIT = 5_000_000
 """Bytes. The embedded weights are a few MB in all; anything larger belongs elsewhere."""
@@ -209,6 +221,53 @@ def test_harness_names_no_method_and_no_suite() -> None:
         if node.value in names
     ]
     assert not wrong
+
+
+def test_only_profiles_name_models_domains_and_profiles() -> None:
+    """Whoever else needs one asks the profile, so that a profile with other names loses nothing.
+
+    Worlds and their models are what the names are of; the paper's numbers, ids of claims (names of record) and the
+    domain that a benchmark says it is of are data.
+    """
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} says {what}"
+        for name in ("harness", "suites")
+        for path, tree in package(name).items()
+        if not str(path.relative_to(ROOT)).startswith(NAMES_ARE_DATA)
+        for line, what in (*_names_of_a_profile(tree), *_keyed_by_profile(tree))
+    ]
+    assert not wrong
+
+
+def _names_of_a_profile(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Models and domains of the default profile, as words of short strings that are no docstring."""
+    default = registry.profile(registry.default_profile())
+    assert default.ladder
+    names = {*default.ladder.models, *default.data.domains}
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        if isinstance(node, ast.keyword) and node.arg in ("id", "domain"):
+            continue
+        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+        if re.fullmatch(r"[\w ./→-]+", text) and names & set(re.split(r"[\W_]+", text)):
+            yield node.lineno, repr(text)
+        yield from _names_of_a_profile(node)
+
+
+def _keyed_by_profile(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Conditions on the name of a profile, and dicts that it is the key of."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and not ast.unparse(node.left).endswith("source"):
+            asked = [node.left, *node.comparators]
+        else:
+            asked = node.keys if isinstance(node, ast.Dict) else [node.slice] if isinstance(node, ast.Subscript) else []
+        for part in asked:
+            named = isinstance(part, ast.Constant) and part.value in registry.profiles()
+            if named or (
+                isinstance(node, ast.Subscript) and re.search(r"\bprofile(\.name)?$", ast.unparse(node.slice))
+            ):
+                yield part.lineno, ast.unparse(node)
 
 
 def _strings_that_decide(tree: ast.AST) -> Iterator[ast.Constant]:
