@@ -39,12 +39,13 @@ METHODS_MODULE = "methods"
 SUITES_MODULE = "suites"
 RECIPES_MODULE = "harness.training.recipes"
 CLAIMS_MODULE = "suites.paper.claims"
+SUITE_SKELETON_MODULE = "suites.kit.skeleton"
 LOOKS_MODULE = "suites.kit.looks"
 PROFILES_MODULE = "suites.profiles"
 ENTRY_POINTS = "dopd.methods"
 PROGRAM = ENTRY_POINTS.partition(".")[0]
 """The console command; groups of entry points begin with its name."""
-PLUGIN_MODULE, PROFILE_MODULE = "dopd_plugin", "dopd_profile"
+PLUGIN_MODULE, PROFILE_MODULE, SUITE_FILE_MODULE = "dopd_plugin", "dopd_profile", "dopd_suite"
 """Names of the modules that files of the user's become."""
 T = TypeVar("T")
 
@@ -200,11 +201,13 @@ def suites() -> dict[str, str]:
 
 
 def suite(name: str) -> Suite:
-    """A suite by name or alias; ``all`` is every suite of the paper as one.
+    """A suite by name, alias or Python file; ``all`` is every suite of the paper as one.
 
     Raises:
-        HarnessError: unknown; near names are offered.
+        HarnessError: unknown; near names are offered. A file that fails to import or holds no or several suites.
     """
+    if name.endswith(".py"):
+        return _suite_of(Path(name))
     if _plain(name) == "all":
         from harness.suite import Together
 
@@ -212,6 +215,29 @@ def suite(name: str) -> Suite:
     aliases: Mapping[str, str] = importlib.import_module(SUITES_MODULE).ALIASES
     name = lookup("suite", aliases.get(_plain(name), name), suites(), listing="dopd suites")
     return resolve(suites()[name], f"suite {name!r}")()
+
+
+def _suite_of(path: Path) -> Suite:
+    """The one suite that a file defines."""
+    from harness.suite import Suite
+
+    module = _run_file(path.resolve(), SUITE_FILE_MODULE, "suite")
+    found = [
+        c
+        for c in vars(module).values()
+        if isinstance(c, type) and issubclass(c, Suite) and c.__module__ == module.__name__ and hasattr(c, "name")
+    ]
+    if len(found) != 1:
+        named = ", ".join(c.__name__ for c in found) or "none"
+        raise HarnessError(f"suite {path} must define one suite, a class with a name; it defines {named}")
+    if found[0].name in suites():
+        raise HarnessError(f"suite {path} has the name of {suites()[found[0].name]}, {found[0].name!r}: give another")
+    return found[0]()
+
+
+def suite_skeleton() -> types.ModuleType:
+    """Texts of a suite and of its test to start from, and the names that stand in them."""
+    return importlib.import_module(SUITE_SKELETON_MODULE)
 
 
 def claims(profile: Profile, options: Options) -> list[Decision]:

@@ -109,7 +109,7 @@ FLAGS = (
         name="--suite",
         metavar="NAME",
         verbs=ON_SUITES,
-        help="what to run and show; all: every suite of the paper",
+        help="what to run and show: a suite, a Python file with one, or all, every suite of the paper",
         settings={"required": True},
     ),
     Flag(
@@ -219,7 +219,7 @@ FLAGS = (
     Flag(
         name="--out",
         metavar="DIR",
-        verbs=("methods new",),
+        verbs=("methods new", "suites new"),
         help="folder to write to (default: the current one)",
         settings={"type": _folder, "default": Path()},
     ),
@@ -247,6 +247,7 @@ VERBS = {
     "methods": "list the registry of methods, and what is not implemented",
     "methods new": "write NAME.py, a method that works, and test_NAME.py beside it",
     "suites": "list the suites",
+    "suites new": "write NAME.py, a suite that runs, and test_NAME.py beside it",
 }
 
 
@@ -260,7 +261,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line: one sub-command a verb, each with its flags; ``methods new`` is one of ``methods``."""
+    """The command line: one sub-command a verb, each with its flags; ``methods new`` is below ``methods``."""
     top = _Parser(prog=PROGRAM, description="Open benchmark of on-policy distillation.")
     groups = {"": top.add_subparsers(dest="verb", required=True, metavar="VERB")}
     for verb, meaning in VERBS.items():
@@ -271,7 +272,7 @@ def parser() -> argparse.ArgumentParser:
             if verb in flag.verbs:
                 shown = {"metavar": flag.metavar} if flag.metavar else {}
                 sub.add_argument(flag.name, help=flag.help, **shown, **flag.settings)
-        if verb == "methods":
+        if f"{verb} new" in VERBS:
             groups[verb] = sub.add_subparsers(metavar="new")
         elif parent:
             sub.add_argument("name", metavar="NAME", help="registry name: small letters, digits and _")

@@ -1,4 +1,4 @@
-"""``dopd methods new``: a method that works, and its test, to start from. No torch."""
+"""``dopd methods new`` and ``dopd suites new``: a method or suite that works, and its test, to start from. No torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import keyword
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness import registry
@@ -108,47 +109,75 @@ def test_a_weight_that_is_not_positive_is_refused() -> None:
 
 
 def write(name: str, folder: Path) -> tuple[Path, Path]:
-    """``NAME.py`` and ``test_NAME.py`` in ``folder``, which is made if it is not there.
+    """A method, ``NAME.py``, and its test, ``test_NAME.py``, in ``folder``, which is made if it is not there.
 
     Raises:
         HarnessError: the name cannot be a method's or is taken; a file is there already; nothing can be written.
     """
-    name = name.strip().replace("-", "_")
+    taken = {plain(other).lower(): entry.target for other, entry in registry.methods().items()}
+    return _written("method", plain(name), folder, {NAME: METHOD, f"test_{NAME}": TEST}, (NAME, CLASS), taken)
+
+
+def write_suite(name: str, folder: Path) -> tuple[Path, Path]:
+    """A suite and its test, as ``write`` a method.
+
+    Raises:
+        HarnessError: as ``write``.
+    """
+    made = registry.suite_skeleton()
+    texts = {made.NAME: made.SUITE, f"test_{made.NAME}": made.TEST}
+    taken = {plain(other).lower(): target for other, target in registry.suites().items()}
+    return _written("suite", plain(name), folder, texts, (made.NAME, made.CLASS), taken)
+
+
+def plain(name: str) -> str:
+    """With ``_`` for ``-``."""
+    return name.strip().replace("-", "_")
+
+
+def _written(
+    kind: str,
+    name: str,
+    folder: Path,
+    texts: Mapping[str, str],
+    standing: tuple[str, str],
+    taken: Mapping[str, str],
+) -> tuple[Path, Path]:
+    own, own_class = standing
     class_name = "".join(word.capitalize() for word in name.split("_"))
-    method, test = folder / f"{name}.py", folder / f"test_{name}.py"
-    check(name, class_name)
-    if there := [path for path in (method, test) if path.exists()]:
+    check(kind, name, class_name, texts[own], taken)
+    made, test = (folder / f"{stem.replace(own, name)}.py" for stem in texts)
+    if there := [path for path in (made, test) if path.exists()]:
         raise HarnessError(f"{there[0]} exists and is not overwritten: move it away, or give another name or --out")
     if name in sys.modules or importlib.util.find_spec(name):
         known = sys.modules[name].__spec__ if name in sys.modules else importlib.util.find_spec(name)
         where = f" ({known.origin})" if known and known.has_location else ""
         raise HarnessError(
-            f"{name!r} is the name of a Python module{where}, which {method.name} could hide: give another"
+            f"{name!r} is the name of a Python module{where}, which {made.name} could hide: give another"
         )
     try:
-        for path, text in ((method, METHOD), (test, TEST)):
-            files.write_text_atomic(path, text.replace(NAME, name).replace(CLASS, class_name))
+        for path, text in zip((made, test), texts.values(), strict=True):
+            files.write_text_atomic(path, text.replace(own, name).replace(own_class, class_name))
     except OSError as error:
         raise HarnessError(
             f"{folder} cannot be written to ({error.strerror}): name another folder with --out"
         ) from error
-    return method, test
+    return made, test
 
 
-def check(name: str, class_name: str) -> None:
-    """Whether a method may have this name, and a class in the skeleton that name.
+def check(kind: str, name: str, class_name: str, text: str, taken: Mapping[str, str]) -> None:
+    """Whether a method or suite may have this name, and a class in the text that name.
 
     Raises:
         HarnessError: it may not.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise HarnessError(f"{name!r} is no name of a method: small letters, digits and _, as in {NAME}")
+        raise HarnessError(f"{name!r} is no name of a {kind}: small letters, digits and _, as in my_{kind}")
     if registry.snake(class_name) != name:
         raise HarnessError(
             f"{name!r} would be the class {class_name}, whose registry name is {registry.snake(class_name)}: give that"
         )
-    registered = {other.lower().replace("-", "_"): entry for other, entry in registry.methods().items()}
-    if entry := registered.get(name):
-        raise HarnessError(f"method {name!r} is registered already ({entry.target}): give another name")
-    if re.search(rf"\bimport .*\b{class_name}\b", METHOD):
+    if name in taken:
+        raise HarnessError(f"{kind} {name!r} is registered already ({taken[name]}): give another name")
+    if re.search(rf"\bimport .*\b{class_name}\b", text):
         raise HarnessError(f"{name!r} would be the class {class_name}, a name the file imports: give another name")

@@ -235,6 +235,18 @@ def _methods_new(given: argparse.Namespace) -> int:
     return 0
 
 
+def _suites_new(given: argparse.Namespace) -> int:
+    console = _console()
+    suite, test = skeleton.write_suite(given.name, given.out)
+    _wrote(console, (suite, test))
+    _say(
+        console,
+        f"edit both, run the test (nox -s tests -- -n 0 {test}), then try it: dopd run --suite {suite} --seeds 1 "
+        "--steps 4",
+    )
+    return 0
+
+
 def _suites(given: argparse.Namespace) -> int:
     table = Table("name", "what it tests")
     for name in registry.suites():
@@ -257,6 +269,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "methods": _methods,
     "methods new": _methods_new,
     "suites": _suites,
+    "suites new": _suites_new,
 }
 
 
@@ -278,7 +291,7 @@ def _try_new(plan: Sequence[PlannedRun], chosen: Selection, console: Console) ->
     """
     from harness.runs import local
 
-    foreign = [run.spec for run in plan if run.spec.method and run.spec.method.source_sha256]
+    foreign = [r.spec for r in plan if r.spec.method and r.spec.method.source_sha256 and not any(makings(r.spec))]
     new = {spec.method.name: spec for spec in reversed(foreign) if spec.method}
     for name in {run.spec.method.name for run in plan if run.spec.method and run.state is not RunState.ABSENT}:
         new.pop(name, None)

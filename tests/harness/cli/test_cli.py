@@ -525,9 +525,9 @@ def test_module_is_the_command(tmp_path: Path) -> None:
 
 
 def test_options_are_the_flags() -> None:
-    """A field without a flag could not be asked for; ``published`` is for tests only."""
+    """A field without a flag could not be asked for; ``published`` is for tests, the file is of ``--profile``."""
     destinations = {action.dest for action in subparsers()["run"]._actions}
-    assert {field.name for field in dataclasses.fields(Options)} - destinations == {"published"}
+    assert {field.name for field in dataclasses.fields(Options)} - destinations == {"profile_file", "published"}
 
 
 def test_states_are_seen_by_folder_and_publish_alike(fake: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from contract import test_contract
 
 from harness import registry
-from harness.cli import skeleton
+from harness.cli import skeleton, verbs
 from harness.types import HarnessError
 from methods import METHODS
 
@@ -145,3 +145,76 @@ def test_a_file_in_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HarnessError, match=r"file cannot be written to \(.*\): name another folder with --out"):
         skeleton.write("my_method", tmp_path / "file")
+
+
+# --- suites new
+
+
+@pytest.fixture
+def suite_folder(tmp_path: Path) -> Path:
+    skeleton.write_suite("my_suite", tmp_path)
+    return tmp_path
+
+
+def suites_tests(folder: Path) -> list[Callable[[], None]]:
+    spec = importlib.util.spec_from_file_location("suite_skeletons_test", folder / "test_my_suite.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return [test for name, test in vars(module).items() if name.startswith("test_")]
+
+
+def test_its_tests_are_green_where_it_lies_and_it_plans(suite_folder: Path) -> None:
+    tests = suites_tests(suite_folder)
+    assert len(tests) == 3
+    for test in tests:
+        test()
+    flags = ["--seeds", "1", "--steps", "4", "--results", str(suite_folder / "results")]
+    assert verbs.main(["plan", "--suite", str(suite_folder / "my_suite.py"), *flags]) == 0
+    assert verbs.main(["plan", "--suite", str(suite_folder / "my_suite.py"), "--profile", "paper", *flags]) == 0
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("(2, 4, 8)", "(2, 4)"), ('baseline="4"', 'baseline="2"'), ("rollouts_per_prompt=size", "rollouts_per_prompt=8")],
+)
+def test_its_tests_see_a_wrong_suite(suite_folder: Path, right: str, wrong: str) -> None:
+    path = suite_folder / "my_suite.py"
+    path.write_text(path.read_text().replace(right, wrong))
+    failed = 0
+    for test in suites_tests(suite_folder):
+        try:
+            test()
+        except (AssertionError, ValueError):
+            failed += 1
+    assert failed
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("ood", "suite 'ood' is registered already"), ("9", "is no name of a suite"), ("json", "name of a Python module")],
+)
+def test_a_suite_of_a_bad_name_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=message):
+        skeleton.write_suite(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "must define one suite, a class with a name; it defines none"),
+        ("import nowhere_at_all", "does not import \\(ModuleNotFoundError"),
+        ("from suites.ood import OutOfDomain as A\nclass B(A):\n    pass", "has the name of suites.ood:OutOfDomain"),
+    ],
+)
+def test_a_file_without_its_own_suite_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.py"
+    path.write_text(text)
+    with pytest.raises(HarnessError, match=message):
+        registry.suite(str(path))
+
+
+def test_a_suite_file_that_is_absent_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"odd.py is not a file: give the path"):
+        registry.suite(str(tmp_path / "odd.py"))

@@ -16,7 +16,6 @@ from support.synthetic import PROFILE, frames
 from harness import registry
 from harness.analysis import results
 from harness.config import RunSpec
-from harness.method import Entry
 from harness.show.bars import Bar, Group, Reference, grouped_bars
 from harness.show.clusters import clustered_bars
 from harness.show.hbars import Panel, lying_bars
@@ -115,12 +114,16 @@ def test_no_two_methods_look_alike_and_two_have_colours_of_their_own() -> None:
         assert [each for each, look in looks.items() if look.colour == looks[name].colour] == [name]
 
 
-def test_a_look_is_of_the_place_in_the_registry_and_a_plugin_moves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_that_comes_later_moves_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever its line stands: first of all, or from a plugin."""
     before = {name: method_look(name) for name in METHODS}
-    assert (before["sft"], before["sft_oracle"]) == (other(0), other(1))
-    monkeypatch.setattr(registry, "_plugin", {"mine": Entry(target="x:Y", label="mine", paradigm="", citation="")})
+    entry = METHODS["dopd"]
+    monkeypatch.setattr("methods.METHODS", {"first": entry, **METHODS})
+    monkeypatch.setitem(registry._plugin, "mine", entry)
     assert {name: method_look(name) for name in METHODS} == before
-    assert method_look("mine") not in before.values()
+    assert len({as_bar(look) for look in (method_look("first"), method_look("mine"), *before.values())}) == 2 + len(
+        before
+    )
 
 
 def test_a_look_is_found_by_the_label_a_reader_sees() -> None:
