@@ -231,13 +231,14 @@ def loaded(benchmark: LmEvalBenchmark) -> Iterator[Any]:
 
 
 def _unreadable(benchmark: LmEvalBenchmark, error: Exception) -> HarnessError:
-    stated, reason = shipped.settings(benchmark), " ".join(str(error).split())[:200]
-    tried = benchmark.data or stated.get("dataset_path") or f"those of {len(stated.get('task', ()))} tasks"
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    head = f"benchmark {benchmark.name}: task {benchmark.task} of lm-eval"
+    if isinstance(error, (ImportError, AssertionError)):
+        return HarnessError(f"{head} needs packages that are not here ({reason}): install them")
+    stated = shipped.settings(benchmark)
+    tried = benchmark.data or stated.get("dataset_path") or f"those of {len(shipped.leaves(benchmark))} tasks"
     cure = "mend the file" if benchmark.data else "connect to the hub, or name a local jsonl file in its field `data`"
-    return HarnessError(
-        f"benchmark {benchmark.name}: task {benchmark.task} of lm-eval could not read its data, {tried} "
-        f"({type(error).__name__}: {reason}): {cure}"
-    )
+    return HarnessError(f"{head} could not read its data, {tried} ({reason}): {cure}")
 
 
 def _set_up(task: Any, benchmark: LmEvalBenchmark) -> None:

@@ -246,6 +246,35 @@ def test_prompts_responses_and_metrics_are_those_of_stock_lm_eval(
     assert scores == evaluate(model, tokenizer, wanted(six), seed=1, step=3)
 
 
+def test_draws_depend_on_seed_and_step(
+    six: LmEvalBenchmark,
+    model: Qwen3ForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script(monkeypatch, RESPONSES)
+    generate, seen = lm_eval.NativeLM.generate_until, []
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> list[str]:
+        seen.append((random.random(), torch.rand(1).item()))
+        return generate(self, *args, **kwargs)
+
+    monkeypatch.setattr(lm_eval.NativeLM, "generate_until", noted)
+    for seed, step in ((0, 0), (0, 0), (1, 0), (0, 1)):
+        evaluate(model, tokenizer, wanted(six), seed=seed, step=step)
+    assert seen[0] == seen[1] and len({draw[0] for draw in seen}) == len({draw[1] for draw in seen}) == 3
+
+
+def test_packages_that_a_task_needs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: Any, **__: Any) -> None:
+        raise ModuleNotFoundError("no math_verify: pip install\nlm-eval[math]")
+
+    monkeypatch.setattr(lm_eval, "TaskManager", absent)
+    math500 = BENCHMARKS["math500"]
+    with pytest.raises(HarnessError, match=r"minerva_math500 of lm-eval needs packages that are not here .*math_verify"):
+        prepare([Evaluation("last", "math500", NATIVE, math500.version)])
+
+
 def test_chat_and_fewshot_are_the_benchmarks(
     six: LmEvalBenchmark,
     model: Qwen3ForCausalLM,
@@ -308,6 +337,8 @@ def test_a_whole_run_holds_its_rows_and_samples(
     assert kept.right == (True, False, False, False, True, False)
     (parsed,) = [answers._parsed(json.loads(line)) for line in answers.to_jsonl([kept]).splitlines()]
     assert parsed == kept
+    older = dataclasses.replace(kept, version=3.1)
+    assert answers._parsed(json.loads(answers.to_jsonl([older]))) == older, "lm-eval's versions have decimals"
 
 
 def test_data_that_is_not_there_is_missed_before_training(
