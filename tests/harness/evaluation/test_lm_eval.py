@@ -271,7 +271,9 @@ def test_packages_that_a_task_needs_are_named(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(lm_eval, "TaskManager", absent)
     math500 = BENCHMARKS["math500"]
-    with pytest.raises(HarnessError, match=r"minerva_math500 of lm-eval needs packages that are not here .*math_verify"):
+    with pytest.raises(
+        HarnessError, match=r"minerva_math500 of lm-eval needs packages that are not here .*math_verify"
+    ):
         prepare([Evaluation("last", "math500", NATIVE, math500.version)])
 
 
