@@ -8,7 +8,7 @@ without it is that need, measured. Early gain, late fall and loss of entropy are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,8 +21,8 @@ from harness.show.tables import Cell, Kind, Table
 from harness.suite import Evaluation
 from harness.types import PRIVILEGED
 from suites.kit.arms import Arm, ArmScores, caption
-from suites.kit.cells import BASELINE, Measure
-from suites.kit.columns import Compared, difference_columns, paired, table
+from suites.kit.cells import BASELINE, At, Measure
+from suites.kit.columns import NO_BASELINE, Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_lines, to_baseline
 from suites.kit.curves import (
     BAND,
@@ -174,8 +174,8 @@ def illusion_signs(scores: ArmScores) -> Table:
     return table(
         [replace(line, ranked=False) for line in arm_lines(scores)],
         [
-            *sign("early", f"minus baseline at step {step}, points", partial(to_baseline, scores, step=step)),
-            *sign("late", "minus baseline at the end, points", partial(to_baseline, scores)),
+            *sign("early", f"minus baseline at step {step}, points", partial(lead, scores, step=step)),
+            *sign("late", "minus baseline at the end, points", partial(lead, scores)),
             *sign(
                 "entropy",
                 "entropy minus baseline's at the end, millinats",
@@ -196,11 +196,20 @@ def illusion_signs(scores: ArmScores) -> Table:
     )
 
 
+def lead(
+    scores: ArmScores, key: str, measures: Sequence[Measure] | None = None, step: At = "last", scale: float = 100.0
+) -> Compared:
+    """An arm minus its baseline, the score unless other measures are given; one without a baseline says so."""
+    if scores.arms[key].baseline:
+        return to_baseline(scores, key, measures, step, scale)
+    return Compared(missing=scores.cell(key, measures or scores.inside, step).missing or NO_BASELINE)
+
+
 def entropy_lead(scores: ArmScores, key: str) -> Compared:
     """Entropy minus the baseline's at the end; only of students without p."""
     if reads_p(scores.arms[key]):
         return Compared(missing=READS_P)
-    return to_baseline(scores, key, [ENTROPY], scale=MILLI)
+    return lead(scores, key, [ENTROPY], scale=MILLI)
 
 
 def _change(scores: ArmScores, key: str, path: Curve, scale: float = 100.0) -> Compared:
