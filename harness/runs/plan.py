@@ -96,16 +96,22 @@ def check_evaluations(plan: Iterable[PlannedRun]) -> None:
     """Every evaluation that is wanted must be one of this package; to be called before compute.
 
     Raises:
-        HarnessError: an unknown benchmark, engine, audit or decoding, another version of one, or what a benchmark's own
-            check refuses.
+        HarnessError: an unknown benchmark, engine, audit or decoding, another version of one, what a benchmark's own
+            check refuses, or a world that lacks what an audit needs.
     """
-    for wanted in dict.fromkeys(evaluation for run in plan for evaluation in run.wanted):
-        if wanted.decoding == AUDIT:
-            audits.known(wanted.benchmark, wanted.version)
-        else:
-            found = benchmarks.benchmark(wanted.benchmark, wanted.version)
-            benchmarks.decoding(found, wanted.decoding)
-            evaluator.check(found)
+    asked = [(wanted, run.spec) for run in plan for wanted in run.wanted]
+    for wanted in dict.fromkeys(wanted for wanted, _ in asked if wanted.decoding != AUDIT):
+        found = benchmarks.benchmark(wanted.benchmark, wanted.version)
+        benchmarks.decoding(found, wanted.decoding)
+        evaluator.check(found)
+    read = [(wanted, _audited(spec)) for wanted, spec in asked if wanted.decoding == AUDIT]
+    for wanted, data in dict.fromkeys(read):
+        audits.check(audits.known(wanted.benchmark, wanted.version), data)
+
+
+def _audited(spec: RunSpec) -> DataSpec:
+    """The run's data; of a model that is only evaluated, its profile's."""
+    return spec.data or registry.profile(spec.profile).data
 
 
 def check_profile(profile: Profile) -> None:

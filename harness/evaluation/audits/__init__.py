@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from harness.config import DataSpec
 from harness.types import HarnessError
+from harness.worlds import world_of
+from harness.worlds.world import HasReferences, KnowsFacts, require
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -63,6 +66,8 @@ class Audit:
     """Every metric it may give; one without a single token or record behind it has no row."""
     target: str
     """``module:function``, a function of ``Subject`` that returns ``Findings``."""
+    powers: tuple[type, ...] = ()
+    """Of ``harness.worlds.world``: what the world of the run's data must be able to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +110,13 @@ AUDITS: dict[str, Audit] = {
             name="regimes",
             metrics={f"{regime}/{metric}": Unit.SHARE for regime in SOURCE_OF for metric in REGIME_METRICS},
             target="harness.evaluation.audits.routing:regimes",
+            powers=(KnowsFacts,),
         ),
         Audit(
             name="trajectory",
             metrics={"right": Unit.SHARE} | dict.fromkeys(SOURCE_OF, Unit.SHARE),
             target="harness.evaluation.audits.routing:trajectory",
+            powers=(KnowsFacts,),
         ),
         Audit(
             name="transfer",
@@ -125,10 +132,17 @@ AUDITS: dict[str, Audit] = {
                 "information_right_with_p": Unit.SHARE,
             },
             target="harness.evaluation.audits.transfer:transfer",
+            powers=(KnowsFacts, HasReferences),
         ),
     )
 }
 """By name."""
+
+
+def check(audit: Audit, data: DataSpec) -> None:
+    """To be asked before compute: raises HarnessError if the world of ``data`` lacks a power that the audit needs."""
+    for power in audit.powers:
+        require(world_of(data), power, f"audit {audit.name}")
 
 
 def known(name: str, version: float) -> Audit:

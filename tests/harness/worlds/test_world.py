@@ -12,7 +12,10 @@ import pytest
 
 from harness import registry, worlds
 from harness.config import DataSpec
-from harness.suite import Options, training_run
+from harness.evaluation.audits import AUDIT
+from harness.runs.plan import PlannedRun, check_evaluations
+from harness.storage.run_folder import RunState
+from harness.suite import Evaluation, Options, training_run
 from harness.types import (
     Corruption,
     Demonstration,
@@ -183,6 +186,20 @@ def test_a_method_that_needs_more_than_the_world_has(
     with pytest.raises(HarnessError) as error:
         prepared(method)()
     assert message in one_line(error)
+
+
+@pytest.mark.parametrize("audit", ["regimes", "trajectory", "transfer"])
+def test_an_audit_that_needs_more_than_the_world_has(bare: DataSpec, audit: str) -> None:
+    profile = registry.profile("embedded")
+    spec = training_run(profile, Options(suite="ood"), method="dopd", domains=("sums",), seed=0, data=bare)
+    asked = (Evaluation("last", audit, AUDIT), Evaluation("last", "training", AUDIT))
+    planned = PlannedRun(spec=spec, state=RunState.ABSENT, wanted=asked, estimate_seconds=0)
+    with pytest.raises(HarnessError, match=f"audit {audit} needs a world of the kind KnowsFacts") as error:
+        check_evaluations([planned])
+    one_line(error)
+    here = dataclasses.replace(spec, data=profile.data)
+    check_evaluations([dataclasses.replace(planned, spec=here)])
+    check_evaluations([dataclasses.replace(planned, wanted=asked[1:])])
 
 
 def test_steps_are_corrupted_only_where_the_world_has_steps(bare: DataSpec) -> None:
