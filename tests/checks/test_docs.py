@@ -26,7 +26,13 @@ DATED = ("CHANGELOG.md", "log.md")
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("methods/*.md")])
 SUFFIXES = {".py", ".md", ".toml", ".txt", ".cff", ".yaml", ".csv", ".json", ".jsonl", ".safetensors"}
 MADE_BY_RUNS = ("results/runs", ".nox")
-EXAMPLE_FILES = {"my_method.py", "test_my_method.py", "my_profile.py", "my_suite.py", "test_my_suite.py"}
+EXAMPLE_FILES = {
+    "my_method.py",
+    "test_my_method.py",
+    "my_profile.py",
+    "my_suite.py",
+    "test_my_suite.py",
+}
 """What the reader is told to write."""
 
 

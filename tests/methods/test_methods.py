@@ -27,6 +27,7 @@ from support.small import example, fixed_batch, policies, small_method
 from torch import Tensor
 
 from harness import registry
+from harness.cli import methods_table
 from harness.losses.objectives import Divergence, Granularity
 from harness.losses.tokens import TokenView
 from harness.method import Method
@@ -916,7 +917,14 @@ def test_every_choice_names_a_field_that_exists_and_its_value() -> None:
 
 def test_the_page_of_methods_lists_the_registry_in_its_order() -> None:
     rows = tables(ROOT / "methods" / "README.md")
-    assert [row["name"].strip("`") for row in rows] == NAMES
+    listed = [row["name"].strip("`") for row in rows]
+    new = [
+        f"| `{name}` | – | {methods_table.views_of(method)} | … | {methods_table.granularity_of(method, entry)} | … |"
+        for name, entry in registry.methods().items()
+        if name not in listed
+        for method in [registry.build_method(registry.method_spec(name))]
+    ]
+    assert listed == NAMES, f"give each its row in methods/README.md, in the order of the dict: {' '.join(new)}"
     for row in rows:
         cited = registry.methods()[row["name"].strip("`")].citation
         for identifier in re.findall(r"arXiv:\d{4}\.\d{5}", cited):
@@ -948,7 +956,7 @@ def described(view: View) -> str:
 
 @pytest.mark.parametrize("name", SKETCHED)
 def test_the_sketch_is_what_the_method_declares(name: str) -> None:
-    sketch, method = sketches()[name], registry.build_method(registry.method_spec(name))
+    sketch, method = sketches().get(name, {}), registry.build_method(registry.method_spec(name))
     views = [view for term in method.terms for view in term.sources]
     needs = {"reward": method.needs_reward, "siblings": method.needs_siblings}
     want = {
@@ -961,7 +969,10 @@ def test_the_sketch_is_what_the_method_declares(name: str) -> None:
         "fields": ", ".join(sorted(fields_of(name))),
         "reduce": f"{method.reduction}" + (f", {method.updates} steps a batch" if method.updates > 1 else ""),
     }
-    assert {key: sketch.get(key, "") for key in want} == want
+    block = "\n".join(f"{key:<13}{value}" for key, value in {name: "…", **want, "loss": "…"}.items() if value)
+    assert {key: sketch.get(key, "") for key in want} == want, (
+        f"the block in docs/protocol.md is:\n```text\n{block}\n```"
+    )
 
 
 def fields_of(name: str) -> set[str]:

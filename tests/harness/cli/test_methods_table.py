@@ -76,8 +76,8 @@ def test_the_page_of_methods_says_what_the_table_says() -> None:
     for row in tables(ROOT / "methods" / "README.md"):
         name = row["name"].strip("`")
         method = built(name)
-        assert row["views"] == methods_table.views_of(method), name
-        assert row["granularity"] == methods_table.granularity_of(method, METHODS[name]), name
+        said = (methods_table.views_of(method), methods_table.granularity_of(method, METHODS[name]))
+        assert (row["views"], row["granularity"]) == said, f"views and granularity of {name} in methods/README.md"
 
 
 @pytest.mark.parametrize("name", ["vanilla_opd", "exopd", "tip", "dopd", "sft_oracle", "dapd"])
