@@ -1,12 +1,12 @@
 """Every claim on rows made for it: reproduced where it holds, contradicted where they are mirrored, and not reproduced
-where they fall just short of its level, leave one rival ahead, or stand at another place than the claim reads.
+where they fall just short of its level or stand at another place than the claim reads.
 
 ``CASES`` says again, in its own words, what must be above what; a new claim needs a line there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -86,7 +86,8 @@ class Case:
     holds: World
     effect: float
     """What is measured there, points or millinats, by hand."""
-    mirrored: World
+    against: tuple[World, ...]
+    """Worlds in which it is contradicted."""
     short: tuple[World, ...] = ()
     """Worlds in which it is not reproduced."""
 
@@ -98,28 +99,37 @@ def mirror(world: World) -> World:
 def above(a: str, b: str, **where: Any) -> Case:
     """One arm above another: by 5 = 3 + 2; neither at another step nor of another quantity."""
     holds = World(moves=(Move(a, 3.0, **where), Move(b, -2.0, **where)))
-    return Case(holds=holds, effect=5.0, mirrored=mirror(holds), short=(replace(holds, elsewhere=True),))
+    return Case(holds=holds, effect=5.0, against=(mirror(holds),), short=(replace(holds, elsewhere=True),))
 
 
 def first(
-    name: str, rivals: Iterable[str], *, share: float = 1.0, what: Sequence[str] = tuple(DOMAINS.values())
+    name: str, rivals: Sequence[str], *, share: float = 1.0, what: Sequence[str] = tuple(DOMAINS.values())
 ) -> Case:
-    """One arm 4 above each of several; not if a single one is ahead of it, nor at another step."""
-    lead = Move(name, 4.0, share, tuple(what))
+    """One arm 4 above the first of several and 5 above the others; a single one that is ahead of it contradicts."""
+    lead, (_, *others) = Move(name, 4.0, share, tuple(what)), rivals
     ahead = [World(moves=(lead, Move(rival, 9.0, 1.0, tuple(what)))) for rival in rivals]
-    holds = World(moves=(lead,))
-    return Case(holds=holds, effect=4.0, mirrored=mirror(holds), short=(replace(holds, elsewhere=True), *ahead))
+    holds = World(moves=(lead, *(Move(rival, -1.0, 1.0, tuple(what)) for rival in others)))
+    return Case(
+        holds=holds, effect=4.0, against=(mirror(holds), *ahead), short=(replace(World(moves=(lead,)), elsewhere=True),)
+    )
 
 
 def rises(*names: str) -> Case:
-    """Each 2 above the one before; not if one stands where the one before does."""
-    moves = tuple(Move(name, 2.0 * place) for place, name in enumerate(names))
-    holds = World(moves=moves)
-    level = (
-        World(moves=(*moves[:place], replace(moves[place], by=moves[place - 1].by), *moves[place + 1 :]))
-        for place in range(1, len(moves))
+    """Each above the one before, first by 5, then by 2; a single fall contradicts, a single level is not enough."""
+    heights = [0.0, 5.0, *(7.0 + 2.0 * place for place in range(len(names) - 2))]
+    whole = list(range(len(names)))
+
+    def stand(places: Sequence[int]) -> World:
+        return World(moves=tuple(Move(name, heights[place]) for name, place in zip(names, places, strict=True)))
+
+    swapped = [[*whole[:p], p + 1, p, *whole[p + 2 :]] for p in whole[:-1]]
+    level = [[*whole[:p], p, p, *whole[p + 2 :]] for p in whole[:-1]]
+    return Case(
+        holds=stand(whole),
+        effect=2.0,
+        against=(stand(whole[::-1]), *map(stand, swapped)),
+        short=tuple(map(stand, level)),
     )
-    return Case(holds=holds, effect=2.0, mirrored=mirror(holds), short=tuple(level))
 
 
 def over(level: float, move: Move, *, arm: float = ARM, others: Sequence[Move] = ()) -> Case:
@@ -133,7 +143,7 @@ def over(level: float, move: Move, *, arm: float = ARM, others: Sequence[Move] =
 
     sign = 1.0 if move.by > 0 else -1.0
     return Case(
-        holds=at(level + 0.5 * sign), effect=0.5, mirrored=at(level - 9.0 * sign), short=(at(level - 0.5 * sign),)
+        holds=at(level + 0.5 * sign), effect=0.5, against=(at(level - 9.0 * sign),), short=(at(level - 0.5 * sign),)
     )
 
 
@@ -141,7 +151,7 @@ def falls(name: str) -> Case:
     """The end 5 below the best checkpoint of the first half, which its middle belongs to and nothing later."""
     holds = World(moves=(Move(name, 5.0, 0.5),))
     later = World(moves=(Move(name, 5.0, 0.6),))
-    return Case(holds=holds, effect=5.0, mirrored=World(moves=(Move(name, 5.0, 1.0),)), short=(later,))
+    return Case(holds=holds, effect=5.0, against=(World(moves=(Move(name, 5.0, 1.0),)),), short=(later,))
 
 
 def loses_entropy(name: str, level: float) -> Case:
@@ -151,12 +161,12 @@ def loses_entropy(name: str, level: float) -> Case:
 
 
 def negligible(*moves: Move, effect: float) -> Case:
-    """Within 2 points; 2.5 are not, 6 are contradicted, with either sign."""
+    """Within 2 points: 1.5 with its interval is; 2.05 is not shown to be; 2.6, with either sign, contradicts."""
 
-    def times(factor: float) -> World:
-        return World(moves=tuple(replace(move, by=factor / effect * move.by) for move in moves))
+    def at(points: float) -> World:
+        return World(moves=tuple(replace(move, by=points / effect * move.by) for move in moves))
 
-    return Case(holds=times(effect), effect=effect, mirrored=times(-6.0), short=(times(2.3), times(-2.3), times(6.0)))
+    return Case(holds=at(effect), effect=effect, against=(at(2.6), at(-2.6)), short=(at(2.05), at(-2.05)))
 
 
 def peaks(name: str) -> Case:
@@ -171,7 +181,7 @@ def peaks(name: str) -> Case:
     return Case(
         holds=path(hill),
         effect=20.0,  # 50 at the sixth tenth, 30 at the end, 25 at the first
-        mirrored=path({share: -by for share, by in hill.items()}),
+        against=(path({share: -by for share, by in hill.items()}),),
         short=(path(hill | {1.0: 60.0}), path(falling)),
     )
 
@@ -201,8 +211,8 @@ CASES: Mapping[str, Case] = ILLUSION | {
     "tokens_high": above("drop_random", "drop_high"),
     # Vanilla OPD gains 20 points, of which a quarter is 5: from 50 %, 55 % is the level.
     "tokens_half": over(5.0, Move("drop_high", -1.0), others=(Move(BASE, 10.0),)),
-    "tokens_random": negligible(Move("drop_random", -1.0), effect=1.0),
-    "tokens_low": negligible(Move("drop_low", -1.0), effect=1.0),
+    "tokens_random": negligible(Move("drop_random", -1.5), effect=1.5),
+    "tokens_low": negligible(Move("drop_low", -1.5), effect=1.5),
     **{
         f"pair_{teacher}_{student}": above(f"{teacher}-{student}/dopd", f"{teacher}-{student}/{BASE}")
         for teacher, student in (
@@ -217,8 +227,8 @@ CASES: Mapping[str, Case] = ILLUSION | {
     "pairs_trend_vanilla": rises(*(f"{teacher}-small/{BASE}" for teacher in ("strong", "mid", "base"))),
     "continual_gain_reasoning": above("reasoning/dopd", "general/dopd", what=("reasoning",)),
     "continual_gain_coding": above("coding/dopd", "reasoning/dopd", what=("coding",)),
-    # The mean of 2 in general and 0 in reasoning.
-    "continual_forgetting": negligible(Move("coding/dopd", -2.0, what=("general",)), effect=-1.0),
+    # The mean of 3 in general and 0 in reasoning.
+    "continual_forgetting": negligible(Move("coding/dopd", -3.0, what=("general",)), effect=-1.5),
     **{
         f"ood_{trained}_{tested}": first(
             f"{trained}/dopd", [f"{trained}/{m}" for m in ("exopd", "uni_opd", "eopd", BASE)], what=(tested,)
@@ -322,8 +332,9 @@ def test_reproduced_where_it_holds(claim: Claim) -> None:
 
 @EVERY
 def test_contradicted_where_the_rows_are_mirrored(claim: Claim) -> None:
-    found = decided(claim, case_of(claim).mirrored)
-    assert found.verdict is Verdict.CONTRADICTED, found
+    for world in case_of(claim).against:
+        found = decided(claim, world)
+        assert found.verdict is Verdict.CONTRADICTED, (world, found)
 
 
 @EVERY
