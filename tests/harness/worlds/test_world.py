@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -33,6 +33,7 @@ from harness.worlds import WORLDS, known, privilege, slots, world, world_of
 from harness.worlds.corruption import corrupt
 from harness.worlds.slots_world import SlotWorld
 from harness.worlds.world import Corruptible, Demonstrates, HasReferences, require, word_spans
+from methods.sft import SupervisedFineTuning
 
 
 class Bare:
@@ -186,6 +187,21 @@ def test_a_method_that_needs_more_than_the_world_has(
     with pytest.raises(HarnessError) as error:
         prepared(method)()
     assert message in one_line(error)
+
+
+class Unrewarded(SupervisedFineTuning):
+    """Asks for verified responses without a word on rewards."""
+
+    needs_reward: ClassVar[bool] = False
+
+
+def test_a_verified_teacher_needs_a_grader_whatever_its_method_says(bare: DataSpec) -> None:
+    from harness.training.trainer import check_data
+
+    profile = registry.profile("embedded")
+    spec = training_run(profile, Options(suite="ood"), method="sft", domains=("sums",), seed=0, data=bare)
+    with pytest.raises(HarnessError, match="'bare' cannot verify answers"):
+        check_data(spec, Unrewarded(), Bare(), Bare().examples(bare, "train", 1))
 
 
 @pytest.mark.parametrize("audit", ["regimes", "trajectory", "transfer"])
