@@ -19,6 +19,7 @@ from support.fakes import BUG, LAST, PROFILE, FakeSuite
 from harness import registry
 from harness.cli import select, skeleton
 from harness.cli import verbs as cli
+from harness.config import DataSpec
 from harness.evaluation import benchmarks
 from harness.evaluation.audits import AUDIT
 from harness.evaluation.benchmarks import OwnBenchmark
@@ -29,7 +30,7 @@ from harness.suite import Evaluation, Options
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-QUIZ = OwnBenchmark(name="quiz", domain="coding", difficulty=(1, 1), split="test")
+QUIZ = OwnBenchmark(name="quiz", domain="coding", data=DataSpec(domains=("coding",)), max_new_tokens=8)
 
 
 @pytest.fixture
