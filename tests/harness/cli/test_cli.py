@@ -257,7 +257,7 @@ def test_a_report_folder_shows_one_selection(fake: Path) -> None:
 def test_a_notebooks_backend_does_not_stop_a_figure(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a fresh process: matplotlib reads it when it is imported."""
     command = [sys.executable, "-m", "harness", "figure", "--suite", "in_distribution", "--from", "paper"]
-    monkeypatch.setenv("MPLBACKEND", "module://a_notebook.backend_inline")
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     ended = subprocess.run([*command, "--results", str(fake)], cwd=ROOT, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert list(fake.rglob("*.png"))
