@@ -16,6 +16,7 @@ from harness import registry
 from harness.analysis import results
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT
+from harness.evaluation.benchmarks import told
 from harness.report import output
 from harness.show.tables import Cell, Table
 from harness.suite import Evaluation, Options, Suite
@@ -78,7 +79,8 @@ def test_what_is_asked_of_a_run(tmp_path: Path, profile: str) -> None:
     steps, benchmarks = spec.checkpoint_steps(), registry.profile(profile).benchmarks
     assert len(steps) == 11
     for benchmark in benchmarks:
-        assert [e.at(spec) for e in asked if (e.benchmark, e.decoding) == (benchmark, "greedy")] == [*steps]
+        decoding, _ = told(benchmark).primary
+        assert [e.at(spec) for e in asked if (e.benchmark, e.decoding) == (benchmark, decoding)] == [*steps]
     assert [e.at(spec) for e in asked if e.benchmark == "training"] == [*steps[1:]]
     assert {e.decoding for e in asked if e.benchmark == "training"} == {AUDIT}
     assert {e.at(spec) for e in asked if e.benchmark.endswith("_hard")} == (
