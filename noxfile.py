@@ -80,6 +80,13 @@ def figure(session: nox.Session) -> None:
 
 
 @nox.session
+def pages(session: nox.Session) -> None:
+    """Write what pages repeat of the code for methods that are new: table row, protocol block, recorded loss."""
+    install(session, "dev")
+    session.run(str(python(session)), "tests/checks/pages.py", env=ONE_THREAD)
+
+
+@nox.session
 def unmoved(session: nox.Session) -> None:
     """Prove that nothing moved: ids, losses and all that is shown, ``nox -s unmoved -- --before COMMIT``."""
     install(session)

@@ -23,17 +23,17 @@ from typing import Any
 import pytest
 import torch
 from support.pages import tables
+from support.protocol import declared, sketch_text
 from support.small import example, fixed_batch, policies, small_method
 from torch import Tensor
 
 from harness import registry
-from harness.cli import methods_table
 from harness.losses.objectives import Divergence, Granularity
 from harness.losses.tokens import TokenView
 from harness.method import Method
 from harness.suite import Options, training_run
 from harness.training.reduce import coefficients
-from harness.training.step import Batch, build_pool, optimiser_losses, score_views
+from harness.training.step import Batch, optimiser_losses
 from harness.training.trainer import build_policies, check_data, check_world, own_copy, refresh_copies
 from harness.types import (
     PLAIN,
@@ -918,13 +918,7 @@ def test_every_choice_names_a_field_that_exists_and_its_value() -> None:
 def test_the_page_of_methods_lists_the_registry_in_its_order() -> None:
     rows = tables(ROOT / "methods" / "README.md")
     listed = [row["name"].strip("`") for row in rows]
-    new = [
-        f"| `{name}` | – | {methods_table.views_of(method)} | … | {methods_table.granularity_of(method, entry)} | … |"
-        for name, entry in registry.methods().items()
-        if name not in listed
-        for method in [registry.build_method(registry.method_spec(name))]
-    ]
-    assert listed == NAMES, f"give each its row in methods/README.md, in the order of the dict: {' '.join(new)}"
+    assert listed == NAMES, "`nox -s pages` writes the row of a new method in methods/README.md; mend the order"
     for row in rows:
         cited = registry.methods()[row["name"].strip("`")].citation
         for identifier in re.findall(r"arXiv:\d{4}\.\d{5}", cited):
@@ -947,37 +941,11 @@ SKETCHED = list(dict(reversed(LISTED)).values())
 """One name per class: the first that has it. A vehicle of ablations is no method of its own."""
 
 
-def described(view: View) -> str:
-    """As the page writes a view: ``ema(privileged) rate 0.05``, ``snapshot(rollout) every 100 at 1.1``."""
-    more = "".join(f" {k} {v}" for k, v in (("rate", view.rate), ("every", view.every)) if v is not None)
-    more += "" if view.temperature == 1.0 else f" at {view.temperature}"
-    return f"{view.policy}({view.context}){more}"
-
-
 @pytest.mark.parametrize("name", SKETCHED)
 def test_the_sketch_is_what_the_method_declares(name: str) -> None:
-    sketch, method = sketches().get(name, {}), registry.build_method(registry.method_spec(name))
-    views = [view for term in method.terms for view in term.sources]
-    needs = {"reward": method.needs_reward, "siblings": method.needs_siblings}
-    want = {
-        "trains": ", ".join(dict.fromkeys(described(term.trained) for term in method.terms)),
-        "sources": ", ".join(dict.fromkeys(map(described, views))),
-        "scored": ", ".join(map(described, method.scored)),
-        "wants": ", ".join(sorted({want.value for view in views for want in view.wants})),
-        "needs": ", ".join(what for what, needed in needs.items() if needed),
-        "sampling": ", ".join(f"{source} {share:g}" for source, share in method.sampling.items()),
-        "fields": ", ".join(sorted(fields_of(name))),
-        "reduce": f"{method.reduction}" + (f", {method.updates} steps a batch" if method.updates > 1 else ""),
-    }
-    block = "\n".join(f"{key:<13}{value}" for key, value in {name: "…", **want, "loss": "…"}.items() if value)
+    want = declared(name)
+    sketch = sketches().get(name, {})
     assert {key: sketch.get(key, "") for key in want} == want, (
-        f"the block in docs/protocol.md is:\n```text\n{block}\n```"
+        "`nox -s pages` writes the block of a new method in docs/protocol.md; correct an old one:\n"
+        + sketch_text(name, want)
     )
-
-
-def fields_of(name: str) -> set[str]:
-    """What the method's assignment of a small batch holds per token."""
-    method, models = small_method(name), policies()
-    batch = fixed_batch(models[Policy.STUDENT], method=method)
-    scores = score_views(method, models, batch, microbatch=64)
-    return set(method.assign(build_pool(method, models, batch, scores), progress=0.0).fields)
