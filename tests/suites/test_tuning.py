@@ -295,7 +295,7 @@ def test_tune_is_run_of_this_suite(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_acted_is_the_mean_over_the_steps_that_say_it(tmp_path: Path) -> None:
-    (spec,) = SUITE.runs(PROFILE, options(tmp_path, methods=("tip",), seeds=(0,)))[:1]
+    (spec,) = SUITE.runs(PROFILE, options(tmp_path, methods=("tip",), seeds=(0,), steps=3))[:1]
     folder = RunFolder(tmp_path, spec)
     folder.prepare()
     for record in ({"step": 0}, {"step": 1, "acted": 0.5}, {"step": 2, "acted": None}, {"step": 3, "acted": 0.2}):
@@ -303,7 +303,7 @@ def test_acted_is_the_mean_over_the_steps_that_say_it(tmp_path: Path) -> None:
     run.write_cost(folder, 1.0)
     cost = folder.cost()
     assert cost and cost.acted == pytest.approx(0.35)
-    folder.metrics.unlink()
+    files.write_text_atomic(folder.metrics, files.jsonl([{"step": step} for step in range(4)]))
     run.write_cost(folder, 1.0)
     cost = folder.cost()
     assert cost and cost.acted is None

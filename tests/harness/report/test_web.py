@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import rollouts
+from support import fakes, rollouts
 from support.synthetic import PROFILE, SUITE, make_done, options, rows, specs
 
 from harness import registry
@@ -558,6 +558,7 @@ def test_command_writes_the_page(
     monkeypatch.setattr(registry, "SUITES_MODULE", "support.fakes")
     monkeypatch.setattr(registry, "PROFILES_MODULE", "support.fakes")
     monkeypatch.setattr(registry, "claims", lambda profile, options: DECISIONS)
+    make_done(tmp_path, fakes.spec(), suite=fakes.FakeSuite())
     words = ["report", "--output", str(tmp_path / "page"), "--profile", "fake", "--results", str(tmp_path)]
     assert verbs.main(words) == 0
     assert "index.html" in capsys.readouterr().out

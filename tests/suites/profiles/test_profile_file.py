@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.fakes import LAST
+from support.synthetic import make_done
 
 from harness import registry
 from harness.cli import verbs
@@ -141,6 +142,9 @@ def test_it_is_planned_and_shown_under_its_name(tmp_path: Path, capsys: pytest.C
     flags = ["--suite", "in_distribution", "--profile", str(path), "--seeds", "1", "--results", results]
     assert verbs.main(["plan", *flags]) == 0
     assert "dopd-bee-ant-law+chess-seed0-" in capsys.readouterr().out
+    suite, profile = registry.suite("in_distribution"), registry.profile("mine")
+    spec = next(s for s in suite.runs(profile, Options(suite=suite.name, profile="mine", seeds=(0,))) if s.method)
+    make_done(tmp_path / "results", spec, lambda *_: 0.5, suite)
     assert verbs.main(["table", *flags]) == 0
     assert (tmp_path / "results" / "reports" / "mine" / "in_distribution" / "table1.md").is_file()
 
