@@ -40,12 +40,19 @@ for profile in registry.profiles():
             for spec in runs:
                 print(profile, name, rate, spec.id)
 """
+OF_NO_PAPER = ("methods", "tuning")
+"""Published suites that ``--suite all`` leaves out."""
 VERBS = {
     "table from published": ("table", "--suite", "all", "--from", "published"),
     "figure from published": ("figure", "--suite", "all", "--from", "published"),
     "claims from published": ("claims", "--from", "published"),
     "table from paper": ("table", "--suite", "all", "--from", "paper"),
     "figure from paper": ("figure", "--suite", "all", "--from", "paper"),
+    **{
+        f"{verb} of {suite} from published": (verb, "--suite", suite, "--from", "published")
+        for suite in OF_NO_PAPER
+        for verb in ("table", "figure")
+    },
 }
 
 
