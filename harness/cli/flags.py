@@ -48,7 +48,7 @@ def meant(seeds: tuple[int, ...]) -> str:
     """What seeds that may have been given as a count are: ``7 seeds: 0 to 6; for seed 7 alone write 7,``."""
     n = len(seeds)
     which = "1 seed: 0" if n == 1 else f"{n} seeds: 0 to {n - 1}"
-    return f"{which}; for seed {n} alone write --seeds {n}," if seeds == tuple(range(n)) else ""
+    return f"{which}; for seed {n} alone write --seeds {n}," if seeds and seeds == tuple(range(n)) else ""
 
 
 def _folder(text: str) -> Path:

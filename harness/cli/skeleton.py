@@ -69,8 +69,8 @@ import torch
 
 from harness import registry
 from harness.method import Method
-from harness.types import HarnessError
 from harness.losses.tokens import TokenView
+from harness.types import HarnessError
 
 TEACHER, STUDENT = [0.5, 0.25, 0.25], [0.25, 0.25, 0.5]
 

@@ -18,7 +18,9 @@ from harness.types import Example, HarnessError
 from harness.worlds.world import World, graded
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
+
+    from harness.models.reader import Reader
 
 BATCH_SIZE = 256
 """Responses decoded at once. Changes memory; greedy answers only where two tokens tie to the last bit."""
@@ -47,7 +49,7 @@ class Evaluation(Protocol):
 
 def evaluate(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    reader: Reader,
     evaluations: Sequence[Evaluation],
     *,
     seed: int,
@@ -76,7 +78,7 @@ def evaluate(
     with undisturbed(model):
         for asked in by_engine(jobs):
             ask = evaluator(asked[0].benchmark).evaluate
-            for score in ask(model, tokenizer, asked, seed=seed, step=step, batch_size=batch_size):
+            for score in ask(model, reader, asked, seed=seed, step=step, batch_size=batch_size):
                 found[score.benchmark, score.decoding].append(score)
     return [score for job in jobs for score in found[job.benchmark.name, job.decoding]]
 

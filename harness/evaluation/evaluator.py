@@ -11,7 +11,9 @@ from harness.evaluation.benchmarks import Benchmark, near
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
+
+    from harness.models.reader import Reader
 
 EVALUATORS = {
     "own": "harness.evaluation.own:OwnItems",
@@ -63,7 +65,7 @@ class Evaluator(Protocol):
     def evaluate(
         self,
         model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        reader: Reader,
         jobs: Sequence[Job],
         *,
         seed: int,

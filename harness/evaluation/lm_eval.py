@@ -35,6 +35,8 @@ from harness.types import HarnessError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from harness.models.reader import Reader
+
 FEWSHOT_SEED = 1234
 """lm-eval's own, so that the examples in a prompt are those of its command line."""
 NOT_FOUND = "[invalid]"
@@ -101,7 +103,7 @@ class NativeTasks:
     def evaluate(
         self,
         model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        reader: Reader,
         jobs: Sequence[Job],
         *,
         seed: int,
@@ -119,7 +121,7 @@ class NativeTasks:
         return [
             score
             for job in jobs
-            for score in ask(model, tokenizer, _native(job), draws=seeds.seed(seed, f"evaluation/{_name(job)}", step))
+            for score in ask(model, reader, _native(job), draws=seeds.seed(seed, f"evaluation/{_name(job)}", step))
         ]
 
 
@@ -132,15 +134,13 @@ def _native(job: Job) -> LmEvalBenchmark:
     return job.benchmark
 
 
-def ask(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, benchmark: LmEvalBenchmark, *, draws: int
-) -> list[Score]:
+def ask(model: PreTrainedModel, reader: Reader, benchmark: LmEvalBenchmark, *, draws: int) -> list[Score]:
     """Every metric of one benchmark; ``draws`` seeds the global generators, which the caller restores."""
     with loaded(benchmark) as tasks:
         random.seed(draws)
         np.random.seed(draws % 2**32)
         torch.manual_seed(draws)
-        lm = NativeLM(model, tokenizer, benchmark)
+        lm = NativeLM(model, reader.tokenizer, benchmark)
         found: Any = evaluate(lm, tasks, apply_chat_template=benchmark.chat, bootstrap_iters=0, log_samples=True)
     n = sum(found["n-samples"][name]["effective"] for name in tasks["tasks"])
     if not benchmark.data and benchmark.n not in (None, n):

@@ -24,14 +24,15 @@ from harness.evaluation.evaluator import Job, Score
 from harness.evaluation.lm_eval import contained
 from harness.models import load
 from harness.models.prompts import Prompts
-from harness.models.reader import TextReader
 from harness.models.sampler import RolloutBatch, sample
 from harness.types import Example, Finish
 from harness.worlds import world_of
 from harness.worlds.world import graded
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
+
+    from harness.models.reader import Reader
 
 Items = list[dict[str, Any]]
 Responses = dict[str, list[tuple[str, Finish]]]
@@ -63,7 +64,7 @@ class OwnItems:
     def evaluate(
         self,
         model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        reader: Reader,
         jobs: Sequence[Job],
         *,
         seed: int,
@@ -76,7 +77,7 @@ class OwnItems:
             HarnessError: an item whose prompt holds privileged text, is not one user turn, or does not fit the model.
         """
         own = [_own_job(job) for job in jobs]
-        found = run(model, tokenizer, own, seed=seed, step=step, batch_size=batch_size)
+        found = run(model, reader, own, seed=seed, step=step, batch_size=batch_size)
         return [score for job in own for score in _scores(job, *found[job.name])]
 
 
@@ -110,15 +111,15 @@ class SamplerLM(HFLM):
     def __init__(
         self,
         model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        reader: Reader,
         jobs: Sequence[OwnJob],
         *,
         seed: int,
         step: int,
         batch_size: int,
     ) -> None:
-        super().__init__(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=batch_size)
-        self.reader = TextReader(tokenizer)
+        super().__init__(pretrained=model, tokenizer=reader.tokenizer, backend="causal", batch_size=batch_size)
+        self.reader = reader
         self.jobs = {job.name: job for job in jobs}
         self.seed, self.step = seed, step
         self.finishes: dict[tuple[str, str], list[Finish]] = {}
@@ -174,7 +175,7 @@ class SamplerLM(HFLM):
 
 def run(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    reader: Reader,
     jobs: Sequence[OwnJob],
     *,
     seed: int,
@@ -184,7 +185,7 @@ def run(
     """lm-eval's metrics and the record of every response, by task name."""
     records: dict[str, Items] = {job.name: [] for job in jobs}
     with contained():
-        lm = SamplerLM(model, tokenizer, jobs, seed=seed, step=step, batch_size=batch_size)
+        lm = SamplerLM(model, reader, jobs, seed=seed, step=step, batch_size=batch_size)
         tasks: dict[str, Task] = {job.name: ConfigurableTask(config=_config(job, records[job.name])) for job in jobs}
         found: Any = evaluate(lm, {"tasks": tasks}, apply_chat_template=True, bootstrap_iters=0, log_samples=False)
     for name, items in records.items():

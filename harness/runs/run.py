@@ -113,7 +113,7 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> No
         subject = Subject(folder=folder, step=step, student=student, reader=reader)
         scores = [score for e in wanted if e.decoding == AUDIT for score in audit_scores(e, subject)]
         if asked := [e for e in wanted if e.decoding != AUDIT]:
-            scores += evaluate(student(), reader.tokenizer, asked, seed=spec.seed, step=step)
+            scores += evaluate(student(), reader, asked, seed=spec.seed, step=step)
         items = {(s.benchmark, s.decoding): s.items for s in scores}
         for e in wanted:
             if records := items.get((e.benchmark, e.decoding)):

@@ -362,13 +362,15 @@ class Blocker:
             raise ImportError(name + " is blocked")
 
 sys.meta_path.insert(0, Blocker())
-from harness import registry, report, results
+from harness import registry
+from harness.analysis import results
+from harness.report import output
 from harness.suite import Options
 
 suite, profile = registry.suite("ood"), registry.profile("embedded")
 options = Options(suite="ood", source="published", published=Path({str(chosen.published)!r}))
 rows, costs = results.load("published", suite, profile, options)
-report.emit(suite, rows, costs, options, Path({str(tmp_path / "again")!r}))
+output.emit(suite, rows, costs, options, Path({str(tmp_path / "again")!r}))
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -184,7 +184,7 @@ def test_canary(
         items[5].id: (f"! ! {items[5].answer}", Finish.LENGTH),  # right answer, cut all the same
     }
     script(monkeypatch, lambda example, _: answers[example.id])
-    answer, trace = evaluate(model, tokenizer, wanted(name), seed=0, step=0)
+    answer, trace = evaluate(model, TextReader(tokenizer), wanted(name), seed=0, step=0)
     assert (answer.metric, trace.metric) == ("exact_answer", "exact_trace")
     assert (answer.value, trace.value) == (3 / 6, 1 / 6)
     assert (answer.n, answer.errors, answer.truncations) == (6, 2, 2)
@@ -212,7 +212,7 @@ def test_sample4_is_the_mean_of_four_on_the_first_items(
         return ("A A", Finish.LENGTH) if sample == 3 else (wrong_answer(example), Finish.EOS)
 
     calls = script(monkeypatch, answer)
-    score, _ = evaluate(model, tokenizer, wanted("embedded_general", decoding="sample4"), seed=0, step=0)
+    score, _ = evaluate(model, TextReader(tokenizer), wanted("embedded_general", decoding="sample4"), seed=0, step=0)
     assert score.value == (0 + 1 + 2 + 3 + 4) / 20
     assert (score.n, score.errors, score.truncations, len(score.items)) == (5, 4, 4, 20)
     assert [(i["id"], i["sample"]) for i in score.items] == [(e.id, s) for e in items for s in range(4)]
@@ -225,13 +225,13 @@ def test_benchmarks_stay_apart_and_batches_change_nothing(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     both = wanted("embedded_general", "embedded_coding_hard") + wanted("embedded_coding", decoding="sample4")
-    together = evaluate(model, tokenizer, [*both, both[0]], seed=3, step=7)
-    alone = [s for e in both for s in evaluate(model, tokenizer, [e], seed=3, step=7, batch_size=5)]
+    together = evaluate(model, TextReader(tokenizer), [*both, both[0]], seed=3, step=7)
+    alone = [s for e in both for s in evaluate(model, TextReader(tokenizer), [e], seed=3, step=7, batch_size=5)]
     assert [(s.benchmark, s.decoding, s.metric) for s in together] == [
         (e.benchmark, e.decoding, m.name) for e in both for m in benchmarks.OWN_METRICS
     ]
     assert together == alone
-    assert evaluate(model, tokenizer, [], seed=0, step=0) == []
+    assert evaluate(model, TextReader(tokenizer), [], seed=0, step=0) == []
 
 
 # The same as lm-eval's own model
@@ -262,7 +262,7 @@ def test_greedy_equals_stock_hflm(
     monkeypatch.setattr(benchmarks, "examples", lambda _: items)
     # A limit of the model's own would win over the task's, which is to be compared.
     monkeypatch.setattr(model.generation_config, "max_new_tokens", None)
-    ours = evaluate(model, tokenizer, wanted(name), seed=0, step=0)
+    ours = evaluate(model, TextReader(tokenizer), wanted(name), seed=0, step=0)
     export(tmp_path, [name])
     manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
     theirs = stock(model, tokenizer, manager.load([name]))
@@ -278,7 +278,7 @@ def test_prompts_are_those_of_the_renderer(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = script(monkeypatch, lambda example, _: (example.trace or "", Finish.EOS))
-    evaluate(model, tokenizer, wanted("embedded_coding"), seed=0, step=0)
+    evaluate(model, TextReader(tokenizer), wanted("embedded_coding"), seed=0, step=0)
     items = {e.id: e for e in benchmarks.examples(BENCHMARKS["embedded_coding"])}
     (call,) = calls
     assert call["prompts"] == [TextReader(tokenizer).ids(items[i].messages) for i in call["ids"]]
@@ -292,7 +292,7 @@ def test_samples_depend_on_seed_step_and_benchmark_only(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     def responses(name: str = "embedded_general", seed: int = 0, step: int = 0) -> list[str]:
-        (score, _) = evaluate(model, tokenizer, wanted(name, decoding="sample4"), seed=seed, step=step)
+        (score, _) = evaluate(model, TextReader(tokenizer), wanted(name, decoding="sample4"), seed=seed, step=step)
         return [item["response"] for item in score.items]
 
     first = responses()
@@ -327,7 +327,7 @@ def test_model_and_random_states_come_back(
     script(monkeypatch, disturb)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     try:
-        evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
+        evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
     except RuntimeError:
         assert fails
     assert not any(seen), "evaluated in training mode"
@@ -344,7 +344,7 @@ def test_lm_eval_is_silent(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
+    evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []
 
@@ -366,7 +366,7 @@ def test_a_leaking_item_stops_the_evaluation(
     items[4] = dataclasses.replace(items[4], messages=({"role": "user", "content": content},))
     monkeypatch.setattr(benchmarks, "examples", lambda _: tuple(items))
     with pytest.raises(HarnessError, match=f"prompt of general/test/4 holds its privileged input '{kind.value}'"):
-        evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
+        evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
     with pytest.raises(HarnessError, match="general/test/4"):
         export(tmp_path, ["embedded_general"])
 
@@ -378,7 +378,7 @@ def test_a_leaking_chat_template_stops_the_evaluation(
     leak = benchmarks.examples(BENCHMARKS["embedded_general"])[0].privileged[Privilege.HINTS]
     monkeypatch.setattr(tokenizer, "chat_template", leak + (tokenizer.chat_template or ""))
     with pytest.raises(HarnessError, match="prompt of general/test/0 holds its privileged input 'hints'"):
-        evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
+        evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
 
 
 def test_items_must_be_one_user_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -394,7 +394,7 @@ def test_a_prompt_that_does_not_fit_stops_the_evaluation(
 ) -> None:
     monkeypatch.setattr(model.config, "max_position_embeddings", 60)
     with pytest.raises(HarnessError, match="positions"):
-        evaluate(model, tokenizer, wanted("embedded_general"), seed=0, step=0)
+        evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
 
 
 # The exported folder
@@ -487,7 +487,7 @@ def test_exported_sample4_runs_in_stock_lm_eval(
     torch.manual_seed(0)
     theirs: Any = lm_evaluate(lm, tasks, limit=100, apply_chat_template=True, bootstrap_iters=0)
     assert all(len(set(s["resps"][0])) <= 4 == len(s["resps"][0]) for s in theirs["samples"][name])
-    ours, _ = evaluate(model, tokenizer, wanted("embedded_coding", decoding="sample4"), seed=0, step=0)
+    ours, _ = evaluate(model, TextReader(tokenizer), wanted("embedded_coding", decoding="sample4"), seed=0, step=0)
     per_item = [[i["answer"] for i in ours.items[k : k + 4]] for k in range(0, 400, 4)]
     error = np.std(np.mean(per_item, axis=1), ddof=1) * (2 / 100) ** 0.5
     assert abs(theirs["results"][name]["exact_answer,none"] - ours.value) < 4 * error
@@ -509,7 +509,7 @@ def test_exported_folder_scores_the_same_from_the_command_line(
     assert done.returncode == 0, done.stderr[-2000:]
     (file,) = (tmp_path / "out").rglob("results_*.json")
     theirs = json.loads(file.read_text())
-    for score in evaluate(model, tokenizer, wanted(*names), seed=0, step=0):
+    for score in evaluate(model, TextReader(tokenizer), wanted(*names), seed=0, step=0):
         assert score.value == theirs["results"][score.benchmark][f"{score.metric},none"]
         assert theirs["versions"][score.benchmark] == score.version
         assert theirs["n-samples"][score.benchmark]["effective"] == score.n
@@ -551,7 +551,7 @@ def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
 ) -> None:
     benchmark = dataclasses.replace(BENCHMARKS["embedded_coding_validation"], n=100)
     monkeypatch.setitem(BENCHMARKS, benchmark.name, benchmark)
-    scores: list[Score] = evaluate(model, tokenizer, wanted(benchmark.name), seed=0, step=0)
+    scores: list[Score] = evaluate(model, TextReader(tokenizer), wanted(benchmark.name), seed=0, step=0)
     items = benchmarks.examples(benchmark)
     value = probe.accuracy_with_privilege(
         model,

@@ -28,6 +28,7 @@ from harness.evaluation import benchmarks, evaluator, lm_eval
 from harness.evaluation.benchmarks import BENCHMARKS, NATIVE, SHIPPED, LmEvalBenchmark, Metric
 from harness.evaluation.evaluate import evaluate, export, prepare
 from harness.evaluation.evaluator import Score
+from harness.models.reader import TextReader
 from harness.runs.run import run
 from harness.storage import files
 from harness.storage.run_folder import RunFolder, RunState
@@ -139,7 +140,7 @@ def test_gsm8k_grades_known_responses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     prompts = script(monkeypatch, RESPONSES)
-    scores = by_metric(evaluate(model, tokenizer, wanted(six), seed=0, step=0))
+    scores = by_metric(evaluate(model, TextReader(tokenizer), wanted(six), seed=0, step=0))
     assert list(scores) == [STRICT, FLEXIBLE]
     strict, flexible = scores[STRICT], scores[FLEXIBLE]
     assert (strict.value, flexible.value) == (2 / 6, 3 / 6)
@@ -183,7 +184,7 @@ def test_multiple_choice_by_likelihood(
         primary=(NATIVE, "acc,none"),
     )
     made = local(monkeypatch, tmp_path, arc, items)
-    noise = by_metric(evaluate(model, tokenizer, wanted(made), seed=0, step=0))
+    noise = by_metric(evaluate(model, TextReader(tokenizer), wanted(made), seed=0, step=0))
     assert noise["acc,none"].n == 5 and 0 <= noise["acc,none"].value <= 1
 
     def likelihood(self: HFLM, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
@@ -191,7 +192,7 @@ def test_multiple_choice_by_likelihood(
         return [(-5.0 if "stone" in r.args[1] else -3.8 if "wool" in r.args[1] else -9.0, False) for r in requests]
 
     monkeypatch.setattr(HFLM, "loglikelihood", likelihood)
-    scores = by_metric(evaluate(model, tokenizer, wanted(made), seed=0, step=0))
+    scores = by_metric(evaluate(model, TextReader(tokenizer), wanted(made), seed=0, step=0))
     assert scores["acc,none"].value == 1 / 5  # wool: item 1
     assert scores["acc_norm,none"].value == 1 / 5
     assert [r["answer"] for r in scores["acc,none"].items] == [False, True, False, False, False]
@@ -223,7 +224,7 @@ def test_a_group_is_scored_over_its_tasks(
         return [(-float("A" not in request.args[1]), False) for request in requests]
 
     monkeypatch.setattr(HFLM, "loglikelihood", first)
-    (score,) = evaluate(model, tokenizer, wanted(group), seed=0, step=0)
+    (score,) = evaluate(model, TextReader(tokenizer), wanted(group), seed=0, step=0)
     assert score.n == 4 + 5 + 6 and score.value == (2 + 3 + 3) / 15
     assert len({r["id"] for r in score.items}) == 15
     assert score.items[0]["id"] == "med_concepts_qa_atc_easy/0"
@@ -235,7 +236,7 @@ def test_a_group_is_scored_over_its_tasks(
 def test_prompts_responses_and_metrics_are_those_of_stock_lm_eval(
     six: LmEvalBenchmark, model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    scores = evaluate(model, tokenizer, wanted(six), seed=0, step=0)
+    scores = evaluate(model, TextReader(tokenizer), wanted(six), seed=0, step=0)
     with lm_eval.loaded(six) as tasks:
         lm = HFLM(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=4)
         stock: Any = lm_evaluate(lm, tasks, bootstrap_iters=0)
@@ -243,7 +244,7 @@ def test_prompts_responses_and_metrics_are_those_of_stock_lm_eval(
     strict = [s for s in stock["samples"]["gsm8k"] if s["filter"] == "strict-match"]
     assert [r["response"] for r in scores[0].items] == [s["resps"][0] for s in strict]
     assert [r["prompt_hash"] for r in scores[0].items] == [s["prompt_hash"] for s in strict]
-    assert scores == evaluate(model, tokenizer, wanted(six), seed=1, step=3)
+    assert scores == evaluate(model, TextReader(tokenizer), wanted(six), seed=1, step=3)
 
 
 def test_draws_depend_on_seed_and_step(
@@ -261,7 +262,7 @@ def test_draws_depend_on_seed_and_step(
 
     monkeypatch.setattr(lm_eval.NativeLM, "generate_until", noted)
     for seed, step in ((0, 0), (0, 0), (1, 0), (0, 1)):
-        evaluate(model, tokenizer, wanted(six), seed=seed, step=step)
+        evaluate(model, TextReader(tokenizer), wanted(six), seed=seed, step=step)
     assert seen[0] == seen[1] and len({draw[0] for draw in seen}) == len({draw[1] for draw in seen}) == 3
 
 
@@ -285,7 +286,7 @@ def test_chat_and_fewshot_are_the_benchmarks(
 ) -> None:
     monkeypatch.setitem(BENCHMARKS, "six", dataclasses.replace(six, fewshot=0, chat=True))
     prompts = script(monkeypatch, RESPONSES)
-    evaluate(model, tokenizer, wanted(six), seed=0, step=0)
+    evaluate(model, TextReader(tokenizer), wanted(six), seed=0, step=0)
     assert sorted(prompts) == sorted(f"<user>Question: {item['question']}\nAnswer:<assistant>" for item in ITEMS)
 
 
@@ -307,7 +308,7 @@ def test_nothing_is_left_behind(
 
     monkeypatch.setattr(lm_eval.NativeLM, "generate_until", disturb)
     states = random.getstate(), torch.get_rng_state().tolist(), logging.getLogger("lm_eval").level, dict(os.environ)
-    evaluate(model, tokenizer, wanted(six), seed=0, step=0)
+    evaluate(model, TextReader(tokenizer), wanted(six), seed=0, step=0)
     assert (random.getstate(), torch.get_rng_state().tolist()) == states[:2]
     assert (logging.getLogger("lm_eval").level, dict(os.environ)) == states[2:]
     assert capfd.readouterr() == ("", "")
@@ -431,7 +432,7 @@ def test_hub_data_that_is_not_the_benchmarks_is_refused(
     hub = dataclasses.replace(six, data="", n=1319, max_new_tokens=LIMIT)
     monkeypatch.setitem(BENCHMARKS, "six", hub)
     with pytest.raises(HarnessError, match="six means 1319 items, the data set of task gsm8k has 6"):
-        evaluate(model, tokenizer, wanted(hub), seed=0, step=0)
+        evaluate(model, TextReader(tokenizer), wanted(hub), seed=0, step=0)
 
     def offline(**_: Any) -> None:
         raise ConnectionError("couldn't reach\nthe hub")
@@ -455,7 +456,7 @@ def test_a_prompt_is_never_cut(
     monkeypatch.setattr(model.config, "max_position_embeddings", 100 if limit == 1 else 2048)
     monkeypatch.setitem(BENCHMARKS, "six", dataclasses.replace(six, max_new_tokens=limit))
     with pytest.raises(HarnessError, match=r"a prompt of \d+ tokens and its response of up to \d+ exceeds the model's"):
-        evaluate(model, tokenizer, wanted(six), seed=0, step=0)
+        evaluate(model, TextReader(tokenizer), wanted(six), seed=0, step=0)
 
 
 def test_a_unit_is_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
