@@ -294,6 +294,20 @@ def test_figure_7b_has_the_papers_methods_and_every_other_stands_in_the_grid(tmp
     assert width < 12 and height < 9.5, "a page"
 
 
+def test_figure_7b_has_every_method_that_was_named_if_they_are_few(tmp_path: Path) -> None:
+    def shown(*methods: str) -> tuple[list[str], list[str]]:
+        chosen = options(tmp_path, methods=methods or None, seeds=(0,))
+        drawn = SUITE.figures(*frames(chosen, lambda *_: 0.5), chosen)
+        labels = drawn["figure7b"].axes[0].get_xticklabels()
+        return [label.get_text().split("\n")[0] for label in labels], list(drawn)
+
+    assert shown("sft", "dopd", "vanilla_opd") == (["SFT", "DOPD", "Vanilla OPD"], ["figure7b"])
+    six = ("sft", "gkd", "tip", "sdft", "vanilla_opd", "dopd")
+    assert len(shown(*six)[0]) == 6
+    assert shown(*six, "opcd") == (["Vanilla OPD", "DOPD"], ["figure7b", "ood_all"]), "seven: the paper's alone"
+    assert shown() == (["Vanilla OPD", "DOPD"], ["figure7b", "ood_all"]), "none was named"
+
+
 def test_a_cross_stands_on_a_collapsed_bar_and_without_the_papers_methods_all_are_shown(tmp_path: Path) -> None:
     chosen = options(tmp_path, methods=("privileged_student", "privileged_teacher"))
     drawn = SUITE.figures(*frames(chosen), chosen)
