@@ -140,8 +140,8 @@ class OutOfDomain(PaperNumbers):
     def elsewhere(self, drawn: Sequence[str]) -> str:
         """Figure 7b does not hold everything."""
         said = (
-            f"figure7b shows the paper's directions, and the paper's methods unless up to {FEW} are named with --methods; "
-            "ood_all shows every one that was asked for"
+            f"figure7b shows the paper's directions, and the paper's methods unless up to {FEW} are named with "
+            "--methods; ood_all shows every one that was asked for"
         )
         return said if "ood_all" in drawn else ""
 

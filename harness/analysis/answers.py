@@ -99,16 +99,16 @@ def load(
 def of_run(folder: RunFolder, evaluations: Iterable[Evaluation]) -> list[Answers]:
     """From the samples behind these evaluations, those at the last step under the primary decoding.
 
-    A benchmark whose samples are not there is left out.
+    A benchmark whose samples are not there, or whose primary metric is a grade and not right or wrong, is left out.
 
     Raises:
         HarnessError: a sample is damaged, or an item stands twice.
     """
     asked = {e.benchmark: e for e in evaluations if _is_primary(e, folder.spec)}
     return [
-        _of_samples(folder.spec.id, e, files.read_jsonl(path), path)
+        _of_samples(folder.spec.id, e, records, path)
         for e in asked.values()
-        if (path := folder.samples(e)).is_file()
+        if (path := folder.samples(e)).is_file() and not _are_grades(records := files.read_jsonl(path))
     ]
 
 
@@ -184,6 +184,11 @@ def _primary(rows: DataFrame, benchmarks: Set[str]) -> dict[tuple[str, str], dic
 def _is_primary(evaluation: Evaluation, spec: RunSpec) -> bool:
     """An audit is none: it has no decoding."""
     return evaluation.decoding == told(evaluation.benchmark).primary[0] and evaluation.at(spec) == spec.steps
+
+
+def _are_grades(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the evaluator said of every item that it is neither right nor wrong."""
+    return bool(records) and all("answer" in record and record["answer"] is None for record in records)
 
 
 def _of_samples(run: str, evaluation: Evaluation, records: Sequence[Mapping[str, Any]], path: Path) -> Answers:

@@ -107,6 +107,11 @@ class Benchmark:
         """Refuse before compute what cannot be evaluated; an engine's benchmark says how. Imports no torch."""
 
     @property
+    def short(self) -> str:
+        """Of headers: the name, without that of the world whose problems these are."""
+        return self.name
+
+    @property
     def words(self) -> str:
         """Of its primary metric: ``exact answer, greedy``."""
         decoding, metric = self.primary
@@ -128,6 +133,11 @@ class OwnBenchmark(Benchmark):
     n: int = 400
     max_new_tokens: int
     """What is cut there was wrong already."""
+
+    @property
+    def short(self) -> str:
+        """``coding`` of ``embedded_coding``."""
+        return self.name.removeprefix(f"{self.data.world}_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ class Score:
     """Responses cut at the length limit, with an answer or without."""
     items: list[dict[str, Any]]
     """A record per response, shared by the metrics of one benchmark: ``id``, ``sample``, ``response``, ``answer``
-    (whether the primary metric is right), and what else the engine knows."""
+    (whether the primary metric is right, null of all where it is a grade), and what else the engine knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,7 +184,7 @@ def records(
 ) -> list[dict[str, Any]]:
     """One per item, the task's own order: what lm-eval logs of it under each of the task's filters.
 
-    ``answer`` says whether the primary metric is right; null where it is neither 0 nor 1.
+    ``answer`` says whether the primary metric is right; null for all if it grades any item between or beyond 0 and 1.
     """
     alone = len({name for name, _ in samples}) == 1
     out: dict[str, dict[str, Any]] = {}
@@ -205,9 +205,10 @@ def records(
         record["filtered"][sample["filter"]] = sample["filtered_resps"]
         for metric in sample["metrics"]:
             record["metrics"][f"{metric},{sample['filter']}"] = sample[metric]
-    for record in out.values():
-        right = record["metrics"].get(benchmark.primary[1])
-        record["answer"] = bool(right) if right in (0, 1) else None
+    right = {item: record["metrics"].get(benchmark.primary[1]) for item, record in out.items()}
+    if all(value in (0, 1) for value in right.values()):
+        for item, record in out.items():
+            record["answer"] = bool(right[item])
     return json.loads(json.dumps(list(out.values()), default=handle_non_serializable))
 
 

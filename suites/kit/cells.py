@@ -141,7 +141,7 @@ def benchmark_header(benchmark: str, profile: Profile) -> str:
     harder = {name: domain for domain, name in profile.harder.items()}
     if benchmark in harder:
         return f"{harder[benchmark]}, harder, %"
-    return f"{benchmark.removeprefix(profile.name + '_')}, %"
+    return f"{benchmarks.told(benchmark).short}, %"
 
 
 def recovery(score: float, student: float | None, teacher: float | None) -> float | None:

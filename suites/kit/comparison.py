@@ -136,9 +136,8 @@ def arm_costs(scores: ArmScores) -> tuple[ArmColumn, ...]:
 
 def domain_columns(scores: ArmScores) -> list[ArmColumn]:
     """A column per domain, and one for the mean of the harder range where there is one."""
-    name = scores.profile.name
     each = [
-        score_column(scores, [m], key=m.benchmark, header=f"{m.benchmark.removeprefix(name + '_')}, %")
+        score_column(scores, [m], key=m.benchmark, header=benchmark_header(m.benchmark, scores.profile))
         for m in scores.inside
     ]
     return [*each, harder_column(scores)] if scores.harder else each

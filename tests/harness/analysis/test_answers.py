@@ -197,12 +197,21 @@ def test_of_each_run_the_last_step_greedy_and_no_audit(tmp_path: Path) -> None:
     assert [found.benchmark for found in answers.of_run(folder, asked)] == ["embedded_reasoning"]
 
 
+def test_a_benchmark_that_grades_has_no_answers(tmp_path: Path) -> None:
+    """Its primary metric is no 0 or 1: there is nothing to count, and nothing is damaged."""
+    spec = next(spec for spec in specs(options(tmp_path)) if spec.method)
+    asked, folder = Evaluation("last", "embedded_coding", "greedy"), RunFolder(tmp_path, spec)
+    folder.write_samples(asked, [{"id": str(k), "answer": None} for k in range(3)])
+    assert answers.of_run(folder, [asked]) == []
+
+
 @pytest.mark.parametrize(
     ("records", "message"),
     [
         ([], "is damaged"),
         ([{"sample": 0, "answer": True}], "a sample without its id"),
         ([{"id": "a", "answer": 1}], "neither right nor wrong"),
+        ([{"id": "a", "answer": None}, {"id": "b", "answer": True}], "neither right nor wrong"),
         ([{"id": "a", "answer": True}, {"id": "a", "answer": True}], "an item stands twice"),
     ],
 )

@@ -199,6 +199,24 @@ def test_multiple_choice_by_likelihood(
     assert (scores["acc,none"].errors, scores["acc,none"].truncations) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("grades", "said"),
+    [((1.0, 0.0, 1.0), [True, False, True]), ((1.0, 0.5, 0.0), [None] * 3), ((1.0, 0.0, 2.0), [None] * 3)],
+)
+def test_an_answer_is_right_or_wrong_or_of_no_item(grades: tuple[float, ...], said: list[bool | None]) -> None:
+    """One f1 of exactly 1 among others does not make its item a right answer."""
+    graded = LmEvalBenchmark(name="graded", task="t", metrics=(Metric(name="f1,none"),), primary=(NATIVE, "f1,none"))
+    hashes = dict.fromkeys(("doc_hash", "prompt_hash", "target_hash"), "")
+    samples: list[tuple[str, dict[str, Any]]] = [
+        ("t", {"doc_id": i, "resps": [["a"]], "target": "b", "arguments": [["c"]], "filter": "none",
+               "filtered_resps": ["a"], "metrics": ["f1"], "f1": grade, **hashes})
+        for i, grade in enumerate(grades)
+    ]  # fmt: skip
+    records = lm_eval.records(graded, samples, {})
+    assert [record["answer"] for record in records] == said
+    assert [record["metrics"]["f1,none"] for record in records] == list(grades)
+
+
 def test_a_group_is_scored_over_its_tasks(
     tmp_path: Path,
     model: Qwen3ForCausalLM,

@@ -16,6 +16,7 @@ from harness.suite import Options, Profile, training_run
 from harness.types import HarnessError
 from suites.kit.arms import Arm, ArmScores, ArmSuite, caption, together
 from suites.kit.bars import arm_bars
+from suites.kit.cells import benchmark_header
 from suites.kit.comparison import comparison_table
 from suites.kit.looks import label_look
 
@@ -67,6 +68,14 @@ def test_the_caption_says_the_rates_of_the_arms(tmp_path: Path) -> None:
     assert "Learning rates 0.0002, 0.001, by arm." in made.caption
     assert "shared by all methods" not in made.caption
     assert "trained on coding; runs of" in made.caption and "Baseline: rate 0.0002, Vanilla OPD;" in made.caption
+
+
+def test_headers_name_a_benchmark_by_its_world_whatever_the_profile_is_called() -> None:
+    mine = dataclasses.replace(PROFILE, name="mine")
+    for profile in (PROFILE, mine):
+        headers = [benchmark_header(name, profile) for name in ("embedded_coding", "embedded_coding_hard", "gsm8k")]
+        assert headers == ["coding, %", "coding, harder, %", "gsm8k, %"]
+    assert benchmark_header("mine_quiz", mine) == "mine_quiz, %", "known by name only"
 
 
 def test_arms_of_one_label_are_told_apart_in_a_figure_and_look_alike(tmp_path: Path) -> None:
