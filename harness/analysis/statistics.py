@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations_with_replacement
@@ -144,15 +144,18 @@ def smallest_count_p(seeds: int) -> float:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down adjustment over one table; untested places (None) stay None and count for nothing."""
-    import numpy as np
-    from statsmodels.stats.multitest import multipletests
+    """Holm's step-down adjustment over one table; untested places (None) stay None and count for nothing.
 
-    tested = [p for p in p_values if p is not None]
-    if not tested:
-        return list(p_values)
-    adjusted: Iterator[float] = iter(np.asarray(multipletests(tested, method="holm")[1]).tolist())
-    return [None if p is None else next(adjusted) for p in p_values]
+    Holm (1979), *A Simple Sequentially Rejective Multiple Test Procedure*: the i-th smallest of m is multiplied by
+    m + 1 - i, is never below the one before, and never above 1.
+    """
+    tested = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for i, (p, place) in enumerate(tested):
+        highest = max(highest, p * (len(tested) - i))
+        adjusted[place] = min(highest, 1.0)
+    return adjusted
 
 
 def gain(score: float, student: float) -> float:

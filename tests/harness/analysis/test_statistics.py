@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
@@ -92,6 +93,13 @@ def test_holm_by_hand() -> None:
 def test_holm_stays_below_one_and_without_tests_does_nothing() -> None:
     assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
     assert statistics.holm([None, None]) == [None, None]
+
+
+def test_holm_is_that_of_statsmodels_to_the_last_bit() -> None:
+    generator = np.random.default_rng(0)
+    for size in (1, 2, 7, 40):
+        p = generator.beta(0.3, 1, size).round(3).tolist()  # rounded, so that some are equal
+        assert statistics.holm(p) == multipletests(p, method="holm")[1].tolist()
 
 
 def test_gain_and_gap_recovery() -> None:
