@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness import worlds
 from harness.evaluation import benchmarks
 from harness.evaluation.benchmarks import Decoding, OwnBenchmark
-from harness.evaluation.evaluator import Job, Score, evaluator
+from harness.evaluation.evaluator import Begin, Job, Score, evaluator, unsaid
 from harness.storage.files import jsonl, write_text_atomic
 from harness.types import Example, HarnessError
 from harness.worlds.world import World, graded
@@ -55,6 +55,7 @@ def evaluate(
     seed: int,
     step: int,
     batch_size: int = BATCH_SIZE,
+    begin: Begin = unsaid,
 ) -> list[Score]:
     """Scores of a model in memory: every metric of every evaluation, in order; a repeated one counts once.
 
@@ -64,6 +65,7 @@ def evaluate(
     Args:
         seed: of the run.
         step: optimiser step of the weights, one for all; an evaluation's own step is not read.
+        begin: told of each benchmark and decoding as it begins.
 
     Raises:
         HarnessError: unknown benchmark, decoding, version or engine; an own item whose prompt holds privileged text, is
@@ -78,7 +80,7 @@ def evaluate(
     with undisturbed(model):
         for asked in by_engine(jobs):
             ask = evaluator(asked[0].benchmark).evaluate
-            for score in ask(model, reader, asked, seed=seed, step=step, batch_size=batch_size):
+            for score in ask(model, reader, asked, seed=seed, step=step, batch_size=batch_size, begin=begin):
                 found[score.benchmark, score.decoding].append(score)
     return [score for job in jobs for score in found[job.benchmark.name, job.decoding]]
 

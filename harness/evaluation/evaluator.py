@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,6 +51,14 @@ class Job:
     decoding: str
 
 
+Begin = Callable[[Job], None]
+"""Called by an evaluator as it begins a job, so that whoever waits is told."""
+
+
+def unsaid(*_: object) -> None:
+    """Where nobody waits."""
+
+
 class Evaluator(Protocol):
     """Benchmarks of one engine to scores."""
 
@@ -71,6 +79,7 @@ class Evaluator(Protocol):
         seed: int,
         step: int,
         batch_size: int,
+        begin: Begin,
     ) -> list[Score]:
         """Every metric of every job, in order. The caller restores mode and random states.
 

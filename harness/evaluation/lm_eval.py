@@ -29,7 +29,7 @@ from lm_eval.utils import handle_non_serializable
 from harness import seeds
 from harness.evaluation import shipped
 from harness.evaluation.benchmarks import NATIVE, LmEvalBenchmark, near
-from harness.evaluation.evaluator import Job, Score
+from harness.evaluation.evaluator import Begin, Job, Score
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class NativeTasks:
         seed: int,
         step: int,
         batch_size: int,
+        begin: Begin,
     ) -> list[Score]:
         """See ``harness.evaluation.evaluator.Evaluator``; ``batch_size`` is the benchmark's, if that is smaller.
 
@@ -118,11 +119,11 @@ class NativeTasks:
             HarnessError: data that cannot be had, another version or number of items, a metric that the task does not
                 give, or a prompt that does not fit the model.
         """
-        return [
-            score
-            for job in jobs
-            for score in ask(model, reader, _native(job), draws=seeds.seed(seed, f"evaluation/{_name(job)}", step))
-        ]
+        scores: list[Score] = []
+        for job in jobs:
+            begin(job)
+            scores += ask(model, reader, _native(job), draws=seeds.seed(seed, f"evaluation/{_name(job)}", step))
+        return scores
 
 
 def _name(job: Job) -> str:

@@ -20,7 +20,7 @@ from harness import seeds
 from harness.evaluation import benchmarks
 from harness.evaluation.benchmarks import DECODINGS, Decoding, OwnBenchmark, lm_eval_config
 from harness.evaluation.evaluate import check_plain, question
-from harness.evaluation.evaluator import Job, Score
+from harness.evaluation.evaluator import Begin, Job, Score
 from harness.evaluation.lm_eval import contained
 from harness.models import load
 from harness.models.prompts import Prompts
@@ -70,6 +70,7 @@ class OwnItems:
         seed: int,
         step: int,
         batch_size: int,
+        begin: Begin,
     ) -> list[Score]:
         """See ``harness.evaluation.evaluator.Evaluator``. Draws depend on (seed, step, benchmark, decoding) only.
 
@@ -77,7 +78,7 @@ class OwnItems:
             HarnessError: an item whose prompt holds privileged text, is not one user turn, or does not fit the model.
         """
         own = [_own_job(job) for job in jobs]
-        found = run(model, reader, own, seed=seed, step=step, batch_size=batch_size)
+        found = run(model, reader, own, seed=seed, step=step, batch_size=batch_size, begin=begin)
         return [score for job in own for score in _scores(job, *found[job.name])]
 
 
@@ -117,11 +118,13 @@ class SamplerLM(HFLM):
         seed: int,
         step: int,
         batch_size: int,
+        begin: Begin,
     ) -> None:
         super().__init__(pretrained=model, tokenizer=reader.tokenizer, backend="causal", batch_size=batch_size)
         self.reader = reader
         self.jobs = {job.name: job for job in jobs}
         self.seed, self.step = seed, step
+        self.begin = begin
         self.finishes: dict[tuple[str, str], list[Finish]] = {}
         """By task and item id, in the order of the samples."""
 
@@ -133,6 +136,7 @@ class SamplerLM(HFLM):
         out: list[str] = []
         for name, group in groupby(requests, key=lambda request: request.task_name):
             job = self.jobs[str(name)]
+            self.begin(Job(benchmark=job.benchmark, decoding=job.decoding.name))
             items = list(group)[:: job.decoding.samples]
             responses = self._respond(job, {r.doc["id"]: r.args[0] for r in items})
             for item in items:
@@ -181,11 +185,12 @@ def run(
     seed: int,
     step: int,
     batch_size: int,
+    begin: Begin,
 ) -> dict[str, tuple[dict[str, float], Items]]:
     """lm-eval's metrics and the record of every response, by task name."""
     records: dict[str, Items] = {job.name: [] for job in jobs}
     with contained():
-        lm = SamplerLM(model, reader, jobs, seed=seed, step=step, batch_size=batch_size)
+        lm = SamplerLM(model, reader, jobs, seed=seed, step=step, batch_size=batch_size, begin=begin)
         tasks: dict[str, Task] = {job.name: ConfigurableTask(config=_config(job, records[job.name])) for job in jobs}
         found: Any = evaluate(lm, {"tasks": tasks}, apply_chat_template=True, bootstrap_iters=0, log_samples=False)
     for name, items in records.items():

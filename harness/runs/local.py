@@ -34,7 +34,7 @@ from harness.suite import Evaluation, Options
 from harness.types import HarnessError
 
 TARGET = "harness.runs.run:run"
-"""``run(folder, evaluations, report) -> str``: makes one run done, returns a remark or nothing."""
+"""``run(folder, evaluations, report, asking) -> str``: makes one run done, returns a remark or nothing."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 """Parallelism is over runs."""
 HEARTBEAT_SECONDS = 30.0
@@ -59,6 +59,20 @@ class Step:
 
     def __str__(self) -> str:
         return "evaluating" if self.step == self.steps else f"step {self.step}/{self.steps}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Sent by a worker as it begins an evaluation."""
+
+    name: str
+    """Of the benchmark or audit."""
+    number: int
+    of: int
+    """Evaluations that were missing: a benchmark is one for each decoding and checkpoint."""
+
+    def __str__(self) -> str:
+        return f"evaluating {self.name}, {self.number} of {self.of}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +218,7 @@ class Pool:
             message = worker.pipe.recv()
         except (EOFError, OSError):
             message = self._bury(worker)
-        if isinstance(message, Step):
+        if isinstance(message, Step | Asked):
             self._display.step(worker.job.spec, message)
             return
         job, worker.job = worker.job, None
@@ -234,7 +248,7 @@ class Display:
         self._console = console
         self._total = total
         self._ended = 0
-        self._steps: dict[str, Step] = {}
+        self._steps: dict[str, Step | Asked] = {}
         self._tasks: dict[str, TaskID] = {}
         self._last_line = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -253,10 +267,14 @@ class Display:
         self._steps[spec.id] = Step(0, spec.steps)
         self._tasks[spec.id] = self._bars.add_task(spec.id, total=spec.steps or None)
 
-    def step(self, spec: RunSpec, step: Step) -> None:
-        """A run made a step."""
+    def step(self, spec: RunSpec, step: Step | Asked) -> None:
+        """A run made a step or began an evaluation."""
         self._steps[spec.id] = step
-        self._bars.update(self._tasks[spec.id], completed=step.step)
+        if isinstance(step, Step):
+            self._bars.update(self._tasks[spec.id], completed=step.step)
+        else:
+            words = f"{spec.id} evaluating {step.name}"
+            self._bars.update(self._tasks[spec.id], description=words, completed=step.number, total=step.of)
 
     def end(self, spec: RunSpec, result: Finished, seconds: float) -> None:
         """A run is done or has failed."""
@@ -306,7 +324,7 @@ def work(pipe: Connection, root: Path, plugin: Path | None, profile: Path | None
         pipe.send(do_job(job, root, target, pipe.send))
 
 
-def do_job(job: Job, root: Path, target: str, send: Callable[[Step], None]) -> Finished:
+def do_job(job: Job, root: Path, target: str, send: Callable[[Step | Asked], None]) -> Finished:
     """One run, under its lock, its output in its folder; errors become one line."""
     folder = RunFolder(root, job.spec)
     clock = Clock(send)
@@ -325,7 +343,7 @@ def _do_locked(job: Job, folder: RunFolder, target: str, clock: Clock) -> Finish
     module, _, name = target.partition(":")
     try:
         with _output_in(folder.log):
-            remark = getattr(importlib.import_module(module), name)(folder, job.evaluations, clock.report)
+            remark = getattr(importlib.import_module(module), name)(folder, job.evaluations, clock.report, clock.asking)
         if (state := folder.state(job.evaluations)) is not RunState.DONE:
             error = f"it ended {state.value}, see {folder.log}"
     except HarnessError as user_error:
@@ -342,7 +360,7 @@ def _do_locked(job: Job, folder: RunFolder, target: str, clock: Clock) -> Finish
 class Clock:
     """Splits a job's seconds: training until the last step's report, evaluation from there."""
 
-    def __init__(self, send: Callable[[Step], None]) -> None:
+    def __init__(self, send: Callable[[Step | Asked], None]) -> None:
         self._send = send
         self._start = self._last_step = time.perf_counter()
 
@@ -350,6 +368,10 @@ class Clock:
         """Called by the training loop after each step."""
         self._last_step = time.perf_counter()
         self._send(Step(step, steps))
+
+    def asking(self, name: str, number: int, of: int) -> None:
+        """Called as each evaluation begins."""
+        self._send(Asked(name, number, of))
 
     def read(self) -> dict[str, float]:
         """Seconds so far, by field of ``Finished``."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache, partial
-from itertools import groupby
 from statistics import fmean
 from typing import Any
 
@@ -21,7 +21,7 @@ from harness.evaluation import audits
 from harness.evaluation.audits import AUDIT, Subject
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.evaluate import prepare as prepare_evaluations
-from harness.evaluation.evaluator import Score
+from harness.evaluation.evaluator import Score, unsaid
 from harness.method import forwards_per_token
 from harness.models import load
 from harness.storage import checkpoint, files
@@ -34,8 +34,11 @@ from harness.training.process import device, process
 from harness.training.trainer import prepare
 from harness.types import Cost, HarnessError, Row
 
+Asking = Callable[[str, int, int], None]
+"""Called as an evaluation begins: benchmark or audit, its number, of how many."""
 
-def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) -> str:
+
+def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report, asking: Asking = unsaid) -> str:
     """Make one run done; returns a line on what a resume passed over, or nothing.
 
     Every finished step and row is kept if this is stopped at any moment; calling it again goes on. Under torchrun
@@ -55,7 +58,7 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report) ->
         fault = "" if is_trained(folder) else train_missing(folder, report)
         me.wait_for_everyone()
         if me.is_main_process:
-            finish(folder, evaluations)
+            finish(folder, evaluations, asking)
         me.wait_for_everyone()
     return fault
 
@@ -81,12 +84,12 @@ def keep_model(folder: RunFolder) -> None:
         os.replace(part, folder.model)
 
 
-def finish(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:
+def finish(folder: RunFolder, evaluations: Sequence[Evaluation], asking: Asking) -> None:
     """Rows, cost, the model of a recipe, and ``done`` of a trained run."""
     start = time.perf_counter()
     if folder.spec.recipe is not None and folder.whole_model() is None:
         keep_model(folder)
-    evaluate_missing(folder, evaluations)
+    evaluate_missing(folder, evaluations, asking)
     write_cost(folder, time.perf_counter() - start)
     folder.mark_done(evaluations)
 
@@ -99,21 +102,31 @@ def is_trained(folder: RunFolder) -> bool:
     return found is not None and found.step == folder.spec.steps
 
 
-def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation]) -> None:
+def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation], asking: Asking = unsaid) -> None:
     """Score the checkpoints on what has no row yet; rows of one checkpoint are written together."""
     spec = folder.spec
     missing = sorted(folder.missing(evaluations), key=lambda e: e.at(spec))
     if not missing:
         return
     metrics = whole_log(folder)
+    numbers = itertools.count(1)
+
+    def begin(name: str) -> None:
+        asking(name, next(numbers), len(missing))
+
     reader = load.load_reader(spec.student, root=folder.root)
-    for step, group in groupby(missing, key=lambda e: e.at(spec)):
+    for step, group in itertools.groupby(missing, key=lambda e: e.at(spec)):
         wanted = list(group)
         student = cache(partial(student_at, folder, step))
         subject = Subject(folder=folder, step=step, student=student, reader=reader)
-        scores = [score for e in wanted if e.decoding == AUDIT for score in audit_scores(e, subject)]
+        scores: list[Score] = []
+        for e in (e for e in wanted if e.decoding == AUDIT):
+            begin(e.benchmark)
+            scores += audit_scores(e, subject)
         if asked := [e for e in wanted if e.decoding != AUDIT]:
-            scores += evaluate(student(), reader, asked, seed=spec.seed, step=step)
+            scores += evaluate(
+                student(), reader, asked, seed=spec.seed, step=step, begin=lambda job: begin(job.benchmark.name)
+            )
         items = {(s.benchmark, s.decoding): s.items for s in scores}
         for e in wanted:
             if records := items.get((e.benchmark, e.decoding)):

@@ -160,6 +160,7 @@ def run(
     folder: RunFolder,
     evaluations: Sequence[Evaluation],
     report: Callable[[int, int, Mapping[str, Any]], None],
+    asking: Callable[[str, int, int], None] = lambda name, number, of: None,
     pause: float = 0.0,
 ) -> str:
     """In place of ``harness.runs.run.run``: a chain of hashes for weights, its last byte for a score."""
@@ -184,7 +185,8 @@ def run(
         if step in spec.checkpoint_steps():
             checkpoint(folder, step, state)
         report(step, spec.steps, {})
-    for evaluation in folder.missing(evaluations):
+    for number, evaluation in enumerate(missing := folder.missing(evaluations), start=1):
+        asking(evaluation.benchmark, number, len(missing))
         folder.write_rows([row(spec, evaluation, value=int(state[:2] or "0", 16) / 255)])
     folder.write_cost(cost(spec))
     folder.mark_done(evaluations)

@@ -225,7 +225,16 @@ def test_benchmarks_stay_apart_and_batches_change_nothing(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     both = wanted("embedded_general", "embedded_coding_hard") + wanted("embedded_coding", decoding="sample4")
-    together = evaluate(model, TextReader(tokenizer), [*both, both[0]], seed=3, step=7)
+    begun: list[tuple[str, str]] = []
+    together = evaluate(
+        model,
+        TextReader(tokenizer),
+        [*both, both[0]],
+        seed=3,
+        step=7,
+        begin=lambda job: begun.append((job.benchmark.name, job.decoding)),
+    )
+    assert begun == [(e.benchmark, e.decoding) for e in both], "who waits is told, once of each"
     alone = [s for e in both for s in evaluate(model, TextReader(tokenizer), [e], seed=3, step=7, batch_size=5)]
     assert [(s.benchmark, s.decoding, s.metric) for s in together] == [
         (e.benchmark, e.decoding, m.name) for e in both for m in benchmarks.OWN_METRICS

@@ -347,7 +347,9 @@ def test_a_whole_run_holds_its_rows_and_samples(
     tokenizer.save_pretrained(tmp_path / "tiny")
     spec = reference_run(registry.profile("embedded"), ModelSpec(name=str(tmp_path / "tiny")))
     folder = RunFolder(tmp_path / "results", spec)
-    assert run(folder, wanted(six), lambda step, steps, metrics: None) == ""
+    said: list[tuple[str, int, int]] = []
+    assert run(folder, wanted(six), lambda *_: None, lambda *asked: said.append(asked)) == ""
+    assert said == [("six", 1, 1)]
     assert folder.state(wanted(six)) is RunState.DONE
     rows = {row.metric: row for row in folder.rows()}
     assert {(r.benchmark, r.version, r.decoding, r.n) for r in rows.values()} == {("six", 3, "native", 6)}

@@ -118,7 +118,7 @@ def test_one_worker_goes_on_after_a_failure(tmp_path: Path) -> None:
 
 
 def test_trainer_that_does_not_finish_is_a_failure(tmp_path: Path) -> None:
-    (tmp_path / "lazy.py").write_text("def run(folder, evaluations, report):\n    return ''\n")
+    (tmp_path / "lazy.py").write_text("def run(folder, evaluations, report, asking):\n    return ''\n")
     sys.path.insert(0, str(tmp_path))
     try:
         ended = launch(tmp_path, [spec()], target="lazy:run")
@@ -203,8 +203,8 @@ def test_plugin_reaches_the_workers(tmp_path: Path) -> None:
     )
     (tmp_path / "builder.py").write_text(
         "from support import fakes\nfrom harness import registry\n\n\n"
-        "def run(folder, evaluations, report):\n"
-        "    fakes.run(folder, evaluations, report)\n"
+        "def run(folder, evaluations, report, asking):\n"
+        "    fakes.run(folder, evaluations, report, asking)\n"
         "    return str(registry.build_method(folder.spec.method))\n"
     )
     registry.load_plugin(plugin)
@@ -282,6 +282,27 @@ def test_heartbeat_says_what_is_under_way_where_there_are_no_bars(monkeypatch: p
     assert console.file.getvalue() == f"[0/2] under way: {spec().id} step 4/10\n"
 
 
+def test_an_evaluation_says_which_of_how_many_it_is(tmp_path: Path) -> None:
+    asked = launcher.Asked("quiz", 3, 6)
+    assert str(asked) == "evaluating quiz, 3 of 6"
+    sent: list[object] = []
+    launcher.Clock(sent.append).asking("quiz", 3, 6)
+    assert sent == [asked]
+    console = Console(file=io.StringIO(), width=160, force_terminal=True)
+    with launcher.Display(console, 1) as display:
+        display.start(spec())
+        display.step(spec(), asked)
+    assert isinstance(console.file, io.StringIO)
+    assert "evaluating quiz" in console.file.getvalue() and "3/6" in console.file.getvalue()
+
+
+def test_workers_tell_of_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(launcher.Display, "step", lambda self, spec, step: shown.append(str(step)))
+    launch(tmp_path, [spec()])
+    assert shown == [*(f"step {n}/10" for n in range(1, 10)), "evaluating", "evaluating quiz, 1 of 1"]
+
+
 def test_a_run_whose_steps_are_done_is_evaluating() -> None:
     assert [str(launcher.Step(n, 10)) for n in (3, 10)] == ["step 3/10", "evaluating"]
     assert str(launcher.Step(0, 0)) == "evaluating", "a model that is not trained"
@@ -290,7 +311,7 @@ def test_a_run_whose_steps_are_done_is_evaluating() -> None:
 def test_clock_splits_training_from_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([100.0, 103.0, 107.0, 112.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(now))
-    sent: list[launcher.Step] = []
+    sent: list[launcher.Step | launcher.Asked] = []
     clock = launcher.Clock(sent.append)
     clock.report(1, 2, {})
     clock.report(2, 2, {})

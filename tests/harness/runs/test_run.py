@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.fakes import PROFILE, spec
 
-from harness.evaluation.evaluate import Score
-from harness.runs.run import row, whole_log
+from harness.evaluation.audits import AUDIT
+from harness.evaluation.benchmarks import Benchmark
+from harness.evaluation.evaluator import Job, Score
+from harness.runs import run as one_run
+from harness.runs.run import evaluate_missing, row, whole_log
 from harness.storage import files
 from harness.storage.run_folder import RunFolder
-from harness.suite import reference_run
+from harness.suite import Evaluation, reference_run
 from harness.types import HarnessError
 
 SCORE = Score(
@@ -42,6 +46,30 @@ def test_a_row_on_the_way_knows_nothing_of_what_came_later() -> None:
     assert (early.step, early.tokens, early.status) == (5, 35, "ok")
     assert (last.step, last.tokens, last.status) == (10, 70, "collapsed")
     assert early.steps == last.steps == 10
+
+
+def test_evaluations_are_counted_over_checkpoints_and_audits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(
+        model: Any, reader: Any, wanted: list[Evaluation], *, begin: Callable[[Job], None], **_: Any
+    ) -> list[Score]:
+        for e in wanted:
+            begin(Job(benchmark=Benchmark(name=e.benchmark), decoding=e.decoding))
+        return []
+
+    monkeypatch.setattr(one_run, "evaluate", ask)
+    monkeypatch.setattr(one_run, "audit_scores", lambda *_: [])
+    monkeypatch.setattr(one_run, "student_at", lambda *_: None)
+    monkeypatch.setattr(one_run.load, "load_reader", lambda *_, **__: None)
+    folder = RunFolder(tmp_path, spec())
+    files.write_text_atomic(folder.metrics, files.jsonl(log(10)))
+    asked = [
+        Evaluation("last", "quiz", "greedy"),
+        Evaluation("last", "reading", AUDIT),
+        Evaluation(5, "quiz", "greedy"),
+    ]
+    said: list[tuple[str, int, int]] = []
+    evaluate_missing(folder, asked, lambda *each: said.append(each))
+    assert said == [("quiz", 1, 3), ("reading", 2, 3), ("quiz", 3, 3)]
 
 
 @pytest.mark.parametrize("kept", [9, 0])
