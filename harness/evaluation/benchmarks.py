@@ -258,18 +258,17 @@ def _of_worlds(names: tuple[str, ...]) -> Mapping[str, Benchmark]:
     return found
 
 
-BENCHMARKS: dict[str, Benchmark] = {
-    **_of_worlds(tuple(worlds.WORLDS)),
-    **{benchmark.name: benchmark for benchmark in SHIPPED},
-}
-"""Of the worlds of this package by name, as ``embedded_<domain>``, and lm-eval's tasks."""
+BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in SHIPPED}
+"""Those of no world, by name."""
 
 
 def every() -> Mapping[str, Benchmark]:
-    """``BENCHMARKS``, then those of worlds that others have registered.
+    """Those of every world by name, as ``embedded_<domain>``, then ``BENCHMARKS``.
+
+    Made when asked, not on import: a mistake in a world's registration is then told as any other.
 
     Raises:
-        HarnessError: two have one name.
+        HarnessError: two have one name; a world is registered wrongly.
     """
     return {**_of_worlds(tuple(worlds.known())), **BENCHMARKS}
 

@@ -33,7 +33,7 @@ class Evaluation(Protocol):
 
     @property
     def benchmark(self) -> str:
-        """Name in ``harness.evaluation.benchmarks.BENCHMARKS``."""
+        """Name among ``harness.evaluation.benchmarks.every()``."""
         ...
 
     @property
@@ -143,7 +143,7 @@ def export(out_dir: Path, names: Sequence[str] | None = None) -> list[Path]:
     Raises:
         HarnessError: unknown benchmark, or one that is not ours to write.
     """
-    every = [name for name, known in benchmarks.BENCHMARKS.items() if isinstance(known, OwnBenchmark)]
+    every = [name for name, known in benchmarks.every().items() if isinstance(known, OwnBenchmark)]
     chosen = [_own(name) for name in (every if names is None else names)]
     out_dir.mkdir(parents=True, exist_ok=True)
     written = [Path(shutil.copy(file, out_dir)) for file in sorted(TEMPLATES.glob("*.*"))]

@@ -39,7 +39,7 @@ def world(name: str) -> World:
     """The world of that name.
 
     Raises:
-        HarnessError: unknown, near names are offered; or its class does not import.
+        HarnessError: unknown, near names are offered; or its class does not import, or is no world's.
     """
     targets = known()
     return _made(targets[registry.lookup("world", name, targets)], name)
@@ -73,4 +73,12 @@ def _installed() -> tuple[tuple[str, str], ...]:
 
 @cache
 def _made(target: str, name: str) -> World:
-    return registry.resolve(target, f"world {name!r}")()
+    what = f"world {name!r} ({target})"
+    found = registry.resolve(target, f"world {name!r}")
+    try:
+        made = found()
+    except TypeError as error:
+        raise HarnessError(f"{what} is not made without arguments ({error}): name a class that is") from error
+    if lost := [name for name in vars(World) if not (name.startswith("_") or hasattr(made, name))]:
+        raise HarnessError(f"{what} has no {', '.join(lost)}: a world has all that harness.worlds.world.World has")
+    return made

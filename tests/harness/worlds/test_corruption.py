@@ -12,7 +12,6 @@ import pytest
 from harness import registry
 from harness.config import DataSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec, from_json, to_json
 from harness.evaluation import benchmarks
-from harness.evaluation.benchmarks import BENCHMARKS
 from harness.suite import Options, training_run
 from harness.types import Corruption, Example, HarnessError, Privilege
 from harness.worlds import slots as world
@@ -176,7 +175,7 @@ def test_training_reads_the_corrupted_p_and_the_probe_the_right_one(trainer: Any
 
 
 def test_benchmarks_keep_the_right_p() -> None:
-    for example in benchmarks.examples(BENCHMARKS["embedded_coding"])[:5]:
+    for example in benchmarks.examples(benchmarks.every()["embedded_coding"])[:5]:
         assert set(example.privileged) == set(world.HEADERS)
 
 

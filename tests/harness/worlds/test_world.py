@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
@@ -34,6 +39,29 @@ from harness.worlds.corruption import corrupt
 from harness.worlds.slots_world import SlotWorld
 from harness.worlds.world import Corruptible, Demonstrates, HasReferences, require, word_spans
 from methods.sft import SupervisedFineTuning
+
+
+ROOT = Path(__file__).resolve().parents[3]
+THEIRS = """
+from harness.config import DataSpec
+from harness.types import Modality
+from harness.worlds.world import HeldOut
+
+class Theirs:
+    version, modality, domains, privileges = 1, Modality.TEXT, ("sums",), ("lamp",)
+    examples = grade = None
+
+    def benchmarks(self):
+        return [HeldOut(name="theirs_sums", data=DataSpec(domains=("sums",)), split="test", max_new_tokens=8)]
+
+class Part:
+    domains = ("sums",)
+
+class Args(Theirs):
+    def __init__(self, path):
+        self.path = path
+"""
+"""A module of somebody else's package."""
 
 
 class Bare:
@@ -134,6 +162,47 @@ def test_a_world_that_does_not_import_says_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(WORLDS, "gone", "nowhere.at:All")
     with pytest.raises(HarnessError, match=r"world 'gone' \(nowhere.at:All\) does not import.*mend"):
         world("gone")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("gone = nowhere.at:All", r"world 'gone' \(nowhere.at:All\) does not import \(No module named 'nowhere'\)"),
+        ("half = theirs:Nothing", r"world 'half' \(theirs:Nothing\) does not import \(.*no attribute 'Nothing'\)"),
+        ("embedded = theirs:Theirs", r"world 'embedded' \(theirs:Theirs\) has the name of harness.*: rename the entry"),
+        ("one = theirs:Theirs\ntwo = theirs:Theirs", r"world 'two': another world .* benchmark 'theirs_sums': rename it"),
+        ("part = theirs:Part", r"world 'part' \(theirs:Part\) has no version, .*benchmarks: a world has all"),
+        ("args = theirs:Args", r"world 'args' \(theirs:Args\) is not made without arguments"),
+    ],
+)
+def test_a_wrong_registration_is_one_line_of_any_command(lines: str, message: str, tmp_path: Path) -> None:
+    """As a package that is installed beside ours does it."""
+    info = tmp_path / "theirs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[dopd.worlds]\n{lines}\n")
+    (tmp_path / "theirs.py").write_text(THEIRS)
+    ended = subprocess.run(
+        [sys.executable, "-m", "harness", "plan", "--suite", "ood", "--seeds", "1"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "1 seed: 0; for seed 1 alone write --seeds 1,\n"), ended.stderr
+    assert ended.stderr.startswith("dopd: ") and ended.stderr.count("\n") == 1
+    assert re.search(message, ended.stderr), ended.stderr
+
+
+@pytest.mark.parametrize("target", ["nowhere.at:All", "harness.worlds.slots_world:Nothing"])
+def test_a_wrong_line_of_worlds_does_not_stop_the_import(target: str) -> None:
+    code = (
+        f"from harness.worlds import WORLDS; WORLDS['gone'] = {target!r}\n"
+        "import sys; from harness.cli.verbs import main; sys.exit(main(['plan', '--suite', 'ood']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+    assert ended.stderr.startswith(f"dopd: world 'gone' ({target}) does not import") and ended.stderr.count("\n") == 1
 
 
 def test_examples_take_the_domains_in_turn_and_wrap_in_training() -> None:
