@@ -17,6 +17,7 @@ from harness.analysis import results, statistics
 from harness.config import ModelSpec, RunSpec
 from harness.show.tables import Cell, Kind, Table, difference_cell
 from harness.suite import Evaluation, Options, Profile, training_run
+from harness.types import HarnessError
 from suites.kit.arms import Arm, ArmScores, every_decoding, last_step_caption, method_arm
 from suites.kit.bars import DOTS, seed_bar
 from suites.kit.cells import (
@@ -80,8 +81,18 @@ class OutOfDomain(PaperNumbers):
     seeds = (0, 1, 2)
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
-        """``<trained domain>/<method>``, domain by domain."""
-        names = selected_methods(options, METHODS)
+        """``<trained domain>/<method>``, domain by domain.
+
+        Raises:
+            HarnessError: there are no two domains, one to train on and one to ask.
+        """
+        names, trained = selected_methods(options, METHODS), trained_domains(profile, options)
+        if not directions_of(profile, trained):
+            raise HarnessError(
+                f"suite {self.name} trains on one domain and asks in another, profile {profile.name} has "
+                f"{', '.join(trained)} alone: give it a second one (data, targets, directions), or choose suite "
+                "in_distribution"
+            )
         return [
             method_arm(
                 name,
@@ -93,7 +104,7 @@ class OutOfDomain(PaperNumbers):
                 block=domain,
                 baseline=arm_key(domain, BASELINE) if BASELINE in names else "",
             )
-            for domain in trained_domains(profile, options)
+            for domain in trained
             for name in names
         ]
 
@@ -168,6 +179,11 @@ def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
     return tuple(dict.fromkeys(registry.lookup("training domain", name, known) for name in options.train_domains))
 
 
+def directions_of(profile: Profile, trained: Sequence[str]) -> list[Direction]:
+    """From each trained domain to the paper's two tested ones and whatever else is trained."""
+    return [(a, b) for a in trained for b in dict.fromkeys((*profile.directions, *trained)) if a != b]
+
+
 def arm_key(trained: str, method: str) -> str:
     """``coding/dopd``."""
     return f"{trained}/{method}"
@@ -184,9 +200,8 @@ class DirectionScores(ArmScores):
 
     @cached_property
     def directions(self) -> list[Direction]:
-        """The paper's two tested domains and whatever else was trained."""
-        trained = dict.fromkeys(arm.block for arm in self.arms.values())
-        return [(a, b) for a in trained for b in dict.fromkeys((*self.profile.directions, *trained)) if a != b]
+        """See ``directions_of``."""
+        return directions_of(self.profile, tuple(dict.fromkeys(arm.block for arm in self.arms.values())))
 
     @cached_property
     def rivals(self) -> list[str]:

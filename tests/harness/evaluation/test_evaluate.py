@@ -424,7 +424,7 @@ def test_a_prompt_that_does_not_fit_stops_the_evaluation(
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every benchmark, moved after it was written."""
     folder = tmp_path_factory.mktemp("export")
-    export(folder / "first")
+    export(folder / "first", tuple(OWN))
     return (folder / "first").rename(folder / "moved")
 
 
