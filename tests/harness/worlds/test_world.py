@@ -170,7 +170,10 @@ def test_a_world_that_does_not_import_says_so(monkeypatch: pytest.MonkeyPatch) -
         ("gone = nowhere.at:All", r"world 'gone' \(nowhere.at:All\) does not import \(No module named 'nowhere'\)"),
         ("half = theirs:Nothing", r"world 'half' \(theirs:Nothing\) does not import \(.*no attribute 'Nothing'\)"),
         ("embedded = theirs:Theirs", r"world 'embedded' \(theirs:Theirs\) has the name of harness.*: rename the entry"),
-        ("one = theirs:Theirs\ntwo = theirs:Theirs", r"world 'two': another world .* benchmark 'theirs_sums': rename it"),
+        (
+            "one = theirs:Theirs\ntwo = theirs:Theirs",
+            r"world 'two': another world .* benchmark 'theirs_sums': rename it",
+        ),
         ("part = theirs:Part", r"world 'part' \(theirs:Part\) has no version, .*benchmarks: a world has all"),
         ("args = theirs:Args", r"world 'args' \(theirs:Args\) is not made without arguments"),
     ],
