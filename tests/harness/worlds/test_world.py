@@ -40,7 +40,6 @@ from harness.worlds.slots_world import SlotWorld
 from harness.worlds.world import Corruptible, Demonstrates, HasReferences, require, word_spans
 from methods.sft import SupervisedFineTuning
 
-
 ROOT = Path(__file__).resolve().parents[3]
 THEIRS = """
 from harness.config import DataSpec
