@@ -26,6 +26,7 @@ from harness.runs.plan import (
     PlannedRun,
     check_evaluations,
     check_profile,
+    check_worlds,
     duration,
     makespan,
     missing,
@@ -85,11 +86,12 @@ def _plan(given: argparse.Namespace) -> int:
 
 
 def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:
-    """Why the profile cannot run here; empty if it can, and then every evaluation must be known."""
+    """Why the profile cannot run here; empty if it can, and then worlds and evaluations must be known."""
     try:
         check_profile(chosen.profile)
     except HarnessError as error:
         return str(error)
+    check_worlds(plan)
     check_evaluations(plan)
     return ""
 
@@ -278,6 +280,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
 
     if plan:
         check_profile(chosen.profile)
+        check_worlds(plan)
         check_evaluations(plan)
         _try_new(plan, chosen, console)
     return launch(plan, chosen.options, console=console)

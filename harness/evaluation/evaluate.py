@@ -132,8 +132,9 @@ def check_plain(example: Example, prompt: str) -> None:
     for kind, text in example.privileged.items():
         if text.strip() and " ".join(text.split()) in words:
             raise HarnessError(
-                f"the evaluation prompt of {example.id} holds its privileged input {str(kind)!r}; it must "
-                "show x alone: mend the benchmark's items or the chat template"
+                f"the evaluation prompt of {example.id} holds its privileged input {str(kind)!r}, {text!r:.60}; it "
+                "must show x alone: mend the benchmark's items or the chat template, or, if p says what x says too, "
+                "write p with a word that no x has"
             )
 
 

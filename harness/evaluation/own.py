@@ -57,9 +57,10 @@ class OwnItems:
     """The evaluator of ``OwnBenchmark``."""
 
     def prepare(self, jobs: Sequence[Job]) -> None:
-        """Makes the items."""
+        """Makes the items. Raises HarnessError if the question of one holds privileged text, or is not one turn."""
         for job in jobs:
-            _own_job(job)
+            for example in _own_job(job).examples.values():
+                check_plain(example, question(example))
 
     def evaluate(
         self,

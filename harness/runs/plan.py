@@ -14,13 +14,14 @@ from typing import Any
 from rich.table import Table
 
 from harness import registry
-from harness.config import DataSpec, RunSpec, makings
+from harness.config import DataSpec, RunSpec, canonical_json, makings
 from harness.evaluation import audits, benchmarks, evaluator
 from harness.evaluation.audits import AUDIT
 from harness.storage import run_folder
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite
 from harness.types import Cost, HarnessError
+from harness.worlds import needs
 
 OWN_COLUMNS = ("profile", "student", "teacher", "data", "method", "recipe", "optim", "steps", "seed")
 """Fields of a run that its id or a column of its own shows, and those that are looked into."""
@@ -90,6 +91,18 @@ def check_steps(specs: Iterable[RunSpec]) -> None:
                 f"(first_step={spec.optim.first_step}), so that its only optimiser step would move nothing; give "
                 "--steps 2 or more, or set first_step=full"
             )
+
+
+def check_worlds(plan: Iterable[PlannedRun]) -> None:
+    """Every run must find what it needs of its world; to be called before compute, and told once, not once a run.
+
+    Raises:
+        HarnessError: an unknown world, domain or kind of privileged input; a world that fails, or lacks what a method
+            needs.
+    """
+    asked = {canonical_json((s.data, s.method, s.rollouts_per_prompt)): s for s in (run.spec for run in plan)}
+    for spec in asked.values():
+        needs.check(spec)
 
 
 def check_evaluations(plan: Iterable[PlannedRun]) -> None:

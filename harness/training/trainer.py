@@ -21,9 +21,10 @@ from harness.models.reader import Reader
 from harness.storage import checkpoint, run_folder
 from harness.training.phases import Phases
 from harness.training.process import device
-from harness.types import PRIVILEGED, Completion, Example, HarnessError, Policy, Privilege, Source
+from harness.types import Example, HarnessError, Policy
 from harness.worlds import corruption, world_of
-from harness.worlds.world import Demonstrates, HasReferences, World, require
+from harness.worlds.needs import check_data, check_world
+from harness.worlds.world import World
 
 PROBE_SIZE = 96
 """Validation problems of the probe at each checkpoint."""
@@ -166,50 +167,6 @@ def own_copy(policies: dict[Policy, PreTrainedModel], policy: Policy) -> PreTrai
     if is_shared(policies, policy):
         policies[policy] = copy.deepcopy(policies[policy])
     return policies[policy]
-
-
-def check_world(spec: RunSpec, method: Method, world: World) -> None:
-    """The world must have the powers the method asks for.
-
-    Raises:
-        HarnessError: it has no reference responses, or cannot show a response, where the method reads or shows one;
-            a prompt has one rollout where the method compares siblings.
-    """
-    assert spec.method is not None
-    who = f"method {spec.method.name}"
-    beside = any(term.completion is Completion.REFERENCE for term in method.terms)
-    if beside or method.sampling.get(Source.DATASET, 0.0) > 0:
-        require(world, HasReferences, who)
-    if method.shows_responses:
-        require(world, Demonstrates, who)
-    if method.needs_siblings and spec.rollouts_per_prompt < 2:
-        raise HarnessError(
-            f"rollouts_per_prompt={spec.rollouts_per_prompt}: this method compares the rollouts of a prompt; "
-            "give at least 2"
-        )
-
-
-def check_data(spec: RunSpec, method: Method, world: World, examples: Sequence[Example]) -> None:
-    """The examples must hold what the method will ask for.
-
-    Raises:
-        HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had.
-    """
-    assert spec.data is not None
-    kind, name = spec.data.privilege, spec.data.world
-    contexts = {v.context for term in method.terms for v in (term.trained, *term.sources)}
-    if PRIVILEGED in contexts and kind != Privilege.NONE and kind not in examples[0].privileged:
-        has = ", ".join(sorted(examples[0].privileged)) or "none"
-        raise HarnessError(
-            f"privileged input {str(kind)!r} is not in the data of {name!r} (it has: {has}); "
-            "choose one of these or add it to the data"
-        )
-    verifies = method.needs_reward or method.sampling.get(Source.VERIFIED_TEACHER, 0.0) > 0
-    if verifies and world.grade(examples[0], "") is None:
-        raise HarnessError(
-            f"this method needs a verified reward and {name!r} cannot verify answers; "
-            "choose data with a grader or a method without reward"
-        )
 
 
 def build_optimiser(

@@ -42,7 +42,12 @@ def world(name: str) -> World:
         HarnessError: unknown, near names are offered; or its class does not import, or is no world's.
     """
     targets = known()
-    return _made(targets[registry.lookup("world", name, targets)], name)
+    try:
+        name = registry.lookup("world", name, targets)
+    except HarnessError as error:
+        more = f"a new one needs its line in harness.worlds.WORLDS, or an entry point of the group {ENTRY_POINTS}"
+        raise HarnessError(f"{error}; {more}") from error
+    return _made(targets[name], name)
 
 
 def world_of(data: DataSpec) -> World:

@@ -34,7 +34,7 @@ from harness.method import Method
 from harness.suite import Options, training_run
 from harness.training.reduce import coefficients
 from harness.training.step import Batch, optimiser_losses
-from harness.training.trainer import build_policies, check_data, check_world, own_copy, refresh_copies
+from harness.training.trainer import build_policies, own_copy, refresh_copies
 from harness.types import (
     PLAIN,
     PRIVILEGED,
@@ -51,6 +51,7 @@ from harness.types import (
     Term,
     View,
 )
+from harness.worlds.needs import check_data, check_world
 from harness.worlds.slots_world import SlotWorld
 from methods.dapd import ROLLOUT, SOLUTION, DualAnchorDistillation
 from methods.eopd import EntropyAwareDistillation

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from harness.config import ModelSpec
 from harness.evaluation import benchmarks, own
 from harness.evaluation.benchmarks import BENCHMARKS, DECODINGS, OwnBenchmark
-from harness.evaluation.evaluate import check_plain, evaluate, export, graded_words, question
+from harness.evaluation.evaluate import check_plain, evaluate, export, graded_words, prepare, question
 from harness.evaluation.evaluator import Score
 from harness.models import load
 from harness.models.prompts import Prompts
@@ -389,6 +389,8 @@ def test_a_leaking_item_stops_the_evaluation(
         evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
     with pytest.raises(HarnessError, match="general/test/4"):
         export(tmp_path, ["embedded_general"])
+    with pytest.raises(HarnessError, match=r"general/test/4 .*if p says what x says too, write p with a word"):
+        prepare(wanted("embedded_general"))
 
 
 @pytest.mark.usefixtures("small")

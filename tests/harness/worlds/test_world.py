@@ -18,7 +18,7 @@ import pytest
 from harness import registry, worlds
 from harness.config import DataSpec
 from harness.evaluation.audits import AUDIT
-from harness.runs.plan import PlannedRun, check_evaluations
+from harness.runs.plan import PlannedRun, check_evaluations, check_worlds
 from harness.storage.run_folder import RunState
 from harness.suite import Evaluation, Options, training_run
 from harness.types import (
@@ -267,12 +267,19 @@ class Unrewarded(SupervisedFineTuning):
 
 
 def test_a_verified_teacher_needs_a_grader_whatever_its_method_says(bare: DataSpec) -> None:
-    from harness.training.trainer import check_data
+    from harness.worlds.needs import check_data
 
     profile = registry.profile("embedded")
     spec = training_run(profile, Options(suite="ood"), method="sft", domains=("sums",), seed=0, data=bare)
     with pytest.raises(HarnessError, match="'bare' cannot verify answers"):
         check_data(spec, Unrewarded(), Bare(), Bare().examples(bare, "train", 1))
+
+
+def test_a_method_that_needs_more_is_refused_at_plan(bare: DataSpec) -> None:
+    spec = training_run(registry.profile("embedded"), Options(suite="none"), method="sdpo", domains=("sums",), seed=0)
+    run = PlannedRun(spec=dataclasses.replace(spec, data=bare), state=RunState.ABSENT, wanted=(), estimate_seconds=0.0)
+    with pytest.raises(HarnessError, match="method sdpo needs a world of the kind Demonstrates"):
+        check_worlds([run])
 
 
 @pytest.mark.parametrize("audit", ["regimes", "trajectory", "transfer"])

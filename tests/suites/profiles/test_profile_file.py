@@ -14,11 +14,15 @@ from support.synthetic import make_done
 
 from harness import registry
 from harness.cli import verbs
+from harness.config import DataSpec
 from harness.runs.local import launch
 from harness.runs.plan import PlannedRun
 from harness.storage.run_folder import RunState
 from harness.suite import Options, training_run
-from harness.types import HarnessError
+from harness.types import Example, HarnessError
+from harness.worlds import WORLDS
+from harness.worlds.slots_world import SlotWorld
+from harness.worlds.world import HeldOut
 
 HEAD = """from dataclasses import replace
 from harness.config import DataSpec, ModelSpec, OptimSpec
@@ -125,6 +129,50 @@ def test_a_bad_file_is_one_line_before_compute(
     assert not results.exists() and list(registry.profiles()) == ["embedded", "paper"]
 
 
+class Failing(SlotWorld):
+    """Its first problem cannot be made."""
+
+    def examples(self, data: DataSpec, split: str, n: int, start: int = 0) -> list[Example]:
+        raise KeyError("tint")
+
+    def benchmarks(self) -> list[HeldOut]:
+        return []
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            "world='slots', domains=('law',)",
+            "unknown world 'slots': known: embedded, failing; a new one needs its line in",
+        ),
+        ("domains=('law',)", "unknown domain of world 'embedded': 'law': known: general, reasoning, coding"),
+        ("domains=('coding',), privilege='hint'", "unknown privileged input of world 'embedded': 'hint': did you mean"),
+        ("version=7, domains=('coding',)", "world 'embedded' is version 1 here, the data ask for version 7"),
+        (
+            "world='failing', domains=('coding',)",
+            "world 'failing' fails at its first problems (KeyError: 'tint', test_profile_file.py:",
+        ),
+    ],
+)
+def test_what_its_world_lacks_is_told_once_before_compute(
+    data: str,
+    message: str,
+    verb: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(WORLDS, "failing", f"{__name__}:Failing")
+    path = written(tmp_path, text(data=f"DataSpec({data})", benchmarks="('embedded_general',)"))
+    flags = ["--suite", "in_distribution", "--profile", str(path), "--results", str(tmp_path / "results")]
+    assert verbs.main([verb, *flags, "--seeds", "2,3"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"dopd: {message}") and said.count("\n") == 1, said
+    assert not (tmp_path / "results").exists()
+
+
 @pytest.mark.parametrize(
     ("suite", "field"),
     [("ood", "targets"), ("continual", "targets"), ("robustness", "ladder"), ("tuning", "learning_rates")],
@@ -138,10 +186,11 @@ def test_a_suite_says_which_field_it_needs(tmp_path: Path, suite: str, field: st
 
 
 def test_it_is_planned_and_shown_under_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path, results = written(tmp_path, text(benchmarks="('embedded_general',)")), str(tmp_path / "results")
+    own = text(benchmarks="('embedded_general',)", data="DataSpec(domains=('general', 'coding'))")
+    path, results = written(tmp_path, own), str(tmp_path / "results")
     flags = ["--suite", "in_distribution", "--profile", str(path), "--seeds", "1", "--results", results]
     assert verbs.main(["plan", *flags]) == 0
-    assert "dopd-bee-ant-law+chess-seed0-" in capsys.readouterr().out
+    assert "dopd-bee-ant-general+coding-seed0-" in capsys.readouterr().out
     suite, profile = registry.suite("in_distribution"), registry.profile("mine")
     spec = next(s for s in suite.runs(profile, Options(suite=suite.name, profile="mine", seeds=(0,))) if s.method)
     make_done(tmp_path / "results", spec, lambda *_: 0.5, suite)
@@ -154,8 +203,8 @@ def test_workers_know_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     profile = registry.load_profile(path)
     (tmp_path / "asker.py").write_text(
         "from support import fakes\nfrom harness import registry\n\n\n"
-        "def run(folder, evaluations, report):\n"
-        "    fakes.run(folder, evaluations, report)\n"
+        "def run(folder, evaluations, *tellers):\n"
+        "    fakes.run(folder, evaluations, *tellers)\n"
         "    return f'{folder.spec.profile} learns from {registry.profile(folder.spec.profile).teacher.name}'\n"
     )
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,0 +1,98 @@
+"""What a run needs of the world it trains in, asked when it is planned and again before it is trained. No torch."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness import registry
+from harness.config import DataSpec, RunSpec
+from harness.method import Method
+from harness.types import PRIVILEGED, Completion, Example, HarnessError, Privilege, Source
+from harness.worlds import world_of
+from harness.worlds.world import Demonstrates, HasReferences, World, require
+
+
+def check(spec: RunSpec) -> None:
+    """All that can be asked without a model; a world that fails at its first problem is found here.
+
+    Raises:
+        HarnessError: see ``world_of``, ``check_world``, ``check_data``; the world fails.
+    """
+    if spec.data is None:
+        return
+    world = world_of(spec.data)
+    examples = first_examples(world, spec.data)
+    if spec.method is not None:
+        method = registry.build_method(spec.method)
+        check_world(spec, method, world)
+        check_data(spec, method, world, examples)
+
+
+def first_examples(world: World, data: DataSpec) -> list[Example]:
+    """A training problem of each domain.
+
+    Raises:
+        HarnessError: the world fails, or has none; where and why.
+    """
+    try:
+        found = world.examples(data, "train", len(data.domains))
+    except HarnessError:
+        raise
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise HarnessError(
+            f"world {data.world!r} fails at its first problems ({type(error).__name__}: {error}, "
+            f"{Path(at.filename).name}:{at.lineno}): mend it"
+        ) from error
+    if len(found) != len(data.domains):
+        raise HarnessError(
+            f"world {data.world!r} gives {len(found)} problems where {len(data.domains)} are asked for: mend its "
+            "examples"
+        )
+    return found
+
+
+def check_world(spec: RunSpec, method: Method, world: World) -> None:
+    """The world must have the powers the method asks for.
+
+    Raises:
+        HarnessError: it has no reference responses, or cannot show a response, where the method reads or shows one;
+            a prompt has one rollout where the method compares siblings.
+    """
+    assert spec.method is not None
+    who = f"method {spec.method.name}"
+    beside = any(term.completion is Completion.REFERENCE for term in method.terms)
+    if beside or method.sampling.get(Source.DATASET, 0.0) > 0:
+        require(world, HasReferences, who)
+    if method.shows_responses:
+        require(world, Demonstrates, who)
+    if method.needs_siblings and spec.rollouts_per_prompt < 2:
+        raise HarnessError(
+            f"rollouts_per_prompt={spec.rollouts_per_prompt}: this method compares the rollouts of a prompt; "
+            "give at least 2"
+        )
+
+
+def check_data(spec: RunSpec, method: Method, world: World, examples: Sequence[Example]) -> None:
+    """The examples must hold what the method will ask for.
+
+    Raises:
+        HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had.
+    """
+    assert spec.data is not None
+    kind, name = spec.data.privilege, spec.data.world
+    contexts = {v.context for term in method.terms for v in (term.trained, *term.sources)}
+    if PRIVILEGED in contexts and kind != Privilege.NONE and kind not in examples[0].privileged:
+        has = ", ".join(sorted(examples[0].privileged)) or "none"
+        raise HarnessError(
+            f"privileged input {str(kind)!r} is not in the data of {name!r} (it has: {has}); "
+            "choose one of these or add it to the data"
+        )
+    verifies = method.needs_reward or method.sampling.get(Source.VERIFIED_TEACHER, 0.0) > 0
+    if verifies and world.grade(examples[0], "") is None:
+        raise HarnessError(
+            f"this method needs a verified reward and {name!r} cannot verify answers; "
+            "choose data with a grader or a method without reward"
+        )
