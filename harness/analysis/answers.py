@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis import results
 from harness.evaluation.benchmarks import told
-from harness.storage import files
+from harness.storage import files, published_folder
 from harness.storage.run_folder import RunFolder
 from harness.types import HarnessError
 
@@ -120,7 +120,7 @@ def read(path: Path) -> list[Answers]:
         HarnessError: empty, cut off, damaged, or written by another version.
     """
     out: list[Answers] = []
-    for number, record in enumerate(results.read_whole(path, "answers"), start=1):
+    for number, record in enumerate(published_folder.read_whole(path, "answers"), start=1):
         try:
             out.append(_parsed(record))
         except (KeyError, TypeError, ValueError) as error:

@@ -1,6 +1,7 @@
 """Rows from disk, checked, with what is missing made explicit. Three sources, never merged. No torch.
 
-- ``runs``: ``<results>/runs/``, done runs of this machine that the suite plans;
+- ``runs``: ``<results>/runs/``, done runs of this machine that the suite plans; of an untrained reference the rows may
+  be copies of published ones, and its folder says so (``harness.runs.references``);
 - ``published``: ``<published>/<profile>/<suite>/`` (``Options.folder``), committed;
 - ``paper``: ``<published>/paper/``, the paper's own numbers.
 
@@ -19,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from harness.config import RunSpec
 from harness.evaluation.benchmarks import is_primary, is_share
-from harness.runs.plan import read_published_costs
-from harness.storage import files
+from harness.storage import files, published_folder
+from harness.storage.published_folder import COSTS_FILE, ROWS_FILE, SCHEMA
 from harness.storage.run_folder import RunFolder, RunState
-from harness.types import Cost, HarnessError, NoRowsError, Row
+from harness.types import Cost, HarnessError, Row
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,15 +31,6 @@ if TYPE_CHECKING:
     from harness.suite import Evaluation, Options, Profile, Suite
 
 PAPER = "paper"
-ROWS_FILE = "rows.jsonl"
-COSTS_FILE = "costs.csv"
-SPECS_FILE = "specs.jsonl"
-SCHEMA: int = Row.__dataclass_fields__["schema"].default
-ROW_TYPES: Mapping[str, tuple[type, ...]] = {
-    field.name: {"tuple[str, ...]": (list,), "float": (float, int), "int": (int,), "str": (str,)}[str(field.type)]
-    for field in dataclasses.fields(Row)
-}
-"""Of a row's fields as JSON holds them."""
 ROW_COLUMNS = tuple(f.name for f in dataclasses.fields(Row))
 COST_COLUMNS = (*(f.name for f in dataclasses.fields(Cost)), "lr", "state")
 """A ``Cost``, the planned learning rate, and the state of the run: done, stale, absent, partial, unevaluated or
@@ -89,7 +81,7 @@ def published_rows(profile: Profile, options: Options) -> DataFrame:
     Raises:
         HarnessError: as ``load``.
     """
-    rows = read_rows(options.published / profile.name / options.folder / ROWS_FILE)
+    rows = published_folder.read_rows(options.published / profile.name / options.folder / ROWS_FILE)
     check(rows, profile.name)
     return row_frame(rows)
 
@@ -231,54 +223,6 @@ def _check_versions(rows: Iterable[Row], wanted: Iterable[Evaluation]) -> None:
             )
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Rows of a published file.
-
-    Raises:
-        NoRowsError: absent.
-        HarnessError: empty, cut off, damaged, or written by another version.
-    """
-    rows: list[Row] = []
-    for number, record in enumerate(read_whole(path, "rows"), start=1):
-        try:
-            rows.append(_parsed(record))
-        except (KeyError, TypeError) as error:
-            raise HarnessError(
-                f"{path} line {number} is of another schema ({error}); this version reads schema {SCHEMA}: "
-                "publish again"
-            ) from error
-    return rows
-
-
-def read_whole(path: Path, what: str) -> list[dict[str, Any]]:
-    """Records of a published file, which has some and ends with a line.
-
-    Args:
-        what: the file holds, for the message.
-
-    Raises:
-        NoRowsError: absent.
-        HarnessError: empty, cut off or damaged.
-    """
-    if not path.is_file():
-        raise NoRowsError(f"no published {what} at {path}: run the suite and publish it, or use --from runs")
-    if not path.stat().st_size:
-        raise HarnessError(f"{path} is empty: restore it (git checkout) or publish again")
-    if not path.read_bytes().endswith(b"\n"):
-        raise HarnessError(f"{path} is cut off in its last line: restore it (git checkout) or publish again")
-    return files.read_jsonl(path)
-
-
-def _parsed(record: Mapping[str, Any]) -> Row:
-    """A row from JSON. Raises KeyError or TypeError: a field is missing, unknown or of another type."""
-    for name, kinds in ROW_TYPES.items():
-        if name in record and type(record[name]) not in kinds:
-            allowed = " or ".join(kind.__name__ for kind in kinds)
-            raise TypeError(f"{name} is {record[name]!r}, allowed is {allowed}")
-    values: dict[str, Any] = {**record, "train_domains": tuple(record["train_domains"])}
-    return Row(**values)
-
-
 def paper_numbers(name: str, published: Path) -> list[dict[str, Any]]:
     """One of the paper's tables as printed: percent, one record per printed line.
 
@@ -316,8 +260,8 @@ def _ended_in_error(log: Path) -> bool:
 
 
 def _from_published(specs: Mapping[str, RunSpec], folder: Path) -> tuple[list[Row], list[dict[str, Any]]]:
-    rows = read_rows(folder / ROWS_FILE)
-    paid = {cost.run: cost for cost in _read_costs(folder / COSTS_FILE)}
+    rows = published_folder.read_rows(folder / ROWS_FILE)
+    paid = {cost.run: cost for cost in published_folder.read_costs(folder / COSTS_FILE)}
     have = {row.run for row in rows}
     stale = match_runs(specs, have).keys() - have
 
@@ -326,13 +270,6 @@ def _from_published(specs: Mapping[str, RunSpec], folder: Path) -> tuple[list[Ro
 
     costs = [_cost_record(spec, paid.get(run), state(run)) for run, spec in specs.items()]
     return [row for row in rows if row.run in specs], costs
-
-
-def _read_costs(path: Path) -> list[Cost]:
-    try:
-        return read_published_costs(path)
-    except (KeyError, TypeError, ValueError) as error:
-        raise HarnessError(f"{path} is damaged or of another version ({error}): publish again") from error
 
 
 def _cost_record(spec: RunSpec, cost: Cost | None, state: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from harness.cli.flags import EXIT_USER_ERROR, check_verb, meant, parser, unknow
 from harness.cli.methods_table import absent_table, methods_table
 from harness.cli.select import Selection, load_files, require_runs, select
 from harness.config import makings
+from harness.runs import references
 from harness.runs.plan import (
     PlannedRun,
     check_evaluations,
@@ -135,12 +136,11 @@ def _show(chosen: Selection, rows: DataFrame, costs: DataFrame, console: Console
 
 def _evaluate(given: argparse.Namespace) -> int:
     chosen, console = select(given), _console()
-    left = missing(chosen.plan())
-    trained = [run for run in left if _is_trained(run, chosen.options)]
-    if len(trained) < len(left):
-        untrained = len(left) - len(trained)
-        _say(console, f"{untrained} runs are not trained: `dopd run` with the same flags trains them")
-    return _outcome(_launch(trained, chosen, console), console)
+    plan = chosen.plan()
+    untrained = [run.spec.id for run in missing(plan) if not _is_trained(run, chosen.options)]
+    if untrained:
+        _say(console, f"{len(untrained)} runs are not trained: `dopd run` with the same flags trains them")
+    return _outcome(_launch([run for run in plan if run.spec.id not in untrained], chosen, console), console)
 
 
 def _is_trained(run: PlannedRun, options: Options) -> bool:
@@ -283,7 +283,15 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
         check_worlds(plan)
         check_evaluations(plan)
         _try_new(plan, chosen, console)
+    _take_published(plan, chosen.options)
     return launch(plan, chosen.options, console=console)
+
+
+def _take_published(plan: Sequence[PlannedRun], options: Options) -> None:
+    """Makes the references done whose rows are published; with ``--force`` they are evaluated here."""
+    for run in plan:
+        if run.state is RunState.PUBLISHED and not options.force:
+            references.take(RunFolder(options.results, run.spec), run.wanted, options)
 
 
 def _try_new(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> None:
@@ -351,7 +359,8 @@ def _compare(chosen: Selection, rows: DataFrame, console: Console) -> None:
     except HarnessError as error:
         _say(console, f"no comparison with published rows: {error}")
         return
-    table, said = output.compare(rows, published)
+    copied = references.copied(chosen.suite.runs(chosen.profile, chosen.options), chosen.options)
+    table, said = output.compare(rows.loc[~rows["run"].isin(copied)], published)
     if table:
         console.print(table)
     for line in said:
@@ -361,7 +370,9 @@ def _compare(chosen: Selection, rows: DataFrame, console: Console) -> None:
 def _summary(plan: Sequence[PlannedRun], jobs: int) -> str:
     """``24 runs: 20 done, 4 absent; about 6 min on 2 workers``."""
     counts = Counter(run.state.value for run in plan)
-    states = ", ".join(f"{counts[state.value]} {state.value}" for state in RunState if counts[state.value])
+    names = {state: state.value for state in RunState}
+    names[RunState.PUBLISHED] = f"reference{'s' * (counts['published'] > 1)} from published rows"
+    states = ", ".join(f"{counts[state.value]} {name}" for state, name in names.items() if counts[state.value])
     left = missing(plan)
     work = f"about {duration(makespan(left, jobs))} on {jobs} worker{'s' * (jobs > 1)}" if left else "nothing to do"
     return f"{len(plan)} runs: {states or 'none'}; {work}"

@@ -12,6 +12,8 @@ from harness.models import zoo
 from harness.storage import files, run_folder
 from harness.types import HarnessError
 
+WEIGHTS = "model.safetensors"
+"""File of a model's folder, which the hash is of."""
 HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 
 
@@ -35,6 +37,14 @@ class Place:
     """A folder; a hub name for ``Source.HUB``."""
 
 
+def is_here(spec: ModelSpec) -> bool:
+    """Whether the weights of a shipped model or a folder are, byte for byte, those of the spec; False where the spec
+    does not say which."""
+    folder = zoo.path(spec.name) if spec.name in zoo.MANIFEST else Path(spec.name)
+    weights = folder / WEIGHTS
+    return bool(spec.sha256) and weights.is_file() and files.sha256(weights) == spec.sha256
+
+
 def place(spec: ModelSpec, root: Path | None = None) -> Place:
     """Where the model is: the zoo before a folder of the same name, a folder before a hub name.
 
@@ -51,7 +61,7 @@ def place(spec: ModelSpec, root: Path | None = None) -> Place:
     if spec.name in zoo.MANIFEST:
         _check(spec, zoo.MANIFEST[spec.name]["sha256"], "the package ships")
         return Place(source=Source.ZOO, path=str(zoo.path(spec.name)))
-    weights = Path(spec.name, "model.safetensors")
+    weights = Path(spec.name, WEIGHTS)
     if spec.sha256 and weights.is_file():
         _check(spec, files.sha256(weights), "the folder holds")
     is_folder = Path(spec.name).is_dir() or not HUB_NAME.fullmatch(spec.name)

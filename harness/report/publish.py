@@ -30,11 +30,12 @@ from harness.config import RunSpec, to_json
 from harness.report import output
 from harness.show.verdicts import claims_table
 from harness.storage import files as storage
+from harness.storage import published_folder
+from harness.storage.published_folder import COSTS_FILE, ENVIRONMENTS_FILE, ROWS_FILE, SPECS_FILE
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Options, Profile, Suite
 from harness.types import Cost, HarnessError, Row
 
-ENVIRONMENTS_FILE = "environments.json"
 MACHINE = ("system", "architecture", "processor", "cores")
 """What is said of a machine; runs of older versions recorded more, on which no number depends."""
 
@@ -54,7 +55,7 @@ def publish(suite: Suite, profile: Profile, options: Options, root: Path | None 
     _check_done(suite, folders)
     root = root or options.published
     out = root / profile.name / options.folder
-    _check_keeps(out / results.ROWS_FILE, specs)
+    _check_keeps(out / ROWS_FILE, specs)
     wanted = (row for folder in folders for row in folder.wanted_rows(suite.evaluations(folder.spec)))
     rows = sorted(wanted, key=_row_key)
     results.check(rows, profile.name)
@@ -94,7 +95,7 @@ def _check_keeps(path: Path, specs: Sequence[RunSpec]) -> None:
     if not path.exists():
         return
     names = {results.readable(spec.id) for spec in specs}
-    dropped = {row.run for row in results.read_rows(path) if results.readable(row.run) not in names}
+    dropped = {row.run for row in published_folder.read_rows(path) if results.readable(row.run) not in names}
     if dropped:
         raise HarnessError(
             f"{path.parent} holds {len(dropped)} published runs that this selection does not, first "
@@ -106,9 +107,9 @@ def _write_records(out: Path, rows: Sequence[Row], folders: Sequence[RunFolder])
     specs = [{"run": f.spec.id, **to_json(f.spec)} for f in folders]
     costs = [cost for f in folders if (cost := f.cost())]
     files = {
-        results.ROWS_FILE: storage.jsonl([dataclasses.asdict(row) for row in rows]),
-        results.COSTS_FILE: _costs_csv(costs),
-        results.SPECS_FILE: storage.jsonl(specs),
+        ROWS_FILE: storage.jsonl([dataclasses.asdict(row) for row in rows]),
+        COSTS_FILE: _costs_csv(costs),
+        SPECS_FILE: storage.jsonl(specs),
         ENVIRONMENTS_FILE: json.dumps(_environments(folders), indent=2) + "\n",
     }
     for name, text in files.items():

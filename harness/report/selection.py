@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis import results
-from harness.analysis.results import SPECS_FILE
 from harness.storage import files
+from harness.storage.published_folder import SPECS_FILE
 from harness.suite import Options, Profile, Suite
 from harness.types import HarnessError
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +16,8 @@ from harness import registry
 from harness.config import DataSpec, RunSpec, canonical_json, makings
 from harness.evaluation import audits, benchmarks, evaluator
 from harness.evaluation.audits import AUDIT
-from harness.storage import run_folder
+from harness.runs import references
+from harness.storage import published_folder, run_folder
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite
 from harness.types import Cost, HarnessError
@@ -36,7 +36,7 @@ class PlannedRun:
     wanted: tuple[Evaluation, ...]
     """Every evaluation the suite asks for, done or not."""
     estimate_seconds: float
-    """Of what is left, on one core; 0 if done."""
+    """Of what is left, evaluation included, on one core; 0 if done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,9 @@ def planned(suite: Suite, profile: Profile, options: Options, root: Path) -> lis
     check_starts(folders, root)
     check_steps(folder.spec for folder in folders.values())
     wanted = {run: suite.evaluations(spec) for run, spec in asked.items()}
-    return [_planned_run(folder, wanted.get(run, ()), rates, profile) for run, folder in folders.items()]
+    plan = [_planned_run(folder, wanted.get(run, ()), rates, profile) for run, folder in folders.items()]
+    shown = references.shown(suite)
+    return [_if_published(run, folders[run.spec.id], options, shown) for run in plan]
 
 
 def check_starts(folders: Mapping[str, RunFolder], root: Path) -> None:
@@ -142,7 +144,7 @@ def check_profile(profile: Profile) -> None:
 
 def missing(plan: Iterable[PlannedRun]) -> list[PlannedRun]:
     """The runs with something left to do."""
-    return [run for run in plan if run.state is not RunState.DONE]
+    return [run for run in plan if run.state not in (RunState.DONE, RunState.PUBLISHED)]
 
 
 def makespan(plan: Sequence[PlannedRun], jobs: int) -> float:
@@ -234,12 +236,22 @@ def _planned_run(folder: RunFolder, wanted: tuple[Evaluation, ...], rates: Rates
     return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=seconds)
 
 
+def _if_published(run: PlannedRun, folder: RunFolder, options: Options, shown: Set[str]) -> PlannedRun:
+    """As made, if it is a reference whose rows are published; ``shown``: evaluations whose rows alone would not do."""
+    if run.state is RunState.DONE or any(e.benchmark in shown for e in run.wanted):
+        return run
+    if not references.published(folder, run.wanted, options):
+        return run
+    return dataclasses.replace(run, state=RunState.PUBLISHED, estimate_seconds=0.0)
+
+
 def _rates(profile: Profile, options: Options, root: Path) -> Rates:
     """Measured here if a run of the method is done here, else as any suite published, else the profile's guess."""
-    here = [(f.cost(), f.rows()) for f in run_folder.folders(root) if f.spec.profile in (profile.name, "")]
+    known = [f for f in run_folder.folders(root) if f.spec.profile in (profile.name, "") and not f.published()]
+    here = [(f.cost(), f.rows()) for f in known]
     costs = [cost for cost, _ in here if cost]
-    files = sorted((options.published / profile.name).glob("*/costs.csv"))
-    published = [cost for path in files for cost in read_published_costs(path)]
+    files = sorted((options.published / profile.name).glob(f"*/{published_folder.COSTS_FILE}"))
+    published = [cost for path in files for cost in published_folder.read_costs(path)]
     evaluations = [
         cost.evaluation_seconds / len({(row.step, row.benchmark, row.version, row.decoding) for row in rows})
         for cost, rows in here
@@ -258,27 +270,3 @@ def _per_step(costs: Iterable[Cost]) -> dict[str, float]:
         if cost.steps:
             seconds[cost.method].append(cost.train_seconds / cost.steps)
     return {method: fmean(values) for method, values in seconds.items()}
-
-
-def read_published_costs(path: Path) -> list[Cost]:
-    """Costs of a ``costs.csv`` that ``publish`` wrote; none if there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [_cost(record) for record in csv.DictReader(file)]
-
-
-def _cost(record: dict[str, str]) -> Cost:
-    return Cost(
-        run=record["run"],
-        method=record["method"],
-        seed=int(record["seed"]),
-        train_domains=tuple(filter(None, record["train_domains"].split("+"))),
-        steps=int(record["steps"]),
-        tokens=int(record["tokens"]),
-        forwards_per_token=float(record["forwards_per_token"]),
-        train_seconds=float(record["train_seconds"]),
-        evaluation_seconds=float(record["evaluation_seconds"]),
-        peak_memory_mb=float(record["peak_memory_mb"]),
-        acted=float(record["acted"]) if record.get("acted") else None,
-    )

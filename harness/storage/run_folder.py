@@ -10,6 +10,7 @@
     rows.jsonl         one ``Row`` a line, sorted; samples/ the items behind them
     model/             of a run with a recipe: config, weights and tokenizer of the model it made
     costs.json         one ``Cost``
+    published.json     which rows were not made here but are published, and where; of a reference only
     failed             a line on why the last attempt ended; removed by the next
     done               written last; holds the sha256 of rows.jsonl and of the files of model/
 """
@@ -23,7 +24,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -42,6 +43,10 @@ PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "dat
 """Distributions whose versions can move a number."""
 
 
+Question = tuple[int, str, float, str]
+"""Step, benchmark, version, decoding."""
+
+
 class RunState(StrEnum):
     """How far a run is."""
 
@@ -55,6 +60,8 @@ class RunState(StrEnum):
     """The last attempt ended in an error; the next goes on from the last checkpoint."""
     DONE = "done"
     """Every wanted row is there."""
+    PUBLISHED = "published"
+    """Of a plan only: a reference whose wanted rows are published. Counts as made; ``dopd run`` copies the rows."""
 
 
 class RunFolder:
@@ -80,6 +87,7 @@ class RunFolder:
         self._rows = self.path / "rows.jsonl"
         self._environments = self.path / "environment.json"
         self._costs = self.path / "costs.json"
+        self._published = self.path / "published.json"
         self._done = self.path / "done"
         self._failed = self.path / "failed"
 
@@ -97,12 +105,30 @@ class RunFolder:
         Raises:
             HarnessError: spec.json is of another run, or the disk is full.
         """
-        if self._has_spec():
-            self._check_spec()
-        else:
-            files.write_json_atomic(self.path / "spec.json", to_json(self.spec))
+        self._keep_spec()
         self._failed.unlink(missing_ok=True)
-        self._record_environment()
+        record, diff = environment()
+        if diff:
+            files.write_text_atomic(self.path / f"{record['diff_sha256'][:10]}.diff", diff)
+        self._add_environments([record | {"torch_threads": self.spec.threads}])
+
+    def take_published(self, rows: Sequence[Row], source: str, environments: Iterable[dict[str, Any]]) -> None:
+        """Adds rows that were made elsewhere, with where they are published and where they were made.
+
+        They have no samples behind them and cost nothing here. Not for a run that is trained: it would have no weights.
+
+        Raises:
+            HarnessError: spec.json is of another run, or the disk is full.
+        """
+        self._keep_spec()
+        evaluations = sorted({answered(row) for row in rows})
+        files.write_json_atomic(self._published, [*self.published(), {"from": source, "evaluations": evaluations}])
+        self._add_environments(environments)
+        self.write_rows(rows)
+
+    def published(self) -> list[dict[str, Any]]:
+        """Where rows were taken from that were not made here, with (step, benchmark, version, decoding) of each."""
+        return files.read_json(self._published) if self._published.exists() else []
 
     def clear(self) -> None:
         """Removes everything but the lock; for ``--force``. ``done`` goes first, spec.json last."""
@@ -135,13 +161,13 @@ class RunFolder:
 
     def missing(self, wanted: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
         """The evaluations of ``wanted`` that have no row yet, in the same order."""
-        have = {(row.step, row.benchmark, row.version, row.decoding) for row in self.rows()}
-        return tuple(e for e in wanted if (e.at(self.spec), e.benchmark, e.version, e.decoding) not in have)
+        have = {answered(row) for row in self.rows()}
+        return tuple(e for e in wanted if asked(e, self.spec) not in have)
 
     def wanted_rows(self, wanted: Iterable[Evaluation]) -> list[Row]:
         """The rows of these evaluations; a run that several suites share holds others too."""
-        keys = {(e.at(self.spec), e.benchmark, e.version, e.decoding) for e in wanted}
-        return [row for row in self.rows() if (row.step, row.benchmark, row.version, row.decoding) in keys]
+        keys = {asked(e, self.spec) for e in wanted}
+        return [row for row in self.rows() if answered(row) in keys]
 
     def rows(self) -> list[Row]:
         """Rows on disk.
@@ -245,19 +271,31 @@ class RunFolder:
     def _has_spec(self) -> bool:
         return (self.path / "spec.json").exists()
 
+    def _keep_spec(self) -> None:
+        if self._has_spec():
+            self._check_spec()
+        else:
+            files.write_json_atomic(self.path / "spec.json", to_json(self.spec))
+
     def _check_spec(self) -> None:
         stored = from_json(files.read_json(self.path / "spec.json"))
         if stored != self.spec:
             raise _misplaced(self.path, stored)
 
-    def _record_environment(self) -> None:
+    def _add_environments(self, records: Iterable[dict[str, Any]]) -> None:
         known = self.environments()
-        record, diff = environment()
-        now = record | {"torch_threads": self.spec.threads}
-        if now not in known:
-            if diff:
-                files.write_text_atomic(self.path / f"{record['diff_sha256'][:10]}.diff", diff)
-            files.write_json_atomic(self._environments, [*known, now])
+        if new := [record for record in records if record not in known]:
+            files.write_json_atomic(self._environments, [*known, *new])
+
+
+def asked(evaluation: Evaluation, spec: RunSpec) -> Question:
+    """What an evaluation of a run asks."""
+    return (evaluation.at(spec), evaluation.benchmark, evaluation.version, evaluation.decoding)
+
+
+def answered(row: Row) -> Question:
+    """What a row answers, under one metric."""
+    return (row.step, row.benchmark, row.version, row.decoding)
 
 
 def folders(root: Path) -> Iterator[RunFolder]:

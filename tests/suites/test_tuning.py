@@ -17,10 +17,10 @@ from harness.cli import verbs
 from harness.config import RunSpec
 from harness.evaluation import benchmarks
 from harness.report import publish
-from harness.runs import plan, run
+from harness.runs import run
 from harness.show import tables
 from harness.show.tables import Cell, Kind, Table
-from harness.storage import files
+from harness.storage import files, published_folder
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, Suite, training_run, tuned_rates
 from harness.types import HarnessError
@@ -212,7 +212,7 @@ def test_published_rates_are_read(swept: Path) -> None:
     text = (folder / "learning_rates.csv").read_text(encoding="utf-8")
     assert text.splitlines()[0] == "paradigm,method,rate,rate_half,rate_n,rate_note"
     assert "classical,sft,0.005,,0,upper edge" in text.splitlines()
-    assert len(results.read_rows(folder / "rows.jsonl")) == 3 * 7 * 3 * 2  # the whole sweep, both metrics
+    assert len(published_folder.read_rows(folder / "rows.jsonl")) == 3 * 7 * 3 * 2  # the whole sweep, both metrics
     rows, costs = results.load("published", SUITE, PROFILE, options(swept))
     assert SUITE.tables(rows, costs, options(swept)) == SUITE.tables(
         *results.load("runs", SUITE, PROFILE, options(swept)), options(swept)
@@ -275,7 +275,7 @@ def test_publishing_tuned_runs_leaves_the_shared_ones(swept: Path, tmp_path: Pat
             make_done(tmp_path, spec, lambda spec, evaluation, metric: 0.5)
         publish.publish(synthetic.SUITE, PROFILE, options_)
     folders = [chosen.published / "embedded" / name for name in ("ood", "ood-tuned")]
-    runs = [{row.run for row in results.read_rows(f / "rows.jsonl") if row.method == "sft"} for f in folders]
+    runs = [{row.run for row in published_folder.read_rows(f / "rows.jsonl") if row.method == "sft"} for f in folders]
     assert len(runs[0]) == len(runs[1]) == 1 and runs[0] != runs[1]
     costs = results.load("published", synthetic.SUITE, PROFILE, dataclasses.replace(chosen, learning_rate="tuned"))[1]
     assert costs["state"].tolist() == ["done"] * 3
@@ -319,7 +319,7 @@ def test_costs_written_before_acted_are_read(tmp_path: Path) -> None:
     record["train_domains"] = "+".join(record["train_domains"])
     text = f"{','.join(record)}\n{','.join(map(str, record.values()))}\n"
     files.write_text_atomic(tmp_path / "costs.csv", text)
-    assert plan.read_published_costs(tmp_path / "costs.csv") == [synthetic.cost(spec)]
+    assert published_folder.read_costs(tmp_path / "costs.csv") == [synthetic.cost(spec)]
 
 
 def test_acted_survives_publishing(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from harness.report.web.learning import learning_curves
 from harness.report.web.provenance import Provenance, Shown, provenance, published_environments, recorded_environments
 from harness.report.web.svg import Drawing, drawing
 from harness.show.tables import Table, concise
+from harness.storage.published_folder import ROWS_FILE
 from harness.storage.run_folder import RunState
 from harness.suite import Options, Profile, Suite
 from harness.types import HarnessError
@@ -134,7 +135,7 @@ def gather(profile: Profile, options: Options) -> Content:
 
 
 def _is_published(options: Options) -> bool:
-    return (options.published / options.profile / options.folder / results.ROWS_FILE).is_file()
+    return (options.published / options.profile / options.folder / ROWS_FILE).is_file()
 
 
 def _section(suite: Suite, profile: Profile, options: Options) -> tuple[Section, Shown | None]:

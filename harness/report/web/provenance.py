@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import RunSpec
-from harness.report.publish import ENVIRONMENTS_FILE
 from harness.storage import files
+from harness.storage.published_folder import ENVIRONMENTS_FILE
 from harness.storage.run_folder import RUNS, RunFolder, RunState
 from harness.suite import Options
 from harness.types import HarnessError

@@ -10,7 +10,7 @@ import pytest
 
 from harness.config import NOTHING, DataSpec, ModelSpec
 from harness.models import zoo
-from harness.models.sources import Source, place
+from harness.models.sources import Source, is_here, place
 from harness.storage.run_folder import RunFolder
 from harness.suite import made_model
 from harness.types import HarnessError
@@ -55,6 +55,15 @@ def test_weights_of_a_folder_are_those_of_the_spec(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=f"planned for weights {spec.sha256[:10]}, the folder holds"):
         place(spec)
     assert found(dataclasses.replace(spec, sha256=""))[0] is Source.FOLDER
+
+
+def test_weights_are_here_only_where_their_hash_is_that_of_the_spec(tmp_path: Path) -> None:
+    shipped = ModelSpec(name="base", sha256=zoo.MANIFEST["base"]["sha256"])
+    assert is_here(shipped) and not is_here(dataclasses.replace(shipped, sha256="0" * 64))
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    folder = ModelSpec(name=str(tmp_path), sha256=hashlib.sha256(b"weights").hexdigest())
+    assert is_here(folder) and not is_here(dataclasses.replace(folder, sha256="")), "a spec that does not say which"
+    assert not is_here(dataclasses.replace(folder, name="maker/model")) and not is_here(MADE)
 
 
 def test_a_made_model_is_in_its_run_folder_and_nowhere_else(tmp_path: Path) -> None:

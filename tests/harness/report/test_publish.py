@@ -18,7 +18,7 @@ from harness.analysis import results
 from harness.cli import verbs
 from harness.config import from_json
 from harness.report import output, publish
-from harness.storage import files
+from harness.storage import files, published_folder
 from harness.suite import Options
 from harness.types import HarnessError
 
@@ -98,7 +98,7 @@ def test_the_same_selection_under_new_settings_replaces(tmp_path: Path) -> None:
     publish.publish(SUITE, PROFILE, done(tmp_path))
     chosen = done(tmp_path, steps=20)
     publish.publish(SUITE, PROFILE, chosen)
-    assert {row.steps for row in results.read_rows(folder(chosen) / "rows.jsonl")} == {0, 20}
+    assert {row.steps for row in published_folder.read_rows(folder(chosen) / "rows.jsonl")} == {0, 20}
 
 
 def test_readme_says_how_to_make_it_again(tmp_path: Path) -> None:

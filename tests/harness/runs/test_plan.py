@@ -15,7 +15,7 @@ from harness import registry
 from harness.config import FirstStep, RunSpec
 from harness.runs import plan
 from harness.runs.plan import PlannedRun
-from harness.storage import files, run_folder
+from harness.storage import files, published_folder, run_folder
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
 from harness.types import Cost, HarnessError, Privilege
@@ -109,7 +109,7 @@ def test_published_costs_stand_in_until_a_run_is_measured(tmp_path: Path) -> Non
     costs = [cost(spec, train_seconds=100.0 * spec.steps) for spec in specs]
     path = tmp_path / "published" / "fake" / "another_suite" / "costs.csv"
     files.write_text_atomic(path, costs_csv(costs))
-    assert plan.read_published_costs(path) == costs
+    assert published_folder.read_costs(path) == costs
     assert [run.estimate_seconds for run in planned(tmp_path, options=options)] == [5.0, 1005.0, 1005.0]
     make_done(tmp_path, specs[1], train_seconds=40.0, evaluation_seconds=1.0)
     again = planned(tmp_path, options=dataclasses.replace(options, seeds=(0, 1)))
