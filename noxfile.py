@@ -25,6 +25,8 @@ PACKAGES = ("harness", "methods", "suites")
 WORKERS = min(4, os.cpu_count() or 1)
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+CACHED = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Many container images set it: then every process compiles torch and transformers again, several seconds each."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
@@ -144,7 +146,7 @@ def python(session: nox.Session) -> Path:
 
 def run(session: nox.Session, module: str, *arguments: str, **environment: str) -> None:
     """``python -m module arguments`` in the shared environment."""
-    session.run(str(python(session)), "-m", module, *arguments, env=environment)
+    session.run(str(python(session)), "-m", module, *arguments, env=CACHED | environment)
 
 
 def install(session: nox.Session, extra: str = "") -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,15 @@ def chosen(suite: str, root: Path) -> Options:
 
 def half(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     return 0.5
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The reports of ``run --suite all --from paper``, and what it said."""
+    root, said = tmp_path_factory.mktemp("papers"), io.StringIO()
+    with redirect_stdout(said):
+        assert verbs.main(["run", "--suite", "all", "--from", "paper", "--results", str(root)]) == 0
+    return root / "reports" / "embedded", said.getvalue()
 
 
 def test_all_is_every_suite_of_the_paper() -> None:
@@ -102,12 +113,11 @@ def test_publishing_all_publishes_what_is_done_and_the_claims(
     assert "no published rows at embedded/continual" in claims and str(tmp_path) not in claims
 
 
-def test_the_papers_numbers_decide_no_claim(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verbs.main(["run", "--suite", "all", "--from", "paper", "--results", str(tmp_path)]) == 0
-    shown = capsys.readouterr().out
-    assert "transfer_audit: suite transfer_audit: the paper states no numbers for it" in shown
-    assert (tmp_path / "reports" / "embedded" / "in_distribution-paper" / "table1_paper.csv").is_file()
-    assert not list((tmp_path / "reports" / "embedded").glob("claims*"))
+def test_the_papers_numbers_decide_no_claim(papers: tuple[Path, str]) -> None:
+    reports, said = papers
+    assert "transfer_audit: suite transfer_audit: the paper states no numbers for it" in said
+    assert (reports / "in_distribution-paper" / "table1_paper.csv").is_file()
+    assert not list(reports.glob("claims*"))
 
 
 def test_all_plans_whatever_the_claims_need(tmp_path: Path) -> None:
@@ -127,11 +137,9 @@ def test_what_the_user_chose_stays(tmp_path: Path) -> None:
     assert (given.seeds, given.methods) == ((7,), ("dopd",))
 
 
-def test_the_papers_numbers_of_every_suite_are_shown_by_one_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert verbs.main(["run", "--suite", "all", "--from", "paper", "--results", str(tmp_path)]) == 0
-    assert "there is nothing to show" not in capsys.readouterr().out
-    made = {path.name.removesuffix("-paper") for path in (tmp_path / "reports" / "embedded").iterdir()}
+def test_the_papers_numbers_of_every_suite_are_shown_by_one_command(papers: tuple[Path, str]) -> None:
+    reports, said = papers
+    assert "there is nothing to show" not in said
+    made = {path.name.removesuffix("-paper") for path in reports.iterdir()}
     assert made == {suite.name for suite in registry.suite("all").suites if isinstance(suite, HasPaperRows)}  # type: ignore[attr-defined]
-    assert all(list(path.iterdir()) for path in (tmp_path / "reports" / "embedded").iterdir())
+    assert all(list(path.iterdir()) for path in reports.iterdir())

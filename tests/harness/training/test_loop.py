@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import signal
@@ -13,25 +14,25 @@ from typing import Any
 
 import pytest
 import torch
-from support.drive_run import EVALUATIONS, folder_of
+from support.drive_run import EVALUATIONS, folder_of, short_run
 
 from harness import registry
+from harness.evaluation.benchmarks import BENCHMARKS
 from harness.runs.run import run
 from harness.storage import files
 from harness.storage.run_folder import RunFolder, RunState
-from harness.suite import Options, training_run
+from harness.training import trainer as module
 from harness.training.loop import detect_collapse, train, train_step
 from harness.training.trainer import Trainer, prepare
 from harness.types import HarnessError, Policy, Privilege
 
 NAMES = list(registry.methods())
+CODING = "embedded_coding"
 DRIVER = Path(__file__).resolve().parents[2] / "support" / "drive_run.py"
 
 
 def small_trainer(method: str, **changes: object) -> Trainer:
-    profile, options = registry.profile("embedded"), Options(suite="ood", steps=10)
-    settings = {"prompts_per_step": 4, "rollouts_per_prompt": 2} | changes
-    return prepare(training_run(profile, options, method=method, domains=("coding",), seed=0, **settings))
+    return prepare(short_run(method, 10, **changes))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -149,8 +150,11 @@ def test_a_damaged_checkpoint_falls_back_and_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 3])
-def test_stopped_between_checkpoints_every_step_is_logged_once(tmp_path: Path, step: int) -> None:
+def test_stopped_between_checkpoints_every_step_is_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
     """Before the first checkpoint after step 0, and after it."""
+    monkeypatch.setattr(module, "PROBE_SIZE", 4)
     folder = folder_of(tmp_path, "vanilla_opd", 20)
 
     class Stop(Exception):
@@ -161,12 +165,13 @@ def test_stopped_between_checkpoints_every_step_is_logged_once(tmp_path: Path, s
             raise Stop
 
     with pytest.raises(Stop):
-        run(folder, EVALUATIONS[:1], stop)
-    run(folder, EVALUATIONS[:1], lambda *_: None)
+        run(folder, (), stop)
+    run(folder, (), lambda *_: None)
     assert [m["step"] for m in files.read_jsonl(folder.metrics)] == list(range(21))
 
 
-def test_a_done_run_trains_nothing(tmp_path: Path) -> None:
+def test_a_done_run_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BENCHMARKS, CODING, dataclasses.replace(BENCHMARKS[CODING], n=12))
     folder = folder_of(tmp_path, "vanilla_opd", 2)
     run(folder, EVALUATIONS[:1], lambda *_: None)
     before = {p: p.stat().st_mtime_ns for p in folder.path.rglob("*") if p.name in ("metrics.jsonl", "rows.jsonl")}
@@ -192,24 +197,25 @@ def test_collapse_is_named() -> None:
 
 
 def test_bad_input_is_refused_before_compute(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     trainer = small_trainer("dopd")
     spec = trainer.spec
     assert spec.method is not None and spec.data is not None
     with pytest.raises(HarnessError, match="k=1000 with a vocabulary"):
-        prepare(replace(spec, method=registry.method_spec("dopd", {"k": 1000})))
+        prepare(dataclasses.replace(spec, method=registry.method_spec("dopd", {"k": 1000})))
     with pytest.raises(HarnessError, match="positions"):
-        prepare(replace(spec, max_response_tokens=100_000))
+        prepare(dataclasses.replace(spec, max_response_tokens=100_000))
     with pytest.raises(HarnessError, match="reference row"):
-        prepare(replace(spec, method=None))
+        prepare(dataclasses.replace(spec, method=None))
     from harness.worlds.slots_world import SlotWorld
 
     examples = SlotWorld.examples
 
     def without_hints(*arguments: Any) -> list:
         found = examples(*arguments)
-        return [replace(e, privileged={k: v for k, v in e.privileged.items() if k != "hints"}) for e in found[:8]]
+        return [
+            dataclasses.replace(e, privileged={k: v for k, v in e.privileged.items() if k != "hints"})
+            for e in found[:8]
+        ]
 
     monkeypatch.setattr(SlotWorld, "examples", without_hints)
     with pytest.raises(HarnessError, match="'hints' is not in the data"):

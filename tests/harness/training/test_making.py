@@ -20,6 +20,7 @@ from harness.suite import made_model
 from harness.training import recipes
 from harness.training.making import Lesson, Making
 from harness.training.recipes import Recipe
+from harness.types import HarnessError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,3 +97,11 @@ def test_a_damaged_checkpoint_falls_back_and_ends_with_the_same_bytes(tmp_path: 
     (folder.checkpoints / "step-000020" / "weights.safetensors").write_bytes(b"torn")
     assert "goes on from step 18" in run(folder, (), lambda *_: None)
     assert weights.read_bytes() == before
+
+
+def test_a_model_planned_with_another_version_of_its_recipe_is_not_made(
+    tmp_path: Path, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Born, "version", 2)
+    with pytest.raises(HarnessError, match=r"recipe born was planned with version 1, the code here is version 2: plan"):
+        run(RunFolder(tmp_path, spec), (), lambda *_: None)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from support.drive_run import short_run
 
 from harness import registry
 from harness.config import FirstStep, OptimSpec
-from harness.suite import Options, training_run
 from harness.training.loop import apply_gradient
 from harness.training.trainer import build_optimiser, prepare
 
@@ -96,8 +96,7 @@ def test_whether_any_rate_is_above_zero(optim: OptimSpec, steps: int, trains: bo
 def test_the_schedule_is_as_long_as_the_optimiser_steps_of_the_run() -> None:
     """EOPD takes four a batch: three batches are twelve steps, of which the warm-up has five."""
     profile = registry.profile("embedded")
-    spec = training_run(profile, Options(suite="ood", steps=3), method="eopd", domains=("coding",), seed=0)
-    trainer = prepare(spec)
+    trainer = prepare(short_run("eopd", 3))
     assert trainer.method.updates == 4
     found = []
     for _ in range(12):
