@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from harness.types import Corruption, HarnessError, Privilege
@@ -17,12 +17,23 @@ SCHEMA = 1
 """Bumped when the meaning of a field changes; part of the identity."""
 PLAIN = (bool, int, float, str)
 """Types of JSON that hold nothing else."""
+ALWAYS = object()
+"""Equal to no value: of a field that is never left out."""
 STEPLESS = (Privilege.NONE, Privilege.FINAL_ANSWER)
 """Kinds of p that name no step."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSpec:
+class Part:
+    """A part of a run that many runs share. No slots: its text is kept beside its fields."""
+
+    @cached_property
+    def canonical(self) -> str:
+        """Its canonical JSON."""
+        return canonical_json(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Part):
     """A model by name and by content."""
 
     name: str
@@ -53,8 +64,8 @@ NOTHING = ModelSpec(name="nothing")
 """The student of a recipe that begins from no model."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataSpec:
+@dataclass(frozen=True, kw_only=True)
+class DataSpec(Part):
     """What is trained on."""
 
     world: str = "embedded"
@@ -102,8 +113,8 @@ class FirstStep(StrEnum):
     """At 1/warm-up of the peak: every step moves the student, and the peak comes one step earlier."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptimSpec:
+@dataclass(frozen=True, kw_only=True)
+class OptimSpec(Part):
     """AdamW with a cosine schedule. The paper gives only optimiser, schedule and 5e-6; the rest is ours."""
 
     lr: float
@@ -127,8 +138,8 @@ class OptimSpec:
         return steps > 0 and (steps > 1 or self.first_step is FirstStep.FULL or self.warmup_steps == 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MethodSpec:
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec(Part):
     """A method by name, settings and version."""
 
     name: str
@@ -140,8 +151,8 @@ class MethodSpec:
     """Of a plugin's file; empty for registered methods, whose version is tested instead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecipeSpec:
+@dataclass(frozen=True, kw_only=True)
+class RecipeSpec(Part):
     """How a model is made: a recipe by name, settings and version."""
 
     name: str
@@ -220,7 +231,9 @@ class RunSpec:
     @cached_property
     def hash(self) -> str:
         """First 10 hex digits of the sha256 of the canonical JSON; made once, a plan asks for it often."""
-        return hashlib.sha256(canonical_json({"schema": SCHEMA, **to_json(self)}).encode()).hexdigest()[:10]
+        given = {name: _text(value) for name, value in _json_items(self)} | {"schema": _text(SCHEMA)}
+        text = ",".join(f'"{name}":{given[name]}' for name in sorted(given))
+        return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:10]
 
     @cached_property
     def id(self) -> str:
@@ -234,8 +247,7 @@ class RunSpec:
 
     def checkpoint_steps(self) -> tuple[int, ...]:
         """Steps at which a checkpoint is kept: 0, every tenth, the last."""
-        k = self.checkpoints
-        return tuple(sorted({round(self.steps * i / k) for i in range(k + 1)}))
+        return _checkpoint_steps(self.steps, self.checkpoints)
 
 
 def makings(spec: RunSpec) -> Iterator[RunSpec]:
@@ -254,9 +266,8 @@ def to_json(value: Any) -> Any:
     """
     if value is None or type(value) in PLAIN:
         return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        given = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {f.name: to_json(v) for f, v in given if f.metadata.get("since", 1) == 1 or v != f.default}
+    if _json_fields(type(value)) is not None:
+        return {name: to_json(given) for name, given in _json_items(value)}
     if isinstance(value, Mapping):
         return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -264,9 +275,39 @@ def to_json(value: Any) -> Any:
     return value if isinstance(value, PLAIN) else str(value)
 
 
+def _json_items(value: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values of a dataclass's fields that are written."""
+    fields = _json_fields(type(value)) or ()
+    return ((name, given) for name, default in fields if (given := getattr(value, name)) != default)
+
+
+@cache
+def _json_fields(cls: type) -> tuple[tuple[str, Any], ...] | None:
+    """Names of a dataclass's fields, each with the value at which it is left out; None for another class."""
+    if not dataclasses.is_dataclass(cls):
+        return None
+    return tuple((f.name, f.default if f.metadata.get("since", 1) > 1 else ALWAYS) for f in dataclasses.fields(cls))
+
+
 def canonical_json(value: Any) -> str:
     """One spelling per value: sorted keys, no spaces, no NaN."""
-    return json.dumps(to_json(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _canonical(to_json(value))
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+"""Of plain JSON values."""
+
+
+def _text(value: Any) -> str:
+    """``canonical_json``, which a part of a run keeps; a whole number's needs no encoder."""
+    if type(value) is int:
+        return str(value)
+    return value.canonical if isinstance(value, Part) else canonical_json(value)
+
+
+@cache
+def _checkpoint_steps(steps: int, checkpoints: int) -> tuple[int, ...]:
+    return tuple(sorted({round(steps * i / checkpoints) for i in range(checkpoints + 1)}))
 
 
 def from_json(record: Mapping[str, Any]) -> RunSpec:

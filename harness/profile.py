@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from harness import registry
@@ -73,7 +74,7 @@ class Ladder:
     """What Figure 6 is drawn against and why, a sentence for its caption."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what its methods are is kept beside its fields
 class Profile:
     """A setting of the whole benchmark; fills in fields of ``RunSpec``. What is optional only some suites need."""
 
@@ -177,8 +178,29 @@ class Profile:
         Raises:
             HarnessError: unknown method or field, near names offered, or a value of the wrong type.
         """
-        override = self.override(name)
-        return registry.method_spec(name, {**(override.settings if override else {}), **(settings or {})})
+        name, given = registry.method_name(name), settings or {}
+        cls, entry = registry.method_class(name), registry.methods()[name]
+        # By repr: 1, 1.0 and True are equal, and not the same settings.
+        key = (name, cls, cls.version, repr(entry.settings), repr(given))
+        if key not in self._methods:
+            override = self.override(name)
+            self._methods[key] = registry.method_spec(name, {**(override.settings if override else {}), **given})
+        return self._methods[key]
+
+    def trained_on(self, domains: tuple[str, ...]) -> DataSpec:
+        """Its data with these domains; the same object every time, so that what is kept of it is made once."""
+        if domains not in self._data:
+            self._data[domains] = replace(self.data, domains=domains)
+        return self._data[domains]
+
+    @cached_property
+    def _data(self) -> dict[tuple[str, ...], DataSpec]:
+        return {}
+
+    @cached_property
+    def _methods(self) -> dict[tuple[Any, ...], MethodSpec]:
+        """What ``method`` gave: a plan asks for few methods, each once a run."""
+        return {}
 
 
 def _check_names(profile: Profile, field: str, names: Iterable[str], what: str, known: Iterable[str]) -> None:

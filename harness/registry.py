@@ -86,9 +86,11 @@ def method_name(name: str) -> str:
     Raises:
         HarnessError: unknown; near names are offered. Known and left out; the reason is given.
     """
+    if name in (known := methods()):
+        return name
     if _plain(name) in (absent := not_implemented()):
         raise HarnessError(f"method {_plain(name)!r} is not implemented: {absent[_plain(name)][1]}")
-    return lookup("method", name, methods(), listing="dopd methods")
+    return lookup("method", name, known, listing="dopd methods")
 
 
 def method_spec(name: str, overrides: Mapping[str, Any] | None = None) -> MethodSpec:
@@ -266,8 +268,9 @@ def profile(name: str) -> Profile:
     Raises:
         HarnessError: unknown; near names are offered.
     """
-    name = lookup("profile", name, profiles())
-    return resolve(profiles()[name], f"profile {name!r}")
+    known = profiles()
+    name = lookup("profile", name, known)
+    return resolve(known[name], f"profile {name!r}")
 
 
 def load_profile(path: Path) -> Profile:

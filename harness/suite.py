@@ -174,9 +174,10 @@ class Together(Suite):
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """What any suite that planned the run asks of it."""
-        asked = (e for suite in self._askers.get(spec.id, {}).values() for e in suite.evaluations(spec))
-        by_key = {(e.at(spec), e.benchmark, e.decoding, e.version): e for e in asked}
-        return tuple(by_key.values())
+        asked = [suite.evaluations(spec) for suite in self._askers.get(spec.id, {}).values()]
+        if len(asked) == 1:
+            return asked[0]
+        return tuple({(e.at(spec), e.benchmark, e.decoding, e.version): e for each in asked for e in each}.values())
 
     def tables(self, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
         """None of its own: each suite shows its own rows."""
@@ -196,13 +197,14 @@ def training_run(
             f"method is {type(method).__name__}: give a registry name; for settings of its own, replace the field of "
             "the run: dataclasses.replace(spec, method=profile.method(name, settings))"
         )
+    rate, optim = learning_rate(profile, options, method), profile.optim
     spec = RunSpec(
         profile=profile.name,
         student=profile.student,
         teacher=profile.teacher,
-        data=dataclasses.replace(profile.data, domains=tuple(domains)),
+        data=profile.trained_on(tuple(domains)),
         method=profile.method(method),
-        optim=dataclasses.replace(profile.optim, lr=learning_rate(profile, options, method)),
+        optim=optim if rate is optim.lr else dataclasses.replace(optim, lr=rate),
         steps=profile.steps if options.steps is None else options.steps,
         prompts_per_step=profile.prompts_per_step,
         rollouts_per_prompt=profile.rollouts_per_prompt,
@@ -302,4 +304,4 @@ def made_model(
 def _changed(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
     for name in changes:
         registry.lookup("field of a run:", name, [field.name for field in dataclasses.fields(RunSpec)])
-    return dataclasses.replace(spec, **changes)
+    return dataclasses.replace(spec, **changes) if changes else spec

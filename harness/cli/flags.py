@@ -176,6 +176,12 @@ FLAGS = (
         settings={"type": _at_least(1, int), "default": _jobs()},
     ),
     Flag(
+        name="--list",
+        verbs=("plan",),
+        help="print every run, one a line with tabs between, for other programs",
+        settings={"action": "store_true"},
+    ),
+    Flag(
         name="--minutes",
         metavar="N",
         verbs=("run", "tune", "evaluate"),

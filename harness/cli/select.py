@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import registry
+from harness.cli.waiting import shown_when_slow
 from harness.report import selection
 from harness.runs.plan import PlannedRun, planned
 from harness.storage import run_folder
@@ -34,8 +35,9 @@ class Selection:
         return o.results / "reports" / self.profile.name / name
 
     def plan(self) -> list[PlannedRun]:
-        """The suite's runs and their states."""
-        return planned(self.suite, self.profile, self.options, self.options.results)
+        """The suite's runs and their states; what takes long is shown to a terminal."""
+        with shown_when_slow() as track:
+            return planned(self.suite, self.profile, self.options, self.options.results, track)
 
     def parts(self) -> list[Selection]:
         """Each suite of ``--suite all``; this one alone otherwise."""

@@ -7,7 +7,6 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from harness import registry
 from harness.cli import skeleton
 from harness.cli.flags import EXIT_USER_ERROR, check_verb, meant, parser, unknown_flag
 from harness.cli.methods_table import absent_table, methods_table
+from harness.cli.plan_table import plan_lines, plan_table, states
 from harness.cli.select import Selection, load_files, require_runs, select
 from harness.config import makings
 from harness.runs import references
@@ -32,7 +32,6 @@ from harness.runs.plan import (
     makespan,
     missing,
     overrides_table,
-    plan_table,
 )
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import ALL, Options, Together
@@ -73,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _plan(given: argparse.Namespace) -> int:
     chosen, console = select(given), _console()
+    if given.list:
+        sys.stdout.writelines(f"{line}\n" for line in plan_lines(chosen.plan()))
+        return 0
     _say_seeds(chosen, console)
     plan = chosen.plan()
     obstacle = _obstacle(chosen, plan)
@@ -369,13 +371,11 @@ def _compare(chosen: Selection, rows: DataFrame, console: Console) -> None:
 
 def _summary(plan: Sequence[PlannedRun], jobs: int) -> str:
     """``24 runs: 20 done, 4 absent; about 6 min on 2 workers``."""
-    counts = Counter(run.state.value for run in plan)
-    names = {state: state.value for state in RunState}
-    names[RunState.PUBLISHED] = f"reference{'s' * (counts['published'] > 1)} from published rows"
-    states = ", ".join(f"{counts[state.value]} {name}" for state, name in names.items() if counts[state.value])
+    published = sum(run.state is RunState.PUBLISHED for run in plan)
+    named = {RunState.PUBLISHED: f"reference{'s' * (published > 1)} from published rows"}
     left = missing(plan)
     work = f"about {duration(makespan(left, jobs))} on {jobs} worker{'s' * (jobs > 1)}" if left else "nothing to do"
-    return f"{len(plan)} runs: {states or 'none'}; {work}"
+    return f"{len(plan)} runs: {states(plan, named) or 'none'}; {work}"
 
 
 def _times(report: LaunchReport, wall_seconds: float) -> str:
@@ -404,7 +404,7 @@ def _wrote(console: Console, paths: Sequence[Path]) -> None:
 
 def _console() -> Console:
     """Standard output; wide where it is a file or a pipe, so that ids are not cut."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH)
+    return Console(width=None if sys.stdout.isatty() else WIDTH, emoji=False)
 
 
 def _say_seeds(chosen: Selection, console: Console) -> None:

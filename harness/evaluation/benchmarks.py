@@ -292,7 +292,7 @@ def benchmark(name: str, version: float | None = None) -> Benchmark:
 
 def told(name: str) -> Benchmark:
     """The benchmark of that name; of one that this package does not have, what is told of it by name only."""
-    return every().get(name) or Benchmark(name=name)
+    return BENCHMARKS.get(name) or _of_worlds(tuple(worlds.known())).get(name) or Benchmark(name=name)
 
 
 def decoding(benchmark: Benchmark, name: str) -> str:

@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
 from harness.types import HarnessError
 
 
@@ -142,11 +140,15 @@ class RunLock:
     """
 
     def __init__(self, path: Path, *, name: str) -> None:
+        from filelock import FileLock  # a sixth of the imports of a plan, which locks nothing
+
         self._path = path
         self._name = name
         self._lock = FileLock(path, timeout=0)
 
     def __enter__(self) -> Self:
+        from filelock import Timeout
+
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()

@@ -45,6 +45,8 @@ PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "dat
 
 Question = tuple[int, str, float, str]
 """Step, benchmark, version, decoding."""
+_shared: dict[frozenset[Question], frozenset[Question]] = {}
+"""Sets of questions that were answered: the same in every seed of a setting, so that ten thousand runs hold few."""
 
 
 class RunState(StrEnum):
@@ -161,8 +163,16 @@ class RunFolder:
 
     def missing(self, wanted: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
         """The evaluations of ``wanted`` that have no row yet, in the same order."""
-        have = {answered(row) for row in self.rows()}
+        have = self.evaluated()
         return tuple(e for e in wanted if asked(e, self.spec) not in have)
+
+    def evaluated(self) -> frozenset[Question]:
+        """What has a row.
+
+        Raises:
+            HarnessError: as ``rows``.
+        """
+        return frozenset(map(answered, self.rows()))
 
     def wanted_rows(self, wanted: Iterable[Evaluation]) -> list[Row]:
         """The rows of these evaluations; a run that several suites share holds others too."""
@@ -298,17 +308,51 @@ def answered(row: Row) -> Question:
     return (row.step, row.benchmark, row.version, row.decoding)
 
 
+class FoundFolder(RunFolder):
+    """A folder that is there, read once: for planning, which looks at many and writes none."""
+
+    def evaluated(self) -> frozenset[Question]:
+        """As it was at the first call."""
+        return self._evaluated
+
+    @functools.cached_property
+    def _evaluated(self) -> frozenset[Question]:
+        found = super().evaluated()
+        return _shared.setdefault(found, found)
+
+    def _has_spec(self) -> bool:
+        return True
+
+    def _check_spec(self) -> None:
+        """Nothing: it was made of its spec.json."""
+
+
+def found(root: Path) -> Iterator[FoundFolder]:
+    """Every run below ``root``/runs, by name, to be read only.
+
+    Raises:
+        HarnessError: as ``folders``.
+    """
+    for spec in _specs(root):
+        yield FoundFolder(root, spec)
+
+
 def folders(root: Path) -> Iterator[RunFolder]:
     """Every run below ``root``/runs, by name.
 
     Raises:
         HarnessError: a spec.json is damaged or disagrees with its folder's name.
     """
+    for spec in _specs(root):
+        yield RunFolder(root, spec)
+
+
+def _specs(root: Path) -> Iterator[RunSpec]:
     for path in sorted((root / RUNS).glob("*/spec.json")):
-        folder = RunFolder(root, from_json(files.read_json(path)))
-        if folder.path != path.parent:
-            raise _misplaced(path.parent, folder.spec)
-        yield folder
+        spec = from_json(files.read_json(path))
+        if spec.id != path.parent.name:
+            raise _misplaced(path.parent, spec)
+        yield spec
 
 
 def continued(root: Path, spec: RunSpec) -> RunFolder:

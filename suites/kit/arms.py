@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,7 +32,6 @@ from suites.kit.cells import (
     items_of,
     joint_domains,
     learning_rate_sentence,
-    primary_at,
     recovery,
     references,
     selected_methods,
@@ -193,17 +192,22 @@ def benchmarks_at(spec: RunSpec, steps: Sequence[At], *, harder: bool = True) ->
     """Every benchmark of the run's profile at some checkpoints, under its primary metric; a reference has one."""
     profile = registry.profile(spec.profile)
     names = asked(profile) if harder else profile.benchmarks
+    known = map(told, names)
     at: Sequence[At] = ("last",) if spec.is_reference else steps
-    return tuple(primary_at(step, name) for step in at for name in names)
+    return _evaluations(tuple(at), tuple((each.name, each.primary[:1], each.version) for each in known))
 
 
 def every_decoding(spec: RunSpec) -> tuple[Evaluation, ...]:
     """Every benchmark of the run's profile in each of its decodings, at the last step."""
-    return tuple(
-        Evaluation("last", known.name, decoding, known.version)
-        for known in map(told, asked(registry.profile(spec.profile)))
-        for decoding in known.decodings
-    )
+    known = map(told, asked(registry.profile(spec.profile)))
+    return _evaluations(("last",), tuple((each.name, each.decodings, each.version) for each in known))
+
+
+@cache
+def _evaluations(steps: tuple[At, ...], read: tuple[tuple[str, tuple[str, ...], float], ...]) -> tuple[Evaluation, ...]:
+    """Step by step, of each benchmark (name, decodings, version); the same tuple for every run that asks the same."""
+    asked = [(name, decoding, version) for name, decodings, version in read for decoding in decodings]
+    return tuple(Evaluation(step, *each) for step in steps for each in asked)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
 import pytest
 
+from harness import config, registry
 from harness.config import (
+    SCHEMA,
     DataSpec,
     FirstStep,
     MethodSpec,
@@ -17,9 +20,11 @@ from harness.config import (
     OptimSpec,
     RecipeSpec,
     RunSpec,
+    canonical_json,
     from_json,
     to_json,
 )
+from harness.suite import Options
 from harness.types import Corruption, HarnessError
 
 FULL = RunSpec(
@@ -118,3 +123,33 @@ def test_what_came_later_is_left_out_while_it_has_its_default() -> None:
     assert "corrupt" not in text and "first_step" not in text
     assert plain.hash == "3a5718828b", "an old run has another name: which field lost its `since`?"
     assert from_json(to_json(plain)).optim == OptimSpec(lr=1e-3, first_step=FirstStep.ZERO)
+
+
+def by_hand(spec: RunSpec) -> str:
+    """The hash from one text of the whole run."""
+    return hashlib.sha256(canonical_json({"schema": SCHEMA, **to_json(spec)}).encode()).hexdigest()[:10]
+
+
+@pytest.mark.parametrize("profile", [*registry.profiles()])
+def test_a_hash_made_of_kept_parts_is_that_of_the_whole(profile: str) -> None:
+    """Of every setting of every suite, and of specs whose text needs care."""
+    planned = [
+        spec
+        for suite in map(registry.suite, registry.suites())
+        for spec in suite.runs(registry.profile(profile), Options(suite=suite.name, profile=profile, seeds=(3,)))
+    ]
+    odd = [dataclasses.replace(FULL, start='a "b" \u00e9', temperature=t) for t in (1, 1.0, True, -0.0, 1e-30)]
+    for spec in (*planned, *SPECS.values(), *odd):
+        assert spec.hash == by_hand(spec), spec.id
+    assert len({spec.hash for spec in odd}) == 5
+
+
+def test_an_id_and_the_text_of_a_shared_part_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Any] = []
+    monkeypatch.setattr(config, "canonical_json", lambda value: written.append(value) or canonical_json(value))
+    data = DataSpec(domains=("coding",))
+    specs = [dataclasses.replace(FULL, data=data, seed=seed) for seed in range(3)]
+    assert len({(spec.id, spec.hash) for spec in specs for _ in range(4)}) == 3
+    assert specs[0].id is specs[0].id
+    assert sum(value is data for value in written) == 1
+    assert sum(value == 1.0 and type(value) is float for value in written) == 2 * 3, "temperature and top_p of each run"

@@ -14,6 +14,7 @@ from rich.console import Console
 from support.fakes import BUG, PROFILE, FakeSuite, checkpoint
 
 from harness import registry
+from harness.cli import plan_table
 from harness.config import NOTHING, ModelSpec, RunSpec, from_json, to_json
 from harness.models import load, zoo
 from harness.profile import Profile
@@ -129,13 +130,13 @@ def test_a_recipe_whose_only_step_moves_nothing_is_not_planned(tmp_path: Path) -
 
 def test_the_plan_shows_settings_of_recipes(tmp_path: Path) -> None:
     makings = [made_of(fake_model(share=share)) for share in (0.0, 0.25)]
-    assert plan.differences([*makings, fake_run(PROFILE.teacher)]) == [
+    assert plan_table.differences([*makings, fake_run(PROFILE.teacher)]) == [
         "privileged_share = 0.0",
         "privileged_share = 0.25",
         "",
     ]
     bare = dataclasses.replace(makings[0], data=None, optim=None)
-    assert plan.plan_table(planned(tmp_path, bare), title="").row_count == 1
+    assert plan_table.plan_table(planned(tmp_path, bare), title="").row_count == 1
 
 
 # Run once, in order, and only what depends on it again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from support.fakes import LAST, PROFILE, FakeSuite, checkpoint, cost, row
 
 from harness import registry
+from harness.cli import plan_table
 from harness.config import FirstStep, RunSpec
 from harness.runs import plan
 from harness.runs.plan import PlannedRun
@@ -21,6 +23,8 @@ from harness.suite import Evaluation, Options, Profile, Suite, reference_run, tr
 from harness.types import Cost, HarnessError, Privilege
 
 ROOT = Path(__file__).resolve().parents[3]
+UNPLANNED = ("torch", "transformers", "datasets", "lm_eval", "numpy", "pandas", "matplotlib", "filelock")
+"""What planning does not import."""
 OPTIONS = Options(suite="fake", profile="fake", published=Path("nowhere"))
 PROFILE_RUN = training_run(PROFILE, OPTIONS, method="dopd", domains=("coding",), seed=0)
 
@@ -39,17 +43,18 @@ def make_done(root: Path, spec: RunSpec, *, train_seconds: float, evaluation_sec
 
 
 def test_every_suite_plans_and_every_method_is_listed_without_torch(tmp_path: Path) -> None:
-    """In a fresh process; pandas and matplotlib stay out too: they alone would take the second."""
+    """In a fresh process; whatever else planning does not need stays out too: pandas alone would take the second."""
     script = f"""
 import sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "transformers", "datasets", "lm_eval", "pandas", "matplotlib"):
+        if name.split(".")[0] in {UNPLANNED}:
             raise ImportError(name + " is blocked")
 
 sys.meta_path.insert(0, Blocker())
 from harness import registry
+from harness.cli import plan_table
 from harness.cli import flags, select, verbs
 
 assert verbs.main(["methods"]) == verbs.main(["suites"]) == 0
@@ -177,7 +182,7 @@ def test_plan_says_in_what_the_runs_of_a_method_differ() -> None:
         return dataclasses.replace(PROFILE_RUN, method=method_spec, steps=steps, **changes)
 
     none = dataclasses.replace(PROFILE.data, privilege=Privilege.NONE)
-    assert plan.differences(
+    assert plan_table.differences(
         [
             reference_run(PROFILE, PROFILE.student),
             run(),
@@ -243,3 +248,57 @@ def test_a_run_whose_only_step_has_rate_0_is_refused(tmp_path: Path) -> None:
     assert plan.planned(FakeSuite(), full, one, tmp_path)
     # Four optimiser steps a batch: three of them move the student.
     assert planned(tmp_path, options=dataclasses.replace(one, methods=("eopd",)))
+
+
+def test_a_run_that_is_there_is_read_once_and_an_absent_one_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in planned(tmp_path):
+        make_done(tmp_path, run.spec, train_seconds=1.0, evaluation_seconds=1.0)
+    read: list[Path] = []
+    looked = files.read_json, files.read_jsonl
+    monkeypatch.setattr(files, "read_json", lambda path: read.append(path) or looked[0](path))
+    monkeypatch.setattr(files, "read_jsonl", lambda path: read.append(path) or looked[1](path))
+    found = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1, 2)))
+    done = [run.spec.id for run in found if run.state is RunState.DONE]
+    assert (len(done), len(found)) == (3, 7)
+    names = ("spec.json", "costs.json", "done", "rows.jsonl")
+    assert sorted(read) == sorted(tmp_path / "runs" / run / name for run in done for name in names)
+
+
+def test_seeds_of_a_setting_share_what_is_asked_and_what_was_found(tmp_path: Path) -> None:
+    """So that ten thousand runs hold little more than their specs."""
+    suite, options = registry.suite("stability"), Options(suite="stability", methods=("sft",), seeds=(0, 1, 2))
+    runs = plan.planned(suite, registry.profile("embedded"), options, tmp_path)
+    trained = [run for run in runs if run.spec.method]
+    assert [asked == trained[0].wanted for asked in (run.wanted for run in trained)] == [True] * 3
+    evaluations = {id(e) for run in trained for e in run.wanted if e.decoding != "audit"}
+    assert len(evaluations) == sum(e.decoding != "audit" for e in trained[0].wanted)
+    for run in planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1))):
+        make_done(tmp_path, run.spec, train_seconds=1.0, evaluation_seconds=1.0)
+    by_steps = {folder.spec.steps: folder.evaluated() for folder in run_folder.found(tmp_path)}
+    assert all(folder.evaluated() is by_steps[folder.spec.steps] for folder in run_folder.found(tmp_path))
+
+
+def test_every_evaluation_is_checked_whatever_tuple_it_stands_in(tmp_path: Path) -> None:
+    """Also of a run that stands between others of the same data, which ask for nothing."""
+    runs = [
+        dataclasses.replace(run, wanted=())
+        for run in planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1)))
+    ]
+    wrong = dataclasses.replace(runs[2], wanted=(Evaluation("last", "nothing", "audit"),))
+    plan.check_evaluations(runs)
+    with pytest.raises(HarnessError, match="no audit 'nothing'"):
+        plan.check_evaluations([*runs[:2], wrong, *runs[3:]])
+
+
+def test_what_is_done_is_told_to_who_waits(tmp_path: Path) -> None:
+    make_done(tmp_path, planned(tmp_path)[1].spec, train_seconds=1.0, evaluation_seconds=1.0)
+    told: dict[str, int] = {}
+
+    def track(items: Iterable[Any], words: str) -> Iterable[Any]:
+        for told[words], item in enumerate(items, start=1):
+            yield item
+
+    plan.planned(FakeSuite(), PROFILE, OPTIONS, tmp_path, track)
+    assert told == {"reading the runs that are there": 1, "planning": 3}

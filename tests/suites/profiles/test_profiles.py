@@ -170,3 +170,35 @@ def test_paper_profile_refuses_to_run_and_says_what_is_missing() -> None:
 def test_embedded_runs_take_the_profiles_settings(tmp_path: Path) -> None:
     (run,) = [s for s in specs(options(tmp_path, methods=("dopd",), seeds=(0,), train_domains=("coding",))) if s.method]
     assert run.method == EMBEDDED.method("dopd")
+
+
+# --- what is kept
+
+
+def test_a_method_is_made_once_for_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile, made = dataclasses.replace(EMBEDDED), []
+    monkeypatch.setattr(
+        registry, "build_method", lambda spec, build=registry.build_method: made.append(1) or build(spec)
+    )
+    specs = SUITE.runs(profile, options(tmp_path, seeds=(0, 1, 2, 3, 4)))
+    methods = {spec.method.name: spec.method for spec in specs if spec.method}
+    assert all(spec.method is methods[spec.method.name] for spec in specs if spec.method)
+    assert len(made) <= len(methods), "TopK builds a method to ask whether it fits"
+    trained = [spec for spec in specs if spec.data]
+    assert len({id(spec.data) for spec in trained}) == len({spec.data.domains for spec in trained if spec.data})
+    assert {id(spec.optim) for spec in trained} == {id(profile.optim)}
+
+
+def test_what_is_kept_of_a_method_is_of_its_settings_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile, ours = dataclasses.replace(EMBEDDED), registry._ours()
+    entry = Entry(target=f"{__name__}:Wide", label="", paradigm="", citation="", settings={"k": 8})
+    monkeypatch.setattr(registry, "_ours", lambda: {**ours, "wide": entry})
+    assert profile.method("wide").settings["k"] == 8
+    assert profile.method("wide", {"k": 1}).settings["k"] == 1
+    with pytest.raises(HarnessError, match="k of method wide = True"):
+        profile.method("wide", {"k": True})
+    entry = dataclasses.replace(entry, settings={"k": 9})
+    monkeypatch.setattr(registry, "_ours", lambda: {**ours, "wide": entry})
+    assert profile.method("wide").settings["k"] == 9
+    monkeypatch.setattr(Wide, "version", 2)
+    assert profile.method("wide").version == 2
