@@ -76,7 +76,8 @@ class OwnItems:
         """See ``harness.evaluation.evaluator.Evaluator``. Draws depend on (seed, step, benchmark, decoding) only.
 
         Raises:
-            HarnessError: an item whose prompt holds privileged text, is not one user turn, or does not fit the model.
+            HarnessError: an item whose prompt holds privileged text, is not one user turn, holds a word that the
+                tokenizer does not know, or does not fit the model.
         """
         own = [_own_job(job) for job in jobs]
         found = run(model, reader, own, seed=seed, step=step, batch_size=batch_size, begin=begin)
@@ -151,6 +152,7 @@ class SamplerLM(HFLM):
         examples = [job.examples[item] for item in prompts]
         for example in examples:
             check_plain(example, prompts[example.id])
+        load.check_words(self.reader, list(prompts.values()), f"benchmark {job.benchmark.name}")
         ids = self.reader.encode(list(prompts.values()))
         load.check_lengths(self.model, list(map(len, ids)), job.benchmark.max_new_tokens)
         # Prompts of one length need no padding; the sort is stable, so the draws are reproducible.

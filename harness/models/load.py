@@ -117,3 +117,25 @@ def check_lengths(model: PreTrainedModel, prompt_lengths: Sequence[int], max_res
             f"prompt of {max(prompt_lengths)} tokens and response of {max_response_tokens} exceed the model's "
             f"{limit} positions; shorten max_response_tokens or drop the long privileged inputs"
         )
+
+
+def check_words(reader: Reader, texts: Sequence[str], whose: str) -> None:
+    """Every word must be known to the tokenizer: a model cannot tell two unknown ones apart, nor write one.
+
+    ``whose`` texts these are is said in the message.
+
+    Raises:
+        HarnessError: one is not.
+    """
+    unknown: Any = reader.tokenizer.unk_token_id
+    if unknown is None:
+        return
+    for text, ids in zip(texts, reader.encode(texts), strict=True):
+        if unknown not in ids:
+            continue
+        lost = [word for word in text.split() if unknown in reader.encode([word])[0]] or [text]
+        raise HarnessError(
+            f"{whose}: {lost[0]!r} is {reader.tokenizer.unk_token} to the tokenizer of model "
+            f"{reader.tokenizer.name_or_path}; use words it knows, or a student and a teacher whose tokenizer knows "
+            "these (the embedded ones read the embedded world alone)"
+        )

@@ -21,10 +21,10 @@ from harness.models.reader import Reader
 from harness.storage import checkpoint, run_folder
 from harness.training.phases import Phases
 from harness.training.process import device
-from harness.types import Example, HarnessError, Policy
-from harness.worlds import corruption, world_of
+from harness.types import Example, HarnessError, Policy, text_of
+from harness.worlds import corruption, privilege, world_of
 from harness.worlds.needs import check_data, check_world
-from harness.worlds.world import World
+from harness.worlds.world import HasReferences, World
 
 PROBE_SIZE = 96
 """Validation problems of the probe at each checkpoint."""
@@ -93,7 +93,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
 
     Raises:
         HarnessError: the spec is a reference row; see also ``starting_weights``, ``worlds.world_of``, ``check_world``,
-            ``check_data``, ``models.check_pair``.
+            ``check_data``, ``load.check_pair``, ``load.check_words``, ``load.check_lengths``.
     """
     if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
         raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
@@ -126,9 +126,20 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
         examples=examples,
         validation=world.examples(spec.data, "validation", PROBE_SIZE),
     )
-    longest = render(reader, examples[:256], spec.data.privilege).lengths
+    looked_at = examples[:256]
+    texts = [text for example in looked_at for text in read_and_written(example, spec.data.privilege, world)]
+    load.check_words(reader, texts, f"world {spec.data.world!r}")
+    longest = render(reader, looked_at, spec.data.privilege).lengths
     load.check_lengths(student, longest, spec.max_response_tokens)
     return trainer
+
+
+def read_and_written(example: Example, kind: str, world: World) -> list[str]:
+    """Every text of an example that a model reads or should write: its turns, with p, its trace, its reference."""
+    texts = [text_of(turn) for turn in privilege.messages(example, kind)]
+    if isinstance(world, HasReferences):
+        texts.append(world.reference(example))
+    return [*texts, example.trace or ""]
 
 
 def starting_weights(spec: RunSpec, root: Path | None) -> Mapping[str, torch.Tensor] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from support import tiny_world
 from support.tiny_world import PROFILE, TINTS, TinyWorld
 from transformers import PreTrainedTokenizerFast
 
+from harness import registry
 from harness.config import from_json, to_json
 from harness.evaluation import benchmarks
 from harness.evaluation.audits import AUDIT, AUDITS, routing, transfer
 from harness.evaluation.audits.reference import Verdict, judge, span_of_tokens, trace_of
 from harness.evaluation.audits.transfer import places_of
+from harness.models import load
 from harness.models.prompts import Prompts
 from harness.models.reader import TextReader
 from harness.models.sampler import from_texts
@@ -24,7 +27,8 @@ from harness.runs.run import run
 from harness.storage import files
 from harness.storage.checkpoint import at_step
 from harness.storage.run_folder import RunFolder
-from harness.suite import Evaluation, Options, training_run
+from harness.suite import Evaluation, Options, reference_run, training_run
+from harness.training.trainer import read_and_written
 from harness.types import Fact, HarnessError
 from harness.worlds import WORLDS, world
 from suites.profiles import PROFILES
@@ -108,6 +112,36 @@ def test_what_it_cannot_do_is_refused_before_a_model_is_sought(method: str, powe
     folder = RunFolder(tmp_path, spec)
     with pytest.raises(HarnessError, match=f"method {method} needs a world of the kind {power}"):
         run(folder, EVALUATIONS, lambda *_: None)
+
+
+def test_a_model_that_does_not_know_its_words_is_refused(tmp_path: Path) -> None:
+    """The embedded models know neither; told before a step, and of a model that is only evaluated before a response."""
+    embedded = registry.profile("embedded")
+    profile = dataclasses.replace(PROFILE, student=embedded.student, teacher=embedded.teacher, top_k=embedded.top_k)
+    spec = training_run(profile, Options(suite="none"), method="vanilla_opd", domains=("add",), seed=0)
+    folder = RunFolder(tmp_path, spec)
+    told = r"is <unk> to the tokenizer of model .*base; use words it knows, or a student and a teacher whose"
+    with pytest.raises(HarnessError, match=f"^world 'tiny': 'the' {told}"):
+        run(folder, (), lambda *_: None)
+    assert not files.read_jsonl(folder.metrics)
+    with pytest.raises(HarnessError, match=f"^benchmark tiny_add: 'add' {told}"):
+        run(RunFolder(tmp_path, reference_run(profile, profile.student)), EVALUATIONS[:1], lambda *_: None)
+
+
+@pytest.mark.parametrize("what", ["p", "trace", "reference"])
+def test_every_word_that_is_read_or_written_is_looked_at(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = load.load_reader(registry.profile("embedded").student)
+    words = {name: "zebra" if name == what else "A" for name in ("p", "trace", "reference")}
+    problem = dataclasses.replace(
+        tiny_world.example("add", "test", 0),
+        messages=({"role": "user", "content": "A"},),
+        privileged={"tint": words["p"]},
+        trace=words["trace"],
+        facts=(),
+    )
+    monkeypatch.setattr(TinyWorld, "reference", lambda self, example: words["reference"])
+    with pytest.raises(HarnessError, match=r"^here: 'zebra' is <unk>"):
+        load.check_words(reader, read_and_written(problem, "tint", TinyWorld()), "here")
 
 
 # Words of several tokens.
