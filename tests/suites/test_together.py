@@ -83,7 +83,13 @@ def test_done_for_one_suite_is_not_done_for_all(tmp_path: Path) -> None:
     assert folder.state(together.evaluations(spec)) is RunState.UNEVALUATED
 
 
-def test_suites_without_rows_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_suites_without_rows_say_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are references published, whose rows would be taken."""
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "paper").symlink_to(Options(suite="all").published / "paper")
+    monkeypatch.setattr(select, "Options", partial(Options, published=tmp_path / "published"))
     make_done(tmp_path, replace(registry.suite("ood").runs(PROFILE, chosen("ood", tmp_path))[-1], seed=99), half)
     assert verbs.main(["table", "--suite", "all", "--results", str(tmp_path)]) == 0
     assert verbs.main(["run", "--suite", "all", "--minutes", "0", "--results", str(tmp_path)]) == 0
