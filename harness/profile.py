@@ -112,6 +112,8 @@ class Profile:
     """By domain, the benchmark over a harder range than the training data's."""
     validation: Mapping[str, str] = field(default_factory=dict)
     """By domain, the benchmark that chooses a learning rate and decides nothing else."""
+    further: tuple[str, ...] = ()
+    """Held-out benchmarks that no mean holds; a suite that shows them asks for them itself."""
     obstacle: str = ""
     """Why it can be planned, not run, where this package has no loader for its data or benchmarks."""
     seconds_per_step: float

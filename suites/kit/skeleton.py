@@ -99,7 +99,7 @@ def test_a_line_by_hand() -> None:
 
 
 def test_what_is_missing_says_why() -> None:
-    absent = [spec for spec in suite().runs(PROFILE, OPTIONS) if spec.rollouts_per_prompt == 8]
+    absent = [spec for spec in suite().runs(PROFILE, OPTIONS) if spec.method and spec.rollouts_per_prompt == 8]
     (table,) = suite().tables(*frames(OPTIONS, score, absent, suite=suite()), OPTIONS)
     cell = line(table, "8 rollouts")["score"]
     assert cell.value is None and cell.missing == "not run"

@@ -234,12 +234,12 @@ def test_only_profiles_name_models_domains_and_profiles() -> None:
         for name in ("harness", "suites")
         for path, tree in package(name).items()
         if not str(path.relative_to(ROOT)).startswith(NAMES_ARE_DATA)
-        for line, what in (*_names_of_a_profile(tree), *_keyed_by_profile(tree))
+        for line, what in (*names_of_a_profile(tree), *keyed_by_profile(tree))
     ]
     assert not wrong
 
 
-def _names_of_a_profile(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def names_of_a_profile(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Models and domains of the default profile, as words of short strings that are no docstring."""
     default = registry.profile(registry.default_profile())
     assert default.ladder
@@ -252,10 +252,10 @@ def _names_of_a_profile(tree: ast.AST) -> Iterator[tuple[int, str]]:
         text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
         if re.fullmatch(r"[\w ./→-]+", text) and names & set(re.split(r"[\W_]+", text)):
             yield node.lineno, repr(text)
-        yield from _names_of_a_profile(node)
+        yield from names_of_a_profile(node)
 
 
-def _keyed_by_profile(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def keyed_by_profile(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Conditions on the name of a profile, and dicts that it is the key of."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and not ast.unparse(node.left).endswith("source"):

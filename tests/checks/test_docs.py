@@ -8,17 +8,28 @@ import importlib.util
 import json
 import re
 import shlex
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
+from checks import test_architecture
+from support.synthetic import PROFILE, frames
+from support.tiny_world import TinyWorld, save_pair
 
 from harness import registry
 from harness.cli import skeleton, verbs
-from harness.types import Privilege
-from harness.worlds import slots
+from harness.config import DataSpec
+from harness.runs.run import run
+from harness.storage.run_folder import RunFolder
+from harness.suite import Options
+from harness.types import Example, Privilege
+from harness.worlds import WORLDS, slots
+from harness.worlds.world import HeldOut
+from suites.profiles import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
 DATED = ("CHANGELOG.md", "log.md")
@@ -226,3 +237,86 @@ def test_readme_counts_the_claims_as_published() -> None:
     ) in text
     late = sum(line["written"] == "after its rows" for line in lines)
     assert f"but for {('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven')[late]} that say otherwise" in text
+
+
+# What CONTRIBUTING tells to write is written and run.
+
+
+def told(heading: str) -> str:
+    """The Python of a section of CONTRIBUTING."""
+    (section,) = re.findall(
+        rf"^## {heading}\n(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.M | re.S
+    )
+    (block,) = re.findall(r"^   ```python\n(.*?)^   ```", section, flags=re.M | re.S)
+    return textwrap.dedent(block)
+
+
+class MyWorld(TinyWorld):
+    """One domain, under the names of CONTRIBUTING."""
+
+    domains = ("my_domain",)
+    privileges = ("my_hint",)
+
+    def examples(self, data: DataSpec, split: str, n: int, start: int = 0) -> list[Example]:
+        made = super().examples(replace(data, domains=("add",)), split, n, start)
+        return [replace(each, domain="my_domain", privileged={"my_hint": each.privileged["tint"]}) for each in made]
+
+    def benchmarks(self) -> list[HeldOut]:
+        data = DataSpec(world="my_world", domains=self.domains, privilege="my_hint")
+        return [HeldOut(name="my_benchmark", data=data, split="test", n=4, max_new_tokens=24)]
+
+
+@pytest.fixture
+def my_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(WORLDS, "my_world", f"{__name__}:MyWorld")
+    path = tmp_path / "my_profile.py"
+    path.write_text(told("Add a world"), encoding="utf-8")
+    yield path
+    registry._own_profile.clear()
+
+
+def test_the_profile_of_a_new_world_is_planned_and_run(my_profile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--suite", "in_distribution", "--profile", str(my_profile), "--methods", "vanilla_opd"]
+    assert verbs.main(["plan", *flags]) == 0
+    assert "vanilla-opd-models.teacher-models.student-my-domain-seed0-" in capsys.readouterr().out
+    save_pair(Path("models"))
+    profile, suite = registry.profile("my_profile"), registry.suite("in_distribution")
+    options = Options(suite=suite.name, profile=profile.name, methods=("vanilla_opd",), seeds=(0,), steps=2)
+    (spec,) = (each for each in suite.runs(profile, options) if each.method)
+    folder = RunFolder(Path("results"), spec)
+    run(folder, suite.evaluations(spec), lambda *_: None)
+    assert {row.benchmark for row in folder.rows()} == {"my_benchmark"} and folder.last_step() == 2
+
+
+def test_a_world_of_one_domain_is_told_its_suite(my_profile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verbs.main(["plan", "--suite", "ood", "--profile", str(my_profile)]) == 2
+    assert capsys.readouterr().err.strip().endswith("or choose suite in_distribution")
+
+
+def test_a_suite_shows_a_further_benchmark_without_naming_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "embedded_coding_validation"
+    made = registry.suite_skeleton()
+    own, _ = made.SUITE.split("    def tables_of(")
+    imports = (
+        "from harness import registry\nfrom harness.config import RunSpec\nfrom harness.suite import Evaluation\n"
+        "from suites.kit.cells import Measure, benchmark_header, primary_at\n"
+        "from suites.kit.comparison import domain_columns, score_column\n"
+    )
+    head, future, rest = own.partition("from __future__ import annotations\n")
+    path = tmp_path / "my_suite.py"
+    text = head + future + imports + rest + textwrap.indent(told("Add a benchmark"), "    ")
+    path.write_text(text, encoding="utf-8")
+    assert [*test_architecture.names_of_a_profile(ast.parse(text))] == []
+    assert [*test_architecture.keyed_by_profile(ast.parse(text))] == []
+    profile = replace(PROFILE, further=(name,))
+    monkeypatch.setattr(embedded, "PROFILE", profile)
+    suite, options = registry.suite(str(path)), Options(suite="my_suite", seeds=(0,))
+    asked = {each.benchmark for spec in suite.runs(profile, options) for each in suite.evaluations(spec)}
+    assert asked == {*profile.benchmarks, *profile.harder.values(), name}
+    (table,) = suite.tables(*frames(options, lambda *_: 0.5, suite=suite, profile=profile), options)
+    shown = next(at for at, column in enumerate(table.columns) if column.key == name)
+    assert {line.cells[shown].value for line in table.lines} == {50.0}
+    paper = registry.profile("paper")
+    options = replace(options, profile="paper")
+    assert all(each.benchmark in paper.benchmarks for s in suite.runs(paper, options) for each in suite.evaluations(s))

@@ -218,3 +218,11 @@ def test_a_file_without_its_own_suite_is_refused(text: str, message: str, tmp_pa
 def test_a_suite_file_that_is_absent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"odd.py is not a file: give the path"):
         registry.suite(str(tmp_path / "odd.py"))
+
+
+def test_its_tests_may_ask_for_a_field_that_references_lack(suite_folder: Path) -> None:
+    """A model that is only evaluated has no optimiser, no data and no method."""
+    path = suite_folder / "test_my_suite.py"
+    path.write_text(path.read_text().replace("spec.rollouts_per_prompt == 8", "spec.optim.lr > 0"))
+    (test,) = (each for each in suites_tests(suite_folder) if each.__name__ == "test_what_is_missing_says_why")
+    test()
