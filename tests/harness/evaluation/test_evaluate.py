@@ -25,9 +25,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.config import ModelSpec
 from harness.evaluation import benchmarks, own
+from harness.evaluation import evaluate as evaluation
 from harness.evaluation.benchmarks import BENCHMARKS, DECODINGS, OwnBenchmark
 from harness.evaluation.evaluate import check_plain, evaluate, export, graded_words, prepare, question
-from harness.evaluation.evaluator import Score
+from harness.evaluation.evaluator import Job, Score
 from harness.models import load
 from harness.models.prompts import Prompts
 from harness.models.reader import Reader, TextReader
@@ -167,6 +168,8 @@ def test_unknown_names_and_versions_are_refused_in_one_line() -> None:
         benchmarks.decoding(OWN["embedded_coding"], "sample8")
     with pytest.raises(HarnessError, match=r"embedded_coding version 2 is not in this package, version 1 is"):
         evaluate(None, None, [Evaluation("last", "embedded_coding", "greedy", 2)], seed=0, step=0)  # pyright: ignore
+    with pytest.raises(HarnessError, match=r"'sample8'.*did you mean sample4"):
+        evaluate(None, None, wanted("embedded_coding", decoding="sample8"), seed=0, step=0)  # pyright: ignore
 
 
 def test_planning_needs_neither_torch_nor_lm_eval() -> None:
@@ -252,6 +255,66 @@ def test_benchmarks_stay_apart_and_batches_change_nothing(
     ]
     assert together == alone
     assert evaluate(model, TextReader(tokenizer), [], seed=0, step=0) == []
+
+
+def test_each_engine_is_asked_for_its_own_and_scores_come_in_the_order_asked(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    class Engine:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def evaluate(self, model: object, reader: object, jobs: Sequence[Job], **settings: Any) -> list[Score]:
+            asked.append((self.name, [job.benchmark.name for job in jobs]))
+            return [scored(job) for job in jobs]
+
+    def scored(job: Job) -> Score:
+        kept = {"benchmark": job.benchmark.name, "version": job.benchmark.version, "decoding": job.decoding}
+        return Score(**kept, metric="m", value=0.0, n=1, errors=0, truncations=0, items=[])
+
+    monkeypatch.setattr(evaluation, "evaluator", lambda benchmark: Engine(benchmark.engine))
+    names = ["embedded_coding", "gsm8k", "embedded_general"]
+    every = [Evaluation("last", n.name, n.primary[0], n.version) for n in map(benchmarks.told, names)]
+    found = evaluate(model, TextReader(tokenizer), every, seed=0, step=0)
+    assert [score.benchmark for score in found] == names
+    assert asked == [("own", ["embedded_coding", "embedded_general"]), ("lm_eval", ["gsm8k"])]
+
+
+@pytest.mark.usefixtures("small")
+def test_longest_prompts_first_in_batches_of_the_size_asked(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order decides which item gets which draws."""
+
+    def cut(example: Example, words: int) -> Example:
+        content = " ".join(str(example.messages[0]["content"]).split()[:words])
+        return dataclasses.replace(example, messages=({"role": "user", "content": content},))
+
+    lengths = (9, 30, 9, 20, 30, 12)
+    found = benchmarks.examples(BENCHMARKS["embedded_coding"])
+    items = tuple(cut(e, n) for e, n in zip(found, lengths, strict=False))
+    monkeypatch.setattr(benchmarks, "examples", lambda _: items)
+    calls = script(monkeypatch, lambda example, _: (example.trace or "", Finish.EOS))
+    evaluate(model, TextReader(tokenizer), wanted("embedded_coding"), seed=0, step=0, batch_size=4)
+    assert [call["ids"] for call in calls] == [[items[i].id for i in rows] for rows in ((1, 4, 3, 5), (0, 2))]
+    calls.clear()
+    evaluate(model, TextReader(tokenizer), wanted("embedded_coding", decoding="sample4"), seed=0, step=0, batch_size=8)
+    assert [len(call["ids"]) for call in calls] == [2, 2, 2], "four responses each"
+
+
+@pytest.mark.usefixtures("small")
+def test_draws_of_a_benchmark_and_a_decoding_are_their_own(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = script(monkeypatch, lambda example, _: (example.trace or "", Finish.EOS))
+    names = ["embedded_general", "embedded_coding"]
+    both = wanted(*names) + wanted(*names, decoding="sample4")
+    for _ in range(2):
+        evaluate(model, TextReader(tokenizer), both, seed=3, step=7)
+    seeded = [call["generator"].initial_seed() for call in calls]
+    assert len(set(seeded)) == 4 and seeded[:4] == seeded[4:]
 
 
 # The same as lm-eval's own model
@@ -409,6 +472,17 @@ def test_items_must_be_one_user_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(benchmarks, "examples", lambda _: (dataclasses.replace(item, messages=turns),))
     with pytest.raises(HarnessError, match=r"general/test/0 has the turns system, user.*one user turn"):
         export(tmp_path, ["embedded_general"])
+    seen: Any = ({"role": "user", "content": [{"type": "image"}]},)
+    with pytest.raises(HarnessError, match=r"general/test/0 holds images, an lm-eval task text alone"):
+        question(dataclasses.replace(item, messages=seen))
+
+
+def test_privileged_text_is_found_whatever_its_spaces() -> None:
+    item = benchmarks.examples(OWN["embedded_general"])[0]
+    told = dataclasses.replace(item, privileged={"note": "go\n left  now"})
+    check_plain(told, "go right now")
+    with pytest.raises(HarnessError, match="general/test/0 holds its privileged input 'note'"):
+        check_plain(told, "x go  left\nnow y")
 
 
 def test_a_prompt_that_does_not_fit_stops_the_evaluation(

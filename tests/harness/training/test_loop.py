@@ -17,7 +17,7 @@ import torch
 from support.drive_run import EVALUATIONS, folder_of, short_run
 
 from harness import registry
-from harness.evaluation.benchmarks import BENCHMARKS
+from harness.evaluation.benchmarks import BENCHMARKS, benchmark
 from harness.runs.run import run
 from harness.storage import files
 from harness.storage.run_folder import RunFolder, RunState
@@ -171,7 +171,7 @@ def test_stopped_between_checkpoints_every_step_is_logged_once(
 
 
 def test_a_done_run_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BENCHMARKS, CODING, dataclasses.replace(BENCHMARKS[CODING], n=12))
+    monkeypatch.setitem(BENCHMARKS, CODING, dataclasses.replace(benchmark(CODING), n=12))
     folder = folder_of(tmp_path, "vanilla_opd", 2)
     run(folder, EVALUATIONS[:1], lambda *_: None)
     before = {p: p.stat().st_mtime_ns for p in folder.path.rglob("*") if p.name in ("metrics.jsonl", "rows.jsonl")}
