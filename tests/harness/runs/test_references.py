@@ -14,7 +14,7 @@ from support.synthetic import PROFILE, SUITE, make_done, options, specs
 
 from harness.analysis import results
 from harness.cli import select, verbs
-from harness.evaluation.benchmarks import BENCHMARKS
+from harness.evaluation.benchmarks import BENCHMARKS, benchmark
 from harness.models import zoo
 from harness.report import publish
 from harness.runs import local, plan, references
@@ -102,7 +102,7 @@ def test_other_weights_are_evaluated_anew(chosen: Options, monkeypatch: pytest.M
 
 
 def test_another_version_of_a_benchmark_is_evaluated_anew(chosen: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    newer = dataclasses.replace(BENCHMARKS["embedded_coding"], version=2)
+    newer = dataclasses.replace(benchmark("embedded_coding"), version=2)
     monkeypatch.setitem(BENCHMARKS, "embedded_coding", newer)
     assert states(chosen) == ANEW
 
