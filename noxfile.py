@@ -83,7 +83,7 @@ def figure(session: nox.Session) -> None:
 
 @nox.session
 def pages(session: nox.Session) -> None:
-    """Write what pages repeat of the code for methods that are new: table row, protocol block, recorded loss."""
+    """Write what pages repeat of the code: of a new method its row, block and recorded loss; how many there are."""
     install(session, "dev")
     session.run(str(python(session)), "tests/checks/pages.py", env=ONE_THREAD)
 

@@ -8,14 +8,17 @@ and ``--profile``.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
 import functools
 import hashlib
 import importlib
 import inspect
+import itertools
 import re
 import sys
+import textwrap
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -47,6 +50,11 @@ PROGRAM = ENTRY_POINTS.partition(".")[0]
 """The console command; groups of entry points begin with its name."""
 PLUGIN_MODULE, PROFILE_MODULE, SUITE_FILE_MODULE = "dopd_plugin", "dopd_profile", "dopd_suite"
 """Names of the modules that files of the user's become."""
+FIELDS_ERROR = re.compile(
+    r"(\w+)\.__init__\(\) "
+    r"(?:got an unexpected keyword argument '(\w+)'|missing \d+ required keyword-only arguments?: (.+))"
+)
+"""Python's words where a dataclass is made with a field too many or too few."""
 T = TypeVar("T")
 
 _plugin: dict[str, Entry] = {}
@@ -381,9 +389,45 @@ def _run_file(path: Path, name: str, kind: str) -> types.ModuleType:
         # Not by importlib: its bytecode cache may be of an earlier text of the same size and second.
         exec(compile(path.read_bytes(), path, "exec"), vars(module))
     except Exception as error:
+        if told := _told_of_fields(error):
+            raise HarnessError(f"{kind} {path}: {told}") from error
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise HarnessError(f"{kind} {path} does not import ({reason}): mend the file") from error
     return module
+
+
+def _told_of_fields(error: Exception) -> str:
+    """What fields a dataclass was made without, or of which it has none; empty if the error is about anything else."""
+    found = FIELDS_ERROR.search(str(error)) if isinstance(error, TypeError) else None
+    cls = _dataclass(found[1]) if found else None
+    if not found or not cls:
+        return ""
+    if found[2]:
+        try:
+            return f"{cls.__name__} has no field {found[2]}: write {lookup('', found[2], _hints(cls))}"
+        except HarnessError as unknown:
+            return f"{cls.__name__} has no field {found[2]}: {str(unknown).partition(': ')[2]}"
+    lost = [
+        f"{name}, {_allowed(_hints(cls)[name])}{_field_doc(cls, name)}" for name in re.findall(r"'(\w+)'", found[3])
+    ]
+    return f"{cls.__name__} needs {'; '.join(lost)}; give {'it' if len(lost) == 1 else 'them'}"
+
+
+def _dataclass(name: str) -> type[Any] | None:
+    ours = [module for key, module in sys.modules.items() if key.partition(".")[0] == __name__.partition(".")[0]]
+    values = (value for module in ours for value in vars(module).values())
+    return next((v for v in values if isinstance(v, type) and dataclasses.is_dataclass(v) and v.__name__ == name), None)
+
+
+def _field_doc(cls: type[Any], name: str) -> str:
+    """`` (Optimiser steps of a run)``: the first line of the docstring below a field; empty without one."""
+    (made,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    body = made.body if isinstance(made, ast.ClassDef) else []
+    for field, below in itertools.pairwise(body):
+        is_it = isinstance(field, ast.AnnAssign) and ast.unparse(field.target) == name
+        if is_it and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            return f" ({str(below.value.value).strip().splitlines()[0].rstrip('.')})"
+    return ""
 
 
 def _shipped_profiles() -> dict[str, str]:

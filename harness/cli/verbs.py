@@ -314,7 +314,8 @@ def _try_new(plan: Sequence[PlannedRun], chosen: Selection, console: Console) ->
     small = [replace(spec, steps=2, prompts_per_step=2, start="") for spec in new.values()]
     trial = [PlannedRun(spec=spec, state=RunState.ABSENT, wanted=(), estimate_seconds=0.0) for spec in small]
     with tempfile.TemporaryDirectory() as folder:
-        done = local.launch(trial, replace(chosen.options, results=Path(folder), minutes=None), console=console)
+        options = replace(chosen.options, results=Path(folder), minutes=None)
+        done = local.launch(trial, options, console=console, what="trial")
     for reason in done.failed.values():
         raise HarnessError(f"on two prompts, before anything was evaluated: {reason.partition(' (traceback')[0]}")
 
@@ -389,11 +390,15 @@ def _times(report: LaunchReport, wall_seconds: float) -> str:
 
 
 def _outcome(report: LaunchReport, console: Console) -> int:
-    """Lists what was not started and what failed; the exit code."""
+    """Lists what was not started and what failed, a reason once; the exit code."""
     if report.left:
         _say(console, f"{len(report.left)} runs not started, the minutes were over: the same command goes on")
+    runs: dict[str, list[str]] = {}
     for run, reason in report.failed.items():
-        print(f"{registry.PROGRAM}: run {run} failed: {reason}", file=sys.stderr)
+        runs.setdefault(reason, []).append(run)
+    for reason, (first, *others) in runs.items():
+        more = f"; so did {', '.join(others)}" if others else ""
+        print(f"{registry.PROGRAM}: run {first} failed: {reason}{more}", file=sys.stderr)
     return EXIT_FAILED if report.failed else 0
 
 

@@ -109,17 +109,20 @@ class Worker:
     started: float = 0.0
 
 
-def launch(plan: Sequence[PlannedRun], options: Options, *, console: Console, target: str = TARGET) -> LaunchReport:
+def launch(
+    plan: Sequence[PlannedRun], options: Options, *, console: Console, target: str = TARGET, what: str = ""
+) -> LaunchReport:
     """Does what is missing of ``plan`` on ``options.jobs`` processes; a failing run does not stop the others.
 
-    ``--force`` does all of it anew. Ctrl-C ends the workers and rises; every finished step is kept.
+    ``--force`` does all of it anew. Ctrl-C ends the workers and rises; every finished step is kept. ``what`` stands
+    before the count in its lines, so that a launch before the main one is not taken for it.
 
     Raises:
         HarnessError: too little room on the disk, before anything is started.
     """
     todo = list(plan) if options.force else missing(plan)
     check_room(todo, options)
-    with Display(console, len(todo)) as display:
+    with Display(console, len(todo), what) as display:
         pool = Pool(todo, options, display, target)
         try:
             pool.work()
@@ -244,9 +247,12 @@ class Pool:
 class Display:
     """Bars on a terminal; lines elsewhere."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int, what: str = "") -> None:
         self._console = console
         self._total = total
+        self._what = f"{what} " if what else ""
+        self._first: dict[str, str] = {}
+        """The run that failed first, by reason: a fault of all runs is told once."""
         self._ended = 0
         self._steps: dict[str, Step | Asked] = {}
         self._tasks: dict[str, TaskID] = {}
@@ -283,8 +289,8 @@ class Display:
         if spec.id in self._tasks:
             self._bars.remove_task(self._tasks.pop(spec.id))
         self._bars.update(self._all, completed=self._ended)
-        outcome = f"FAILED: {result.error}" if result.error else f"done in {duration(seconds)}"
-        self._line(f"[{self._ended}/{self._total}] {spec.id} {outcome}")
+        outcome = self._failure(spec, result.error) if result.error else f"done in {duration(seconds)}"
+        self._line(f"{self._count} {spec.id} {outcome}")
         if result.remark:
             self._line(f"    {result.remark}")
 
@@ -293,7 +299,15 @@ class Display:
         if self._console.is_terminal or time.monotonic() - self._last_line < HEARTBEAT_SECONDS:
             return
         steps = (f"{run} {s}" for run, s in self._steps.items())
-        self._line(f"[{self._ended}/{self._total}] under way: {', '.join(steps)}")
+        self._line(f"{self._count} under way: {', '.join(steps)}")
+
+    @property
+    def _count(self) -> str:
+        return f"[{self._what}{self._ended}/{self._total}]"
+
+    def _failure(self, spec: RunSpec, reason: str) -> str:
+        first = self._first.setdefault(reason, spec.id)
+        return f"FAILED: {reason}" if first == spec.id else f"FAILED as {first}"
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()

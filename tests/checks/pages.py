@@ -1,8 +1,9 @@
 """Write what pages only repeat of the code: ``nox -s pages``.
 
 A method of the registry that has none yet gets its row in ``methods/README.md``, its block in ``docs/protocol.md`` and
-its loss in ``tests/contract/method_losses.json``; what is there already stays as somebody wrote it. The tests of these
-pages then hold them against the code.
+its loss in ``tests/contract/method_losses.json``, which is recorded again where the version was bumped; ``README.md``
+counts the methods. What is there already stays as somebody wrote it. The tests of these pages then hold them against
+the code.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -64,16 +66,27 @@ def with_blocks(page: str, methods: Mapping[str, tuple[Entry, Method]]) -> str:
     return head + mark + rest
 
 
+def with_count(page: str, methods: int) -> str:
+    """The page, which says how many methods there are."""
+    return re.sub(r"\b\d+ methods\b", f"{methods} methods", page, count=1)
+
+
+def unrecorded(known: Mapping[str, Any], methods: Mapping[str, tuple[Entry, Method]]) -> list[str]:
+    """Names of methods whose loss is not recorded, or that of another version is."""
+    return [name for name, (_, method) in methods.items() if known.get(name, {}).get("version") != method.version]
+
+
 def main() -> None:
-    """Rewrite the three files where something is missing."""
+    """Rewrite the four files where something is missing."""
     methods = {
         name: (entry, registry.build_method(registry.method_spec(name))) for name, entry in registry.methods().items()
     }
-    readme, protocol = ROOT / "methods" / "README.md", ROOT / "docs" / "protocol.md"
+    first, readme, protocol = ROOT / "README.md", ROOT / "methods" / "README.md", ROOT / "docs" / "protocol.md"
     listed = [line["name"].strip("`") for line in tables(readme)]
     known = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    losses = recorded(known, [name for name in methods if name not in known])
+    losses = recorded(known, unrecorded(known, methods))
     texts = {
+        first: with_count(first.read_text(encoding="utf-8"), len(methods)),
         readme: with_rows(readme.read_text(encoding="utf-8"), methods, listed),
         protocol: with_blocks(protocol.read_text(encoding="utf-8"), methods),
         GOLDEN: json.dumps(losses, indent=1) + "\n",

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from checks import test_architecture
+from checks import pages, test_architecture
 from support.synthetic import PROFILE, frames
 from support.tiny_world import TinyWorld, save_pair
 
@@ -179,7 +179,7 @@ def test_readme_says_what_the_world_is() -> None:
     assert all(f"{model['parameters']:,}" in first for model in models.values())
     words = next((ROOT / "harness" / "models" / "zoo" / "weights").glob("*/tokenizer.json"))
     assert f"{len(json.loads(words.read_text(encoding='utf-8'))['model']['vocab'])} words" in first
-    assert f"{len(registry.methods())} methods" in first
+    assert f"{len(registry.methods())} methods" in first, "run `nox -s pages`"
     example = slots.example("coding", "test", 7)
     used = 2 + 4 * example.difficulty
     shown = {
@@ -237,6 +237,24 @@ def test_readme_counts_the_claims_as_published() -> None:
     ) in text
     late = sum(line["written"] == "after its rows" for line in lines)
     assert f"but for {('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven')[late]} that say otherwise" in text
+
+
+# What pages repeat of the code.
+
+
+def test_pages_count_the_methods_and_record_what_is_new_or_bumped() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert pages.with_count(text, len(registry.methods())) == text
+    one_more = pages.with_count(text, len(registry.methods()) + 1)
+    assert one_more != text and one_more.split(f"{len(registry.methods()) + 1} methods") == text.split(
+        f"{len(registry.methods())} methods", 1
+    )
+    methods = {
+        name: (registry.methods()[name], registry.build_method(registry.method_spec(name))) for name in ("dopd", "gkd")
+    }
+    versions = {name: {"version": method.version} for name, (_, method) in methods.items()}
+    assert pages.unrecorded(versions, methods) == []
+    assert pages.unrecorded({"dopd": {"version": -1}}, methods) == ["dopd", "gkd"]
 
 
 # What CONTRIBUTING tells to write is written and run.

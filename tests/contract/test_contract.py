@@ -127,9 +127,9 @@ def test_no_loss_and_no_gradient_when_every_view_agrees(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_changed_loss_needs_a_changed_version(name: str) -> None:
-    """Record with ``python tests/contract/test_contract.py --only NAME`` after bumping the version of what changed."""
+    """``nox -s pages`` records a new method, and one whose version was bumped."""
     known = json.loads(GOLDEN.read_text())
-    assert name in known, f"new method: run `python tests/contract/{Path(__file__).name} --only {name}`"
+    assert name in known, "new method: run `nox -s pages`, which records its loss"
     method = small_method(name)
     losses, _ = loss_and_gradient(method, fixed_batch(tiny(0), method=method))
     if known[name]["version"] == method.version:
@@ -170,13 +170,3 @@ def test_recording_changes_what_changed_only() -> None:
     again = recorded(old, NAMES[:1])
     assert again[NAMES[0]]["losses"] == pytest.approx(known[NAMES[0]]["losses"], rel=1e-6)
     assert again[NAMES[1]]["version"] == -1, "not asked for"
-
-
-if __name__ == "__main__":
-    import argparse
-
-    flags = argparse.ArgumentParser(description="Record the losses of new methods and of new versions.")
-    flags.add_argument("--only", choices=NAMES, metavar="NAME", help="record this method alone")
-    only = flags.parse_args().only
-    record = recorded(json.loads(GOLDEN.read_text()), [only] if only else NAMES)
-    GOLDEN.write_text(json.dumps(record, indent=1) + "\n")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.fakes import BUG, LAST, PROFILE, FakeSuite
+from support.fakes import BUG, LAST, PROFILE, USER_ERROR, FakeSuite
 
 from harness import registry
 from harness.cli import select, skeleton
@@ -375,6 +375,16 @@ def test_failed_run_ends_with_1_after_the_others_are_shown(fake: Path, capsys: p
     )
 
 
+def test_a_fault_of_all_runs_is_told_once(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--seeds", f"{USER_ERROR},", "--jobs", "1"]
+    assert dopd("run", fake, *flags) == 1
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    first, other = re.findall(r"vanilla-opd-\S+|dopd-big\S+", line.replace(",", " "))
+    assert line.startswith(f"dopd: run {first} failed: ") and line.endswith(f"; so did {other}")
+    assert re.search(rf"{other} FAILED as {first}$", captured.out, flags=re.M)
+
+
 def test_no_minutes_show_nothing_and_end_with_0(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake, "--minutes", "0") == 0
     text = capsys.readouterr().out
@@ -488,7 +498,10 @@ def test_a_new_method_is_tried_before_anything_else(
         assert error == "dopd: on two prompts, before anything was evaluated: ZeroDivisionError: a bug\n"
         assert not fake.exists()
         assert dopd("run", fake, *plugin) == 0
-        assert "trying my_method on two prompts" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "trying my_method on two prompts" in said
+        counts = re.findall(r"^\[(.*)\] \S+ done", said, flags=re.M)
+        assert counts == ["trial 1/1", "1/2", "2/2"], "a trial is not counted as a run"
         assert len(list(folders(fake))) == 2, "the trial leaves nothing"
         assert dopd("run", fake, *plugin, "--seeds", "2") == 0
         assert "trying" not in capsys.readouterr().out

@@ -91,8 +91,17 @@ def test_a_shipped_profile_may_be_changed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (text(steps=None), r"does not import \(TypeError: .*missing 1 required keyword-only argument: 'steps'\)"),
-        (text(stpes="5"), r"TypeError: .*unexpected keyword argument 'stpes'"),
+        (text(steps=None), r"my_profile.py: Profile needs steps, int \(Optimiser steps of a run\); give it\n$"),
+        (
+            text(name=None, teacher=None),
+            r"Profile needs name, str \(As in ``--profile``.*\); teacher, ModelSpec; give them\n$",
+        ),
+        (text(stpes="5"), r"my_profile.py: Profile has no field stpes: did you mean steps\?\n$"),
+        (text(Steps="5", steps=None), r"my_profile.py: Profile has no field Steps: write steps\n$"),
+        (text(zzz="5"), r"my_profile.py: Profile has no field zzz: known: name, modality, .*megabytes_per_run\n$"),
+        (text(data="DataSpec(domain=('law',))"), r"my_profile.py: DataSpec has no field domain: did you mean domains"),
+        (text(optim="OptimSpec()"), r"my_profile.py: OptimSpec needs lr, float \(Peak learning rate\); give it\n$"),
+        (text() + "int('5', bass=3)\n", r"does not import \(TypeError: .*'bass'.*\): mend the file"),
         (text(steps="'5'"), r"steps of profile .*my_profile.py = '5': allowed is int; correct the value"),
         (text(student="'ant'"), r"student of profile .* = 'ant': allowed is ModelSpec"),
         (text(student="ModelSpec(name=3)"), r"name of student of profile .* = 3: allowed is str"),
