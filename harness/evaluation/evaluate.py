@@ -142,7 +142,8 @@ def export(out_dir: Path, names: Sequence[str] | None = None) -> list[Path]:
     """Write own benchmarks, by default all, as a folder that plain lm-eval runs; returns the files written.
 
     Raises:
-        HarnessError: unknown benchmark, or one that is not ours to write.
+        HarnessError: unknown benchmark, one that is not ours to write, or one that the folder's scorer would grade
+            otherwise than its world does.
     """
     every = [name for name, known in benchmarks.every().items() if isinstance(known, OwnBenchmark)]
     chosen = [_own(name) for name in (every if names is None else names)]
@@ -168,12 +169,29 @@ def _own(name: str) -> OwnBenchmark:
 
 def _exported(world: World, example: Example) -> dict[str, Any]:
     check_plain(example, question(example))
-    return {
+    item = {
         "id": example.id,
         "question": question(example),
         "answer": example.answer,
         "trace": graded_words(world, example),
     }
+    _check_scorer(world, example, item)
+    return item
+
+
+def _check_scorer(world: World, example: Example, item: dict[str, Any]) -> None:
+    """The folder's scorer is plain Python without a world: it must say what the world says of some responses."""
+    from harness.evaluation.tasks.utils import grade
+
+    words = (example.trace or "").split()
+    swapped = [" ".join([*words[:i], "anything", *words[i + 1 :]]) for i in range(len(words))]
+    for response in ["", example.answer, " ".join(words), " ".join(words[:-1]), *swapped]:
+        ours, theirs = graded(world, example, response), grade(item, response)
+        if (ours.answer, ours.trace) != (bool(theirs["exact_answer"]), bool(theirs["exact_trace"])):
+            raise HarnessError(
+                f"benchmark item {example.id}: an exported task reads the answer after a last `!` and would grade "
+                f"{response!r} otherwise than its world; name the benchmarks to export, without this one"
+            )
 
 
 def graded_words(world: World, example: Example) -> list[str | None]:

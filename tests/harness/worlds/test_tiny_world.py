@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from harness import registry
 from harness.config import from_json, to_json
-from harness.evaluation import benchmarks
+from harness.evaluation import benchmarks, evaluate
 from harness.evaluation.audits import AUDIT, AUDITS, routing, transfer
 from harness.evaluation.audits.reference import Verdict, judge, span_of_tokens, trace_of
 from harness.evaluation.audits.transfer import places_of
@@ -31,6 +31,7 @@ from harness.suite import Evaluation, Options, reference_run, training_run
 from harness.training.trainer import read_and_written
 from harness.types import Fact, HarnessError
 from harness.worlds import WORLDS, world
+from harness.worlds.world import Grade
 from suites.profiles import PROFILES
 
 AUDITED = ("regimes", "trajectory", "transfer")
@@ -223,3 +224,20 @@ def test_a_trace_without_its_end_or_facts_is_refused(tokenizer: PreTrainedTokeni
     endless: Any = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer)
     with pytest.raises(HarnessError, match="has no reference trace, or the tokenizer no end"):
         trace_of(TextReader(endless), TinyWorld(), tiny_world.example("add", "test", 0))
+
+
+def test_a_world_that_grades_otherwise_than_the_exported_scorer_is_not_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        TinyWorld,
+        "grade",
+        lambda self, example, text: Grade(answer=example.answer in text, trace=False, parsed=True),
+    )
+    with pytest.raises(HarnessError, match=r"would grade .* otherwise than its world"):
+        evaluate.export(tmp_path, ["tiny_add"])
+
+
+def test_a_world_whose_answers_follow_the_mark_is_exported(tmp_path: Path) -> None:
+    written = evaluate.export(tmp_path, ["tiny_add"])
+    assert (tmp_path / "tiny_add.jsonl") in written
