@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lm_eval.api.instance import Instance
@@ -265,7 +266,7 @@ def test_prompts_responses_and_metrics_are_those_of_stock_lm_eval(
     assert scores == evaluate(model, TextReader(tokenizer), wanted(six), seed=1, step=3)
 
 
-def test_draws_depend_on_seed_and_step(
+def test_draws_depend_on_seed_step_and_benchmark(
     six: LmEvalBenchmark,
     model: Qwen3ForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -275,13 +276,15 @@ def test_draws_depend_on_seed_and_step(
     generate, seen = lm_eval.NativeLM.generate_until, []
 
     def noted(self: Any, *args: Any, **kwargs: Any) -> list[str]:
-        seen.append((random.random(), torch.rand(1).item()))
+        seen.append((random.random(), np.random.random(), torch.rand(1).item()))
         return generate(self, *args, **kwargs)
 
     monkeypatch.setattr(lm_eval.NativeLM, "generate_until", noted)
-    for seed, step in ((0, 0), (0, 0), (1, 0), (0, 1)):
-        evaluate(model, TextReader(tokenizer), wanted(six), seed=seed, step=step)
-    assert seen[0] == seen[1] and len({draw[0] for draw in seen}) == len({draw[1] for draw in seen}) == 3
+    other = dataclasses.replace(six, name="other")
+    monkeypatch.setitem(BENCHMARKS, "other", other)
+    for benchmark, seed, step in ((six, 0, 0), (six, 0, 0), (six, 1, 0), (six, 0, 1), (other, 0, 0)):
+        evaluate(model, TextReader(tokenizer), wanted(benchmark), seed=seed, step=step)
+    assert seen[0] == seen[1] and [len(set(draws)) for draws in zip(*seen, strict=True)] == [4, 4, 4]
 
 
 def test_packages_that_a_task_needs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,6 +480,27 @@ def test_a_prompt_is_never_cut(
     monkeypatch.setitem(BENCHMARKS, "six", dataclasses.replace(six, max_new_tokens=limit))
     with pytest.raises(HarnessError, match=r"a prompt of \d+ tokens and its response of up to \d+ exceeds the model's"):
         evaluate(model, TextReader(tokenizer), wanted(six), seed=0, step=0)
+
+
+def test_a_continuation_that_does_not_fit_is_refused(
+    six: LmEvalBenchmark, model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where answers are read by their likelihood, nothing is generated."""
+    monkeypatch.setattr(model.config, "max_position_embeddings", 8)
+    with lm_eval.contained():
+        lm = lm_eval.NativeLM(model, TextReader(tokenizer).tokenizer, six)
+    lm.loglikelihood([Instance("loglikelihood", {}, ("1234", "5678"), 0)])
+    with pytest.raises(HarnessError, match="six: a prompt of 9 tokens exceeds the model's 8 positions"):
+        lm.loglikelihood([Instance("loglikelihood", {}, ("1234", "56789"), 0)])
+
+
+def test_a_metric_that_came_out_under_another_name_is_refused(six: LmEvalBenchmark) -> None:
+    """A task whose file does not say its metrics is known by its results only."""
+    results = {"alias": "six", "acc,none": 0.5, "acc_stderr,none": 0.1}
+    assert lm_eval._value(six, "acc,none", results) == 0.5
+    with pytest.raises(HarnessError, match="task gsm8k gives no metric 'acc'; choose one of acc,none") as raised:
+        lm_eval._value(six, "acc", results)
+    assert "stderr" not in str(raised.value)
 
 
 def test_a_unit_is_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
