@@ -130,11 +130,14 @@ def zoo(session: nox.Session) -> None:
 
 
 @nox.session
-def benchmarks(session: nox.Session) -> None:
-    """Print the speed ratios: every script in ``tests/speed/``, or ``-- tests/speed/step.py --steps 30``."""
-    install(session)
-    scripts = sorted(str(path) for path in (ROOT / "tests" / "speed").glob("*.py"))
-    for command in [session.posargs] if session.posargs else [[script] for script in scripts]:
+def speed(session: nox.Session) -> None:
+    """Print speed and memory, TRL's beside ours: every script in ``tests/speed/``, or one with its arguments.
+
+    ``nox -s speed -- tests/speed/rivals.py --vocabulary 4096``; ``docs/speed.md`` holds one run and its method.
+    """
+    install(session, "dev,crosscheck")
+    scripts = [[str(path)] for path in sorted((ROOT / "tests" / "speed").glob("*.py"))]
+    for command in [session.posargs] if session.posargs else scripts:
         session.run(str(python(session)), *command, env=ONE_THREAD)
 
 

@@ -196,20 +196,23 @@ class DualOnPolicyDistillation(Method):
 
         student, regime_N = views[term.trained], fields["regime"]
         sides = dict(zip(Side, term.sources, strict=True))
-        loss_N = torch.zeros_like(student.logp_NV[:, 0])
+        places, values = [], []
         for (side, divergence, granularity), regimes in self._objectives().items():
             rows = torch.isin(regime_N, torch.tensor(regimes, device=regime_N.device)).nonzero().squeeze(-1)
-            value = token_divergence(
-                student.rows(rows),
-                views[sides[side]].rows(rows),
-                divergence=divergence,
-                granularity=granularity,
-                k=self.k,
-                support=self.support,
-                tail=self.tail,
+            places.append(rows)
+            values.append(
+                token_divergence(
+                    student.rows(rows),
+                    views[sides[side]].rows(rows),
+                    divergence=divergence,
+                    granularity=granularity,
+                    k=self.k,
+                    support=self.support,
+                    tail=self.tail,
+                )
             )
-            loss_N = loss_N.index_add(0, rows, value)
-        return loss_N
+        # The regimes are a partition: every place is there once.
+        return torch.cat(values)[torch.cat(places).argsort()]
 
     def _objectives(self) -> dict[tuple[Side, Divergence, Granularity], list[int]]:
         """Regimes by what they have in common, so that each objective is computed once."""

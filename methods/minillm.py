@@ -57,17 +57,20 @@ class MiniLLM(Method):
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
         from harness.losses.tokens import token_divergence
 
-        student = views[term.trained]
-        loss_N = student.logp_N * 0
+        student, parts = views[term.trained], []
         if self.single_step:
-            loss_N = loss_N + token_divergence(
-                student,
-                views[term.sources[0]],
-                divergence=Divergence.REVERSE_KL,
-                granularity=Granularity.FULL,
+            parts.append(
+                token_divergence(
+                    student,
+                    views[term.sources[0]],
+                    divergence=Divergence.REVERSE_KL,
+                    granularity=Granularity.FULL,
+                )
             )
         if self.long_horizon:
-            loss_N = loss_N + clipped_surrogate(
-                student.logp_N, fields["sampler_logp"], fields["advantage"], low=self.clip, high=self.clip
+            parts.append(
+                clipped_surrogate(
+                    student.logp_N, fields["sampler_logp"], fields["advantage"], low=self.clip, high=self.clip
+                )
             )
-        return loss_N
+        return sum(parts[1:], parts[0])

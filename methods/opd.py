@@ -58,7 +58,7 @@ class OnPolicyDistillation(Method):
     @property
     def terms(self) -> tuple[Term, ...]:
         sampled = self.granularity is Granularity.SAMPLED
-        wants = frozenset({Want.LOGP} if sampled else {Want.LOGP, Want.DISTRIBUTION})
+        wants = frozenset({Want.LOGP if sampled else Want.DISTRIBUTION})
         trained = View(Policy.STUDENT, self.trained_context, frozenset({Want.DISTRIBUTION}))
         return (Term(trained, (View(self.source_policy, self.source_context, wants),)),)
 

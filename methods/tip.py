@@ -52,10 +52,8 @@ class TokenImportance(Method):
 
     def token_stats(self, views: Mapping[View, TokenView]) -> Mapping[str, Tensor]:
         student = views[self.scored[0]]
-        return {
-            "entropy": student.entropy_N,
-            "divergence": self._divergence(student, views[self.terms[0].sources[0]]),
-        }
+        divergence_N = self._divergence(student, views[self.terms[0].sources[0]])
+        return {"entropy": student.entropy_N, "divergence": divergence_N}
 
     def assign(self, pool: ScorePool, *, progress: float) -> Assignment:
         """Keep the ceil(rho N) tokens of highest score, more where scores tie at the border."""

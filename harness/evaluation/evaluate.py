@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from harness.models.reader import Reader
 
-BATCH_SIZE = 256
-"""Responses decoded at once. Changes memory; greedy answers only where two tokens tie to the last bit."""
+BATCH_SIZE = 1024
+"""Most responses decoded at once. Changes memory; greedy answers only where two tokens tie to the last bit."""
+LOGITS = 2**25
+"""Most logits alive at once, 128 MiB in float32: where the vocabulary is large, fewer responses are decoded."""
 TEMPLATES = Path(__file__).parent / "tasks"
 """Files every exported folder holds unchanged."""
 
@@ -74,8 +76,9 @@ def evaluate(
     jobs = _jobs(evaluations)
     if not jobs:
         return []
-    from harness.models.forward import undisturbed
+    from harness.models.forward import undisturbed, vocabulary_size
 
+    batch_size = max(1, min(batch_size, LOGITS // vocabulary_size(model)))
     found: dict[tuple[str, str], list[Score]] = defaultdict(list)
     with undisturbed(model):
         for asked in by_engine(jobs):

@@ -81,10 +81,17 @@ def top_k(
     """
     check(divergence, tail=tail, beta=beta)
     ids_NK, fresh_NK = support_ids(q_NV, t_NV, k=k, support=support)
-    q_NK, t_NK = (_restrict(logp_NV, ids_NK, fresh_NK, tail) for logp_NV in (q_NV, t_NV))
+    q_NS, t_NS = (on_support(logp_NV, ids_NK, fresh_NK, tail) for logp_NV in (q_NV, t_NV))
+    return between(q_NS, t_NS, divergence, tail=tail, beta=beta)
+
+
+def between(q_NS: Tensor, t_NS: Tensor, divergence: Divergence, *, tail: Tail, beta: float = 0.5) -> Tensor:
+    """The divergence of what ``on_support`` left of both sides, [N]."""
+    if tail == Tail.RENORM:
+        q_NS, t_NS = (logp_NS - _log_mass(logp_NS) for logp_NS in (q_NS, t_NS))
     if tail == Tail.SCORE_FUNCTION:
-        return _expectation(q_NK, (q_NK - t_NK).detach())
-    return full(q_NK, t_NK, divergence, beta=beta)
+        return _expectation(q_NS, (q_NS - t_NS).detach())
+    return full(q_NS, t_NS, divergence, beta=beta)
 
 
 def sampled(
@@ -176,24 +183,17 @@ def support_ids(q_NV: Tensor, t_NV: Tensor, *, k: int, support: Support) -> tupl
 def support_mass(q_NV: Tensor, t_NV: Tensor, *, k: int, support: Support) -> tuple[Tensor, Tensor]:
     """Probability of the support under student and source, Q and T, [N] each: what a top-k loss sees."""
     ids_NK, fresh_NK = support_ids(q_NV, t_NV, k=k, support=support)
-    q_NK, t_NK = (_restrict(logp_NV, ids_NK, fresh_NK, Tail.RAW) for logp_NV in (q_NV, t_NV))
+    q_NK, t_NK = (on_support(logp_NV, ids_NK, fresh_NK, Tail.RAW) for logp_NV in (q_NV, t_NV))
     return q_NK.exp().sum(-1), t_NK.exp().sum(-1)
 
 
-def _restrict(logp_NV: Tensor, ids_NK: Tensor, fresh_NK: Tensor, tail: Tail) -> Tensor:
+def on_support(logp_NV: Tensor, ids_NK: Tensor, fresh_NK: Tensor, tail: Tail) -> Tensor:
     """Log-probabilities on the support, [N, K], repeated ids at -inf; [N, K+1] if the rest is kept."""
     inside_NK = logp_NV.gather(-1, ids_NK).masked_fill(~fresh_NK, -math.inf)
-    match tail:
-        case Tail.TAIL:
-            # Summing what remains is exact also where 1 - mass would cancel.
-            rest_N1 = _log_mass(logp_NV.scatter(-1, ids_NK, -math.inf))
-            return torch.cat([inside_NK, rest_N1], dim=-1)
-        case Tail.RENORM:
-            return inside_NK - _log_mass(inside_NK)
-        case Tail.RAW | Tail.SCORE_FUNCTION:
-            return inside_NK
-        case _:
-            assert_never(tail)
+    if tail != Tail.TAIL:
+        return inside_NK
+    # Summing what remains is exact also where 1 - mass would cancel.
+    return torch.cat([inside_NK, _log_mass(logp_NV.scatter(-1, ids_NK, -math.inf))], dim=-1)
 
 
 def _weigh(weight: Tensor, x: Tensor) -> Tensor:

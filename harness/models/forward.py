@@ -10,16 +10,17 @@ Shapes: Q prompts of one context, B rollouts, T response tokens, N response toke
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import Linear
+from torch.nn import Embedding, Linear, functional
 from transformers import PreTrainedModel
 
+from harness.losses.fused import Head
 from harness.losses.tokens import TokenView, chunks
 from harness.models.prompts import Prompts
 from harness.types import HarnessError, Want
@@ -37,6 +38,21 @@ def output_layer(model: PreTrainedModel) -> Linear:
     return cast(Linear, layer)
 
 
+def head_of(model: PreTrainedModel, *, trained: bool = False) -> Callable[[Tensor], Tensor]:
+    """The output layer for the losses: without gradient, or with the weight's gradient added in place to ``.grad``.
+
+    A layer that is more than a matrix and a bias (adapters, quantised weights) is called as it is.
+    """
+    layer = output_layer(model)
+    if type(layer) is not Linear:
+        return layer if trained else torch.no_grad()(layer)
+    if not trained:
+        return Head(layer.weight, layer.bias).frozen()
+    if layer.weight.requires_grad and layer.weight.grad is None:
+        layer.weight.grad = torch.zeros_like(layer.weight)
+    return Head(layer.weight, layer.bias, layer.weight.grad)
+
+
 def vocabulary_size(model: PreTrainedModel) -> int:
     """Rows of the output layer, padded ids included."""
     return output_layer(model).weight.shape[0]
@@ -49,7 +65,10 @@ def response_hidden(model: PreTrainedModel, prompts: Prompts, response_ids_BT: T
     them. Responses are right-padded, so padding lies in the future of every real token and needs no mask.
     """
     decoder = model.get_decoder()
-    prefix = decoder(**prompts.inputs(model), use_cache=True)
+    inputs = dict(prompts.inputs(model))
+    if prompts.media is None:
+        inputs |= _words(model, inputs.pop("input_ids"))
+    prefix = decoder(**inputs, use_cache=True)
     first_B1D = prefix.last_hidden_state[:, -1:][prompts.row_of_B]
     T = response_ids_BT.shape[1]
     if T == 1:
@@ -59,7 +78,7 @@ def response_hidden(model: PreTrainedModel, prompts: Prompts, response_ids_BT: T
     mask_BL = prompts.mask_QL[prompts.row_of_B]
     seen = torch.ones(len(response_ids_BT), T - 1, dtype=torch.long, device=mask_BL.device)
     rest = decoder(
-        input_ids=response_ids_BT[:, :-1],
+        **_words(model, response_ids_BT[:, :-1]),
         attention_mask=torch.cat([mask_BL.long(), seen], dim=1),
         position_ids=mask_BL.sum(-1, keepdim=True) + torch.arange(T - 1, device=mask_BL.device),
         cache=cache,
@@ -68,12 +87,39 @@ def response_hidden(model: PreTrainedModel, prompts: Prompts, response_ids_BT: T
     return torch.cat([first_B1D, rest.last_hidden_state], dim=1)
 
 
+def _words(model: PreTrainedModel, ids_BL: Tensor) -> dict[str, Tensor]:
+    """The argument by which a decoder reads token ids: where they are trained, their vectors, looked up here."""
+    layer = model.get_input_embeddings()
+    if type(layer) is not Embedding or not (torch.is_grad_enabled() and layer.weight.requires_grad):
+        return {"input_ids": ids_BL}
+    return {"inputs_embeds": _Lookup.apply(ids_BL, layer.weight, layer.padding_idx)}  # pyright: ignore[reportReturnType]
+
+
+class _Lookup(torch.autograd.Function):
+    """Rows of a leaf [V, D]; their gradient is added in place to its ``.grad``. The library's own lookup makes a
+    [V, D] of zeros at each call, at 150,000 words a tenth of the whole step."""
+
+    @staticmethod
+    def forward(ctx: Any, ids_BL: Tensor, weight_VD: Tensor, padding_id: int | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.ids_BL, ctx.weight_VD, ctx.padding_id = ids_BL, weight_VD, padding_id
+        return functional.embedding(ids_BL, weight_VD)
+
+    @staticmethod
+    def backward(ctx: Any, up_BLD: Tensor) -> tuple[None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if ctx.weight_VD.grad is None:
+            ctx.weight_VD.grad = torch.zeros_like(ctx.weight_VD)
+        if ctx.padding_id is not None:  # as the library has it: padding learns nothing
+            up_BLD = up_BLD.masked_fill((ctx.ids_BL == ctx.padding_id)[..., None], 0.0)
+        ctx.weight_VD.grad.index_add_(0, ctx.ids_BL.flatten(), up_BLD.flatten(0, -2).to(ctx.weight_VD.dtype))
+        return None, None, None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """One view of the local rollouts, no gradient."""
 
-    logp_BT: Tensor
-    """float [B, T], 0 where padded."""
+    logp_BT: Tensor | None
+    """float [B, T], 0 where padded; None where only the distribution is wanted, whose logits nobody has made yet."""
     entropy_BT: Tensor | None
     hidden_BTD: Tensor | None
 
@@ -97,17 +143,16 @@ def score(
     """
     B, T = response_ids_BT.shape
     out: dict[str, list[Tensor]] = {"logp": [], "entropy": [], "hidden": []}
-    head = output_layer(model)
+    head = head_of(model)
     for start in range(0, B, microbatch):
         rows = torch.arange(start, min(start + microbatch, B), device=response_ids_BT.device)
         hidden_BTD = response_hidden(model, prompts.select(rows), response_ids_BT[rows])
         flat_ND = hidden_BTD[mask_BT[rows]]
         tokens_N = response_ids_BT[rows][mask_BT[rows]]
-        for part in chunks(len(tokens_N), vocabulary_size(model)):
+        for part in chunks(len(tokens_N), vocabulary_size(model)) if wants - {Want.DISTRIBUTION} else ():
             view = TokenView(tokens_N=tokens_N[part], hidden_ND=flat_ND[part], head=head, temperature=temperature)
             out["logp"].append(view.logp_N)
-            if Want.ENTROPY in wants:
-                out["entropy"].append(view.entropy_N)
+            out["entropy"].append(view.entropy_N)
         if Want.DISTRIBUTION in wants:
             out["hidden"].append(hidden_BTD)
 
@@ -116,8 +161,8 @@ def score(
         return flat_N.new_zeros(B, T).masked_scatter(mask_BT, flat_N)
 
     return Scores(
-        logp_BT=lay_out(out["logp"]),
-        entropy_BT=lay_out(out["entropy"]) if out["entropy"] else None,
+        logp_BT=lay_out(out["logp"]) if Want.LOGP in wants else None,
+        entropy_BT=lay_out(out["entropy"]) if Want.ENTROPY in wants else None,
         hidden_BTD=torch.cat(out["hidden"]) if out["hidden"] else None,
     )
 

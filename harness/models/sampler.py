@@ -24,6 +24,11 @@ from harness.models.prompts import Prompts
 from harness.models.reader import Reader
 from harness.types import Example, Finish, HarnessError
 
+LARGE = 2**13
+"""Words above which float64 copies of a vocabulary cost more than the small operations that avoid them."""
+GROUP = 128
+"""Words of one group there; the vocabularies in use are multiples of it, so that none is padded."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutBatch:
@@ -156,10 +161,13 @@ def _decode(
     row_A = torch.arange(ids_TB.shape[1], device=ids_TB.device)
     for t in range(len(ids_TB)):
         logits_AV = decoder.logits_AV.float()
-        logp_AV = torch.log_softmax(logits_AV if temperature in (0, 1) else logits_AV / temperature, dim=-1)
-        ids_A = logp_AV.argmax(-1) if temperature == 0 else _draw(logp_AV, noise_TB[t, row_A], top_p)
+        if temperature == 0:
+            ids_A, logp_A = _most_probable(logits_AV)
+        else:
+            logits_AV = logits_AV if temperature == 1 else logits_AV / temperature
+            ids_A, logp_A = _draw(logits_AV, noise_TB[t, row_A], top_p)
         ids_TB[t].scatter_(0, row_A, ids_A)
-        logp_TB[t].scatter_(0, row_A, logp_AV.gather(-1, ids_A[:, None]).squeeze(-1))
+        logp_TB[t].scatter_(0, row_A, logp_A)
         ended_A = torch.isin(ids_A, eos_E)
         if t + 1 == len(ids_TB) or bool(ended_A.all()):
             return
@@ -170,16 +178,48 @@ def _decode(
         decoder.advance(ids_A)
 
 
-def _draw(logp_AV: Tensor, noise_A: Tensor, top_p: float) -> Tensor:
-    """Inverse-CDF sampling, one uniform number per rollout: ids_A."""
+def _most_probable(logits_AV: Tensor) -> tuple[Tensor, Tensor]:
+    """ids_A and their log-probabilities at temperature 1, logp_A."""
+    logp_A, ids_A = torch.log_softmax(logits_AV, dim=-1).max(-1)
+    return ids_A, logp_A
+
+
+def _draw(logits_AV: Tensor, noise_A: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """Inverse-CDF sampling, one uniform number per rollout: ids_A and their log-probabilities, logp_A."""
+    if top_p == 1 and logits_AV.shape[-1] > LARGE:
+        p_AV = torch.softmax(logits_AV, dim=-1)
+        ids_A = _search_in_groups(p_AV, noise_A)
+        return ids_A, p_AV.gather(-1, ids_A[:, None]).squeeze(-1).log()
+    logp_AV = torch.log_softmax(logits_AV, dim=-1)
     p_AV = logp_AV.double().exp()
     if top_p < 1:
         sorted_AV, order_AV = p_AV.sort(dim=-1, descending=True, stable=True)
         outside_AV = sorted_AV.cumsum(-1) - sorted_AV >= top_p
         p_AV = p_AV.masked_fill(torch.zeros_like(outside_AV).scatter(-1, order_AV, outside_AV), 0.0)
-    cdf_AV = p_AV.cumsum(-1)
-    ids_A1 = torch.searchsorted(cdf_AV, noise_A[:, None] * cdf_AV[:, -1:], right=True)
-    return ids_A1.squeeze(-1).clamp(max=p_AV.shape[-1] - 1)  # the product may round up to the total
+    ids_A = _search(p_AV, noise_A)
+    return ids_A, logp_AV.gather(-1, ids_A[:, None]).squeeze(-1)
+
+
+def _search(p_AW: Tensor, noise_A: Tensor) -> Tensor:
+    """First place where the running sum of float64 weights passes this share of all, [A]."""
+    cdf_AW = p_AW.cumsum(-1)
+    total_A1 = cdf_AW[:, -1:]
+    # The product may round up to the total, which only words without weight come after.
+    share_A1 = torch.minimum(noise_A[:, None] * total_A1, total_A1.nextafter(torch.zeros_like(total_A1)))
+    return torch.searchsorted(cdf_AW, share_A1, right=True).squeeze(-1)
+
+
+def _search_in_groups(p_AV: Tensor, noise_A: Tensor) -> Tensor:
+    """``_search`` without a float64 copy of the vocabulary: first the group of words, then the word in it."""
+    p_AV = torch.nn.functional.pad(p_AV, (0, -p_AV.shape[-1] % GROUP))
+    p_AGW = p_AV.unflatten(-1, (-1, GROUP))
+    mass_AG = p_AGW.sum(-1).double()
+    group_A = _search(mass_AG, noise_A)
+    here_A1 = group_A[:, None]
+    before_A1 = mass_AG.cumsum(-1).gather(-1, here_A1) - mass_AG.gather(-1, here_A1)
+    rest_A1 = (noise_A[:, None] * mass_AG.sum(-1, keepdim=True) - before_A1) / mass_AG.gather(-1, here_A1)
+    p_AW = p_AGW[torch.arange(len(p_AV), device=p_AV.device), group_A].double()
+    return group_A * GROUP + _search(p_AW, rest_A1.squeeze(-1).clamp(min=0))
 
 
 def _survivors(ended_A: Tensor) -> Tensor:

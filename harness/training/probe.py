@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from harness import seeds
 from harness.models.forward import undisturbed
-from harness.models.prompts import render
 from harness.models.reader import Reader
 from harness.models.sampler import sample
 from harness.training.writers import rewards
 from harness.types import Example, Privilege
+from harness.worlds import privilege
 from harness.worlds.world import World
 
 if TYPE_CHECKING:
@@ -34,40 +34,38 @@ def accuracies(
     kinds: dict[str, str] = {"probe/accuracy": Privilege.NONE}
     if kind != Privilege.NONE:
         kinds["probe/accuracy_with_p"] = kind
-    found = {
-        name: accuracy_with_privilege(model, reader, world, examples, given, max_new_tokens=max_new_tokens)
-        for name, given in kinds.items()
-    }
-    return {name: accuracy for name, accuracy in found.items() if accuracy is not None}
+    found = by_kind(model, reader, world, examples, list(kinds.values()), max_new_tokens=max_new_tokens)
+    return {} if found is None else dict(zip(kinds, found, strict=True))
 
 
-def accuracy_with_privilege(
+def by_kind(
     model: PreTrainedModel,
     reader: Reader,
     world: World,
     examples: Sequence[Example],
-    kind: str,
+    kinds: Sequence[str],
     *,
     max_new_tokens: int,
-) -> float | None:
-    """Share of ``examples``, in [0, 1], whose greedy response to (x, p) has the right answer.
+) -> list[float] | None:
+    """For each kind of p the share of ``examples``, in [0, 1], whose greedy response to (x, p) has the right answer.
 
-    None where the world cannot verify.
+    All kinds are asked in one batch. None where the world cannot verify.
 
     Raises:
-        HarnessError: an example has no p of this kind; ``examples`` is empty.
+        HarnessError: an example has no p of a kind; ``examples`` is empty.
     """
+    turns = [privilege.messages(example, kind) for kind in kinds for example in examples]
     with undisturbed(model):
         model.eval()
         batch = sample(
             model,
             reader,
-            examples,
-            render(reader, examples, kind, device=model.device),
+            [*examples] * len(kinds),
+            reader.prompts(turns).to(model.device),
             rollouts_per_prompt=1,
             max_new_tokens=max_new_tokens,
             temperature=0.0,
             generator=seeds.generator(0, "probe"),  # greedy: nothing depends on it
         )
     right_B = rewards(world, batch, batch.responses(reader))
-    return None if right_B is None else int(right_B.sum()) / len(right_B)
+    return None if right_B is None else right_B.view(len(kinds), -1).double().mean(-1).tolist()

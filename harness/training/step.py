@@ -5,7 +5,7 @@ Nothing here knows which method runs; the method says which views it needs and r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from harness.losses.tokens import TokenView, chunks
 from harness.method import Method
-from harness.models.forward import Scores, output_layer, response_hidden, score, vocabulary_size
+from harness.models.forward import Scores, head_of, response_hidden, score, vocabulary_size
 from harness.models.prompts import Prompts
 from harness.models.sampler import RolloutBatch
 from harness.training.phases import Phases
@@ -102,7 +102,7 @@ def build_pool(
     update_of_group = torch.arange(len(groups)) * method.updates // len(groups)
     return ScorePool(
         mask_BT=r.mask_BT.cpu(),
-        logp_BT={v: s.logp_BT.cpu() for v, s in scores.items()},
+        logp_BT={v: s.logp_BT.cpu() for v, s in scores.items() if s.logp_BT is not None},
         entropy_BT={v: s.entropy_BT.cpu() for v, s in scores.items() if s.entropy_BT is not None},
         sampler_logp_BT=r.logp_BT.cpu(),
         group_B=group_B.cpu(),
@@ -215,13 +215,14 @@ def _term_gradient(
     # The loss reaches this leaf chunk by chunk; the network is walked backward once, at the end.
     leaf_ND = hidden_ND.detach().requires_grad_()
     here = {view: _select(s, tokens.rows) for view, s in scores.items()}
+    head = head_of(student, trained=True)
     losses, entropies = [], []
     for part in chunks(len(tokens.ids_N), vocabulary_size(student)):
         views = {v: _source_view(models, v, s, tokens.used_BT, tokens.ids_N, part) for v, s in here.items()}
         views[term.trained] = TokenView(
             tokens_N=tokens.ids_N[part],
             hidden_ND=leaf_ND[part],
-            head=output_layer(student),
+            head=head,
             temperature=term.trained.temperature,
         )
         fields = {k: v[part] for k, v in tokens.fields.items()}
@@ -365,27 +366,16 @@ def _source_view(
     wants_all = Want.DISTRIBUTION in view.wants and scores.hidden_BTD is not None
     return TokenView(
         tokens_N=tokens_N[part],
-        logp_N=scores.logp_BT[mask_BT][part],
+        logp_N=None if scores.logp_BT is None else scores.logp_BT[mask_BT][part],
         hidden_ND=scores.hidden_BTD[mask_BT][part] if wants_all and scores.hidden_BTD is not None else None,
-        head=_frozen_head(models[view.policy]) if wants_all else None,
+        head=head_of(models[view.policy]) if wants_all else None,
         temperature=view.temperature,
     )
 
 
-def _frozen_head(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
-    head = output_layer(model)
-
-    def logits(hidden_ND: Tensor) -> Tensor:
-        # The live self-teacher shares its weights with the trained student: no gradient may reach them here.
-        with torch.no_grad():
-            return head(hidden_ND)
-
-    return logits
-
-
 def _select(scores: Scores, rows: Tensor) -> Scores:
     return Scores(
-        logp_BT=scores.logp_BT[rows],
+        logp_BT=None if scores.logp_BT is None else scores.logp_BT[rows],
         entropy_BT=None if scores.entropy_BT is None else scores.entropy_BT[rows],
         hidden_BTD=None if scores.hidden_BTD is None else scores.hidden_BTD[rows],
     )

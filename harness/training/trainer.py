@@ -24,7 +24,7 @@ from harness.training.process import device
 from harness.types import Example, HarnessError, Policy, text_of
 from harness.worlds import corruption, privilege, world_of
 from harness.worlds.needs import check_data, check_world
-from harness.worlds.world import HasReferences, World
+from harness.worlds.world import HasReferences, World, training_set
 
 PROBE_SIZE = 96
 """Validation problems of the probe at each checkpoint."""
@@ -102,7 +102,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     start = starting_weights(spec, root)
     world = world_of(spec.data)
     check_world(spec, method, world)
-    examples = world.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
+    examples = training_set(world, spec.data)
     check_data(spec, method, world, examples)
     examples = corruption.corrupt(examples, spec.data, world)
     pair = (spec.student, spec.teacher)
@@ -190,7 +190,7 @@ def build_optimiser(
         betas=optim.betas,
         eps=optim.eps,
         weight_decay=optim.weight_decay,
-        foreach=True,
+        fused=True,
     )
     # The library's second schedule is its first without the step at rate 0: one step more keeps the last rate above 0.
     full = optim.first_step is FirstStep.FULL

@@ -16,14 +16,16 @@ from random import Random
 
 from harness.config import DataSpec
 from harness.types import Corruption, Example, HarnessError
-from harness.worlds.world import Corruptible, World, require
+from harness.worlds.world import Corruptible, OnDemand, World, require
 
 Pools = dict[tuple[str, int | None], list[str]]
 """Texts of p by domain and number of steps."""
 
 
-def corrupt(examples: Sequence[Example], data: DataSpec, world: World) -> list[Example]:
+def corrupt(examples: Sequence[Example], data: DataSpec, world: World) -> Sequence[Example]:
     """The training set with p of kind ``data.privilege`` wrong in a share ``data.corrupted`` of it.
+
+    Made when read, but for p of another example, which needs them all.
 
     A corrupted example keeps no other kind of p, so no method can read a right one.
 
@@ -32,14 +34,20 @@ def corrupt(examples: Sequence[Example], data: DataSpec, world: World) -> list[E
             of steps has another p to take.
     """
     if data.corruption == Corruption.NONE:
-        return list(examples)
-    pools = _pools(examples, data.privilege) if data.corruption == Corruption.OTHER_EXAMPLE else {}
-    return [
-        replace(example, privileged={data.privilege: _wrong(example, data, world, pools)})
-        if is_corrupted(example.id, data.corrupted)
-        else example
-        for example in examples
-    ]
+        return examples
+    other = data.corruption == Corruption.OTHER_EXAMPLE
+    pools = _pools(examples, data.privilege) if other else {}
+    if not other:
+        require(world, Corruptible, f"corruption {str(data.corruption)!r}")
+
+    def changed(place: int) -> Example:
+        example = examples[place]
+        if not is_corrupted(example.id, data.corrupted):
+            return example
+        return replace(example, privileged={data.privilege: _wrong(example, data, world, pools)})
+
+    made = OnDemand(changed, len(examples))
+    return list(made) if other else made
 
 
 def is_corrupted(example_id: str, share: float) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from random import Random
-from typing import Protocol, TypeVar, cast, runtime_checkable
+from typing import Protocol, TypeVar, cast, overload, runtime_checkable
 
 from harness.config import DataSpec
 from harness.types import Corruption, Example, Fact, HarnessError, Modality, Span
@@ -162,6 +163,38 @@ def graded(world: World, example: Example, text: str) -> Grade:
             f"{type(world).__name__} cannot verify answers, and {example.id} is to be graded: give a grader"
         )
     return grade
+
+
+class OnDemand(Sequence[Example]):
+    """Examples made when they are read, each once: a run reads a few thousand of the tens of thousands it may."""
+
+    def __init__(self, make: Callable[[int], Example], n: int) -> None:
+        self._make, self._n = cache(make), n
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, place: int) -> Example: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Example]: ...
+
+    def __getitem__(self, place: int | slice) -> Example | list[Example]:
+        if isinstance(place, slice):
+            return [self._make(i) for i in range(self._n)[place]]
+        return self._make(range(self._n)[place])
+
+
+def training_set(world: World, data: DataSpec) -> OnDemand:
+    """Every training example of the data, ``size`` of each domain, the domains in turn.
+
+    Raises:
+        HarnessError: the first of a domain cannot be made.
+    """
+    found = OnDemand(lambda place: world.examples(data, "train", 1, start=place)[0], data.size * len(data.domains))
+    _ = found[: len(data.domains)]
+    return found
 
 
 def in_turn(data: DataSpec, split: str, n: int, start: int, make: Callable[[str, int], Example]) -> list[Example]:

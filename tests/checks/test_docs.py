@@ -162,7 +162,7 @@ def parse(arguments: list[str]) -> None:
 
 
 def test_every_session_says_what_it_does() -> None:
-    assert {"tests", "lint", "types", "reproduce", "zoo", "benchmarks"} <= set(noxfile())
+    assert {"tests", "lint", "types", "reproduce", "zoo", "speed"} <= set(noxfile())
     assert [name for name, node in noxfile().items() if not ast.get_docstring(node)] == []
 
 

@@ -57,7 +57,7 @@ def test_privileged_input_gets_no_gradient(name: str) -> None:
     decoder = models[Policy.STUDENT].get_decoder()
     width = batch.contexts[PRIVILEGED].ids_QL.shape[1]
     decoder.register_forward_pre_hook(
-        lambda m, a, kw: seen.append(kw["input_ids"].shape[1]) if torch.is_grad_enabled() else None,
+        lambda m, a, kw: seen.append(kw["inputs_embeds"].shape[1]) if torch.is_grad_enabled() else None,
         with_kwargs=True,
     )
     loss_and_gradient(method, batch, models=models)

@@ -1,42 +1,42 @@
-"""Peak memory of DOPD's gradient pass against response tokens, at a vocabulary of 150,000.
+"""Peak memory of a score and gradient pass against response tokens, at a vocabulary of 151,936, beside TRL's.
 
-Each cell is a fresh process (peak memory of a process never falls); its memory before the pass is subtracted.
-``chunked`` is what the harness does; ``dense`` lifts the bound on logits alive at once, which is what keeping the
-logits of a batch costs. Run: ``python tests/speed/memory.py``.
+Each cell is a fresh process (peak memory of a process never falls); its memory before the pass is subtracted, the
+gradient's own is there before. ``dense`` lifts the bound on logits alive at once: what keeping the logits of a batch
+costs. TRL's is the loss of its DistillationTrainer with forward passes of whole sequences; not run where TRL is not
+installed (extra ``crosscheck``). Run: ``python tests/speed/memory.py``.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import multiprocessing
+import os
 import resource
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
 
-VOCABULARY = 150_000
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+
+VOCABULARY = 151_936
 WIDTH = 32
-TOKENS = (64, 256, 1024, 4096)
+LENGTH = 32
+"""Tokens of a rollout; its prompt has 4."""
+TOKENS = (256, 1024, 4096)
 DENSE_UP_TO = 1024
 """A dense pass over more tokens does not fit a laptop."""
+COLUMNS = ("reverse KL", "reverse KL, dense", "DOPD", "TRL")
 
 
-def cell(tokens: int, dense: bool) -> float:
-    """MiB above the start of one score and gradient pass of DOPD over ``tokens`` response tokens."""
+def cell(tokens: int, what: str) -> float:
+    """MiB above the start of one score and gradient pass over ``tokens`` response tokens."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from harness.losses import tokens as losses_tokens
-    from harness.models.prompts import Prompts
-    from harness.models.sampler import RolloutBatch
-    from harness.training.step import Batch, optimiser_losses
-    from harness.types import PLAIN, PRIVILEGED, Finish, Policy
-    from methods.dopd import DualOnPolicyDistillation
-
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    if dense:
-        losses_tokens.LOGIT_BUDGET = tokens * VOCABULARY
     config = Qwen3Config(
         vocab_size=VOCABULARY,
         hidden_size=WIDTH,
@@ -48,43 +48,90 @@ def cell(tokens: int, dense: bool) -> float:
         tie_word_embeddings=True,
     )
     student, teacher = (Qwen3ForCausalLM(config).eval() for _ in range(2))
-    models = {Policy.STUDENT: student, Policy.TEACHER: teacher.requires_grad_(False)}
-    B, T = tokens // 32, 32
+    teacher.requires_grad_(False)
+    for parameter in student.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    ids_BT = torch.randint(0, VOCABULARY, (tokens // LENGTH, LENGTH))
+    work = trl(student, teacher, ids_BT) if what == "TRL" else ours(student, teacher, ids_BT, what)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    work()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def ours(student, teacher, ids_BT, what: str) -> Callable[[], object]:
+    """The harness's two passes."""
+    import torch
+
+    from harness.losses import tokens as losses_tokens
+    from harness.losses.objectives import Divergence
+    from harness.models.prompts import Prompts
+    from harness.models.sampler import RolloutBatch
+    from harness.training.step import Batch, optimiser_losses
+    from harness.types import PLAIN, PRIVILEGED, Finish, Policy
+    from methods.dopd import DualOnPolicyDistillation
+    from methods.gkd import GeneralisedDistillation
+
+    if what.endswith("dense"):
+        losses_tokens.LOGIT_BUDGET = ids_BT.numel() * VOCABULARY
+    method = (
+        DualOnPolicyDistillation()
+        if what == "DOPD"
+        else GeneralisedDistillation(student_share=1.0, divergence=Divergence.REVERSE_KL)
+    )
+    B = len(ids_BT)
+    plain = Prompts.of_ids([[1] * 4] * B, 0)
     rollouts = RolloutBatch(
         examples=(),
-        prompts=Prompts.of_ids([[1] * 4] * B, 0),
-        response_ids_BT=torch.randint(0, VOCABULARY, (B, T)),
-        mask_BT=torch.ones(B, T, dtype=torch.bool),
-        logp_BT=torch.zeros(B, T),
+        prompts=plain,
+        response_ids_BT=ids_BT,
+        mask_BT=torch.ones_like(ids_BT, dtype=torch.bool),
+        logp_BT=torch.zeros(ids_BT.shape),
         finish=(Finish.EOS,) * B,
     )
-    plain = rollouts.prompts
     batch = Batch(
         rollouts=rollouts,
         contexts={PLAIN: plain, PRIVILEGED: plain},
         draw_B=torch.zeros(B, dtype=torch.float64),
         reference_B=torch.zeros(B, dtype=torch.bool),
     )
-    for parameter in student.parameters():  # the gradient's own memory is not the loss's
-        parameter.grad = torch.zeros_like(parameter)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    list(optimiser_losses(DualOnPolicyDistillation(), models, batch, progress=0.0, microbatch=64))
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    models = {Policy.STUDENT: student, Policy.TEACHER: teacher}
+    return lambda: list(optimiser_losses(method, models, batch, progress=0.0, microbatch=64))
+
+
+def trl(student, teacher, ids_BT) -> Callable[[], object]:
+    """DistillationTrainer's loss on whole sequences."""
+    import torch
+    from trl.trainer.distillation_trainer import _chunked_divergence_loss
+
+    inputs = torch.cat([torch.ones(len(ids_BT), 4, dtype=torch.int64), ids_BT], 1)
+
+    def hidden(model):
+        return model.base_model(input_ids=inputs, use_cache=False).last_hidden_state[:, 3:-1]
+
+    def work() -> None:
+        with torch.no_grad():
+            source = hidden(teacher)
+        heads = (m.get_output_embeddings().weight for m in (student, teacher))
+        loss, _, _ = _chunked_divergence_loss(hidden(student), source, *heads, torch.ones_like(ids_BT), 1.0)
+        loss.backward()
+
+    return work
 
 
 def main() -> None:
     """Print the table."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    table = Table("response tokens", "one distribution, MiB", "chunked, MiB", "dense, MiB")
+    table = Table("response tokens", "one distribution, MiB", *(f"{what}, MiB" for what in COLUMNS))
     context = multiprocessing.get_context("spawn")
     for tokens in TOKENS:
         cells = []
-        for dense in (False, True):
-            if dense and tokens > DENSE_UP_TO:
+        for what in COLUMNS:
+            dense = what.endswith("dense") and tokens > DENSE_UP_TO
+            if dense or (what == "TRL" and importlib.util.find_spec("trl") is None):
                 cells.append("not run")
                 continue
             with context.Pool(1) as pool:
-                cells.append(f"{pool.apply(cell, (tokens, dense)):.0f}")
+                cells.append(f"{pool.apply(cell, (tokens, what)):.0f}")
         table.add_row(str(tokens), f"{tokens * VOCABULARY * 4 / 2**20:.0f}", *cells)
     Console().print(table)
 

@@ -17,7 +17,7 @@ from harness.config import RunSpec
 from harness.training.recipes import Recipe
 from harness.types import Example, HarnessError, Privilege
 from harness.worlds import privilege, world_of
-from harness.worlds.world import HasReferences, World, require
+from harness.worlds.world import HasReferences, World, require, training_set
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -51,7 +51,7 @@ class FineTune(Recipe):
         self._check(spec.data.privilege)
         world = world_of(spec.data)
         require(world, HasReferences, f"run {spec.id}")
-        examples = world.examples(spec.data, "train", spec.data.size * len(spec.data.domains))
+        examples = training_set(world, spec.data)
         student = load.load(spec.student, dtype=spec.dtype, device=device(), root=root)
         reader = load.load_reader(spec.student, root=root)
         kind = spec.data.privilege if self.privileged_share else Privilege.NONE

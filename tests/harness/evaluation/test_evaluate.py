@@ -611,6 +611,36 @@ def test_exported_folder_scores_the_same_from_the_command_line(
         assert theirs["n-samples"][score.benchmark]["effective"] == score.n
 
 
+def test_a_second_evaluation_makes_no_request_anew_and_knows_no_answer_of_the_first(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lm_eval.api.task import ConfigurableTask
+
+    from harness.evaluation import own
+
+    made: list[str] = []
+    real = ConfigurableTask.build_all_requests
+
+    def counted(self: Any, **how: Any) -> None:
+        made.append(self.config.task)
+        real(self, **how)
+
+    monkeypatch.setattr(ConfigurableTask, "build_all_requests", counted)
+    monkeypatch.setattr(own, "TASKS", {})
+    benchmark = dataclasses.replace(OWN["embedded_coding_validation"], n=3)
+    monkeypatch.setitem(BENCHMARKS, benchmark.name, benchmark)
+    values = []
+    for answer in (lambda example, _: (example.trace or "", Finish.EOS), lambda example, _: ("A", Finish.EOS)):
+        script(monkeypatch, answer)
+        (score, *_) = evaluate(model, TextReader(tokenizer), wanted(benchmark.name), seed=0, step=0)
+        values.append((score.value, [item["response"] == "A" for item in score.items]))
+    assert values == [(1.0, [False] * 3), (0.0, [True] * 3)]
+    assert len(made) == 1
+    monkeypatch.setitem(BENCHMARKS, benchmark.name, dataclasses.replace(benchmark, n=2))
+    evaluate(model, TextReader(tokenizer), wanted(benchmark.name), seed=0, step=0)
+    assert len(made) == 2  # other items, other requests
+
+
 # The probe
 
 
@@ -622,24 +652,21 @@ def test_probe_shows_p_and_counts_right_answers(
     by_id = dict(zip([e.id for e in items], texts, strict=True))
     calls = script(monkeypatch, lambda example, _: (by_id[example.id], Finish.EOS))
     model.train()
-    value = probe.accuracy_with_privilege(
-        model, TextReader(tokenizer), SlotWorld(), items, Privilege.HINTS, max_new_tokens=9
-    )
+    reader, world = TextReader(tokenizer), SlotWorld()
+    value = probe.by_kind(model, reader, world, items, [Privilege.HINTS], max_new_tokens=9)
     assert model.training
     model.eval()
-    assert value == 2 / 4
+    assert value == [2 / 4]
     (call,) = calls
     assert (call["temperature"], call["max_new_tokens"], call["rollouts_per_prompt"]) == (0.0, 9, 1)
     for example, ids in zip(items, call["prompts"], strict=True):
         assert example.privileged[Privilege.HINTS] in tokenizer.decode(ids)
-    probe.accuracy_with_privilege(model, TextReader(tokenizer), SlotWorld(), items, Privilege.NONE, max_new_tokens=9)
+    probe.by_kind(model, reader, world, items, [Privilege.NONE], max_new_tokens=9)
     for example, ids in zip(items, calls[1]["prompts"], strict=True):
         check_plain(example, tokenizer.decode(ids))
     bare = [dataclasses.replace(items[0], privileged={})]
     with pytest.raises(HarnessError, match="has no privileged input"):
-        probe.accuracy_with_privilege(
-            model, TextReader(tokenizer), SlotWorld(), bare, Privilege.HINTS, max_new_tokens=9
-        )
+        probe.by_kind(model, reader, world, bare, [Privilege.HINTS], max_new_tokens=9)
 
 
 def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
@@ -649,12 +676,12 @@ def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
     monkeypatch.setitem(BENCHMARKS, benchmark.name, benchmark)
     scores: list[Score] = evaluate(model, TextReader(tokenizer), wanted(benchmark.name), seed=0, step=0)
     items = benchmarks.examples(benchmark)
-    value = probe.accuracy_with_privilege(
+    value = probe.by_kind(
         model,
         TextReader(tokenizer),
         SlotWorld(),
         items,
-        Privilege.NONE,
+        [Privilege.NONE],
         max_new_tokens=benchmark.max_new_tokens,
     )
-    assert value == scores[0].value
+    assert value == [scores[0].value]

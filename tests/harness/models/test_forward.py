@@ -6,9 +6,10 @@ import pytest
 import torch
 from support.small import VOCABULARY, fixed_batch, plain_logp, policies, small_method, tiny
 
-from harness.losses import tokens
+from harness.losses import fused, tokens
 from harness.losses.tokens import TokenView
-from harness.models.forward import response_hidden, score
+from harness.models import forward
+from harness.models.forward import head_of, response_hidden, score
 from harness.training.step import optimiser_losses
 from harness.types import PLAIN, PRIVILEGED, Policy, Want
 
@@ -73,8 +74,13 @@ def test_gradient_through_the_shared_prefix_equals_the_unshared_one() -> None:
 def test_logits_alive_never_exceed_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "LOGIT_BUDGET", 4 * VOCABULARY)
     models, sizes = policies(), []
-    for model in models.values():
-        model.get_output_embeddings().register_forward_hook(lambda m, a, out: sizes.append(out.numel()))
+    take = fused.SCRATCH.take
+
+    def watched(shape: tuple[int, int], *, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        sizes.append(shape[0] * shape[1])
+        return take(shape, like=like)
+
+    monkeypatch.setattr(fused.SCRATCH, "take", watched)
     batch = fixed_batch(models[Policy.STUDENT])
     sizes.clear()
     list(optimiser_losses(small_method("dopd"), models, batch, progress=0.0, microbatch=64))
@@ -104,3 +110,39 @@ def test_a_view_without_distribution_says_what_to_add() -> None:
 def test_loss_arithmetic_is_at_least_fp32() -> None:
     view = TokenView(tokens_N=torch.tensor([1]), hidden_ND=torch.zeros(1, 4, dtype=torch.bfloat16), head=lambda h: h)
     assert view.logp_NV.dtype is torch.float32
+
+
+def test_a_look_up_adds_the_librarys_gradient_in_place() -> None:
+    """Repeated words add up, padding learns nothing, what is in ``.grad`` stays."""
+    weight_VD = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ids_BL = torch.tensor([[1, 2, 2], [0, 4, 1]])
+    found = []
+    for look_up in (forward._Lookup.apply, torch.nn.functional.embedding):
+        w = weight_VD.clone().requires_grad_()
+        w.grad = torch.ones_like(w)
+        look_up(ids_BL, w, 0).pow(2).sum().backward()
+        found.append(w.grad)
+    torch.testing.assert_close(*found)
+    assert found[0][0].eq(1).all()
+    fresh = weight_VD.clone().requires_grad_()
+    forward._Lookup.apply(ids_BL, fresh, None).sum().backward()
+    assert fresh.grad is not None
+    assert fresh.grad[:, 0].tolist() == [1, 2, 2, 0, 1]
+
+
+def test_an_output_layer_that_is_more_than_a_matrix_is_called_as_it_is() -> None:
+    class Adapted(torch.nn.Linear):
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            return super().forward(hidden) + 1.0
+
+    model = tiny(0)
+    plain = head_of(model, trained=True)
+    assert isinstance(plain, fused.Head)
+    assert plain.into_VD is plain.weight_VD.grad
+    layer = Adapted(*reversed(model.get_output_embeddings().weight.shape), bias=False).double()
+    model.set_output_embeddings(layer)
+    hidden_ND = torch.ones(2, layer.in_features, dtype=torch.float64)
+    for trained in (True, False):
+        logits_NV = head_of(model, trained=trained)(hidden_ND)
+        torch.testing.assert_close(logits_NV.detach(), layer(hidden_ND).detach())
+        assert logits_NV.requires_grad == trained

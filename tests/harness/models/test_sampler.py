@@ -246,7 +246,32 @@ def test_tokens_without_probability_are_never_drawn() -> None:
     logp_AV = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]]).log().expand(4, -1)
     noise_A = torch.tensor([0.0, 0.5, 0.25, 1 - 2**-53], dtype=torch.float64)
     # Intervals: token 1 owns [0, 0.5), token 3 owns [0.5, 1).
-    assert sampler._draw(logp_AV, noise_A, 1.0).tolist() == [1, 3, 1, 3]
+    ids_A, logp_A = sampler._draw(logp_AV, noise_A, 1.0)
+    assert ids_A.tolist() == [1, 3, 1, 3]
+    torch.testing.assert_close(logp_A, torch.full((4,), 0.5).log())
+
+
+@pytest.mark.parametrize("vocabulary", [300, 151_936])
+def test_a_search_in_groups_finds_the_word_of_a_search_over_all(vocabulary: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits_AV = 4 * torch.randn(9, vocabulary, generator=generator)
+    logits_AV[:, 5 : 2 * sampler.GROUP] = -torch.inf
+    logits_AV[:, -3:] = -torch.inf
+    p_AV = logits_AV.softmax(-1)
+    noise_A = torch.rand(9, generator=generator, dtype=torch.float64)
+    noise_A[:2] = torch.tensor([0.0, 1 - 2**-53])
+    found_A = sampler._search_in_groups(p_AV, noise_A)
+    assert found_A.tolist() == sampler._search(p_AV.double(), noise_A).tolist()
+    assert p_AV.gather(-1, found_A[:, None]).min() > 0
+
+
+def test_a_large_vocabulary_is_drawn_from_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits_AV = torch.randn(64, 200, generator=torch.Generator().manual_seed(1))
+    noise_A = torch.rand(64, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    small = sampler._draw(logits_AV, noise_A, 1.0)
+    monkeypatch.setattr(sampler, "LARGE", 100)
+    for one, other in zip(small, sampler._draw(logits_AV, noise_A, 1.0), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_survivors_fill_the_gaps_from_the_end() -> None:

@@ -210,8 +210,8 @@ def test_bad_input_is_refused_before_compute(monkeypatch: pytest.MonkeyPatch) ->
 
     examples = SlotWorld.examples
 
-    def without_hints(*arguments: Any) -> list:
-        found = examples(*arguments)
+    def without_hints(*arguments: Any, **named: Any) -> list:
+        found = examples(*arguments, **named)
         return [
             dataclasses.replace(e, privileged={k: v for k, v in e.privileged.items() if k != "hints"})
             for e in found[:8]

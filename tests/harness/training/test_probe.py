@@ -29,7 +29,9 @@ def test_each_number_is_of_its_own_prompts(monkeypatch: pytest.MonkeyPatch, tmp_
     found = loop.probe(trainer)
     assert list(found) == ["probe/accuracy", "probe/accuracy_with_p"]
     plain, told = (render(trainer.reader, trainer.validation, kind) for kind in (Privilege.NONE, Privilege.HINTS))
-    assert torch.equal(asked[0].ids_QL, plain.ids_QL) and torch.equal(asked[1].ids_QL, told.ids_QL)
+    (both,) = asked  # one batch, whose second half is told
+    assert both.lengths == plain.lengths + told.lengths
+    assert torch.equal(both.ids_QL[both.mask_QL], torch.cat([p.ids_QL[p.mask_QL] for p in (plain, told)]))
     assert all(short < long for short, long in zip(plain.lengths, told.lengths, strict=True))
     # Under hints this student is right far more often: the two numbers are not of one prompt.
     assert found["probe/accuracy_with_p"] > found["probe/accuracy"] + 0.1

@@ -37,7 +37,15 @@ from harness.types import (
 from harness.worlds import WORLDS, known, privilege, slots, world, world_of
 from harness.worlds.corruption import corrupt
 from harness.worlds.slots_world import SlotWorld
-from harness.worlds.world import Corruptible, Demonstrates, HasReferences, require, word_spans
+from harness.worlds.world import (
+    Corruptible,
+    Demonstrates,
+    HasReferences,
+    OnDemand,
+    require,
+    training_set,
+    word_spans,
+)
 from methods.sft import SupervisedFineTuning
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -359,3 +367,40 @@ def test_spans_side_by_side_and_gaps_are_right() -> None:
         Span(1, 2, Fact.FORMAT),
         Span(4, 6, Fact.CAPABILITY),
     )
+
+
+def test_training_examples_are_made_when_read_and_once() -> None:
+    asked = []
+
+    class Counted(SlotWorld):
+        def examples(self, data: DataSpec, split: str, n: int, start: int = 0) -> list[Example]:
+            asked.append((start, n))
+            return super().examples(data, split, n, start)
+
+    data = DataSpec(domains=("general", "coding"), size=50)
+    made = training_set(Counted(), data)
+    assert asked == [(0, 1), (1, 1)]
+    assert len(made) == 100
+    assert made[7] is made[7]
+    assert made[-1] is made[99]
+    assert asked == [(0, 1), (1, 1), (7, 1), (99, 1)]
+    assert list(made) == SlotWorld().examples(data, "train", 100)
+    assert made[3:8] == list(made)[3:8]
+    with pytest.raises(IndexError):
+        made[100]
+
+
+def test_a_wrong_domain_is_said_before_an_example_is_read() -> None:
+    with pytest.raises(HarnessError, match="nowhere"):
+        training_set(SlotWorld(), DataSpec(domains=("general", "nowhere"), size=50))
+
+
+def test_corrupted_examples_are_made_when_read() -> None:
+    read = []
+    data = DataSpec(domains=("general",), size=40, corruption=Corruption.WRONG_STEPS, corrupted=0.5)
+    right = training_set(SlotWorld(), data)
+    watched = OnDemand(lambda i: read.append(i) or right[i], 40)
+    wrong = corrupt(watched, data, SlotWorld())
+    assert read == []
+    assert wrong[3].id == right[3].id
+    assert read == [3]
