@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -32,14 +33,20 @@ def load(
     ``root`` is the results folder, asked only for a model that is made.
 
     Raises:
-        HarnessError: the name is neither embedded, nor a folder, nor reachable on the hub; or see ``sources.place``.
+        HarnessError: the name is neither embedded, nor a folder, nor reachable on the hub; the weights are not all and
+            only those of the model; one is not finite; or see ``sources.place``.
     """
     transformers_logging.disable_progress_bar()
     found = sources.place(spec, root)
     try:
-        model = AutoModelForCausalLM.from_pretrained(found.path, dtype=getattr(torch, dtype))
-    except (OSError, ValueError) as error:
+        # A tensor of another shape is told by `_check_whole`, in the words of those that lack.
+        model, info = AutoModelForCausalLM.from_pretrained(
+            found.path, dtype=getattr(torch, dtype), output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
         raise HarnessError(_missing(spec, error)) from error
+    _check_whole(spec, info)
+    _check_finite(spec, model)
     # The library types `to` as a bound of its decorator; what comes back is the model.
     return cast(Any, model.eval()).to(device)
 
@@ -68,6 +75,38 @@ def _missing(spec: ModelSpec, error: Exception) -> str:
         f"model {spec.name!r} could not be loaded ({first_line}); give an embedded name "
         f"({', '.join(sorted(zoo.MANIFEST))}), a folder with config and weights, or a hub name this machine can reach"
     )
+
+
+def _check_whole(spec: ModelSpec, info: Mapping[str, Any]) -> None:
+    """No weight is a random number, no tensor is left over. Tied heads, and keys that the library knows to belong to
+    nothing, are in none of its lists.
+
+    Raises:
+        HarnessError: a tensor lacks, has another shape, or is of no layer.
+    """
+    shapes = {name: f"{tuple(held)} for {tuple(wanted)}" for name, held, wanted in info["mismatched_keys"]}
+    for names, what in (
+        (info["missing_keys"], "the weights lack {name}{others}"),
+        (shapes, "the weights hold {name} in another shape, {shape}{others}"),
+        (info["unexpected_keys"], "the weights hold {name}{others}, which the model of config.json has no place for"),
+    ):
+        if names:
+            name = min(map(str, names))
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise HarnessError(
+                f"model {spec.name!r}: {what.format(name=name, others=others, shape=shapes.get(name))}; give a folder "
+                "that save_pretrained wrote whole, with config.json of the same model"
+            )
+
+
+def _check_finite(spec: ModelSpec, model: PreTrainedModel) -> None:
+    broken = [name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())]
+    if broken:
+        others = f" and {len(broken) - 1} more tensors" if len(broken) > 1 else ""
+        raise HarnessError(
+            f"model {spec.name!r}: {broken[0]}{others} has weights that are not finite; the file is damaged or the "
+            "model was saved after it had diverged, give another"
+        )
 
 
 def check_pair(

@@ -5,9 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from support.small import tiny
 from transformers import AutoTokenizer
 
@@ -78,3 +82,85 @@ def test_a_model_that_is_not_there_names_the_embedded_ones(load, tmp_path: Path)
 def test_weights_other_than_planned_are_refused() -> None:
     with pytest.raises(HarnessError, match="planned for weights 0123456789"):
         models.load(ModelSpec(name="base", sha256="0123456789" * 6 + "0123"))
+
+
+Weights = dict[str, torch.Tensor]
+
+
+def folder_with(
+    path: Path, change: Callable[[Weights], Weights] = lambda weights: weights, config: Mapping[str, Any] | None = None
+) -> ModelSpec:
+    """A copy of the shipped student with other weights or another config."""
+    shutil.copytree(zoo.path("base"), path)
+    save_file(change(load_file(path / "model.safetensors")), path / "model.safetensors", metadata={"format": "pt"})
+    record = json.loads((path / "config.json").read_text()) | (config or {})
+    (path / "config.json").write_text(json.dumps(record))
+    return ModelSpec(name=str(path))
+
+
+def without_a_block(weights: Weights) -> Weights:
+    return {name: weight for name, weight in weights.items() if "layers.1.mlp" not in name}
+
+
+def prefixed(weights: Weights) -> Weights:
+    return {f"_orig_mod.{name}": weight for name, weight in weights.items()}
+
+
+def layers(n: int) -> dict[str, Any]:
+    return {"num_hidden_layers": n, "layer_types": ["full_attention"] * n}
+
+
+@pytest.mark.parametrize(
+    ("change", "config", "said"),
+    [
+        (without_a_block, {}, "the weights lack model.layers.1.mlp.down_proj.weight and 2 more; give a folder"),
+        (prefixed, {}, "the weights lack lm_head.weight and 24 more"),
+        (dict, layers(3), "the weights lack model.layers.2.input_layernorm.weight and 10 more"),
+        (
+            dict,
+            layers(1),
+            "hold model.layers.1.input_layernorm.weight and 10 more, which the model of config.json has no place for",
+        ),
+        (
+            dict,
+            {"intermediate_size": 100},
+            r"hold model.layers.0.mlp.down_proj.weight in another shape, \(64, 160\) for \(64, 100\) and 5 more",
+        ),
+    ],
+    ids=["a block lost", "keys prefixed", "a layer too few", "a layer too many", "another width"],
+)
+def test_no_weight_is_random_and_none_is_left_over(change, config, said: str, tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=said):
+        models.load(folder_with(tmp_path / "m", change, config))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_not_finite_is_refused(value: float, tmp_path: Path) -> None:
+    def spoilt(weights: Weights) -> Weights:
+        weights["model.norm.weight"][3] = value
+        weights["model.layers.1.mlp.up_proj.weight"][0, 0] = value
+        return weights
+
+    with pytest.raises(HarnessError, match=r"model.layers.1.mlp.up_proj.weight and 1 more tensors has weights that"):
+        models.load(folder_with(tmp_path / "m", spoilt))
+
+
+def test_tied_heads_and_keys_known_to_belong_to_nothing_load(tmp_path: Path) -> None:
+    """The shipped file has no head of its own, and old files of the family hold a table of frequencies."""
+
+    def older(weights: Weights) -> Weights:
+        assert "lm_head.weight" not in weights
+        return weights | {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(3)}
+
+    loaded = models.load(folder_with(tmp_path / "m", older))
+    same = models.load(ModelSpec(name="base"))
+    assert all(torch.equal(x, y) for x, y in zip(loaded.parameters(), same.parameters(), strict=True))
+    assert output_layer(loaded).weight is loaded.get_input_embeddings().weight
+
+
+def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
+    spec = folder_with(tmp_path / "m")
+    weights = tmp_path / "m" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(HarnessError, match="could not be loaded"):
+        models.load(spec)
