@@ -12,8 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from harness.config import ModelSpec
-from harness.models import sources, zoo
-from harness.models.forward import vocabulary_size
+from harness.models import sources, vocabulary, zoo
 from harness.models.reader import Reader, TextReader
 from harness.types import HarnessError
 
@@ -22,7 +21,7 @@ PROBES = (
     "def f(x):\n    return x + 1",
     "Żółw, 数学, 3.14 and\ttabs",
 )
-"""Texts whose encodings must agree: same size is not same tokenizer."""
+"""Texts whose encodings must agree: tokenizers of the same words may cut a text at other places."""
 
 
 def load(
@@ -117,19 +116,18 @@ def check_pair(
 ) -> None:
     """A teacher can only correct a student token by token if both read and write the same tokens.
 
+    The models may have more rows than words, and not equally many: see ``vocabulary.cut_to_common``.
+
     Raises:
-        HarnessError: vocabulary size, probe encodings, EOS or chat template differ.
+        HarnessError: words, rows for them, probe encodings, EOS or chat template differ.
     """
-    sizes = [vocabulary_size(m) for m in (student, teacher)]
-    if sizes[0] != sizes[1]:
-        raise HarnessError(
-            f"vocabulary sizes differ: student {sizes[0]}, teacher {sizes[1]}; distillation needs one vocabulary, "
-            "choose a pair of one family"
-        )
+    vocabulary.check_words_equal(student_tokenizer, teacher_tokenizer)
+    vocabulary.check_rows(student, student_tokenizer, "student")
+    vocabulary.check_rows(teacher, teacher_tokenizer, "teacher")
     for text in PROBES:
         if student_tokenizer.encode(text) != teacher_tokenizer.encode(text):
             raise HarnessError(
-                f"student and teacher encode {text!r} differently though both have {sizes[0]} entries; "
+                f"student and teacher have the same words and encode {text!r} differently; "
                 "choose a pair with the same tokenizer"
             )
     for what, of_student, of_teacher in (

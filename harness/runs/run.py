@@ -23,7 +23,7 @@ from harness.evaluation.evaluate import evaluate
 from harness.evaluation.evaluate import prepare as prepare_evaluations
 from harness.evaluation.evaluator import Score, unsaid
 from harness.method import forwards_per_token
-from harness.models import load
+from harness.models import load, vocabulary
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation
@@ -185,7 +185,7 @@ def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
     """
     model = load.load(folder.spec.student, dtype=folder.spec.dtype, device=device(), root=folder.root)
     if not folder.spec.is_reference:
-        model.load_state_dict(checkpoint.at_step(folder.checkpoints, step).weights())
+        vocabulary.take(model, checkpoint.at_step(folder.checkpoints, step).weights())
     return model
 
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, get_scheduler
 from harness import registry
 from harness.config import DataSpec, FirstStep, OptimSpec, RunSpec
 from harness.method import Method, untrained_views
-from harness.models import load
+from harness.models import load, vocabulary
 from harness.models.forward import vocabulary_size
 from harness.models.prompts import render
 from harness.models.reader import Reader
@@ -109,9 +109,10 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     student, teacher = (load.load(s, dtype=spec.dtype, device=device(), root=root) for s in pair)
     reader = load.load_reader(spec.student, root=root)
     load.check_pair(student, reader.tokenizer, teacher, load.load_tokenizer(spec.teacher, root=root))
-    method.check_vocabulary(vocabulary_size(student))
     if start is not None:
-        student.load_state_dict(start)
+        vocabulary.take(student, start)
+    vocabulary.cut_to_common(student, teacher)
+    method.check_vocabulary(vocabulary_size(student))
     optimiser, schedule = build_optimiser(student, spec.optim, spec.steps * method.updates)
     trainer = Trainer(
         spec=spec,

@@ -22,7 +22,7 @@ from harness.evaluation.audits import SOURCE_OF, Findings, Subject
 from harness.evaluation.audits.reference import Verdict, judge
 from harness.losses.tokens import chunks
 from harness.method import Method
-from harness.models import load
+from harness.models import load, vocabulary
 from harness.models.forward import Scores, output_layer, score, undisturbed, vocabulary_size
 from harness.models.prompts import Prompts, render
 from harness.models.sampler import RolloutBatch, sample
@@ -125,6 +125,7 @@ def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Rout
     with undisturbed(student):
         student.eval()
         teacher = load.load(spec.teacher, dtype=spec.dtype, device=student.device, root=subject.folder.root)
+        vocabulary.cut_to_common(student, teacher)
         examples = world.examples(spec.data, "test", problems)
         batch = sample(
             student,
