@@ -42,6 +42,9 @@ class ModelSpec(Part):
     """Of the weights, from the zoo's manifest; empty where the weights are not on this machine."""
     made: RunSpec | None = field(default=None, metadata={"since": 2})
     """The run that makes this model, one with a recipe; None for a model that is found by its name."""
+    content: str = field(default="", metadata={"since": 2})
+    """Of the files of a local folder that decide what the model is, see ``harness.models.sources.digest``; empty where
+    the model is no folder, or nobody has said which."""
 
     def __post_init__(self) -> None:
         if self.made is None:

@@ -6,7 +6,7 @@ A profile is one value in one file; ``suites/profiles/`` ships some, ``--profile
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -122,6 +122,11 @@ class Profile:
     """The same, per evaluation."""
     megabytes_per_run: float = 50.0
     """Checkpoints and records of one run; the launcher asks the disk for this much before it starts."""
+
+    def with_models(self, change: Callable[[ModelSpec], ModelSpec]) -> Profile:
+        """The same with every model changed."""
+        ladder = self.ladder and replace(self.ladder, models={n: change(m) for n, m in self.ladder.models.items()})
+        return replace(self, student=change(self.student), teacher=change(self.teacher), ladder=ladder)
 
     def check(self) -> None:
         """Refuse a profile that names what it does not have; called on a user's file, before compute.

@@ -45,6 +45,7 @@ CLAIMS_MODULE = "suites.paper.claims"
 SUITE_SKELETON_MODULE = "suites.kit.skeleton"
 LOOKS_MODULE = "suites.kit.looks"
 PROFILES_MODULE = "suites.profiles"
+MODELS_MODULE = "harness.models.sources"
 ENTRY_POINTS = "dopd.methods"
 PROGRAM = ENTRY_POINTS.partition(".")[0]
 """The console command; groups of entry points begin with its name."""
@@ -284,6 +285,8 @@ def profile(name: str) -> Profile:
 def load_profile(path: Path) -> Profile:
     """Registers the one profile that a file defines under its own name; ours may be imported there to start from.
 
+    Its models that are local folders get the digest of their files, which is part of a run's identity.
+
     Raises:
         HarnessError: the file is absent, fails to import, or defines none or several; a field is missing, unknown or
             of a wrong type, names what the profile does not have, or the name is one of ours.
@@ -304,6 +307,7 @@ def load_profile(path: Path) -> Profile:
     if _plain(made.name) in map(_plain, _shipped_profiles()):
         raise HarnessError(f"profile {path} has the name {made.name!r} of a shipped profile: rename it")
     made.check()
+    made = made.with_models(importlib.import_module(MODELS_MODULE).identified)
     setattr(module, name, made)
     _own_profile.clear()
     _own_profile[made.name] = f"{PROFILE_MODULE}:{name}"

@@ -39,11 +39,12 @@ def load(
     found = sources.place(spec, root)
     try:
         # A tensor of another shape is told by `_check_whole`, in the words of those that lack.
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             found.path, dtype=getattr(torch, dtype), output_loading_info=True, ignore_mismatched_sizes=True
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise HarnessError(_missing(spec, error)) from error
+    model, info = loaded
     _check_whole(spec, info)
     _check_finite(spec, model)
     # The library types `to` as a bound of its decorator; what comes back is the model.

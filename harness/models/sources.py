@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
-from harness.config import NOTHING, ModelSpec
+from harness.config import NOTHING, ModelSpec, RunSpec
 from harness.models import zoo
 from harness.storage import files, run_folder
 from harness.types import HarnessError
 
 WEIGHTS = "model.safetensors"
 """File of a model's folder, which the hash is of."""
+READ = (".safetensors", ".json", ".jinja", ".txt", ".model", ".bin", ".gguf", ".py")
+"""Endings of the files in a model's folder that decide what the model is: weights, config, tokenizer, template."""
 HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 
 
@@ -37,12 +41,39 @@ class Place:
     """A folder; a hub name for ``Source.HUB``."""
 
 
+def digest(folder: Path) -> str:
+    """Of the names and contents of a model folder's files, see ``READ``."""
+    found = sorted(path for path in folder.iterdir() if path.suffix in READ and path.is_file())
+    lines = "".join(f"{_sha256(path)} {path.name}\n" for path in found)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def identified(spec: ModelSpec) -> ModelSpec:
+    """The same model, of a local folder by its content: what is replaced under the same path is another model."""
+    if spec.made is not None:
+        student, teacher = spec.made.student, spec.made.teacher
+        made = replace(spec.made, student=identified(student), teacher=teacher and identified(teacher))
+        return replace(spec, made=made)
+    return replace(spec, content=digest(Path(spec.name))) if _is_folder(spec) and not spec.content else spec
+
+
+def unsaid(run: RunSpec) -> dict[str, str]:
+    """Content of the local folders a run reads, by name, where its specs do not say it."""
+    return {m.name: digest(Path(m.name)) for m in run.models if _is_folder(m) and not m.content}
+
+
+def _is_folder(spec: ModelSpec) -> bool:
+    """Whether it is found as a folder, and there is one."""
+    found_otherwise = spec.made is not None or spec == NOTHING or spec.name in zoo.MANIFEST
+    return not found_otherwise and Path(spec.name).is_dir()
+
+
 def is_here(spec: ModelSpec) -> bool:
     """Whether the weights of a shipped model or a folder are, byte for byte, those of the spec; False where the spec
     does not say which."""
     folder = zoo.path(spec.name) if spec.name in zoo.MANIFEST else Path(spec.name)
     weights = folder / WEIGHTS
-    return bool(spec.sha256) and weights.is_file() and files.sha256(weights) == spec.sha256
+    return bool(spec.sha256) and weights.is_file() and _sha256(weights) == spec.sha256
 
 
 def place(spec: ModelSpec, root: Path | None = None) -> Place:
@@ -51,19 +82,23 @@ def place(spec: ModelSpec, root: Path | None = None) -> Place:
     A model that is made says so itself. ``root`` is the results folder, asked only for such a model.
 
     Raises:
-        HarnessError: the weights are known not to be those of the spec; a model that is made has an embedded name, is
-            not done, or was asked for without ``root``; the spec is of no model.
+        HarnessError: the files are known not to be those of the spec, or of the package; a model that is made has an
+            embedded name, is not done, or was asked for without ``root``; the spec is of no model.
     """
     if spec.made is not None:
         return Place(source=Source.MADE, path=str(_made(spec, root)))
     if spec == NOTHING:
         raise HarnessError(f"{NOTHING.name!r} stands for no model: only a recipe that needs none begins there")
     if spec.name in zoo.MANIFEST:
-        _check(spec, zoo.MANIFEST[spec.name]["sha256"], "the package ships")
+        shipped = zoo.MANIFEST[spec.name]["sha256"]
+        _check(spec, spec.sha256, shipped, "the package ships")
+        _check_shipped(spec.name, shipped)
         return Place(source=Source.ZOO, path=str(zoo.path(spec.name)))
     weights = Path(spec.name, WEIGHTS)
     if spec.sha256 and weights.is_file():
-        _check(spec, files.sha256(weights), "the folder holds")
+        _check(spec, spec.sha256, _sha256(weights), "the folder holds")
+    if spec.content and _is_folder(spec):
+        _check(spec, spec.content, digest(Path(spec.name)), "the folder holds")
     is_folder = Path(spec.name).is_dir() or not HUB_NAME.fullmatch(spec.name)
     return Place(source=Source.FOLDER if is_folder else Source.HUB, path=spec.name)
 
@@ -76,9 +111,29 @@ def _made(spec: ModelSpec, root: Path | None) -> Path:
     return run_folder.made_model(root, spec)
 
 
-def _check(spec: ModelSpec, found: str, holder: str) -> None:
-    if spec.sha256 not in ("", found):
+def _check(spec: ModelSpec, planned: str, found: str, holder: str) -> None:
+    if planned not in ("", found):
         raise HarnessError(
-            f"model {spec.name!r}: the run was planned for weights {spec.sha256[:10]}, {holder} {found[:10]}; "
+            f"model {spec.name!r}: the run was planned for weights {planned[:10]}, {holder} {found[:10]}; "
             "plan the run again"
         )
+
+
+def _check_shipped(name: str, sha256: str) -> None:
+    weights = zoo.path(name) / WEIGHTS
+    if not weights.is_file() or _sha256(weights) != sha256:
+        raise HarnessError(
+            f"{weights} is not the file the package ships (its sha256 is not the one in manifest.json): restore it "
+            "(git checkout, or install the package again)"
+        )
+
+
+def _sha256(path: Path) -> str:
+    """Of a file, read once for as long as it stays as it is: model and tokenizer both ask for the weights."""
+    about = path.stat()
+    return _sha256_of(path.resolve(), about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
+    return files.sha256(path)

@@ -23,7 +23,7 @@ from harness.evaluation.evaluate import evaluate
 from harness.evaluation.evaluate import prepare as prepare_evaluations
 from harness.evaluation.evaluator import Score, unsaid
 from harness.method import forwards_per_token
-from harness.models import load, vocabulary
+from harness.models import load, sources, vocabulary
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation
@@ -53,6 +53,7 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report, as
     with folder.lock() if me.is_main_process else nullcontext():
         if me.is_main_process:
             folder.prepare()
+            folder.keep_models(sources.unsaid(folder.spec))
             prepare_evaluations([e for e in folder.missing(evaluations) if e.decoding != AUDIT])
         me.wait_for_everyone()
         fault = "" if is_trained(folder) else train_missing(folder, report)

@@ -4,6 +4,7 @@
     spec.json          the run as a value; its hash is in the folder's name
     environment.json   list of the environments that worked on it (versions, commit, machine, threads)
     <commit>.diff      uncommitted changes of the code, if there were any
+    models.json        content of the local folders it reads whose specs do not say which content they mean
     log.txt            what the worker printed; tracebacks
     metrics.jsonl      a line a step
     checkpoints/       step-000120/, see ``harness.storage.checkpoint``
@@ -24,7 +25,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -89,6 +90,7 @@ class RunFolder:
         self._rows = self.path / "rows.jsonl"
         self._environments = self.path / "environment.json"
         self._costs = self.path / "costs.json"
+        self._models = self.path / "models.json"
         self._published = self.path / "published.json"
         self._done = self.path / "done"
         self._failed = self.path / "failed"
@@ -113,6 +115,23 @@ class RunFolder:
         if diff:
             files.write_text_atomic(self.path / f"{record['diff_sha256'][:10]}.diff", diff)
         self._add_environments([record | {"torch_threads": self.spec.threads}])
+
+    def keep_models(self, contents: Mapping[str, str]) -> None:
+        """Content of the local model folders this run reads, by name; kept at its first start, compared at every other.
+
+        Raises:
+            HarnessError: a folder is not what it was.
+        """
+        if not self._models.exists():
+            if contents:
+                files.write_json_atomic(self._models, dict(contents))
+            return
+        kept = files.read_json(self._models)
+        if changed := [name for name, content in contents.items() if kept.get(name) != content]:
+            raise HarnessError(
+                f"the files of model {changed[0]} are not those that run {self.spec.id} began with: bring them back, "
+                "give the new model a folder of its own, or make the run anew with --force"
+            )
 
     def take_published(self, rows: Sequence[Row], source: str, environments: Iterable[dict[str, Any]]) -> None:
         """Adds rows that were made elsewhere, with where they are published and where they were made.
@@ -420,7 +439,7 @@ def environment() -> tuple[dict[str, Any], str]:
 
 
 def _named(value: str | ModelSpec) -> str:
-    return value if isinstance(value, str) else f"{value.name} {value.sha256[:10]}".strip()
+    return value if isinstance(value, str) else f"{value.name} {(value.sha256 or value.content)[:10]}".strip()
 
 
 def _misplaced(folder: Path, stored: RunSpec) -> HarnessError:

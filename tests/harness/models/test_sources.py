@@ -7,10 +7,12 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from support.drive_run import short_run
+from support.folders import model_folder
 
 from harness.config import NOTHING, DataSpec, ModelSpec
 from harness.models import zoo
-from harness.models.sources import Source, is_here, place
+from harness.models.sources import Source, digest, identified, is_here, place, unsaid
 from harness.storage.run_folder import RunFolder
 from harness.suite import made_model
 from harness.types import HarnessError
@@ -64,6 +66,56 @@ def test_weights_are_here_only_where_their_hash_is_that_of_the_spec(tmp_path: Pa
     folder = ModelSpec(name=str(tmp_path), sha256=hashlib.sha256(b"weights").hexdigest())
     assert is_here(folder) and not is_here(dataclasses.replace(folder, sha256="")), "a spec that does not say which"
     assert not is_here(dataclasses.replace(folder, name="maker/model")) and not is_here(MADE)
+
+
+def test_a_flipped_bit_of_a_shipped_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Teacher 79.0 -> 0.0, exit 0: before, only the spec was compared with the manifest, and nobody read the file."""
+    model_folder(tmp_path / "mid", "mid")
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    for spec in (ModelSpec(name="mid"), ModelSpec(name="mid", sha256=zoo.MANIFEST["mid"]["sha256"])):
+        assert found(spec)[0] is Source.ZOO
+    weights = tmp_path / "mid" / "model.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[285407] ^= 0x40
+    weights.write_bytes(damaged)
+    for spec in (ModelSpec(name="mid"), ModelSpec(name="mid", sha256=zoo.MANIFEST["mid"]["sha256"])):
+        with pytest.raises(HarnessError, match=r"mid/model.safetensors is not the file the package ships .*: restore"):
+            place(spec)
+    weights.unlink()
+    with pytest.raises(HarnessError, match="is not the file the package ships"):
+        place(ModelSpec(name="mid"))
+
+
+def test_a_folder_is_the_content_of_its_files(tmp_path: Path) -> None:
+    bare = model_folder(tmp_path / "m")
+    spec = identified(bare)
+    assert spec == dataclasses.replace(bare, content=digest(tmp_path / "m")) and found(spec)[0] is Source.FOLDER
+    (tmp_path / "m" / "README.md").write_text("notes move nothing")
+    assert identified(bare) == spec
+    for name in ("config.json", "tokenizer.json", "chat_template.jinja", "model.safetensors"):
+        kept = (tmp_path / "m" / name).read_bytes()
+        (tmp_path / "m" / name).write_bytes(kept + b" ")
+        assert identified(bare).content != spec.content
+        with pytest.raises(HarnessError, match=f"planned for weights {spec.content[:10]}, the folder holds"):
+            place(spec)
+        (tmp_path / "m" / name).write_bytes(kept)
+    assert identified(bare) == spec and identified(spec) == spec
+
+
+def test_only_folders_are_told_by_content(tmp_path: Path) -> None:
+    for spec in (ModelSpec(name="base"), ModelSpec(name="maker/model"), ModelSpec(name="./nowhere"), NOTHING, MADE):
+        assert identified(spec) == spec
+    folder = model_folder(tmp_path / "m")
+    made = made_model("child", recipe="fine_tune", base=folder, data=DataSpec(domains=("coding",)), steps=1)
+    of_folder = identified(made).made
+    assert of_folder is not None and of_folder.student.content == digest(tmp_path / "m")
+
+
+def test_content_that_nobody_said_is_told_by_name(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "m")
+    run = dataclasses.replace(short_run("dopd", 2), student=folder)
+    assert unsaid(run) == {folder.name: digest(tmp_path / "m")}
+    assert not unsaid(dataclasses.replace(run, student=identified(folder)))
 
 
 def test_a_made_model_is_in_its_run_folder_and_nowhere_else(tmp_path: Path) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
+from support.drive_run import short_run
 from support.fakes import PROFILE, spec
+from support.folders import model_folder
 
 from harness.evaluation.audits import AUDIT
 from harness.evaluation.benchmarks import Benchmark
 from harness.evaluation.evaluator import Job, Score
+from harness.models.sources import identified
 from harness.runs import run as one_run
 from harness.runs.run import evaluate_missing, row, whole_log
 from harness.storage import files
@@ -86,3 +91,23 @@ def test_a_whole_log_and_that_of_a_reference_pass(tmp_path: Path) -> None:
     files.write_text_atomic(folder.metrics, files.jsonl(log(10)))
     assert whole_log(folder) == log(10)
     assert whole_log(RunFolder(tmp_path, reference_run(PROFILE, PROFILE.student))) == []
+
+
+def test_other_files_under_the_path_of_a_model_are_never_the_old_run(tmp_path: Path) -> None:
+    """Planned without its content: refused. Planned with it: another run. Before, the old rows were served."""
+    student = model_folder(tmp_path / "m")
+    folder = RunFolder(tmp_path, replace(short_run("vanilla_opd", 1), student=student))
+    one_run.run(folder, (), lambda *_: None)
+    one_run.run(folder, (), lambda *_: None)
+    weights = tmp_path / "m" / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["model.norm.weight"] *= 0.5
+    old = identified(student)
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(
+        HarnessError, match=rf"the files of model {student.name} are not those that run {folder.spec.id}"
+    ):
+        one_run.run(folder, (), lambda *_: None)
+    new = identified(student)
+    ids = {replace(folder.spec, student=each).id for each in (student, old, new)}
+    assert len(ids) == 3

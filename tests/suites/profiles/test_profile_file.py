@@ -65,6 +65,24 @@ def written(folder: Path, content: str) -> Path:
     return path
 
 
+def test_a_model_of_a_folder_is_its_content_wherever_the_profile_names_it(tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("student", "teacher")}
+    for folder in folders.values():
+        folder.mkdir()
+        (folder / "model.safetensors").write_text(folder.name)
+    models = {name: f"ModelSpec(name={str(folder)!r})" for name, folder in folders.items()}
+    ladder = (
+        "Ladder(models={{'s': {student}, 't': {teacher}}}, pairs=(('t', 's'), ('s', 't')), erring=('s', 't'), ratio='')"
+    )
+    path = written(tmp_path, text(**models, ladder=ladder.format(**models)))
+    first = registry.load_profile(path)
+    assert first.ladder and first.student.content and first.student.content != first.teacher.content
+    assert list(first.ladder.models.values()) == [first.student, first.teacher]
+    (folders["teacher"] / "model.safetensors").write_text("another")
+    again = registry.load_profile(path)
+    assert again.student == first.student and again.teacher.content != first.teacher.content
+
+
 def test_a_file_defines_one_profile_under_its_own_name(tmp_path: Path) -> None:
     made = registry.load_profile(written(tmp_path, text()))
     assert (made.name, made.data.domains, made.optim.lr) == ("mine", ("law", "chess"), 1.0)
