@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -47,8 +47,7 @@ def load(
     model, info = loaded
     _check_whole(spec, info)
     _check_finite(spec, model)
-    # The library types `to` as a bound of its decorator; what comes back is the model.
-    return cast(Any, model.eval()).to(device)
+    return model.eval().to(device)
 
 
 def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTokenizerBase:

@@ -17,6 +17,7 @@ from harness.method import Method
 from harness.models.forward import Scores, head_of, response_hidden, score, vocabulary_size
 from harness.models.prompts import Prompts
 from harness.models.sampler import RolloutBatch
+from harness.training import contract
 from harness.training.phases import Phases
 from harness.training.reduce import (
     coefficients,
@@ -27,7 +28,7 @@ from harness.training.reduce import (
     sum_gradients,
     sum_over_ranks,
 )
-from harness.types import Assignment, HarnessError, Policy, ScorePool, Term, View, Want
+from harness.types import Assignment, Policy, ScorePool, Term, View, Want
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,9 @@ def _token_stats(
     for part in chunks(len(tokens_N), vocabulary_size(models[Policy.STUDENT])):
         views = {v: _source_view(models, v, s, mask_BT, tokens_N, part) for v, s in scores.items()}
         for name, value_N in method.token_stats(views).items():
-            parts.setdefault(name, []).append(value_N)
+            parts.setdefault(name, []).append(
+                contract.quantity(method, "token_stats", name, value_N, len(tokens_N[part]))
+            )
     return {
         name: torch.zeros_like(mask_BT, dtype=values[0].dtype).masked_scatter(mask_BT, torch.cat(values)).cpu()
         for name, values in parts.items()
@@ -226,31 +229,19 @@ def _term_gradient(
             temperature=term.trained.temperature,
         )
         fields = {k: v[part] for k, v in tokens.fields.items()}
-        loss_N = one_per_token(method, method.token_loss(term, views, fields), len(tokens.ids_N[part]))
+        n = len(tokens.ids_N[part])
+        loss_N = contract.token_loss(method, method.token_loss(term, views, fields), n)
         (loss_N * tokens.weight_N[part].to(loss_N.dtype)).sum().backward()
         losses.append(loss_N.detach())
         with torch.no_grad():
             entropies.append(views[term.trained].entropy_N)
             for name, value_N in method.diagnostics(term, views, fields).items():
-                more = torch.tensor([float(value_N.sum()), float(len(value_N))], dtype=torch.float64)
+                value_N = contract.quantity(method, "diagnostics", name, value_N, n)
+                more = torch.tensor([float(value_N.sum()), float(n)], dtype=torch.float64)
                 diagnostics[name] = diagnostics.get(name, torch.zeros_like(more)) + more
     if leaf_ND.grad is not None:
         hidden_ND.backward(leaf_ND.grad)
     return torch.cat(losses), torch.cat(entropies)
-
-
-def one_per_token(method: Method, loss_N: Tensor, tokens: int) -> Tensor:
-    """The loss itself, if it is one per token.
-
-    Raises:
-        HarnessError: it has another shape.
-    """
-    if tuple(loss_N.shape) != (tokens,):
-        raise HarnessError(
-            f"{type(method).__name__}.token_loss returned shape {tuple(loss_N.shape)}, it must be one loss per token, "
-            f"[N], here [{tokens}]: sum over the vocabulary, .sum(-1), not over tokens"
-        )
-    return loss_N
 
 
 def optimiser_losses(
@@ -272,7 +263,7 @@ def optimiser_losses(
         scores = score_views(method, models, batch, microbatch=microbatch)
     with phases("assignment"):
         pool, rows = gather_pool(build_pool(method, models, batch, scores))
-        everywhere = method.assign(pool, progress=progress)
+        everywhere = contract.assignment(method, method.assign(pool, progress=progress), pool)
         width = batch.rollouts.mask_BT.shape[1]
         here = local_rows(everywhere, rows, width)
     for update in range(method.updates):
