@@ -96,6 +96,13 @@ def unmoved(session: nox.Session) -> None:
 
 
 @nox.session
+def equal_code(session: nox.Session) -> None:
+    """Show that a change moves no bit of any method: ``nox -s equal_code -- --before COMMIT``; minutes."""
+    install(session)
+    session.run(str(python(session)), "tests/checks/equal_code.py", *session.posargs, env={**ONE_THREAD, **OFFLINE})
+
+
+@nox.session
 def latex(session: nox.Session) -> None:
     """Compile every published table and the paper's; ``-- FILE.pdf`` keeps the document. Skipped without pdflatex."""
     if shutil.which("pdflatex") is None:

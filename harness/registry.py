@@ -201,6 +201,15 @@ def build_recipe(spec: RecipeSpec) -> Recipe:
     return _construct(f"recipe {name}", cls, spec.settings)
 
 
+def recipe_target(spec: RecipeSpec) -> str:
+    """``module:Class`` of a recipe.
+
+    Raises:
+        HarnessError: unknown recipe, near names offered.
+    """
+    return _recipes()[lookup("recipe", spec.name, _recipes())]
+
+
 def tuning_suite() -> str:
     """Name of the suite whose published table holds each method's own learning rate."""
     return importlib.import_module(SUITES_MODULE).TUNING

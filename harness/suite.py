@@ -88,6 +88,8 @@ class Options:
     profile_file: Path | None = None
     """What ``--profile`` named, if it was a file."""
     force: bool = False
+    reuse: Literal["", "published"] = ""
+    """published: runs whose rows are published count as made, see ``harness.runs.reuse``."""
 
     @property
     def selection(self) -> str:

@@ -367,6 +367,10 @@ class Row:
     tokens: int = 0
     """Response tokens trained on up to this checkpoint."""
     schema: int = 1
+    training_code: str = ""
+    """Digest of the code that trained the run (``harness.storage.code``); empty: from before digests were kept."""
+    evaluation_code: str = ""
+    """The same of the code that evaluated it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

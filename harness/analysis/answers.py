@@ -91,9 +91,17 @@ def load(
             for folder in folders
             for answers in of_run(folder, (e for e in suite.evaluations(folder.spec) if e.benchmark in names))
         ]
+        found += _reused(profile, options, runs - {answers.run for answers in found})
     chosen = [answers for answers in found if (answers.run, answers.benchmark) in wanted]
     check(chosen, rows)
     return {(answers.run, answers.benchmark): answers.right for answers in chosen}
+
+
+def _reused(profile: Profile, options: Options, runs: Set[str]) -> list[Answers]:
+    """Published answers of runs that are not done here and count as made."""
+    path = options.published / profile.name / options.folder / ANSWERS_FILE
+    known = read(path) if options.reuse and path.is_file() else []
+    return [answers for answers in known if answers.run in runs]
 
 
 def of_run(folder: RunFolder, evaluations: Iterable[Evaluation]) -> list[Answers]:

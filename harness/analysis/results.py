@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from harness.config import RunSpec
 from harness.evaluation.benchmarks import is_primary, is_share
+from harness.runs import reuse
 from harness.storage import files, published_folder
+from harness.storage.code import Code, MadeBy, code_of, worst
 from harness.storage.published_folder import COSTS_FILE, ROWS_FILE, SCHEMA
 from harness.storage.run_folder import RunFolder, RunState
 from harness.types import Cost, HarnessError, Row
@@ -67,7 +69,7 @@ def load(
         return suite.paper_rows(options), cost_frame([])
     specs = {spec.id: spec for spec in suite.runs(profile, options)}
     if source == "runs":
-        rows, costs = _from_runs(suite, specs.values(), options.results)
+        rows, costs = _from_runs(suite, profile, options, specs.values())
     else:
         rows, costs = _from_published(specs, options.published / profile.name / options.folder)
         _check_versions(rows, [e for spec in specs.values() for e in suite.evaluations(spec)])
@@ -111,6 +113,16 @@ def run_samples(name: str, suite: Suite, folders: Iterable[RunFolder]) -> list[d
         if evaluation.benchmark == name
         for record in files.read_jsonl(folder.samples(evaluation))
     ]
+
+
+def made_by(rows: DataFrame, specs: Iterable[RunSpec]) -> dict[str, MadeBy]:
+    """What made the rows of each run, the worst of them, beside the code that is here; runs without rows are out."""
+    known = {spec.id: spec for spec in specs}
+    codes: dict[str, set[Code]] = defaultdict(set)
+    for run, training, evaluation in zip(rows["run"], rows["training_code"], rows["evaluation_code"], strict=True):
+        codes[run].add(Code(training, evaluation))
+    here = {run: code_of(known[run]) for run in codes if run in known}
+    return {run: worst(code.beside(found) for code in codes[run]) for run, found in here.items()}
 
 
 def select(frame: DataFrame, **where: Any) -> DataFrame:
@@ -237,15 +249,23 @@ def paper_numbers(name: str, published: Path) -> list[dict[str, Any]]:
     return records(pd.read_csv(path))
 
 
-def _from_runs(suite: Suite, specs: Iterable[RunSpec], root: Path) -> tuple[list[Row], list[dict[str, Any]]]:
+def _from_runs(
+    suite: Suite, profile: Profile, options: Options, specs: Iterable[RunSpec]
+) -> tuple[list[Row], list[dict[str, Any]]]:
+    """Of done runs; where the options reuse what is published, of runs that are not done here the published rows."""
     rows: list[Row] = []
     costs: list[dict[str, Any]] = []
+    found = reuse.published(suite, profile, options) if options.reuse else {}
+    paid = reuse.costs(profile, options) if options.reuse else {}
     for spec in specs:
-        folder = RunFolder(root, spec)
+        folder = RunFolder(options.results, spec)
         state = folder.state(suite.evaluations(spec))
         if state is RunState.DONE:
             rows += folder.wanted_rows(suite.evaluations(spec))
             costs.append(_cost_record(spec, folder.cost(), state.value))
+        elif spec.id in found and not any(e.benchmark in suite.published_samples for e in suite.evaluations(spec)):
+            rows += found[spec.id]
+            costs.append(_cost_record(spec, paid.get(spec.id), RunState.DONE.value))
         else:
             costs.append(_cost_record(spec, None, "failed" if _ended_in_error(folder.log) else state.value))
     return rows, costs

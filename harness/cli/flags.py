@@ -216,6 +216,19 @@ FLAGS = (
         settings={"action": "store_true"},
     ),
     Flag(
+        name="--reuse",
+        metavar="SOURCE",
+        verbs=("plan", "run"),
+        help="published: a run whose rows are published counts as made",
+        settings={"choices": ("published",), "default": ""},
+    ),
+    Flag(
+        name="--replace",
+        verbs=("publish",),
+        help="drop what is published under other settings, versions or code",
+        settings={"action": "store_true"},
+    ),
+    Flag(
         name="--out",
         metavar="DIR",
         verbs=("export",),
@@ -249,7 +262,7 @@ VERBS = {
     "claims": "decide the paper's claims: reproduced, contradicted, undecided or not run",
     "report": "write one static HTML page of every suite, with nothing to fetch",
     "export": "write the benchmarks as lm-eval tasks that run without this package",
-    "publish": "copy rows, tables and figures of done runs to the committed results",
+    "publish": "add rows of done runs to the committed results, with tables and figures of all",
     "methods": "list the registry of methods, and what is not implemented",
     "methods new": "write NAME.py, a method that works, and test_NAME.py beside it",
     "suites": "list the suites",

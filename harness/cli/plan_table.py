@@ -13,6 +13,7 @@ from rich.table import Table
 
 from harness.config import DataSpec, RunSpec
 from harness.runs.plan import PlannedRun, duration
+from harness.storage.code import told as made_told
 from harness.storage.run_folder import RunState
 
 LISTED = 200
@@ -46,7 +47,7 @@ def _runs_table(plan: Sequence[PlannedRun], title: str) -> Table:
             run.spec.id,
             *([differs] if any(told) else []),
             *_size(run.spec),
-            run.state.value,
+            run.standing,
             duration(run.estimate_seconds),
         )
     return table
@@ -65,7 +66,7 @@ def _settings_table(plan: Sequence[PlannedRun], title: str) -> Table:
             *([differs] if any(told) else []),
             spans(run.spec.seed for run in runs) if SEED_AND_HASH.search(runs[0].spec.id) else "",
             *size,
-            states(runs),
+            ", ".join(filter(None, (states(runs), made_told(run.made for run in runs)))),
             duration(sum(run.estimate_seconds for run in runs)),
         )
     return table

@@ -102,7 +102,10 @@ def select(given: argparse.Namespace) -> Selection:
         plugin=given.plugin.resolve() if given.plugin else None,
         profile_file=getattr(given, "profile_file", None),
         force=getattr(given, "force", False),
+        reuse=getattr(given, "reuse", ""),
     )
+    if options.force and options.reuse:
+        raise HarnessError("--force trains anew what --reuse takes as made: give one of the two")
     return Selection(suite=suite, profile=profile, options=options)
 
 

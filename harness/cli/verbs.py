@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from harness.config import makings
 from harness.runs import references
 from harness.runs.plan import (
     PlannedRun,
+    check_code,
     check_evaluations,
     check_profile,
     check_worlds,
@@ -33,6 +35,7 @@ from harness.runs.plan import (
     missing,
     overrides_table,
 )
+from harness.storage.code import told
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import ALL, Options, Together
 from harness.types import HarnessError
@@ -157,7 +160,7 @@ def _table(given: argparse.Namespace) -> int:
     chosen, console = select(given), _console()
     require_runs(chosen)
     for part, rows, costs in _loaded(chosen, console):
-        tables = part.suite.tables(rows, costs, part.options)
+        tables = output.tables_of(part.suite, rows, costs, part.options)
         with output.of_selection(part.reports, part.options) as wrote:
             wrote += output.write_tables(tables, part.reports, console=console)
         _wrote(console, wrote)
@@ -208,9 +211,10 @@ def _publish(given: argparse.Namespace) -> int:
     from harness.report import publish
 
     chosen, console = select(given), _console()
+    say = partial(_say, console)
     for part in chosen.parts():
         try:
-            _wrote(console, publish.publish(part.suite, part.profile, part.options))
+            _wrote(console, publish.publish(part.suite, part.profile, part.options, replace=given.replace, say=say))
         except HarnessError as error:
             if part is chosen:
                 raise
@@ -284,6 +288,8 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
         check_profile(chosen.profile)
         check_worlds(plan)
         check_evaluations(plan)
+        if not chosen.options.force:
+            check_code(plan, chosen.options.results)
         _try_new(plan, chosen, console)
     _take_published(plan, chosen.options)
     return launch(plan, chosen.options, console=console)
@@ -291,9 +297,11 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
 
 def _take_published(plan: Sequence[PlannedRun], options: Options) -> None:
     """Makes the references done whose rows are published; with ``--force`` they are evaluated here."""
-    for run in plan:
-        if run.state is RunState.PUBLISHED and not options.force:
-            references.take(RunFolder(options.results, run.spec), run.wanted, options)
+    left = [run for run in plan if run.state is RunState.PUBLISHED and run.spec.is_reference and not options.force]
+    for run in left:
+        folder = RunFolder(options.results, run.spec)
+        if references.published(folder, run.wanted, options):  # else it is reused, and stays where it is
+            references.take(folder, run.wanted, options)
 
 
 def _try_new(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> None:
@@ -371,12 +379,16 @@ def _compare(chosen: Selection, rows: DataFrame, console: Console) -> None:
 
 
 def _summary(plan: Sequence[PlannedRun], jobs: int) -> str:
-    """``24 runs: 20 done, 4 absent; about 6 min on 2 workers``."""
-    published = sum(run.state is RunState.PUBLISHED for run in plan)
-    named = {RunState.PUBLISHED: f"reference{'s' * (published > 1)} from published rows"}
+    """``24 runs: 20 done, 4 absent (3 made by other code); about 6 min on 2 workers``."""
+    published = [run for run in plan if run.state is RunState.PUBLISHED]
+    references_only = {RunState.PUBLISHED: f"reference{'s' * (len(published) > 1)} from published rows"}
+    named = references_only if all(run.spec.is_reference for run in published) else {}
     left = missing(plan)
     work = f"about {duration(makespan(left, jobs))} on {jobs} worker{'s' * (jobs > 1)}" if left else "nothing to do"
-    return f"{len(plan)} runs: {states(plan, named) or 'none'}; {work}"
+    again = Counter(run.again for run in plan if run.again)
+    notes = [told(run.made for run in plan), *(f"{n} published, made again: {why}" for why, n in again.items())]
+    said = "; ".join(filter(None, notes))
+    return f"{len(plan)} runs: {states(plan, named) or 'none'}{f' ({said})' if said else ''}; {work}"
 
 
 def _times(report: LaunchReport, wall_seconds: float) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from harness import registry
 from harness.analysis import results
 from harness.evaluation.benchmarks import is_primary
 from harness.show import latex, style, tables
 from harness.show.tables import Table
 from harness.storage import files
+from harness.storage.code import Code, MadeBy, told
 from harness.suite import Options, Suite
 
 if TYPE_CHECKING:
@@ -39,10 +41,33 @@ def emit(
 
     Returns the files written. Equal rows give equal files.
     """
-    made = suite.tables(rows, costs, options)
+    made = tables_of(suite, rows, costs, options)
     if console is not None and made:
         console.print(tables.to_rich(made[0], console.width))
     return write_tables(made, out_dir) + write_figures(suite.figures(rows, costs, options), out_dir)
+
+
+def tables_of(suite: Suite, rows: DataFrame, costs: DataFrame, options: Options) -> list[Table]:
+    """The suite's tables; a line of each caption says how many of its runs other code made, if any."""
+    made = suite.tables(rows, costs, options)
+    if options.source == "paper":
+        return made
+    said = code_line(results.made_by(rows, suite.runs(registry.profile(options.profile), options)))
+    return [replace(table, caption=f"{table.caption} {said}".strip()) for table in made] if said else made
+
+
+MARKED = (MadeBy.OTHER,)
+"""What captions and the page tell of."""
+
+
+def code_line(made: Mapping[str, MadeBy]) -> str:
+    """``Of 26 runs: 3 made by other code.``; empty where all are of the code that is here.
+
+    Args:
+        made: by run.
+    """
+    found = told(each for each in made.values() if each in MARKED)
+    return f"Of {len(made)} runs: {found}." if found else ""
 
 
 def write_tables(made: Sequence[Table], out_dir: Path, *, console: Console | None = None) -> list[Path]:
@@ -136,6 +161,12 @@ class Pair:
     published: Mapping[str, Any]
 
     @property
+    def of_equal_code(self) -> bool:
+        """Whether both were made by code that is known and equal."""
+        here, there = (Code(row["training_code"], row["evaluation_code"]) for row in (self.here, self.published))
+        return here.beside(there) is MadeBy.THIS
+
+    @property
     def apart(self) -> float:
         """In [0, 1]."""
         return abs(self.here["value"] - self.published["value"])
@@ -152,8 +183,11 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _agreement(pairs: Sequence[Pair]) -> str:
-    equal = sum(pair.apart == 0 for pair in pairs)
-    return (
-        f"{equal} of {len(pairs)} numbers of every decoding and metric are equal, the furthest differ by "
-        f"{100 * max(pair.apart for pair in pairs):.1f} points"
-    )
+    """Digits are compared between numbers of equal code only: others may differ in the last, and so in a word."""
+    alike = [pair for pair in pairs if pair.of_equal_code]
+    equal = sum(pair.apart == 0 for pair in alike)
+    furthest = f"the furthest differ by {100 * max(pair.apart for pair in pairs):.1f} points"
+    if len(alike) == len(pairs):
+        return f"{equal} of {len(pairs)} numbers of every decoding and metric are equal, {furthest}"
+    digits = f"of {len(pairs)} numbers {len(alike)} are of equal code"
+    return f"{digits}{f', {equal} of these equal' if alike else ''}; {furthest}"

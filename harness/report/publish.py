@@ -1,6 +1,9 @@
-"""Copies what is done to the committed results: ``results/<profile>/<suite>/``. No torch.
+"""Adds what is done here to the committed results: ``results/<profile>/<suite>/``. No torch.
 
-``rows.jsonl``          every row of every done run, sorted
+Runs that are published stay beside those that are added, as long as they are under the same settings, benchmark
+versions and code; see ``harness.report.joining``.
+
+``rows.jsonl``          every row of every run, sorted
 ``costs.csv``           what each run cost, on the machine named in the README
 ``answers.jsonl``       which items each run answered right at its last step (``harness.analysis.answers``)
 ``specs.jsonl``         each run as a value; its hash is in the run's id
@@ -19,57 +22,81 @@ import dataclasses
 import io
 import json
 from collections import defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness import registry
 from harness.analysis import answers, results
 from harness.analysis.answers import Answers
-from harness.config import RunSpec, to_json
-from harness.report import output
+from harness.report import joining, output
+from harness.report.joining import Part
 from harness.show.verdicts import claims_table
 from harness.storage import files as storage
-from harness.storage import published_folder
 from harness.storage.published_folder import COSTS_FILE, ENVIRONMENTS_FILE, ROWS_FILE, SPECS_FILE
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Options, Profile, Suite
 from harness.types import Cost, HarnessError, Row
 
-MACHINE = ("system", "architecture", "processor", "cores")
-"""What is said of a machine; runs of older versions recorded more, on which no number depends."""
 
-
-def publish(suite: Suite, profile: Profile, options: Options, root: Path | None = None) -> list[Path]:
+def publish(
+    suite: Suite,
+    profile: Profile,
+    options: Options,
+    root: Path | None = None,
+    *,
+    replace: bool = False,
+    say: Callable[[str], object] = lambda _: None,
+) -> list[Path]:
     """Writes rows, costs, provenance, tables and figures of a suite's runs; returns the files written.
 
     Args:
         root: folder of the committed results; None: ``options.published``.
+        replace: drop what is published and may not stand beside what is added.
+        say: is told what was dropped.
 
     Raises:
-        HarnessError: a run of the selection is not done, its samples are not those of its rows, or published runs
-            would be dropped; before anything is written.
+        HarnessError: a run of the selection is neither done nor published, its samples are not those of its rows, or
+            what is published is of other settings, versions or code; before anything is written.
     """
-    specs = list({spec.id: spec for spec in suite.runs(profile, options)}.values())
-    folders = [RunFolder(options.results, spec) for spec in specs]
-    _check_done(suite, folders)
     root = root or options.published
     out = root / profile.name / options.folder
-    _check_keeps(out / ROWS_FILE, specs)
-    wanted = (row for folder in folders for row in folder.wanted_rows(suite.evaluations(folder.spec)))
-    rows = sorted(wanted, key=_row_key)
+    specs = {spec.id: spec for spec in suite.runs(profile, options)}
+    folders = [RunFolder(options.results, spec) for spec in specs.values()]
+    done = [folder for folder in folders if folder.state(suite.evaluations(folder.spec)) is RunState.DONE]
+    added, before = joining.here(suite, done), joining.published(suite, out)
+    chosen = joining.covering(suite, profile, options, before.with_(added))
+    planned = {**specs, **{spec.id: spec for spec in suite.runs(profile, chosen)}}
+    unlike = joining.unlike(before, planned, suite, added)
+    kept = before.only(run for run in before.specs if run not in unlike)
+    _check_all_there(specs, kept.with_(added), unlike if not replace else {})
+    if unlike and not replace:
+        raise HarnessError(
+            f"{out} holds {len(unlike)} runs that may not stand beside these: {joining.counted(unlike)}; --replace "
+            "drops them"
+        )
+    if unlike:
+        say(f"dropped {len(unlike)} published runs: {joining.counted(unlike)}")
+    return _write(suite, profile, options, root, kept.with_(added))
+
+
+def _write(suite: Suite, profile: Profile, options: Options, root: Path, part: Part) -> list[Path]:
+    """Records, tables, figures and pages of these runs."""
+    options = joining.covering(suite, profile, options, part)
+    ordered = part.only(dict.fromkeys([*(spec.id for spec in suite.runs(profile, options)), *part.specs]))
+    rows = sorted((row for found in ordered.rows.values() for row in found), key=_row_key)
     results.check(rows, profile.name)
-    answered = [found for folder in folders for found in answers.of_run(folder, suite.evaluations(folder.spec))]
+    answered = [each for found in ordered.answers.values() for each in found]
     answers.check(answered, results.row_frame(rows))
+    out = root / profile.name / options.folder
     written = [
-        *_write_records(out, rows, folders),
+        *_write_records(out, rows, ordered),
         *_write_answers(out / answers.ANSWERS_FILE, answered),
-        *_write_samples(out, suite, folders),
+        *_write_samples(out, ordered),
     ]
     chosen = dataclasses.replace(options, source="published", published=root)
     shown = output.emit(suite, *results.load("published", suite, profile, chosen), chosen, out)
-    readme = _write_readme(out, suite, options, folders, answered={found.run for found in answered})
-    return [*written, *shown, _write_front(out, shown), readme]
+    return [*written, *shown, _write_front(out, shown), _write_readme(out, suite, options, ordered)]
 
 
 def publish_claims(profile: Profile, options: Options, root: Path | None = None) -> list[Path]:
@@ -81,36 +108,23 @@ def publish_claims(profile: Profile, options: Options, root: Path | None = None)
     return [*written, _write_front(out, written)]
 
 
-def _check_done(suite: Suite, folders: Sequence[RunFolder]) -> None:
-    left = [f.spec.id for f in folders if f.state(suite.evaluations(f.spec)) is not RunState.DONE]
+def _check_all_there(specs: Iterable[str], part: Part, unlike: Mapping[str, str]) -> None:
+    """Every run that was asked for; those that are published and differ are told of elsewhere."""
+    asked = list(specs)
+    left = [run for run in asked if run not in part.rows and run not in unlike]
     if left:
         raise HarnessError(
-            f"{len(left)} of {len(folders)} runs are not done, first {left[0]}: `dopd run` with the same "
+            f"{len(left)} of {len(asked)} runs are not done, first {left[0]}: `dopd run` with the same "
             "flags makes them; or select less"
         )
 
 
-def _check_keeps(path: Path, specs: Sequence[RunSpec]) -> None:
-    """A smaller selection must not silently replace a larger one; the same run under new settings may."""
-    if not path.exists():
-        return
-    names = {results.readable(spec.id) for spec in specs}
-    dropped = {row.run for row in published_folder.read_rows(path) if results.readable(row.run) not in names}
-    if dropped:
-        raise HarnessError(
-            f"{path.parent} holds {len(dropped)} published runs that this selection does not, first "
-            f"{min(dropped)}: select them too (--methods, --seeds, --train-domains), or delete the folder"
-        )
-
-
-def _write_records(out: Path, rows: Sequence[Row], folders: Sequence[RunFolder]) -> list[Path]:
-    specs = [{"run": f.spec.id, **to_json(f.spec)} for f in folders]
-    costs = [cost for f in folders if (cost := f.cost())]
+def _write_records(out: Path, rows: Sequence[Row], part: Part) -> list[Path]:
     files = {
         ROWS_FILE: storage.jsonl([dataclasses.asdict(row) for row in rows]),
-        COSTS_FILE: _costs_csv(costs),
-        SPECS_FILE: storage.jsonl(specs),
-        ENVIRONMENTS_FILE: json.dumps(_environments(folders), indent=2) + "\n",
+        COSTS_FILE: _costs_csv(part.costs.values()),
+        SPECS_FILE: storage.jsonl([{"run": run, **spec} for run, spec in part.specs.items()]),
+        ENVIRONMENTS_FILE: json.dumps(_environments(part), indent=2) + "\n",
     }
     for name, text in files.items():
         storage.write_text_atomic(out / name, text)
@@ -126,15 +140,17 @@ def _write_answers(path: Path, answered: Sequence[Answers]) -> list[Path]:
     return [path]
 
 
-def _write_samples(out: Path, suite: Suite, folders: Sequence[RunFolder]) -> list[Path]:
+def _write_samples(out: Path, part: Part) -> list[Path]:
     paths: list[Path] = []
-    for name in suite.published_samples:
+    for name, found in part.samples.items():
         paths.append(out / f"{name}.jsonl")
-        storage.write_text_atomic(paths[-1], storage.jsonl(results.run_samples(name, suite, folders)))
+        storage.write_text_atomic(
+            paths[-1], storage.jsonl([dict(each) for records in found.values() for each in records])
+        )
     return paths
 
 
-def _costs_csv(costs: Sequence[Cost]) -> str:
+def _costs_csv(costs: Iterable[Cost]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, [f.name for f in dataclasses.fields(Cost)], lineterminator="\n")
     writer.writeheader()
@@ -143,13 +159,12 @@ def _costs_csv(costs: Sequence[Cost]) -> str:
     return out.getvalue()
 
 
-def _environments(folders: Sequence[RunFolder]) -> list[dict[str, Any]]:
-    """Distinct environments with the ids of their runs, the most used first; of the machine what ``MACHINE`` names."""
+def _environments(part: Part) -> list[dict[str, Any]]:
+    """Distinct environments with the ids of their runs, the most used first."""
     runs: dict[str, list[str]] = defaultdict(list)
-    for folder in folders:
-        for record in folder.environments():
-            machine = {key: record["machine"].get(key) for key in MACHINE}
-            runs[json.dumps({**record, "machine": machine}, sort_keys=True)].append(folder.spec.id)
+    for run, records in part.environments.items():
+        for record in records:
+            runs[json.dumps(record, sort_keys=True)].append(run)
     by_use = sorted(runs.items(), key=lambda found: (-len(found[1]), found[0]))
     return [{**json.loads(text), "runs": list(dict.fromkeys(ids))} for text, ids in by_use]
 
@@ -162,22 +177,22 @@ def _write_front(out: Path, shown: Sequence[Path]) -> Path:
     return front
 
 
-def _write_readme(out: Path, suite: Suite, options: Options, folders: Sequence[RunFolder], answered: Set[str]) -> Path:
-    environments = _environments(folders)
+def _write_readme(out: Path, suite: Suite, options: Options, part: Part) -> Path:
+    environments = _environments(part)
     commits = sorted({f"{str(e['commit'])[:10]}{' with changes' if e['dirty'] else ''}" for e in environments})
     machines = sorted({f"{e['machine']['processor']}, {e['machine']['system']}" for e in environments})
-    trained = [f.spec for f in folders if f.spec.method]
-    methods = sorted({s.method.name for s in trained if s.method})
-    seeds = sorted({s.seed for s in trained})
+    trained = [spec for spec in part.specs.values() if spec["method"]]
+    methods = sorted({spec["method"]["name"] for spec in trained})
+    seeds, steps = (sorted({spec[name] for spec in trained}) for name in ("seed", "steps"))
     responses = "".join(f", `{name}.jsonl` single responses" for name in suite.published_samples)
-    count = f"{len(answered)} of {len(folders)} runs"
-    right = f", `{answers.ANSWERS_FILE}` which items each run answered right ({count})" if answered else ""
+    count = f"{len(part.answers)} of {len(part.specs)} runs"
+    right = f", `{answers.ANSWERS_FILE}` which items each run answered right ({count})" if part.answers else ""
     text = f"""# {suite.name}: {suite.title}
 
-Generated by `dopd publish`; do not edit. {len(trained)} runs, {len(folders) - len(trained)} references.
+Generated by `dopd publish`; do not edit. {len(trained)} runs, {len(part.specs) - len(trained)} references.
 
 - methods: {", ".join(methods)}
-- seeds: {", ".join(map(str, seeds))}; steps: {", ".join(map(str, sorted({s.steps for s in trained})))}
+- seeds: {", ".join(map(str, seeds))}; steps: {", ".join(map(str, steps))}
 - code: {"; ".join(commits) or "unknown"}
 - machine: {"; ".join(machines) or "unknown"}
 - again from the rows, training nothing: `dopd table {_flags(options)} --from published`

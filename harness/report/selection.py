@@ -34,7 +34,18 @@ def as_published(suite: Suite, profile: Profile, options: Options) -> Options:
     Raises:
         HarnessError: the suite refuses even its default selection; the published specs are damaged.
     """
-    specs = published_specs(options.published / profile.name / options.folder)
+    return fitting(suite, profile, options, published_specs(options.published / profile.name / options.folder))
+
+
+def fitting(suite: Suite, profile: Profile, options: Options, specs: Sequence[Mapping[str, Any]]) -> Options:
+    """The options under which the suite plans most of these runs and the fewest others; these, if they do.
+
+    Args:
+        specs: runs as plain values, each with its id under ``run``.
+
+    Raises:
+        HarnessError: the suite refuses even the options that are given.
+    """
     have = [str(spec["run"]) for spec in specs]
 
     def fit(chosen: Options) -> tuple[int, int]:

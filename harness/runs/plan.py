@@ -17,11 +17,12 @@ from harness import registry
 from harness.config import DataSpec, RunSpec, makings
 from harness.evaluation import audits, benchmarks, evaluator
 from harness.evaluation.audits import AUDIT
-from harness.runs import references
+from harness.runs import references, reuse
 from harness.storage import published_folder, run_folder
+from harness.storage.code import MadeBy, code_of, of_rows, worst
 from harness.storage.run_folder import FoundFolder, RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite
-from harness.types import Cost, HarnessError
+from harness.types import Cost, HarnessError, Row
 from harness.worlds import needs
 
 
@@ -35,6 +36,16 @@ class PlannedRun:
     """Every evaluation the suite asks for, done or not."""
     estimate_seconds: float
     """Of what is left, evaluation included, on one core; 0 if done."""
+    made: MadeBy = MadeBy.THIS
+    """What made what is there of it."""
+    again: str = ""
+    """Why it is made although its rows are published and were to be used; empty where it is not so."""
+
+    @property
+    def standing(self) -> str:
+        """``done``, ``done, other code``, ``absent, made again: a suite shows its responses``."""
+        code = "" if self.made is MadeBy.THIS else f", {self.made}"
+        return f"{self.state.value}{code}{f', made again: {self.again}' if self.again else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,24 +76,49 @@ def planned(suite: Suite, profile: Profile, options: Options, root: Path, track:
     rates = _rates(profile, options, found.values())
     asked = {spec.id: spec for spec in suite.runs(profile, options)}
     specs = {each.id: each for spec in asked.values() for each in (*makings(spec), spec)}
-    check_starts(specs, root)
+    reused = reuse.published(suite, profile, options) if options.reuse else {}
+    shown = references.shown(suite)
+    check_starts(specs, root, made=reused.keys())
     check_steps(specs.values())
     plan = [
         _planned_run(spec, found.get(run), suite.evaluations(spec) if run in asked else (), rates, profile)
         for run, spec in track(specs.items(), "planning")
     ]
-    shown = references.shown(suite)
-    return [_if_published(run, found.get(run.spec.id), root, options, shown) for run in plan]
+    plan = [_if_published(run, found.get(run.spec.id), root, options, shown) for run in plan]
+    return _reused(plan, reused, shown) if options.reuse else plan
 
 
-def check_starts(specs: Mapping[str, RunSpec], root: Path) -> None:
+def _reused(plan: Sequence[PlannedRun], found: Mapping[str, Sequence[Row]], shown: Set[str]) -> list[PlannedRun]:
+    """The plan with published runs as made, and models that only these need; ``shown`` as in ``_if_published``."""
+    specs = {run.spec.id: run.spec for run in plan}
+    made = {run.spec.id for run in plan if run.spec.recipe and not run.wanted}
+    seen = {run.spec.id for run in plan if any(e.benchmark in shown for e in run.wanted)}
+    again = reuse.made_again(specs, [run.spec.id for run in missing(plan)], found.keys() | made, seen)
+    return [_as_published(run, found.get(run.spec.id), again, made) for run in plan]
+
+
+def _as_published(run: PlannedRun, rows: Sequence[Row] | None, again: Mapping[str, str], made: Set[str]) -> PlannedRun:
+    name = run.spec.id
+    if run.state is RunState.DONE or (rows is None and name not in made):
+        return run
+    if name in again:
+        return run if rows is None else dataclasses.replace(run, again=again[name])
+    by = of_rows(rows or (), code_of(run.spec))
+    return dataclasses.replace(run, state=RunState.PUBLISHED, estimate_seconds=0.0, made=by)
+
+
+def check_starts(specs: Mapping[str, RunSpec], root: Path, made: Set[str] = frozenset()) -> None:
     """Every run that is still to be trained and continues another must find that one: in the plan or on disk.
+
+    Args:
+        made: runs that are not trained here, whatever is on disk.
 
     Raises:
         HarnessError: one does not.
     """
     for spec in specs.values():
-        if spec.start and spec.start not in specs and RunFolder(root, spec).last_step() != spec.steps:
+        begins = spec.start and spec.start not in specs and spec.id not in made
+        if begins and RunFolder(root, spec).last_step() != spec.steps:
             run_folder.continued(root, spec)
 
 
@@ -139,6 +175,18 @@ def check_evaluations(plan: Iterable[PlannedRun]) -> None:
         audits.check(audits.known(wanted.benchmark, wanted.version), data)
 
 
+def check_code(plan: Iterable[PlannedRun], root: Path) -> None:
+    """No run may be trained further by other code than began it; to be called before compute.
+
+    Raises:
+        HarnessError: one would be; says how many and the first.
+    """
+    begun = [run.spec for run in plan if run.state in (RunState.PARTIAL, RunState.FAILED)]
+    found = {spec.id: reason for spec in begun if (reason := RunFolder(root, spec).other_code())}
+    for run, reason in found.items():
+        raise HarnessError(f"{len(found)} of the runs cannot go on, first {run}: {reason}; {run_folder.CURE}")
+
+
 def _audited(spec: RunSpec) -> DataSpec:
     """The run's data; of a model that is only evaluated, its profile's."""
     return spec.data or registry.profile(spec.profile).data
@@ -193,12 +241,13 @@ def _planned_run(
     spec: RunSpec, folder: FoundFolder | None, wanted: tuple[Evaluation, ...], rates: Rates, profile: Profile
 ) -> PlannedRun:
     state = folder.state(wanted) if folder else RunState.ABSENT
+    made = folder.made_by(wanted) if folder else MadeBy.THIS
     if state is RunState.DONE:
-        return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=0.0)
+        return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=0.0, made=made)
     steps_left = spec.steps - ((folder.last_step() or 0) if folder else 0)
     seconds = steps_left * rates.step.get(spec.label, profile.seconds_per_step)
     seconds += len(folder.missing(wanted) if folder else wanted) * rates.evaluation
-    return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=seconds)
+    return PlannedRun(spec=spec, state=state, wanted=wanted, estimate_seconds=seconds, made=made)
 
 
 def _if_published(
@@ -207,9 +256,10 @@ def _if_published(
     """As made, if it is a reference whose rows are published; ``shown``: evaluations whose rows alone would not do."""
     if not run.spec.is_reference or run.state is RunState.DONE or any(e.benchmark in shown for e in run.wanted):
         return run
-    if not references.published(folder or RunFolder(root, run.spec), run.wanted, options):
+    if not (sources := references.published(folder or RunFolder(root, run.spec), run.wanted, options)):
         return run
-    return dataclasses.replace(run, state=RunState.PUBLISHED, estimate_seconds=0.0)
+    made = worst(of_rows(source.rows, code_of(run.spec)) for source in sources)
+    return dataclasses.replace(run, state=RunState.PUBLISHED, estimate_seconds=0.0, made=made)
 
 
 def _rates(profile: Profile, options: Options, found: Iterable[FoundFolder]) -> Rates:

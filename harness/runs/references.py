@@ -2,7 +2,8 @@
 
 Only a reference run, which has no method and no training, and only where everything that decides its rows is equal:
 the whole spec, with the sha256 of the weights; the weights on this machine, whose hash is taken; of every evaluation
-that is wanted the benchmark, its version and its decoding. Otherwise it is evaluated here, as it is with ``--force``.
+that is wanted the benchmark, its version and its decoding; and the code, where it is known: rows of earlier code are
+taken, and told of as such. Otherwise it is evaluated here, as it is with ``--force``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from harness.config import RunSpec
 from harness.models import sources
 from harness.storage import published_folder
+from harness.storage.code import MadeBy, code_of, of_rows
 from harness.storage.published_folder import SCHEMA
 from harness.storage.run_folder import RunFolder, answered, asked
 from harness.suite import Evaluation, Options, Suite, Together
@@ -34,14 +36,14 @@ def published(folder: RunFolder, wanted: Sequence[Evaluation], options: Options)
     Raises:
         HarnessError: a published file is damaged.
     """
-    spec = folder.spec
+    spec, here = folder.spec, code_of(folder.spec)
     missing = {asked(evaluation, spec) for evaluation in folder.missing(wanted)}
     if not missing or not spec.is_reference or not sources.is_here(spec.student):
         return []
     found: list[Source] = []
     for path in _folders(options, spec.profile):
         rows = [r for r in published_folder.rows_of(path, spec) if answered(r) in missing and r.schema == SCHEMA]
-        if rows:
+        if rows and of_rows(rows, here) is not MadeBy.OTHER:
             found.append(Source(folder=path, rows=rows))
             missing -= {answered(row) for row in rows}
         if not missing:

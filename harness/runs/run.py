@@ -25,6 +25,7 @@ from harness.evaluation.evaluator import Score, unsaid
 from harness.method import forwards_per_token
 from harness.models import load, sources, vocabulary
 from harness.storage import checkpoint, files
+from harness.storage.code import Code, code_of
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation
 from harness.training import making
@@ -65,7 +66,12 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report, as
 
 
 def train_missing(folder: RunFolder, report: Report) -> str:
-    """From the last checkpoint to the last step, by the run's method or recipe; see ``to_the_end``."""
+    """From the last checkpoint to the last step, by the run's method or recipe; see ``to_the_end``.
+
+    Raises:
+        HarnessError: other code began the run; bad input.
+    """
+    folder.check_code()
     if folder.spec.recipe is None:
         return train(folder, prepare(folder.spec, folder.root), report)
     made = making.prepare(folder.spec, folder.root)
@@ -132,7 +138,8 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation], askin
         for e in wanted:
             if records := items.get((e.benchmark, e.decoding)):
                 folder.write_samples(e, records)
-        folder.write_rows([row(spec, score, step, metrics) for score in scores])
+        code = Code(training=folder.trained_by(), evaluation=code_of(spec).evaluation)
+        folder.write_rows([row(spec, score, step, metrics, code) for score in scores])
 
 
 def whole_log(folder: RunFolder) -> list[dict[str, Any]]:
@@ -190,8 +197,8 @@ def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
     return model
 
 
-def row(spec: RunSpec, score: Score, step: int, metrics: Sequence[Mapping[str, Any]]) -> Row:
-    """A score with the run it belongs to."""
+def row(spec: RunSpec, score: Score, step: int, metrics: Sequence[Mapping[str, Any]], code: Code) -> Row:
+    """A score with the run it belongs to and the code that made it."""
     so_far = [m for m in metrics if m["step"] <= step]
     return Row(
         run=spec.id,
@@ -211,6 +218,8 @@ def row(spec: RunSpec, score: Score, step: int, metrics: Sequence[Mapping[str, A
         truncations=score.truncations,
         status=detect_collapse(so_far),
         tokens=sum(m.get("tokens", 0) for m in so_far),
+        training_code=code.training,
+        evaluation_code=code.evaluation,
     )
 
 

@@ -2,7 +2,7 @@
 
 ``results/runs/<spec.id>/``
     spec.json          the run as a value; its hash is in the folder's name
-    environment.json   list of the environments that worked on it (versions, commit, machine, threads)
+    environment.json   list of the environments that worked on it (versions, commit, machine, threads, code)
     <commit>.diff      uncommitted changes of the code, if there were any
     models.json        content of the local folders it reads whose specs do not say which content they mean
     log.txt            what the worker printed; tracebacks
@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.config import ModelSpec, RunSpec, from_json, to_json
 from harness.storage import files
+from harness.storage.code import UNTRAINED, Code, MadeBy, code_of, made_by, worst
 from harness.types import Cost, HarnessError, Row
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 RUNS = "runs"
 LOCK = ".lock"
+CURE = "delete its folder or select it with --force, and it is trained anew; or go back to that code"
+"""For a run that other code began."""
 PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "datasets", "safetensors")
 """Distributions whose versions can move a number."""
 
@@ -47,6 +50,7 @@ PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "dat
 Question = tuple[int, str, float, str]
 """Step, benchmark, version, decoding."""
 _shared: dict[frozenset[Question], frozenset[Question]] = {}
+_shared_codes: dict[frozenset[tuple[Question, Code]], frozenset[tuple[Question, Code]]] = {}
 """Sets of questions that were answered: the same in every seed of a setting, so that ten thousand runs hold few."""
 
 
@@ -64,7 +68,7 @@ class RunState(StrEnum):
     DONE = "done"
     """Every wanted row is there."""
     PUBLISHED = "published"
-    """Of a plan only: a reference whose wanted rows are published. Counts as made; ``dopd run`` copies the rows."""
+    """Of a plan only: every wanted row is published, or only such runs need it; counts as made."""
 
 
 class RunFolder:
@@ -114,7 +118,8 @@ class RunFolder:
         record, diff = environment()
         if diff:
             files.write_text_atomic(self.path / f"{record['diff_sha256'][:10]}.diff", diff)
-        self._add_environments([record | {"torch_threads": self.spec.threads}])
+        code = {"training_code": self.trained_by(), "evaluation_code": code_of(self.spec).evaluation}
+        self._add_environments([record | {"torch_threads": self.spec.threads} | code])
 
     def keep_models(self, contents: Mapping[str, str]) -> None:
         """Content of the local model folders this run reads, by name; kept at its first start, compared at every other.
@@ -180,6 +185,40 @@ class RunFolder:
         manifests = self.checkpoints.glob("step-*/manifest.json")
         return max((int(path.parent.name.removeprefix("step-")) for path in manifests), default=None)
 
+    def trained_by(self) -> str:
+        """Training digest of the code behind its checkpoints, and while there are none of the code that is here."""
+        if self.spec.is_reference:
+            return UNTRAINED
+        if self.last_step() is None:
+            return code_of(self.spec).training
+        return next((record.get("training_code", "") for record in reversed(self.environments())), "")
+
+    def made_by(self, wanted: Iterable[Evaluation]) -> MadeBy:
+        """What trained it and made the rows of these evaluations, beside the code that is here."""
+        here, keys = code_of(self.spec), {asked(e, self.spec) for e in wanted}
+        if codes := {code for question, code in self.codes() if question in keys}:
+            return worst(code.beside(here) for code in codes)
+        return made_by(self.trained_by(), here.training)
+
+    def other_code(self) -> str:
+        """Why the code that is here may not train it further; empty if it may."""
+        if self.last_step() is None or self.spec.is_reference:
+            return ""
+        begun, here = self.trained_by(), code_of(self.spec).training
+        found = made_by(begun, here)
+        if found is MadeBy.THIS:
+            return ""
+        return f"it was begun by {found} (digest {begun or 'none'}, here {here})"
+
+    def check_code(self) -> None:
+        """To be called before it is trained further.
+
+        Raises:
+            HarnessError: other code began it.
+        """
+        if reason := self.other_code():
+            raise HarnessError(f"run {self.spec.id} cannot go on: {reason}; {CURE}")
+
     def missing(self, wanted: Iterable[Evaluation]) -> tuple[Evaluation, ...]:
         """The evaluations of ``wanted`` that have no row yet, in the same order."""
         have = self.evaluated()
@@ -191,7 +230,15 @@ class RunFolder:
         Raises:
             HarnessError: as ``rows``.
         """
-        return frozenset(map(answered, self.rows()))
+        return frozenset(question for question, _ in self.codes())
+
+    def codes(self) -> frozenset[tuple[Question, Code]]:
+        """What has a row, and the code behind it.
+
+        Raises:
+            HarnessError: as ``rows``.
+        """
+        return frozenset((answered(row), Code(row.training_code, row.evaluation_code)) for row in self.rows())
 
     def wanted_rows(self, wanted: Iterable[Evaluation]) -> list[Row]:
         """The rows of these evaluations; a run that several suites share holds others too."""
@@ -273,7 +320,10 @@ class RunFolder:
         files.write_text_atomic(self._failed, reason + "\n")
 
     def environments(self) -> list[dict[str, Any]]:
-        """Versions, commit, machine and threads of whatever worked on it, oldest first; none before the first."""
+        """Versions, commit, machine, threads and code of whatever worked on it, oldest first; none before the first.
+
+        The training digest is that of the code behind its checkpoints, also where it was only evaluated.
+        """
         return files.read_json(self._environments) if self._environments.exists() else []
 
     def _rows_sha256(self) -> str:
@@ -338,6 +388,15 @@ class FoundFolder(RunFolder):
     def _evaluated(self) -> frozenset[Question]:
         found = super().evaluated()
         return _shared.setdefault(found, found)
+
+    def codes(self) -> frozenset[tuple[Question, Code]]:
+        """As they were at the first call."""
+        return self._codes
+
+    @functools.cached_property
+    def _codes(self) -> frozenset[tuple[Question, Code]]:
+        found = super().codes()
+        return _shared_codes.setdefault(found, found)
 
     def _has_spec(self) -> bool:
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,20 @@ def test_published_rollouts_are_those_of_the_run(tmp_path: Path) -> None:
         ]
         assert titles[7] == "coding, step 50: coding/test/0, answer wrong"
     assert "trajectory.jsonl" in (path.parent / "README.md").read_text()
+
+
+def test_published_rollouts_of_one_seed_join_those_of_another(tmp_path: Path) -> None:
+    for root, parts in (("grown", ((0,), (1,))), ("whole", ((0, 1),))):
+        for seeds in parts:
+            chosen = options(tmp_path / root, seeds=seeds)
+            done(chosen)
+            publish.publish(SUITE, PROFILE, chosen)
+            shutil.rmtree(tmp_path / root / "runs")
+    there = [
+        {p.name: p.read_bytes() for p in (tmp_path / root / "published/embedded/trajectory").iterdir()}
+        for root in ("grown", "whole")
+    ]
+    assert there[0] == there[1] and there[0]["trajectory.jsonl"].count(b"\n") == 18
 
 
 def test_a_figure_of_one_seed_shows_that_seed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from harness.analysis import results
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT, AUDITS
 from harness.evaluation.benchmarks import told
+from harness.storage.code import code_of
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, Profile, Suite
 from harness.types import Cost, Row
@@ -44,7 +45,8 @@ def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
 
 
 def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row]:
-    """Every row the suite wants of one run."""
+    """Every row the suite wants of one run, made by the code that is here."""
+    here = code_of(spec)
     name = spec.method.name if spec.method else f"reference/{spec.student.name}"
     return [
         Row(
@@ -65,6 +67,8 @@ def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row
             truncations=0,
             status="collapsed" if name == COLLAPSED else "ok",
             tokens=300_000 if spec.method else 0,
+            training_code=here.training,
+            evaluation_code=here.evaluation,
         )
         for evaluation in suite.evaluations(spec)
         for metric in metrics(evaluation)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness import registry
 from harness.analysis import results
 from harness.analysis.results import STALE, HasPaperRows
 from harness.config import RunSpec
-from harness.report import selection
+from harness.report import output, selection
 from harness.report.web import decisions, trajectory
 from harness.report.web.folders import without_folders
 from harness.report.web.leaderboard import Board, board
@@ -19,6 +19,7 @@ from harness.report.web.learning import learning_curves
 from harness.report.web.provenance import Provenance, Shown, provenance, published_environments, recorded_environments
 from harness.report.web.svg import Drawing, drawing
 from harness.show.tables import Table, concise
+from harness.storage.code import told
 from harness.storage.published_folder import ROWS_FILE
 from harness.storage.run_folder import RunState
 from harness.suite import Options, Profile, Suite
@@ -155,8 +156,9 @@ def _section(suite: Suite, profile: Profile, options: Options) -> tuple[Section,
         rows, costs = results.load(options.source, suite, profile, options)
         if rows.empty:
             return dataclasses.replace(section, reason="none of its runs is done"), None
-        ours = _shelf(suite.tables(rows, costs, options), suite.figures(rows, costs, options), section.anchor)
-        behind = _behind(suite, profile, options, costs)
+        tables = output.tables_of(suite, rows, costs, options)
+        ours = _shelf(tables, suite.figures(rows, costs, options), section.anchor)
+        behind = _behind(suite, profile, options, rows, costs)
     except HarnessError as error:
         return dataclasses.replace(section, reason=without_folders(str(error), options)), None
     curves = learning_curves(rows, behind.specs, f"Learning curves: {section.name}")
@@ -164,7 +166,7 @@ def _section(suite: Suite, profile: Profile, options: Options) -> tuple[Section,
         section,
         ours=ours,
         learning=drawing(curves, f"learning-{section.anchor}") if curves else None,
-        state=_state(behind.costs),
+        state=_state(behind),
     )
     return section, behind
 
@@ -173,7 +175,7 @@ def _selected(suite: Suite, profile: Profile, options: Options) -> Options:
     return selection.as_published(suite, profile, options) if options.source == "published" else options
 
 
-def _behind(suite: Suite, profile: Profile, options: Options, costs: DataFrame) -> Shown:
+def _behind(suite: Suite, profile: Profile, options: Options, rows: DataFrame, costs: DataFrame) -> Shown:
     planned = {spec.id: spec for spec in suite.runs(profile, options)}.values()
     lines = results.records(costs)
     specs: dict[str, RunSpec] = dict(zip((line["run"] for line in lines), planned, strict=True))
@@ -184,14 +186,16 @@ def _behind(suite: Suite, profile: Profile, options: Options, costs: DataFrame) 
         specs=specs,
         costs=lines,
         environments=published_environments(folder) if published else recorded_environments(planned, options),
+        made={run: each for run, each in results.made_by(rows, planned).items() if each in output.MARKED},
     )
 
 
-def _state(costs: Sequence[Mapping[str, Any]]) -> str:
-    """How many of the planned runs have rows; that some were published under other settings is said."""
-    states = [line["state"] for line in costs]
+def _state(shown: Shown) -> str:
+    """How many of the planned runs have rows; that some are of other settings or of other code is said."""
+    states = [line["state"] for line in shown.costs]
     stale = states.count(STALE)
     note = f", {stale} others published under settings that are not the planned ones" if stale else ""
+    note += f", {told(shown.made.values())}" if shown.made else ""
     return f"{states.count(RunState.DONE.value)} of {len(states)} runs{note}"
 
 

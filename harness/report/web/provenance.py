@@ -6,12 +6,14 @@ import datetime
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.config import RunSpec
+from harness.report.joining import OF_A_RUN
 from harness.storage import files
+from harness.storage.code import MadeBy, worst
 from harness.storage.published_folder import ENVIRONMENTS_FILE
 from harness.storage.run_folder import RUNS, RunFolder, RunState
 from harness.suite import Options
@@ -51,6 +53,13 @@ class Run:
     """Of training."""
     environments: tuple[str, ...]
     """Codes; more than one where a run went on elsewhere."""
+    made: MadeBy = MadeBy.THIS
+    """The worst that is told of any suite's rows of it."""
+
+    @property
+    def standing(self) -> str:
+        """``done``, or ``done, other code``."""
+        return self.state if self.made is MadeBy.THIS else f"{self.state}, {self.made}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +88,8 @@ class Shown:
     """Lines of the cost frame, in the same order."""
     environments: Mapping[str, Sequence[Mapping[str, Any]]]
     """What a run was made in, by the id of its rows; a run without a record is absent."""
+    made: Mapping[str, MadeBy] = field(default_factory=dict)
+    """What made the rows of a run, where that is not the code that is here and is to be told."""
 
 
 def provenance(suites: Iterable[Shown], options: Options) -> Provenance:
@@ -91,7 +102,8 @@ def provenance(suites: Iterable[Shown], options: Options) -> Provenance:
             records = suite.environments.get(run, ()) if line["state"] == RunState.DONE else ()
             made = (*(before.environments if before else ()), *(_environment(record, codes) for record in records))
             names = (*(before.suites if before else ()), suite.name)
-            runs[run] = _run(line, suite.specs[run], names, tuple(dict.fromkeys(made)))
+            by = worst((suite.made.get(run, MadeBy.THIS), before.made if before else MadeBy.THIS))
+            runs[run] = replace(_run(line, suite.specs[run], names, tuple(dict.fromkeys(made))), made=by)
     merged = tuple(runs.values())
     return Provenance(runs=merged, environments=tuple(codes.values()), newest=_newest(merged, options))
 
@@ -119,7 +131,7 @@ def recorded_environments(specs: Iterable[RunSpec], options: Options) -> dict[st
 
 def _environment(record: Mapping[str, Any], codes: dict[str, Environment]) -> str:
     """The code of an environment, a new one if it was not seen before."""
-    key = json.dumps({name: value for name, value in record.items() if name != "runs"}, sort_keys=True)
+    key = json.dumps({name: value for name, value in record.items() if name not in ("runs", *OF_A_RUN)}, sort_keys=True)
     if key not in codes:
         machine = record["machine"]
         changes = " with changes" if record["dirty"] else ""

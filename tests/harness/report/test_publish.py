@@ -18,7 +18,7 @@ from harness.analysis import results
 from harness.cli import verbs
 from harness.config import from_json
 from harness.report import output, publish
-from harness.storage import files, published_folder
+from harness.storage import files
 from harness.suite import Options
 from harness.types import HarnessError
 
@@ -83,22 +83,6 @@ def test_unfinished_runs_are_refused_before_anything_is_written(tmp_path: Path) 
     with pytest.raises(HarnessError, match=f"1 of 6 runs are not done, first {specs(chosen)[-1].id}"):
         publish.publish(SUITE, PROFILE, chosen)
     assert not folder(chosen).exists()
-
-
-def test_a_smaller_selection_does_not_replace_a_larger_one(tmp_path: Path) -> None:
-    chosen = done(tmp_path)
-    publish.publish(SUITE, PROFILE, chosen)
-    before = (folder(chosen) / "rows.jsonl").read_bytes()
-    with pytest.raises(HarnessError, match="holds 2 published runs that this selection does not, first dopd"):
-        publish.publish(SUITE, PROFILE, dataclasses.replace(chosen, seeds=(0,)))
-    assert (folder(chosen) / "rows.jsonl").read_bytes() == before
-
-
-def test_the_same_selection_under_new_settings_replaces(tmp_path: Path) -> None:
-    publish.publish(SUITE, PROFILE, done(tmp_path))
-    chosen = done(tmp_path, steps=20)
-    publish.publish(SUITE, PROFILE, chosen)
-    assert {row.steps for row in published_folder.read_rows(folder(chosen) / "rows.jsonl")} == {0, 20}
 
 
 def test_readme_says_how_to_make_it_again(tmp_path: Path) -> None:
@@ -170,6 +154,31 @@ def test_runs_of_other_settings_are_counted_not_compared(tmp_path: Path) -> None
     assert output.compare(here, frame(chosen))[1] == [
         "not compared: 4 runs of 100 steps here, published of 100 under other settings (rates, versions)"
     ]
+
+
+def test_digits_are_compared_between_equal_code_only(tmp_path: Path) -> None:
+    chosen = options(tmp_path, **SMALL)
+    here, there = frame(chosen), frame(chosen)
+    there.loc[there["method"] == "dopd", "training_code"] = "other"
+    there.loc[there["method"] == "vanilla_opd", "evaluation_code"] = ""
+    text = printed(output.compare(here, there))
+    assert "of 144 numbers 48 are of equal code, 48 of these equal; the furthest differ by 0.0 points" in text
+    there["training_code"] = ""
+    assert "of 144 numbers 0 are of equal code; the furthest differ" in printed(output.compare(here, there))
+
+
+def test_a_caption_says_what_other_code_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = done(tmp_path)
+    loaded = results.load("runs", SUITE, PROFILE, chosen)
+    plain = output.tables_of(SUITE, *loaded, chosen)
+    assert plain == SUITE.tables(*loaded, chosen)
+    rows, costs = loaded
+    rows.loc[rows["run"] == rows["run"].iloc[-1], "training_code"] = "other"
+    rows.loc[rows.index[0], "evaluation_code"] = "other"
+    told = output.tables_of(SUITE, rows, costs, chosen)
+    assert [table.caption for table in told] == [f"{t.caption} Of 6 runs: 2 made by other code." for t in plain]
+    paper = dataclasses.replace(chosen, source="paper")
+    assert "other code" not in output.tables_of(SUITE, *results.load("paper", SUITE, PROFILE, paper), paper)[0].caption
 
 
 def test_compare_says_when_nothing_is_published(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from harness.config import FirstStep, RunSpec
 from harness.runs import plan
 from harness.runs.plan import PlannedRun
 from harness.storage import files, published_folder, run_folder
+from harness.storage.code import Code, MadeBy, told
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
 from harness.types import Cost, HarnessError, Privilege
@@ -302,3 +303,24 @@ def test_what_is_done_is_told_to_who_waits(tmp_path: Path) -> None:
 
     plan.planned(FakeSuite(), PROFILE, OPTIONS, tmp_path, track)
     assert told == {"reading the runs that are there": 1, "planning": 3}
+
+
+def test_what_other_code_made_is_said_and_what_it_began_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, vanilla, dopd = (run.spec for run in planned(tmp_path))
+    make_done(tmp_path, vanilla, train_seconds=1.0, evaluation_seconds=1.0)
+    begun = RunFolder(tmp_path, dopd)
+    begun.prepare()
+    checkpoint(begun, 5)
+    assert {run.made for run in planned(tmp_path)} == {MadeBy.THIS}
+    plan.check_code(planned(tmp_path), tmp_path)
+    monkeypatch.setattr(run_folder, "code_of", lambda spec: Code("t", "e"))
+    runs = planned(tmp_path)
+    assert [run.standing for run in runs] == ["absent", "done, other code", "partial, other code"]
+    assert told(run.made for run in runs) == "2 made by other code"
+    with pytest.raises(
+        HarnessError, match=rf"^1 of the runs cannot go on, first {dopd.id}: it was begun by other code"
+    ):
+        plan.check_code(runs, tmp_path)
+    plan.check_code(runs[:2], tmp_path)

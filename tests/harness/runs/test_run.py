@@ -20,6 +20,7 @@ from harness.models.sources import identified
 from harness.runs import run as one_run
 from harness.runs.run import evaluate_missing, row, whole_log
 from harness.storage import files
+from harness.storage.code import Code
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, reference_run
 from harness.types import HarnessError
@@ -47,10 +48,11 @@ def log(steps: int, *, collapses: int | None = None) -> list[dict[str, Any]]:
 
 def test_a_row_on_the_way_knows_nothing_of_what_came_later() -> None:
     metrics = log(10, collapses=8)
-    early, last = (row(spec(), SCORE, step, metrics) for step in (5, 10))
+    early, last = (row(spec(), SCORE, step, metrics, Code("trained", "asked")) for step in (5, 10))
     assert (early.step, early.tokens, early.status) == (5, 35, "ok")
     assert (last.step, last.tokens, last.status) == (10, 70, "collapsed")
     assert early.steps == last.steps == 10
+    assert (last.training_code, last.evaluation_code) == ("trained", "asked")
 
 
 def test_evaluations_are_counted_over_checkpoints_and_audits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

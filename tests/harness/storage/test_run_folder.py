@@ -18,6 +18,7 @@ from support.fakes import LAST, checkpoint, cost, row, run, spec
 
 from harness.config import RunSpec, from_json, to_json
 from harness.storage import files, run_folder
+from harness.storage.code import Code, MadeBy, code_of
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Evaluation, reference_run
 from harness.types import HarnessError
@@ -114,6 +115,69 @@ def test_rows_do_not_depend_on_order_or_number_of_writes(tmp_path: Path) -> None
     assert len(written) == 1
 
 
+def other(monkeypatch: pytest.MonkeyPatch, training: str = "other", evaluation: str = "other") -> None:
+    """From here on it is other code that runs."""
+    monkeypatch.setattr(run_folder, "code_of", lambda spec: Code(training, evaluation))
+
+
+def test_a_run_goes_on_by_the_code_that_began_it_only(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = code_of(folder.spec)
+    folder.check_code()
+    checkpoint(folder, 5)
+    folder.check_code()
+    other(monkeypatch, here.training)
+    folder.check_code()  # another evaluation stops no training
+    other(monkeypatch)
+    with pytest.raises(HarnessError) as refused:
+        folder.check_code()
+    assert str(refused.value) == (
+        f"run {folder.spec.id} cannot go on: it was begun by other code (digest {here.training}, here other); delete "
+        "its folder or select it with --force, and it is trained anew; or go back to that code"
+    )
+
+
+def test_a_run_without_a_checkpoint_begins_by_any_code(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    other(monkeypatch)
+    folder.check_code()
+    folder.prepare()
+    checkpoint(folder, 5)
+    folder.check_code()
+    assert folder.trained_by() == "other"
+
+
+def test_a_run_of_earlier_code_does_not_go_on(folder: RunFolder) -> None:
+    checkpoint(folder, 5)
+    records = [{k: v for k, v in e.items() if not k.endswith("_code")} for e in folder.environments()]
+    files.write_json_atomic(folder.path / "environment.json", records)
+    with pytest.raises(HarnessError, match=r"it was begun by earlier code \(digest none, here"):
+        folder.check_code()
+
+
+def test_evaluating_by_other_code_does_not_take_over_the_training(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = code_of(folder.spec).training
+    checkpoint(folder, 10)
+    other(monkeypatch)
+    folder.prepare()
+    assert [e["training_code"] for e in folder.environments()] == [trained] * 2
+    assert folder.environments()[1]["evaluation_code"] == "other"
+    assert folder.trained_by() == trained
+
+
+def test_what_made_a_run_is_the_worst_of_its_rows(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint(folder, 10)
+    first, last = row(folder.spec, EARLY), row(folder.spec, LAST)
+    folder.write_rows([first, dataclasses.replace(last, evaluation_code="older")])
+    assert folder.made_by((EARLY,)) is MadeBy.THIS
+    assert folder.made_by((EARLY, LAST)) is MadeBy.OTHER
+    folder.write_rows([dataclasses.replace(first, training_code="")])
+    assert folder.made_by((EARLY, LAST)) is MadeBy.EARLIER
+    assert folder.made_by(()) is MadeBy.THIS
+    other(monkeypatch)
+    assert folder.made_by(()) is MadeBy.OTHER
+
+
 def test_row_of_the_same_key_is_replaced(folder: RunFolder) -> None:
     folder.write_rows([row(folder.spec, value=0.1)])
     folder.write_rows([row(folder.spec, value=0.2)])
@@ -201,7 +265,9 @@ def test_environment_is_recorded_once_and_again_when_it_changes(
     assert files.read_json(path) == first
     monkeypatch.setattr(run_folder, "environment", lambda: ({"commit": "abc", "diff_sha256": "d" * 64}, "- a\n+ b\n"))
     folder.prepare()
+    here = code_of(folder.spec)
     changed = {"commit": "abc", "diff_sha256": "d" * 64, "torch_threads": 1}
+    changed |= {"training_code": here.training, "evaluation_code": here.evaluation}
     assert files.read_json(path) == [*first, changed]
     assert (folder.path / f"{'d' * 10}.diff").read_text() == "- a\n+ b\n"
 
