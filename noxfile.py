@@ -97,7 +97,7 @@ def unmoved(session: nox.Session) -> None:
 
 @nox.session
 def equal_code(session: nox.Session) -> None:
-    """Show that a change moves no bit of any method: ``nox -s equal_code -- --before COMMIT``; minutes."""
+    """Show that a change moves no bit of any method: ``nox -s equal_code -- --before COMMIT`` (half an hour)."""
     install(session)
     session.run(str(python(session)), "tests/checks/equal_code.py", *session.posargs, env={**ONE_THREAD, **OFFLINE})
 

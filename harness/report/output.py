@@ -56,17 +56,13 @@ def tables_of(suite: Suite, rows: DataFrame, costs: DataFrame, options: Options)
     return [replace(table, caption=f"{table.caption} {said}".strip()) for table in made] if said else made
 
 
-MARKED = (MadeBy.OTHER,)
-"""What captions and the page tell of."""
-
-
 def code_line(made: Mapping[str, MadeBy]) -> str:
     """``Of 26 runs: 3 made by other code.``; empty where all are of the code that is here.
 
     Args:
         made: by run.
     """
-    found = told(each for each in made.values() if each in MARKED)
+    found = told(made.values())
     return f"Of {len(made)} runs: {found}." if found else ""
 
 

@@ -19,7 +19,7 @@ from harness.evaluation import audits, benchmarks, evaluator
 from harness.evaluation.audits import AUDIT
 from harness.runs import references, reuse
 from harness.storage import published_folder, run_folder
-from harness.storage.code import MadeBy, code_of, of_rows, worst
+from harness.storage.code import TOLD, MadeBy, code_of, of_rows, worst
 from harness.storage.run_folder import FoundFolder, RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite
 from harness.types import Cost, HarnessError, Row
@@ -44,7 +44,7 @@ class PlannedRun:
     @property
     def standing(self) -> str:
         """``done``, ``done, other code``, ``absent, made again: a suite shows its responses``."""
-        code = "" if self.made is MadeBy.THIS else f", {self.made}"
+        code = f", {self.made}" if self.made in TOLD else ""
         return f"{self.state.value}{code}{f', made again: {self.again}' if self.again else ''}"
 
 

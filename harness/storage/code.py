@@ -85,10 +85,14 @@ def worst(found: Iterable[MadeBy]) -> MadeBy:
     return min(found, key=list(MadeBy).index, default=MadeBy.THIS)
 
 
+TOLD = (MadeBy.OTHER,)
+"""What plans, captions and the report tell of."""
+
+
 def told(found: Iterable[MadeBy]) -> str:
-    """``3 made by other code, 2 made by earlier code``; empty where all is of this code."""
+    """``3 made by other code``; empty where there is nothing to tell."""
     counts = Counter(found)
-    return ", ".join(f"{counts[each]} made by {each}" for each in (MadeBy.OTHER, MadeBy.EARLIER) if counts[each])
+    return ", ".join(f"{counts[each]} made by {each}" for each in TOLD if counts[each])
 
 
 def of_rows(rows: Iterable[Row], here: Code) -> MadeBy:

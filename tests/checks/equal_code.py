@@ -150,15 +150,12 @@ def found_equal(before: Recorded, after: Recorded) -> tuple[dict[str, dict[str, 
     return pairs, {name: why for name, why in sorted(reasons["evaluation"].items()) if why}
 
 
-def stale(names: Sequence[str]) -> list[str]:
-    """The suites that have a run of one of these methods."""
-    from harness import registry
-    from harness.suite import Options
+def stale(names: Sequence[str], results: Path = ROOT / "results") -> list[str]:
+    """What is published with a run of one of these methods, by the names of its folders."""
+    from harness.storage import published_folder
 
-    profile = registry.profile(registry.default_profile())
-    known = {suite: registry.suite(suite) for suite in registry.suites()}
-    planned = {n: suite.runs(profile, suite.wholly(Options(suite=n))) for n, suite in known.items()}
-    return [name for name, runs in planned.items() if any(spec.label in names for spec in runs)]
+    paths = sorted(results.glob(f"*/*/{published_folder.COSTS_FILE}"))
+    return [p.parent.name for p in paths if any(cost.method in names for cost in published_folder.read_costs(p))]
 
 
 def side(tree: Path, out: Path, names: Sequence[str], *, digests_only: bool = False) -> Recorded:

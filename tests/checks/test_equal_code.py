@@ -97,7 +97,7 @@ def test_what_is_kept_is_read_as_equal_code(tmp_path: Path, monkeypatch: pytest.
     code.shown_equal.cache_clear()
 
 
-def test_stale_are_the_suites_with_a_run_of_the_method() -> None:
+def test_stale_is_what_is_published_with_a_run_of_the_method() -> None:
     assert stale(["no_method"]) == []
-    found = stale(["dopd"])
-    assert "ood" in found and "trajectory" in found
+    assert {"ood", "trajectory", "transfer_audit-tuned"} <= set(stale(["dopd"]))
+    assert "trajectory" not in stale(["sft"]) and "ood" in stale(["sft"]), "its default selection has no sft"

@@ -186,7 +186,7 @@ def _behind(suite: Suite, profile: Profile, options: Options, rows: DataFrame, c
         specs=specs,
         costs=lines,
         environments=published_environments(folder) if published else recorded_environments(planned, options),
-        made={run: each for run, each in results.made_by(rows, planned).items() if each in output.MARKED},
+        made=results.made_by(rows, planned),
     )
 
 
@@ -195,7 +195,7 @@ def _state(shown: Shown) -> str:
     states = [line["state"] for line in shown.costs]
     stale = states.count(STALE)
     note = f", {stale} others published under settings that are not the planned ones" if stale else ""
-    note += f", {told(shown.made.values())}" if shown.made else ""
+    note += f", {by}" if (by := told(shown.made.values())) else ""
     return f"{states.count(RunState.DONE.value)} of {len(states)} runs{note}"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from harness.config import RunSpec
 from harness.report.joining import OF_A_RUN
 from harness.storage import files
-from harness.storage.code import MadeBy, worst
+from harness.storage.code import TOLD, MadeBy, worst
 from harness.storage.published_folder import ENVIRONMENTS_FILE
 from harness.storage.run_folder import RUNS, RunFolder, RunState
 from harness.suite import Options
@@ -54,12 +54,12 @@ class Run:
     environments: tuple[str, ...]
     """Codes; more than one where a run went on elsewhere."""
     made: MadeBy = MadeBy.THIS
-    """The worst that is told of any suite's rows of it."""
+    """The worst of any suite's rows of it."""
 
     @property
     def standing(self) -> str:
         """``done``, or ``done, other code``."""
-        return self.state if self.made is MadeBy.THIS else f"{self.state}, {self.made}"
+        return f"{self.state}, {self.made}" if self.made in TOLD else self.state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ class Shown:
     environments: Mapping[str, Sequence[Mapping[str, Any]]]
     """What a run was made in, by the id of its rows; a run without a record is absent."""
     made: Mapping[str, MadeBy] = field(default_factory=dict)
-    """What made the rows of a run, where that is not the code that is here and is to be told."""
+    """What made the rows of a run, beside the code that is here."""
 
 
 def provenance(suites: Iterable[Shown], options: Options) -> Provenance:

@@ -25,6 +25,7 @@ from harness.evaluation.audits import AUDIT
 from harness.evaluation.benchmarks import OwnBenchmark
 from harness.report import publish
 from harness.runs import local as launcher
+from harness.storage import files
 from harness.storage.run_folder import RunFolder, RunState, folders
 from harness.suite import Evaluation, Options
 
@@ -434,6 +435,52 @@ def test_run_from_published_trains_nothing(fake: Path, capsys: pytest.CaptureFix
     assert dopd("run", empty, "--from", "published") == 0
     assert "Table 0" in capsys.readouterr().out
     assert not (empty / "runs").exists()
+
+
+def test_published_runs_are_reused_and_more_are_added(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake, "--seeds", "2") == dopd("publish", fake, "--seeds", "2") == 0
+    shutil.rmtree(fake)
+    capsys.readouterr()
+    assert dopd("plan", fake, "--seeds", "3", "--reuse", "published") == 0
+    assert "7 runs: 2 absent, 5 published; about" in capsys.readouterr().out
+    assert dopd("run", fake, "--seeds", "3", "--reuse", "published") == 0
+    text = capsys.readouterr().out
+    assert "[2/2] " in text and text.count("vanilla_opd") >= 3, "the table is of all three seeds"
+    trained = [folder.spec.seed for folder in folders(fake) if folder.spec.method]
+    assert trained == [2, 2]
+    assert dopd("publish", fake, "--seeds", "3") == 0
+    rows = (fake.parent / "published" / "fake" / "fake" / "rows.jsonl").read_text(encoding="utf-8")
+    assert rows.count("\n") == 7
+    assert dopd("run", fake, "--seeds", "3", "--reuse", "published", "--force") == 2
+    assert "--force trains anew what --reuse takes as made: give one of the two" in capsys.readouterr().err
+
+
+def test_other_settings_are_published_only_in_place_of_what_is_there(
+    fake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dopd("run", fake) == dopd("publish", fake) == dopd("run", fake, "--steps", "4") == 0
+    assert dopd("publish", fake, "--steps", "4") == 2
+    assert "holds 2 runs that may not stand beside these: 2 of other settings (" in capsys.readouterr().err
+    assert dopd("publish", fake, "--steps", "4", "--replace") == 0
+    assert "dropped 2 published runs: 2 of other settings (dopd-big-small-coding-seed0-" in capsys.readouterr().out
+
+
+def test_a_run_that_other_code_began_is_refused_or_trained_anew(
+    fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dopd("run", fake, "--seeds", "1") == 0
+    begun = next(folder for folder in folders(fake) if folder.spec.label == "dopd")
+    (begun.path / "done").unlink()
+    shutil.rmtree(begun.checkpoints / "step-000010")
+    environments = begun.environments()
+    files.write_json_atomic(begun.path / "environment.json", [{**e, "training_code": "older"} for e in environments])
+    capsys.readouterr()
+    assert dopd("plan", fake, "--seeds", "1") == 0
+    assert "partial, other code" in (text := capsys.readouterr().out) and "(1 made by other code)" in text
+    assert dopd("run", fake, "--seeds", "1") == 2
+    assert f"1 of the runs cannot go on, first {begun.spec.id}: it was begun by other code" in capsys.readouterr().err
+    assert dopd("run", fake, "--seeds", "1", "--force") == 0
+    assert begun.trained_by() != "older" and begun.state((LAST,)) is RunState.DONE
 
 
 def test_publish_of_what_is_not_done_is_refused(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,7 @@ from harness.show.bars import Bar, Group, grouped_bars
 from harness.show.looks import HATCHES, SUBJECT
 from harness.show.tables import Cell, Column, Kind, Line, Shade, Table
 from harness.storage import files
+from harness.storage.code import MadeBy
 from harness.suite import PUBLISHED, Options
 from harness.types import HarnessError
 
@@ -509,6 +510,18 @@ def test_provenance_of_published_suites_names_what_each_run_was_made_in(tmp_path
     assert found.runs[0].suites == ("one", "two") and found.runs[0].seconds is None
     assert found.newest == ""
     assert [e.commit for e in found.environments] == ["a" * 10, "b" * 10]
+
+
+def test_the_page_says_what_other_code_made(tmp_path: Path) -> None:
+    chosen = dataclasses.replace(options(tmp_path), suite="ood")
+    runs = {spec.id: spec for spec in specs(chosen)[:3]}
+    lines = [{"run": run, "state": "done", "tokens": 1.0, "train_seconds": 2.0} for run in runs]
+    made = dict(zip(runs, (MadeBy.THIS, MadeBy.OTHER, MadeBy.THIS), strict=True))
+    one = provenance.Shown(name="one", specs=runs, costs=lines, environments={}, made=made)
+    shown = [one, dataclasses.replace(one, name="two", made={})]
+    found = provenance.provenance(shown, chosen)
+    assert [run.standing for run in found.runs] == ["done", "done, other code", "done"]
+    assert [content._state(each) for each in shown] == ["3 of 3 runs, 1 made by other code", "3 of 3 runs"]
 
 
 def test_environments_that_only_count_their_runs_are_refused(tmp_path: Path) -> None:
