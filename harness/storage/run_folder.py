@@ -202,8 +202,6 @@ class RunFolder:
 
     def other_code(self) -> str:
         """Why the code that is here may not train it further; empty if it may."""
-        if self.last_step() is None or self.spec.is_reference:
-            return ""
         begun, here = self.trained_by(), code_of(self.spec).training
         found = made_by(begun, here)
         if found is MadeBy.THIS:

@@ -120,6 +120,15 @@ def test_a_run_whose_responses_are_shown_is_made_again_and_what_it_needs(chained
     assert standings(suite, chained) == [again, again, again, "absent", again, again]
 
 
+def test_a_chain_of_weights_is_made_again_from_its_first_run(chained: Options) -> None:
+    first, second = Chained().runs(PROFILE, chained)[1:3]
+    third = dataclasses.replace(second, start=second.id)
+    chain = {spec.id: spec for spec in (first, second, third)}
+    published = {first.id, second.id}
+    assert reuse.made_again(chain, chain, published, set()) == dict.fromkeys(published, reuse.WEIGHTS)
+    assert reuse.made_again(chain, {second.id, third.id}, published, set()) == {second.id: reuse.WEIGHTS}
+
+
 def test_rows_that_are_not_all_that_is_wanted_are_none(chained: Options) -> None:
     suite = Chained()
     write_published(suite, chained, suite.runs(PROFILE, chained), version=2)
