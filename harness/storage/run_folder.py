@@ -196,9 +196,11 @@ class RunFolder:
     def made_by(self, wanted: Iterable[Evaluation]) -> MadeBy:
         """What trained it and made the rows of these evaluations, beside the code that is here."""
         here, keys = code_of(self.spec), {asked(e, self.spec) for e in wanted}
-        if codes := {code for question, code in self.codes() if question in keys}:
-            return worst(code.beside(here) for code in codes)
-        return made_by(self.trained_by(), here.training)
+        codes = {code for question, code in self.codes() if question in keys}
+        found = worst(code.beside(here) for code in codes)
+        if codes and self._done.exists():
+            return found  # its rows say what trained it too
+        return worst((found, made_by(self.trained_by(), here.training)))
 
     def other_code(self) -> str:
         """Why the code that is here may not train it further; empty if it may."""
