@@ -85,12 +85,12 @@ def worst(found: Iterable[MadeBy]) -> MadeBy:
     return min(found, key=list(MadeBy).index, default=MadeBy.THIS)
 
 
-TOLD = (MadeBy.OTHER,)
+TOLD = (MadeBy.OTHER, MadeBy.EARLIER)
 """What plans, captions and the report tell of."""
 
 
 def told(found: Iterable[MadeBy]) -> str:
-    """``3 made by other code``; empty where there is nothing to tell."""
+    """``3 made by other code, 2 made by earlier code``; empty where there is nothing to tell."""
     counts = Counter(found)
     return ", ".join(f"{counts[each]} made by {each}" for each in TOLD if counts[each])
 

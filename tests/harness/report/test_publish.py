@@ -177,6 +177,9 @@ def test_a_caption_says_what_other_code_made(tmp_path: Path, monkeypatch: pytest
     rows.loc[rows.index[0], "evaluation_code"] = "other"
     told = output.tables_of(SUITE, rows, costs, chosen)
     assert [table.caption for table in told] == [f"{t.caption} Of 6 runs: 2 made by other code." for t in plain]
+    rows.loc[rows.index[0], "evaluation_code"] = ""
+    told = output.tables_of(SUITE, rows, costs, chosen)[0].caption
+    assert told.endswith(" Of 6 runs: 1 made by other code, 1 made by earlier code.")
     paper = dataclasses.replace(chosen, source="paper")
     assert "other code" not in output.tables_of(SUITE, *results.load("paper", SUITE, PROFILE, paper), paper)[0].caption
 
