@@ -99,7 +99,8 @@ def sample(
         generator: advanced by B * max_new_tokens draws, however long the responses are.
 
     Raises:
-        HarnessError: not one prompt for each example, an argument out of range, no EOS.
+        HarnessError: not one prompt for each example, an argument out of range, no EOS; probabilities that are no
+            numbers.
     """
     _check(examples, prompts, rollouts_per_prompt, max_new_tokens, temperature, top_p)
     eos_ids = _eos_ids(reader, model)
@@ -113,6 +114,11 @@ def sample(
     with torch.inference_mode():  # the tensors written to were made outside, so they may serve autograd later
         decoder = _Decoder(model, prompts, max_new_tokens)
         _decode(decoder, noise_BT.T.to(model.device), ids_TB, logp_TB, eos_E, temperature, top_p)
+    if broken := int(logp_TB.isnan().sum()):
+        raise HarnessError(
+            f"model {model.name_or_path or type(model).__name__}, which writes responses, gives probabilities that are "
+            f"not finite at {broken} of {int((ids_TB >= 0).sum())} tokens: look at its weights, or take a wider dtype"
+        )
     T = int((ids_TB >= 0).sum(0).max())
     ids_BT, logp_BT = (x_TB[:T].T.contiguous() for x_TB in (ids_TB, logp_TB))
     return RolloutBatch(
@@ -206,7 +212,8 @@ def _search(p_AW: Tensor, noise_A: Tensor) -> Tensor:
     total_A1 = cdf_AW[:, -1:]
     # The product may round up to the total, which only words without weight come after.
     share_A1 = torch.minimum(noise_A[:, None] * total_A1, total_A1.nextafter(torch.zeros_like(total_A1)))
-    return torch.searchsorted(cdf_AW, share_A1, right=True).squeeze(-1)
+    # Without probabilities (nan) it finds no place; ``sample`` then sees their logarithms.
+    return torch.searchsorted(cdf_AW, share_A1, right=True).squeeze(-1).clamp(max=p_AW.shape[-1] - 1)
 
 
 def _search_in_groups(p_AV: Tensor, noise_A: Tensor) -> Tensor:

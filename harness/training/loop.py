@@ -20,6 +20,7 @@ from harness.training.reduce import world
 from harness.training.step import Batch, StepRecord, optimiser_losses
 from harness.training.trainer import Trainer, refresh_copies
 from harness.training.writers import select, truncation_rate, write_rollouts
+from harness.types import HarnessError
 
 MICROBATCH = 64
 """Rollouts per forward pass. Changes memory, never the numbers."""
@@ -77,7 +78,8 @@ def to_the_end(
     advance: Callable[[Some], dict[str, Any]],
     read: Callable[[Some], dict[str, float]],
 ) -> str:
-    """From the last good checkpoint to the last step; a line on what the resume passed over, or nothing.
+    """From the last good checkpoint to the last step; what is to be said of it: what the resume passed over, that
+    nothing moved.
 
     Args:
         advance: makes one step and returns its metrics, ``tokens`` among them.
@@ -90,7 +92,7 @@ def to_the_end(
         save(folder, learner)
     keep = set(learner.spec.checkpoint_steps())
     while learner.step < learner.spec.steps:
-        metrics = advance(learner)
+        metrics = advanced(learner, advance)
         if learner.step in keep:
             with learner.phases("evaluation"):
                 metrics |= read(learner)
@@ -99,7 +101,34 @@ def to_the_end(
         if learner.step in keep:
             save(folder, learner)
         report(learner.step, learner.spec.steps, metrics)
-    return fault
+    return "; ".join(filter(None, (fault, unmoved(folder, learner.spec))))
+
+
+def advanced(learner: Some, advance: Callable[[Some], dict[str, Any]]) -> dict[str, Any]:
+    """One step, which is named in what it refuses."""
+    number = learner.step + 1
+    try:
+        return advance(learner)
+    except HarnessError as error:
+        raise HarnessError(f"step {number}: {error}") from error
+
+
+def unmoved(folder: RunFolder, spec: RunSpec) -> str:
+    """A line where the last weights are the first ones, bit for bit; else nothing."""
+    if not is_first_rank():
+        return ""
+    try:
+        first, last = (checkpoint.at_step(folder.checkpoints, step).weights() for step in (0, spec.steps))
+    except HarnessError:
+        return ""  # a damaged first checkpoint is told to whoever evaluates it; the run needs it no more
+    if any(not torch.equal(first[name], weight) for name, weight in last.items()):
+        return ""
+    norms = [m["gradient_norm"] for m in files.read_jsonl(folder.metrics) if "gradient_norm" in m]
+    if not any(norms):
+        why = "no gradient was finite" if None in norms else "every gradient was zero"
+    else:
+        why = "there were gradients, the learning rate moved nothing"
+    return f"nothing moved: after {spec.steps} steps the weights are those of step 0, to the last bit ({why})"
 
 
 def train_step(trainer: Trainer) -> dict[str, Any]:
@@ -181,6 +210,8 @@ def summary(batch: Batch, records: Sequence[StepRecord], norms: Sequence[float])
         "response_length": float(rollouts.mask_BT.sum(-1).float().mean()),
         "truncation_rate": truncation_rate(rollouts),
     }
+    if left_out := sum(not math.isfinite(norm) for norm in norms):
+        out["updates_left_out"] = left_out
     out |= {name: _mean([r.metrics[name] for r in records]) for name in records[0].metrics}
     if batch.reward_B is not None:
         out["reward"] = float(batch.reward_B[~batch.reference_B].mean())

@@ -17,7 +17,7 @@ from harness.method import Method
 from harness.models.forward import Scores, head_of, response_hidden, score, vocabulary_size
 from harness.models.prompts import Prompts
 from harness.models.sampler import RolloutBatch
-from harness.training import contract
+from harness.training import contract, finite
 from harness.training.phases import Phases
 from harness.training.reduce import (
     coefficients,
@@ -77,11 +77,16 @@ class StepRecord:
 def score_views(
     method: Method, models: Mapping[Policy, PreTrainedModel], batch: Batch, *, microbatch: int
 ) -> dict[View, Scores]:
-    """Every view the method needs without gradient, each scored once."""
+    """Every view the method needs without gradient, each scored once.
+
+    Raises:
+        HarnessError: what ``finite.check_scores`` refuses.
+    """
     wanted = dict.fromkeys([v for term in method.terms for v in term.sources] + list(method.scored))
     ids_BT, mask_BT = batch.rollouts.response_ids_BT, batch.rollouts.mask_BT
-    return {
-        view: score(
+    scores: dict[View, Scores] = {}
+    for view in wanted:
+        scores[view] = score(
             models[view.policy],
             batch.contexts[view.context],
             ids_BT,
@@ -90,8 +95,8 @@ def score_views(
             temperature=view.temperature,
             microbatch=microbatch,
         )
-        for view in wanted
-    }
+        finite.check_scores(view, scores[view], mask_BT)
+    return scores
 
 
 def build_pool(
@@ -235,6 +240,7 @@ def _term_gradient(
         losses.append(loss_N.detach())
         with torch.no_grad():
             entropies.append(views[term.trained].entropy_N)
+            finite.check_loss(method, term, losses[-1], entropies[-1])
             for name, value_N in method.diagnostics(term, views, fields).items():
                 value_N = contract.quantity(method, "diagnostics", name, value_N, n)
                 more = torch.tensor([float(value_N.sum()), float(n)], dtype=torch.float64)
