@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from harness.config import ModelSpec
 from harness.models import sources, vocabulary, zoo
 from harness.models.reader import Reader, TextReader
+from harness.models.sampler import eos_ids
 from harness.types import HarnessError
 
 PROBES = (
@@ -119,7 +120,7 @@ def check_pair(
     The models may have more rows than words, and not equally many: see ``vocabulary.cut_to_common``.
 
     Raises:
-        HarnessError: words, rows for them, probe encodings, EOS or chat template differ.
+        HarnessError: words, rows for them, probe encodings, what ends a response, or chat template differ.
     """
     vocabulary.check_words_equal(student_tokenizer, teacher_tokenizer)
     vocabulary.check_rows(student, student_tokenizer, "student")
@@ -130,16 +131,17 @@ def check_pair(
                 f"student and teacher have the same words and encode {text!r} differently; "
                 "choose a pair with the same tokenizer"
             )
-    for what, of_student, of_teacher in (
-        ("EOS", student_tokenizer.eos_token_id, teacher_tokenizer.eos_token_id),
-        ("chat templates", student_tokenizer.chat_template, teacher_tokenizer.chat_template),
-    ):
-        if of_student != of_teacher:
-            shown = f" (student {of_student}, teacher {of_teacher})" if what == "EOS" else ""
-            raise HarnessError(
-                f"{what} of student and teacher differ{shown}; responses would not end where the teacher ends "
-                "them, give both the same"
-            )
+    ends = [
+        sorted(eos_ids(TextReader(tokenizer), model))
+        for tokenizer, model in ((student_tokenizer, student), (teacher_tokenizer, teacher))
+    ]
+    if ends[0] != ends[1]:
+        raise HarnessError(
+            f"student and teacher end a response with other tokens: ids {ends[0]} and {ends[1]}, of tokenizer and "
+            "generation_config; responses would not end where the teacher ends them, give both the same eos_token_id"
+        )
+    if student_tokenizer.chat_template != teacher_tokenizer.chat_template:
+        raise HarnessError("chat templates of student and teacher differ: give both the same")
 
 
 def check_lengths(model: PreTrainedModel, prompt_lengths: Sequence[int], max_response_tokens: int) -> None:

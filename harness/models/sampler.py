@@ -103,14 +103,14 @@ def sample(
             numbers.
     """
     _check(examples, prompts, rollouts_per_prompt, max_new_tokens, temperature, top_p)
-    eos_ids = _eos_ids(reader, model)
+    ends = eos_ids(reader, model)
     prompt_of_B = torch.arange(len(examples), device=model.device).repeat_interleave(rollouts_per_prompt)
     prompts = prompts.to(model.device).continued_by(prompt_of_B)
     B = len(prompt_of_B)
     noise_BT = torch.rand((B, max_new_tokens), generator=generator, dtype=torch.float64, device=generator.device)
     ids_TB = torch.full((max_new_tokens, B), -1, device=model.device)
     logp_TB = torch.zeros((max_new_tokens, B), device=model.device)
-    eos_E = torch.tensor(eos_ids, device=model.device)
+    eos_E = torch.tensor(ends, device=model.device)
     with torch.inference_mode():  # the tensors written to were made outside, so they may serve autograd later
         decoder = _Decoder(model, prompts, max_new_tokens)
         _decode(decoder, noise_BT.T.to(model.device), ids_TB, logp_TB, eos_E, temperature, top_p)
@@ -141,7 +141,7 @@ def from_texts(reader: Reader, examples: Sequence[Example], prompts: Prompts, te
     Raises:
         HarnessError: the reader has no EOS.
     """
-    end, device = _eos_ids(reader)[0], prompts.ids_QL.device
+    end, device = eos_ids(reader)[0], prompts.ids_QL.device
     responses = [torch.tensor([*ids, end], device=device) for ids in reader.encode(texts)]
     ids_BT = pad_sequence(responses, batch_first=True, padding_value=-1)
     return RolloutBatch(
@@ -347,17 +347,21 @@ class _RoomyLayer(DynamicLayer):
             self._buffers += (buffer,)
 
 
-def _eos_ids(reader: Reader, model: PreTrainedModel | None = None) -> list[int]:
-    """The reader's own first, then those of the model's ``generation_config``."""
+def eos_ids(reader: Reader, model: PreTrainedModel | None = None) -> list[int]:
+    """What ends a response: the reader's own first, then those of the model's ``generation_config``.
+
+    Raises:
+        HarnessError: there is none.
+    """
     extra: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     listed: list[Any] = [reader.eos_id, *(extra if isinstance(extra, (list, tuple)) else [extra])]
-    eos_ids: list[int] = list(dict.fromkeys(i for i in listed if i is not None))
-    if not eos_ids:
+    ids: list[int] = list(dict.fromkeys(i for i in listed if i is not None))
+    if not ids:
         raise HarnessError(
             "the tokenizer and the model's generation_config name no EOS: a response needs an end; "
             "set tokenizer.eos_token"
         )
-    return eos_ids
+    return ids
 
 
 def _check(

@@ -72,7 +72,19 @@ def test_a_word_without_a_row(pair, tokenizer) -> None:
 def test_other_end_of_sequence(pair, tokenizer) -> None:
     other = copy.deepcopy(tokenizer)
     other.eos_token = other.pad_token
-    refused(pair, tokenizer, other, "EOS of student and teacher differ")
+    refused(pair, tokenizer, other, r"end a response with other tokens: ids \[2\] and \[0, 2\]")
+
+
+def test_other_ends_in_the_generation_config(pair, tokenizer) -> None:
+    """The tokenizers agree; the models' lists were read by the sampler and compared by nobody."""
+    teacher = copy.deepcopy(pair[1])
+    teacher.generation_config.eos_token_id = [2, 19]
+    refused(
+        (pair[0], teacher), tokenizer, tokenizer, r"with other tokens: ids \[2\] and \[2, 19\], of tokenizer and gen"
+    )
+    student = copy.deepcopy(pair[0])
+    student.generation_config.eos_token_id = [19, 2]
+    models.check_pair(student, tokenizer, teacher, tokenizer)
 
 
 def test_other_chat_template(pair, tokenizer) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from support.drive_run import EVALUATIONS, folder_of, short_run
+from support.folders import model_folder
 
 from harness import registry
 from harness.evaluation.benchmarks import BENCHMARKS, benchmark
@@ -76,6 +77,21 @@ def test_two_steps_twice_give_the_same_bits() -> None:
         train_step(trainer), train_step(trainer)
         weights.append([p.clone() for p in trainer.student.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_a_pair_without_a_padding_token_gives_the_same_bits(tmp_path: Path) -> None:
+    """Any id may stand in masked places: here it is EOS."""
+    bare = {"config": {"pad_token_id": None}, "generation_config": {"pad_token_id": None}}
+    losses = []
+    for name, records in (("with", {}), ("without", bare | {"tokenizer_config": {"pad_token": None}})):
+        pair = {
+            whose: model_folder(tmp_path / name / model, model, **records)
+            for whose, model in (("student", "base"), ("teacher", "mid"))
+        }
+        trainer = prepare(dataclasses.replace(short_run("dopd", 2), **pair))
+        assert trainer.reader.tokenizer.pad_token_id == (0 if name == "with" else None)
+        losses.append([train_step(trainer)["loss"] for _ in range(2)])
+    assert losses[0] == losses[1]
 
 
 def test_every_logged_step_has_what_a_reader_needs(tmp_path: Path) -> None:
