@@ -35,6 +35,7 @@ from torch.nn import functional
 
 from harness.losses import divergences
 from harness.losses.objectives import Divergence, Support, Tail
+from harness.types import HarnessError
 
 BLOCK = 2**16
 """Numbers of one block on a CPU: three such buffers in float32 fit the second-level cache of common machines."""
@@ -185,12 +186,16 @@ class Scratch:
         self._free: list[Tensor] = []
 
     def take(self, shape: tuple[int, int], *, like: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Memory of this shape with the dtype and device of ``like``, and the buffer to give back."""
+        """Memory of this shape with the dtype and device of ``like``, and the buffer to give back.
+
+        Raises:
+            HarnessError: there is not so much memory.
+        """
         need = shape[0] * shape[1]
         if like.device.type != "cpu":  # the caching allocators of accelerators do this themselves
-            return like.new_empty(shape), None
+            return _memory(like, *shape), None
         fits = [b for b in self._free if b.dtype is like.dtype and len(b) >= need]
-        buffer = min(fits, key=len) if fits else like.new_empty(need)
+        buffer = min(fits, key=len) if fits else _memory(like, *shape).flatten()
         self._free = [b for b in self._free if b is not buffer]
         return buffer[:need].view(shape), buffer
 
@@ -198,6 +203,19 @@ class Scratch:
         """Take back what ``take`` lent; the smallest goes where there are too many."""
         if buffer is not None:
             self._free = sorted([*self._free, buffer], key=len)[-self.KEEP :]
+
+
+def _memory(like: Tensor, tokens: int, vocabulary: int) -> Tensor:
+    try:
+        return like.new_empty(tokens, vocabulary)
+    except RuntimeError as error:  # torch has no class of its own for a CPU's
+        if "memory" not in str(error).lower():
+            raise
+        raise HarnessError(
+            f"no memory for the logits of {tokens} tokens over {vocabulary} words, "
+            f"{tokens * vocabulary * like.element_size() / 2**20:.0f} MiB: free some, lower LOGIT_BUDGET in "
+            "harness/losses/tokens.py (one token at a time is the least), or take a machine that has more"
+        ) from error
 
 
 SCRATCH = Scratch()

@@ -12,6 +12,7 @@ from torch import Tensor
 from harness.losses import divergences, fused
 from harness.losses.objectives import Divergence, Granularity, Support, Tail
 from harness.losses.tokens import TokenView, token_divergence
+from harness.types import HarnessError
 
 LN2 = math.log(2)
 CELLS = [(d, m) for d in Divergence for m in Tail if d == Divergence.REVERSE_KL or m != Tail.SCORE_FUNCTION]
@@ -257,3 +258,8 @@ def test_entropy_carries_gradient_where_gradients_are_on() -> None:
     view.entropy_N.sum().backward()
     assert z_NV.grad is not None
     assert z_NV.grad.abs().max() > 0
+
+
+def test_a_vocabulary_that_no_memory_holds_is_said() -> None:
+    with pytest.raises(HarnessError, match=r"no memory for the logits of 1 tokens over 70368744177664 words"):
+        fused.SCRATCH.take((1, 2**46), like=torch.zeros(1))
