@@ -25,6 +25,11 @@ from harness.losses.tokens import TokenView, chunks
 from harness.models.prompts import Prompts
 from harness.types import HarnessError, Want
 
+CHECKED = 8
+"""Tokens of prompt and response each in ``check_logits``."""
+ROUNDING, ROUNDING_HALF = 1e-4, 0.3
+"""Nats that two ways of computing a log-probability may differ by, in float32 and in half precision."""
+
 
 def output_layer(model: PreTrainedModel) -> Linear:
     """The layer from hidden states to logits; its weight is [V, D].
@@ -38,13 +43,32 @@ def output_layer(model: PreTrainedModel) -> Linear:
     return cast(Linear, layer)
 
 
+def logits_layer(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
+    """From hidden states to the model's own logits: the output layer, and what the config puts behind it.
+
+    Gemma 2 caps, Cohere multiplies, Granite divides. ``check_logits`` refuses a model that does something else.
+    """
+    layer, config = output_layer(model), model.config.get_text_config()
+    cap: float | None = getattr(config, "final_logit_softcapping", None)
+    factor: float = getattr(config, "logit_scale", None) or 1.0
+    divisor: float = getattr(config, "logits_scaling", None) or 1.0
+    if cap is None and factor == divisor == 1:
+        return layer
+
+    def logits(hidden_ND: Tensor) -> Tensor:
+        logits_NV = layer(hidden_ND) * factor / divisor
+        return logits_NV if cap is None else cap * torch.tanh(logits_NV / cap)
+
+    return logits
+
+
 def head_of(model: PreTrainedModel, *, trained: bool = False) -> Callable[[Tensor], Tensor]:
     """The output layer for the losses: without gradient, or with the weight's gradient added in place to ``.grad``.
 
-    A layer that is more than a matrix and a bias (adapters, quantised weights) is called as it is.
+    A layer that is more than a matrix and a bias (adapters, quantised weights, capped logits) is called as it is.
     """
-    layer = output_layer(model)
-    if type(layer) is not Linear:
+    layer = logits_layer(model)
+    if not isinstance(layer, Linear) or type(layer) is not Linear:
         return layer if trained else torch.no_grad()(layer)
     if not trained:
         return Head(layer.weight, layer.bias).frozen()
@@ -85,6 +109,28 @@ def response_hidden(model: PreTrainedModel, prompts: Prompts, response_ids_BT: T
         use_cache=True,
     )
     return torch.cat([first_B1D, rest.last_hidden_state], dim=1)
+
+
+@torch.no_grad()
+def check_logits(model: PreTrainedModel) -> None:
+    """Logits rebuilt from hidden states must be the model's own: a few tokens by both ways, in its dtype.
+
+    Raises:
+        HarnessError: some log-probability is off by more than rounding.
+    """
+    ids_1L = torch.arange(vocabulary_size(model), device=model.device)[None, : 2 * CHECKED]
+    start = ids_1L.shape[1] // 2
+    prompts = Prompts.of_ids(ids_1L[:, :start].tolist(), 0).to(model.device)
+    hidden_1TD = response_hidden(model, prompts, ids_1L[:, start:])
+    plain = model(input_ids=ids_1L).logits[:, start - 1 : -1]
+    rebuilt, own = (x.double().log_softmax(-1) for x in (logits_layer(model)(hidden_1TD), plain))
+    off, allowed = float((rebuilt - own).abs().max()), ROUNDING if model.dtype.itemsize > 2 else ROUNDING_HALF
+    if not off <= allowed:
+        raise HarnessError(
+            f"model {model.name_or_path or type(model).__name__}: log-probabilities from its hidden states and output "
+            f"layer are off by {off:.2g} nats from its own forward pass: {type(model).__name__} changes logits in a "
+            "way that is not known here, choose another model"
+        )
 
 
 def _words(model: PreTrainedModel, ids_BL: Tensor) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from harness import registry
 from harness.config import DataSpec, FirstStep, OptimSpec, RunSpec
 from harness.method import Method, untrained_views
 from harness.models import load, vocabulary
-from harness.models.forward import vocabulary_size
+from harness.models.forward import check_logits, vocabulary_size
 from harness.models.prompts import render
 from harness.models.reader import Reader
 from harness.storage import checkpoint, run_folder
@@ -93,7 +93,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
 
     Raises:
         HarnessError: the spec is a reference row; see also ``starting_weights``, ``worlds.world_of``, ``check_world``,
-            ``check_data``, ``load.check_pair``, ``load.check_words``, ``load.check_lengths``.
+            ``check_data``, ``load.check_pair``, ``forward.check_logits``, ``load.check_words``, ``load.check_lengths``.
     """
     if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
         raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
@@ -112,6 +112,8 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     if start is not None:
         vocabulary.take(student, start)
     vocabulary.cut_to_common(student, teacher)
+    for model in (student, teacher):
+        check_logits(model)
     method.check_vocabulary(vocabulary_size(student))
     optimiser, schedule = build_optimiser(student, spec.optim, spec.steps * method.updates)
     trainer = Trainer(

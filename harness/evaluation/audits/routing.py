@@ -23,7 +23,7 @@ from harness.evaluation.audits.reference import Verdict, judge
 from harness.losses.tokens import chunks
 from harness.method import Method
 from harness.models import load, vocabulary
-from harness.models.forward import Scores, output_layer, score, undisturbed, vocabulary_size
+from harness.models.forward import Scores, logits_layer, score, undisturbed, vocabulary_size
 from harness.models.prompts import Prompts, render
 from harness.models.sampler import RolloutBatch, sample
 from harness.training.contexts import build_batch
@@ -265,6 +265,6 @@ def _distributions(model: PreTrainedModel, prompts: Prompts, rollouts: RolloutBa
 @torch.no_grad()
 def _most_probable(model: PreTrainedModel, scores: Scores, rollouts: RolloutBatch) -> Tensor:
     assert scores.hidden_BTD is not None
-    hidden_ND, head = scores.hidden_BTD[rollouts.mask_BT], output_layer(model)
+    hidden_ND, head = scores.hidden_BTD[rollouts.mask_BT], logits_layer(model)
     tops = [head(hidden_ND[part]).argmax(-1) for part in chunks(len(hidden_ND), vocabulary_size(model))]
     return torch.full(rollouts.mask_BT.shape, -1).masked_scatter(rollouts.mask_BT.cpu(), torch.cat(tops).cpu())

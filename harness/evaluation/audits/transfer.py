@@ -14,7 +14,7 @@ from harness.config import DataSpec, RunSpec
 from harness.evaluation.audits import Findings, Subject
 from harness.evaluation.audits.reference import span_of_tokens
 from harness.losses.tokens import TokenView
-from harness.models.forward import output_layer, score, undisturbed
+from harness.models.forward import logits_layer, score, undisturbed
 from harness.models.prompts import render
 from harness.models.reader import Reader
 from harness.models.sampler import from_texts
@@ -173,7 +173,7 @@ def logp(
     )
     assert scores.hidden_BTD is not None
     tokens_N, hidden_ND = forced.response_ids_BT[forced.mask_BT], scores.hidden_BTD[forced.mask_BT]
-    return TokenView(tokens_N=tokens_N, hidden_ND=hidden_ND, head=output_layer(student)).logp_NV.cpu()
+    return TokenView(tokens_N=tokens_N, hidden_ND=hidden_ND, head=logits_layer(student)).logp_NV.cpu()
 
 
 def without_p(logp_NV: Tensor, places: Places) -> dict[str, float]:

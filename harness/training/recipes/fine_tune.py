@@ -40,6 +40,7 @@ class FineTune(Recipe):
     def prepare(self, spec: RunSpec, root: Path | None) -> Making:
         """The base with the optimiser and schedule of a distillation."""
         from harness.models import load
+        from harness.models.forward import check_logits
         from harness.models.prompts import render
         from harness.training.making import Making
         from harness.training.probe import accuracies
@@ -53,6 +54,7 @@ class FineTune(Recipe):
         require(world, HasReferences, f"run {spec.id}")
         examples = training_set(world, spec.data)
         student = load.load(spec.student, dtype=spec.dtype, device=device(), root=root)
+        check_logits(student)
         reader = load.load_reader(spec.student, root=root)
         kind = spec.data.privilege if self.privileged_share else Privilege.NONE
         load.check_lengths(student, render(reader, examples[:256], kind).lengths, spec.max_response_tokens)
@@ -83,7 +85,7 @@ class FineTune(Recipe):
         import torch
 
         from harness.losses.tokens import TokenView
-        from harness.models.forward import output_layer, response_hidden
+        from harness.models.forward import logits_layer, response_hidden
         from harness.models.sampler import from_texts
         from harness.training.making import Lesson
         from harness.training.reduce import sum_over_ranks
@@ -96,7 +98,7 @@ class FineTune(Recipe):
         view = TokenView(
             tokens_N=batch.response_ids_BT[batch.mask_BT],
             hidden_ND=hidden_BTD[batch.mask_BT],
-            head=output_layer(model),
+            head=logits_layer(model),
         )
         tokens = torch.tensor(float(batch.n_tokens))
         sum_over_ranks(tokens)

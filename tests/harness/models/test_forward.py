@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
-from support.small import VOCABULARY, fixed_batch, plain_logp, policies, small_method, tiny
+from support.drive_run import short_run
+from support.small import VOCABULARY, example, fixed_batch, plain_logp, policies, small_method, tiny
+from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
+    PreTrainedModel,
+    Qwen3ForCausalLM,
+)
 
+from harness.config import ModelSpec
 from harness.losses import fused, tokens
 from harness.losses.tokens import TokenView
-from harness.models import forward
-from harness.models.forward import head_of, response_hidden, score
+from harness.models import forward, load
+from harness.models.forward import check_logits, head_of, response_hidden, score
+from harness.models.prompts import Prompts
+from harness.models.sampler import sample
 from harness.training.step import optimiser_losses
-from harness.types import PLAIN, PRIVILEGED, Policy, Want
+from harness.training.trainer import prepare
+from harness.types import PLAIN, PRIVILEGED, HarnessError, Policy, Want
 
 ALL = frozenset(Want)
 
@@ -110,6 +128,83 @@ def test_a_view_without_distribution_says_what_to_add() -> None:
 def test_loss_arithmetic_is_at_least_fp32() -> None:
     view = TokenView(tokens_N=torch.tensor([1]), hidden_ND=torch.zeros(1, 4, dtype=torch.bfloat16), head=lambda h: h)
     assert view.logp_NV.dtype is torch.float32
+
+
+SIZES = {
+    "vocab_size": 77,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "initializer_range": 0.3,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+
+
+def capped() -> PreTrainedModel:
+    return Gemma2ForCausalLM(Gemma2Config(head_dim=16, final_logit_softcapping=5.0, **SIZES))
+
+
+def multiplied() -> PreTrainedModel:
+    return CohereForCausalLM(CohereConfig(logit_scale=0.5, **SIZES))
+
+
+def divided() -> PreTrainedModel:
+    return GraniteForCausalLM(GraniteConfig(logits_scaling=3.0, **SIZES))
+
+
+@pytest.mark.parametrize("make", [capped, multiplied, divided])
+def test_logits_are_the_models_own_whatever_it_does_behind_its_output_layer(
+    make: Callable[[], PreTrainedModel],
+) -> None:
+    """The scorer was off by 3.5 nats of a model that caps its logits."""
+    torch.manual_seed(0)
+    model = make().eval()
+    check_logits(model)
+    reader = load.load_reader(ModelSpec(name="base"))
+    generator = torch.Generator().manual_seed(0)
+    prompts = Prompts.of_ids([[5, 9, 11, 4], [7, 8]], 0)
+    examples = [example(0), example(1)]
+    settings: dict[str, Any] = {"rollouts_per_prompt": 6, "max_new_tokens": 20, "generator": generator}
+    r = sample(model, reader, examples, prompts, **settings)
+    got = score(model, r.prompts, r.response_ids_BT, r.mask_BT, wants=ALL, temperature=1.0, microbatch=64)
+    torch.testing.assert_close(got.logp_BT, r.logp_BT, rtol=0, atol=1e-4)
+
+    ids_1L = torch.arange(3, 19)[None]
+    hidden_ND = model.get_decoder()(input_ids=ids_1L).last_hidden_state[0, :-1]
+    view = TokenView(tokens_N=ids_1L[0, 1:], hidden_ND=hidden_ND, head=head_of(model, trained=True))
+    view.logp_N.sum().backward()
+    got_grads = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    logp_NV = model(input_ids=ids_1L).logits[0, :-1].log_softmax(-1)
+    logp_NV.gather(-1, ids_1L[0, 1:, None]).sum().backward()
+    for mine, plain in zip(got_grads, model.parameters(), strict=True):
+        torch.testing.assert_close(mine, plain.grad, rtol=1e-3, atol=1e-3)
+
+
+def test_a_model_that_changes_its_logits_in_a_way_not_known_here_is_refused() -> None:
+    model = tiny(0)
+    check_logits(model)
+    plain = model.forward
+    model.forward = lambda *arguments, **names: _hotter(plain(*arguments, **names))
+    with pytest.raises(
+        HarnessError, match=r"Qwen3ForCausalLM: log-probabilities .* are off by [\d.]+ nats from its own"
+    ):
+        check_logits(model)
+
+
+def test_a_run_with_such_a_model_is_refused_before_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Qwen3ForCausalLM.forward
+    monkeypatch.setattr(Qwen3ForCausalLM, "forward", lambda *arguments, **names: _hotter(plain(*arguments, **names)))
+    with pytest.raises(HarnessError, match=r"weights/base: log-probabilities from its hidden states .* are off by"):
+        prepare(short_run("vanilla_opd", 2))
+
+
+def _hotter(output: Any) -> Any:
+    output.logits = output.logits * 2
+    return output
 
 
 def test_a_look_up_adds_the_librarys_gradient_in_place() -> None:
