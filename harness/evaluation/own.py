@@ -197,7 +197,8 @@ def run(
         tasks = {job.name: _task(job, reader) for job in jobs}
         for task in tasks.values():
             task.records.clear()
-        found: Any = evaluate(lm, {"tasks": tasks}, apply_chat_template=True, bootstrap_iters=0, log_samples=False)
+        asked: Any = {"tasks": tasks}
+        found: Any = evaluate(lm, asked, apply_chat_template=True, bootstrap_iters=0, log_samples=False)
     records = {name: list(task.records) for name, task in tasks.items()}
     for name, items in records.items():
         for item in items:

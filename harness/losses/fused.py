@@ -31,6 +31,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from harness.losses import divergences
@@ -118,6 +119,7 @@ class _ThroughHead(torch.autograd.Function):
         return value_N, entropy_N
 
     @staticmethod
+    @once_differentiable  # a second derivative would silently lack what the closed form left out
     def backward(ctx: Any, up_N: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         hidden_ND, weight_VD, gradient_NV = ctx.saved_tensors
         up_N1 = (up_N / ctx.temperature)[:, None]

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import Embedding, Linear, functional
 from transformers import PreTrainedModel
 
@@ -151,6 +152,7 @@ class _Lookup(torch.autograd.Function):
         return functional.embedding(ids_BL, weight_VD)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, up_BLD: Tensor) -> tuple[None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         if ctx.weight_VD.grad is None:
             ctx.weight_VD.grad = torch.zeros_like(ctx.weight_VD)

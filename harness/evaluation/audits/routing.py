@@ -168,10 +168,11 @@ def routed(
     top_BT = {name: _most_probable(policies[view.policy], scores[view], rollouts) for name, view in sees_p.items()}
     for name, policy in {"student": student, "plain_teacher": teacher}.items():
         top_BT[name] = _most_probable(policy, _distributions(policy, batch.contexts[PLAIN], rollouts), rollouts)
+    pool = build_pool(method, policies, batch, scores)
     return Routed(
         rollouts=rollouts,
-        assignment=method.assign(build_pool(method, policies, batch, scores), progress=0.0),
-        logp_BT={name: scores[view].logp_BT.cpu() for name, view in sees_p.items()},
+        assignment=method.assign(pool, progress=0.0),
+        logp_BT={name: pool.logp_BT[view] for name, view in sees_p.items()},
         top_BT=top_BT,
         verdict=judge(subject.reader, world, rollouts),
     )

@@ -263,3 +263,12 @@ def test_entropy_carries_gradient_where_gradients_are_on() -> None:
 def test_a_vocabulary_that_no_memory_holds_is_said() -> None:
     with pytest.raises(HarnessError, match=r"no memory for the logits of 1 tokens over 70368744177664 words"):
         fused.SCRATCH.take((1, 2**46), like=torch.zeros(1))
+
+
+def test_a_second_derivative_is_refused() -> None:
+    z_NV = logits(0)[4:].requires_grad_()
+    value_N, _ = fused.through_head(z_NV, lambda z: z, fused.full(logits(1)[4:], Divergence.JS))
+    weight_N = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad((weight_N * value_N).sum(), z_NV, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
