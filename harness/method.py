@@ -154,6 +154,24 @@ def check_views(method: Method) -> None:
         )
 
 
+def check_sampling(method: Method, temperature: float, top_p: float) -> None:
+    """Where the student writes, rollouts must be samples of the view that is trained, which estimates at the sampled
+    token and ratios to the sampler take them for.
+
+    Raises:
+        HarnessError: they are drawn at another temperature than the view's, or without its tail.
+    """
+    if not {Source.STUDENT, Source.PRIVILEGED_STUDENT} & {source for source, share in method.sampling.items() if share}:
+        return
+    views = {term.trained.temperature for term in method.terms if term.completion is Completion.ROLLOUT}
+    if top_p != 1 or (temperature != 1 and views != {temperature}):
+        raise HarnessError(
+            f"temperature={temperature:g}, top_p={top_p:g} for rollouts of {type(method).__name__}, whose trained "
+            f"views have temperature {', '.join(f'{t:g}' for t in sorted(views))}: its ratios and estimates would be of "
+            "another policy; give 1 for both, or a method whose views have this temperature"
+        )
+
+
 def forwards_per_token(method: Method) -> float:
     """Forward passes per response token: the sampler's, one per scored view, one per term that reads the token.
 

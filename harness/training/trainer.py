@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, get_scheduler
 
 from harness import registry
 from harness.config import DataSpec, FirstStep, OptimSpec, RunSpec
-from harness.method import Method, untrained_views
+from harness.method import Method, check_sampling, untrained_views
 from harness.models import load, vocabulary
 from harness.models.forward import check_logits, vocabulary_size
 from harness.models.prompts import render
@@ -92,13 +92,15 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     policies all have its last weights. Optimiser, schedule and step count begin anew.
 
     Raises:
-        HarnessError: the spec is a reference row; see also ``starting_weights``, ``worlds.world_of``, ``check_world``,
-            ``check_data``, ``load.check_pair``, ``forward.check_logits``, ``load.check_words``, ``load.check_lengths``.
+        HarnessError: the spec is a reference row; see also ``check_sampling``, ``starting_weights``, ``world_of``,
+            ``check_world``, ``check_data``, ``load.check_pair``, ``check_logits``, ``load.check_words``,
+            ``load.check_lengths``.
     """
     if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
         raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
     torch.set_num_threads(spec.threads)
     method = registry.build_method(spec.method)
+    check_sampling(method, spec.temperature, spec.top_p)
     start = starting_weights(spec, root)
     world = world_of(spec.data)
     check_world(spec, method, world)

@@ -19,13 +19,14 @@ from support.folders import model_folder
 
 from harness import registry
 from harness.evaluation.benchmarks import BENCHMARKS, benchmark
+from harness.models.forward import score
 from harness.runs.run import run
 from harness.storage import files
 from harness.storage.run_folder import RunFolder, RunState
 from harness.training import trainer as module
-from harness.training.loop import detect_collapse, train, train_step
+from harness.training.loop import detect_collapse, train, train_step, written_batch
 from harness.training.trainer import Trainer, prepare
-from harness.types import HarnessError, Policy, Privilege
+from harness.types import PLAIN, HarnessError, Policy, Privilege, Want
 
 NAMES = list(registry.methods())
 CODING = "embedded_coding"
@@ -51,10 +52,6 @@ def test_no_method_is_a_no_op(name: str) -> None:
 
 def test_log_probs_of_the_sampler_are_those_of_the_trainer() -> None:
     """One optimiser step a batch: the importance ratio must be 1 to 1e-4."""
-    from harness.models.forward import score
-    from harness.training.loop import written_batch
-    from harness.types import PLAIN, Want
-
     trainer = small_trainer("vanilla_opd")
     batch = written_batch(trainer)
     r = batch.rollouts
@@ -68,6 +65,37 @@ def test_log_probs_of_the_sampler_are_those_of_the_trainer() -> None:
         microbatch=64,
     )
     assert float((scores.logp_BT - r.logp_BT).abs().max()) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [("grpo", {"temperature": 0.6}), ("vanilla_opd_sampled", {"top_p": 0.9}), ("gkd", {"temperature": 2.0})],
+)
+def test_rollouts_of_another_policy_than_the_trained_view_are_refused(method: str, changes: dict[str, float]) -> None:
+    """At 0.6 the first importance ratio of GRPO was 0.87 to 10 instead of 1."""
+    with pytest.raises(HarnessError, match=r"for rollouts of .*, whose trained views have temperature 1: its ratios"):
+        small_trainer(method, **changes)
+
+
+def test_rollouts_at_the_temperature_of_the_views_have_ratio_one() -> None:
+    """Views of 1.1 and rollouts of 1.1; a teacher's responses may be drawn at any temperature."""
+    spec = short_run("dapd", 10, temperature=1.1)
+    assert registry.build_method(spec.method).terms[0].trained.temperature == 1.1
+    trainer = prepare(spec)
+    batch = written_batch(trainer)
+    r, sampled_BT = batch.rollouts, batch.rollouts.mask_BT & ~batch.reference_B[:, None]
+    got = score(
+        trainer.student,
+        r.prompts,
+        r.response_ids_BT,
+        r.mask_BT,
+        wants=frozenset({Want.LOGP}),
+        temperature=1.1,
+        microbatch=64,
+    )
+    assert got.logp_BT is not None
+    assert float(((got.logp_BT - r.logp_BT)[sampled_BT]).exp().sub(1).abs().max()) < 1e-3
+    small_trainer("seqkd", temperature=0.6, top_p=0.9)
 
 
 def test_two_steps_twice_give_the_same_bits() -> None:
