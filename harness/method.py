@@ -167,8 +167,8 @@ def check_sampling(method: Method, temperature: float, top_p: float) -> None:
     if top_p != 1 or (temperature != 1 and views != {temperature}):
         raise HarnessError(
             f"temperature={temperature:g}, top_p={top_p:g} for rollouts of {type(method).__name__}, whose trained "
-            f"views have temperature {', '.join(f'{t:g}' for t in sorted(views))}: its ratios and estimates would be of "
-            "another policy; give 1 for both, or a method whose views have this temperature"
+            f"views have temperature {', '.join(f'{t:g}' for t in sorted(views))}: its ratios and estimates would be "
+            "of another policy; give 1 for both, or a method whose views have this temperature"
         )
 
 

@@ -52,14 +52,15 @@ def load(
 
 
 def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTokenizerBase:
-    """The model's own tokenizer, padding on the left; ``root`` as for ``load``.
+    """The model's own tokenizer, padding on the left and decoding what is written; ``root`` as for ``load``.
 
     Raises:
         HarnessError: it cannot be found; see also ``sources.place``.
     """
     found = sources.place(spec, root)
     try:
-        return AutoTokenizer.from_pretrained(found.path, padding_side="left")
+        # lm-eval decodes by itself: cleaned spaces are 0.0 where 54.0 is right.
+        return AutoTokenizer.from_pretrained(found.path, padding_side="left", clean_up_tokenization_spaces=False)
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
 

@@ -97,8 +97,10 @@ class TextReader:
         return encoded["offset_mapping"]
 
     def decode(self, ids: Sequence[Sequence[int]], *, special: bool = False) -> list[str]:
-        """By the tokenizer."""
-        return self.tokenizer.batch_decode([list(row) for row in ids], skip_special_tokens=not special)
+        """By the tokenizer, as it is written: spaces that a setting of it would clean up are an answer's own."""
+        return self.tokenizer.batch_decode(
+            [list(row) for row in ids], skip_special_tokens=not special, clean_up_tokenization_spaces=False
+        )
 
 
 def _text(message: Message) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support.folders import model_folder
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3ForCausalLM
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from harness.config import DataSpec
+from harness.models import load
 from harness.models.forward import score
 from harness.models.prompts import Media, Prompts, render
 from harness.models.reader import Reader, TextReader
@@ -64,6 +67,18 @@ def test_parts_of_text_are_one_text(tiny_tokenizer: PreTrainedTokenizerFast) -> 
     parts: Message = {"role": "user", "content": (TextPart("a 1 "), TextPart("! 2"))}
     whole: Message = {"role": "user", "content": "a 1 ! 2"}
     assert reader.ids([parts]) == reader.ids([whole])
+
+
+def test_a_response_is_read_as_it_is_written(tmp_path: Path) -> None:
+    """A setting of the tokenizer takes spaces out: 0.0 in place of 54.0."""
+    cleaning = model_folder(tmp_path / "m", tokenizer_config={"clean_up_tokenization_spaces": True})
+    (example,) = SlotWorld().examples(DataSpec(domains=("coding",)), "test", 1)
+    trace = example.trace or ""
+    own = AutoTokenizer.from_pretrained(cleaning.name)
+    (ids,) = TextReader(own).encode([trace])
+    assert " ! " in trace and " ! " not in own.decode(ids), "the setting acts"
+    assert TextReader(own).decode([ids]) == [trace]
+    assert load.load_tokenizer(cleaning).decode(ids) == trace, "lm-eval decodes by itself"
 
 
 def test_an_image_is_refused_in_one_line(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
