@@ -151,11 +151,13 @@ def check_lengths(model: PreTrainedModel, prompt_lengths: Sequence[int], max_res
     Raises:
         HarnessError: prompt and response do not fit the model's positions.
     """
-    longest, limit = max(prompt_lengths) + max_response_tokens, model.config.max_position_embeddings
-    if longest > limit:
+    longest = max(prompt_lengths) + max_response_tokens
+    limit: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if limit is not None and longest > limit:
         raise HarnessError(
             f"prompt of {max(prompt_lengths)} tokens and response of {max_response_tokens} exceed the model's "
-            f"{limit} positions; shorten max_response_tokens or drop the long privileged inputs"
+            f"{limit} positions ({model.name_or_path or type(model).__name__}); "
+            "shorten max_response_tokens or drop the long privileged inputs"
         )
 
 

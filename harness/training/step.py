@@ -13,7 +13,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from harness.losses.tokens import TokenView, chunks
-from harness.method import Method
+from harness.method import Method, untrained_views
+from harness.models import load
 from harness.models.forward import Scores, head_of, response_hidden, score, vocabulary_size
 from harness.models.prompts import Prompts
 from harness.models.sampler import RolloutBatch
@@ -97,6 +98,18 @@ def score_views(
         )
         finite.check_scores(view, scores[view], mask_BT)
     return scores
+
+
+def check_fits(method: Method, models: Mapping[Policy, PreTrainedModel], batch: Batch) -> None:
+    """Every policy has positions for the longest prompt of every context it reads, and the longest response after it.
+
+    Raises:
+        HarnessError: one has not.
+    """
+    longest = int(batch.rollouts.mask_BT.sum(-1).max())
+    views = [*untrained_views(method), *(term.trained for term in method.terms)]
+    for policy, context in dict.fromkeys((view.policy, view.context) for view in views):
+        load.check_lengths(models[policy], batch.contexts[context].lengths, longest)
 
 
 def build_pool(
@@ -265,6 +278,7 @@ def optimiser_losses(
     assignment are fixed over the steps; only the trained view moves.
     """
     phases = phases or Phases()
+    check_fits(method, models, batch)
     with phases("scores"):
         scores = score_views(method, models, batch, microbatch=microbatch)
     with phases("assignment"):

@@ -134,8 +134,10 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     looked_at = examples[:256]
     texts = [text for example in looked_at for text in read_and_written(example, spec.data.privilege, world)]
     load.check_words(reader, texts, f"world {spec.data.world!r}")
+    # All that follow are measured when they are read, see ``writers.sampled`` and ``step.check_fits``.
     longest = render(reader, looked_at, spec.data.privilege).lengths
-    load.check_lengths(student, longest, spec.max_response_tokens)
+    for model in (student, teacher):
+        load.check_lengths(model, longest, spec.max_response_tokens)
     return trainer
 
 

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from harness import seeds
 from harness.config import RunSpec
 from harness.method import Method
+from harness.models import load
 from harness.models.prompts import render
 from harness.models.reader import Reader
 from harness.models.sampler import RolloutBatch, from_texts, sample
@@ -89,6 +90,7 @@ def sampled(
     """A sampler of these prompts, with p of ``kind``; every call goes on in the same random stream."""
     generator = seeds.generator(spec.seed, f"rollout/{ranks()[0]}", step)
     prompts = render(reader, examples, kind, device=model.device)
+    load.check_lengths(model, prompts.lengths, spec.max_response_tokens)
 
     def draw() -> RolloutBatch:
         return sample(

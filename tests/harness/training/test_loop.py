@@ -98,6 +98,22 @@ def test_rollouts_at_the_temperature_of_the_views_have_ratio_one() -> None:
     small_trainer("seqkd", temperature=0.6, top_p=0.9)
 
 
+def test_a_teacher_with_fewer_positions_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    """Was an index out of bounds, or positions the teacher had never seen."""
+    teacher = model_folder(tmp_path / "teacher", "mid", config={"max_position_embeddings": 40})
+    with pytest.raises(
+        HarnessError, match=r"prompt of \d+ tokens and response of \d+ exceed the model's 40 positions \("
+    ):
+        small_trainer("vanilla_opd", teacher=teacher)
+
+
+def test_a_prompt_after_those_looked_at_is_measured_before_it_is_continued() -> None:
+    trainer = small_trainer("seqkd")
+    trainer.policies[Policy.TEACHER].config.max_position_embeddings = 40
+    with pytest.raises(HarnessError, match=r"exceed the model's 40 positions \(.*mid\)"):
+        written_batch(trainer)
+
+
 def test_two_steps_twice_give_the_same_bits() -> None:
     weights = []
     for _ in range(2):

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from support.small import fixed_batch, loss_and_gradient, small_method, tiny
+from support.small import LENGTHS, fixed_batch, loss_and_gradient, policies, small_method, tiny
 from torch import Tensor
 
 from harness.method import Method
-from harness.types import Assignment, HarnessError, ScorePool
+from harness.types import PLAIN, PRIVILEGED, Assignment, HarnessError, Policy, ScorePool
 
 
 def changed(**members: Callable[..., Any]) -> Method:
@@ -111,3 +111,17 @@ def test_a_method_within_its_contract_trains() -> None:
     )
     losses, gradients = loss_and_gradient(method, fixed_batch(tiny(0), method=method))
     assert losses[0] > 0 and any(bool(g.any()) for g in gradients)
+
+
+@pytest.mark.parametrize("policy", [Policy.STUDENT, Policy.TEACHER, Policy.INITIAL])
+def test_a_context_longer_than_the_positions_of_a_policy_that_reads_it_stops_the_step(policy: Policy) -> None:
+    """Rotary positions go on beyond what was trained without an error."""
+    models, method = policies(), small_method("dopd_initial_self")
+    batch = fixed_batch(models[Policy.STUDENT], method=method)
+    context = PLAIN if policy is Policy.STUDENT else PRIVILEGED
+    needed = max(batch.contexts[context].lengths) + max(LENGTHS)
+    models[policy].config.max_position_embeddings = needed
+    loss_and_gradient(method, batch, models=models)
+    models[policy].config.max_position_embeddings = needed - 1
+    with pytest.raises(HarnessError, match=rf"and response of {max(LENGTHS)} exceed the model's \d+ positions \(Qwen3"):
+        loss_and_gradient(method, batch, models=models)
