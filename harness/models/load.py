@@ -17,6 +17,8 @@ from harness.models.reader import Reader, TextReader
 from harness.models.sampler import eos_ids
 from harness.types import HarnessError
 
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+"""That a model can be read in; half precision is for evaluation, see ``build_optimiser`` of the trainer."""
 PROBES = (
     "reasoning 7 a . +3 *7 ! 4",
     "def f(x):\n    return x + 1",
@@ -33,9 +35,11 @@ def load(
     ``root`` is the results folder, asked only for a model that is made.
 
     Raises:
-        HarnessError: the name is neither embedded, nor a folder, nor reachable on the hub; the weights are not all and
-            only those of the model; one is not finite; or see ``sources.place``.
+        HarnessError: an unknown dtype; the name is neither embedded, nor a folder, nor reachable on the hub; the weights
+            are not all and only those of the model; one is not finite; or see ``sources.place``.
     """
+    if dtype not in DTYPES:
+        raise HarnessError(f"dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
     transformers_logging.disable_progress_bar()
     found = sources.place(spec, root)
     try:

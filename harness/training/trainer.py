@@ -190,7 +190,16 @@ def own_copy(policies: dict[Policy, PreTrainedModel], policy: Policy) -> PreTrai
 def build_optimiser(
     student: PreTrainedModel, optim: OptimSpec, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW with linear warm-up and a cosine to ``final_lr_share`` of the peak, over ``steps`` optimiser steps."""
+    """AdamW with linear warm-up and a cosine to ``final_lr_share`` of the peak, over ``steps`` optimiser steps.
+
+    Raises:
+        HarnessError: weights in half precision, which round most updates away, and all of an average's.
+    """
+    if half := [weight.dtype for weight in student.parameters() if weight.dtype.itemsize < 4]:
+        raise HarnessError(
+            f"the student's weights are {str(half[0]).removeprefix('torch.')}: an update of the usual size is rounded "
+            "away there, and no float32 copy is kept; train in dtype float32"
+        )
     optimiser = torch.optim.AdamW(
         student.parameters(),
         lr=optim.lr,

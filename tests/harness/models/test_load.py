@@ -176,3 +176,8 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(HarnessError, match="could not be loaded"):
         models.load(spec)
+
+
+def test_an_unknown_dtype_is_told() -> None:
+    with pytest.raises(HarnessError, match="dtype 'bf16': choose one of float32, float64, bfloat16, float16"):
+        models.load(ModelSpec(name="base"), dtype="bf16")

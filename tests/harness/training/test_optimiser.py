@@ -15,6 +15,7 @@ from harness import registry
 from harness.config import FirstStep, OptimSpec
 from harness.training.loop import apply_gradient
 from harness.training.trainer import build_optimiser, prepare
+from harness.types import HarnessError
 
 
 def trainer_of(gradient: tuple[float, ...]) -> Any:
@@ -105,3 +106,10 @@ def test_the_schedule_is_as_long_as_the_optimiser_steps_of_the_run() -> None:
         trainer.schedule.step()
     cosine = [0.5 * (1 + math.cos(math.pi * k / 7)) for k in range(7)]
     assert found == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, *cosine])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_not_trained_in(dtype: str) -> None:
+    """The average of sdft moved 19 times too little: most of its updates were rounded away."""
+    with pytest.raises(HarnessError, match=rf"the student's weights are {dtype}: .* train in dtype float32"):
+        prepare(short_run("sdft", 3, dtype=dtype))
