@@ -35,8 +35,8 @@ def load(
     ``root`` is the results folder, asked only for a model that is made.
 
     Raises:
-        HarnessError: an unknown dtype; the name is neither embedded, nor a folder, nor reachable on the hub; the weights
-            are not all and only those of the model; one is not finite; or see ``sources.place``.
+        HarnessError: an unknown dtype; the name is neither embedded, nor a folder, nor reachable on the hub; the
+            weights are not all and only those of the model; one is not finite; or see ``sources.place``.
     """
     if dtype not in DTYPES:
         raise HarnessError(f"dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
