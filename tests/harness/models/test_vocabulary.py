@@ -48,7 +48,14 @@ def trained(root: Path, **rows: int) -> tuple[RunFolder, list[float]]:
     return folder, losses
 
 
-@pytest.mark.parametrize("rows", [{"teacher": 100}, {"student": 100}, {"student": 100, "teacher": 90}], ids=str)
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"student": 100, "teacher": 90},
+        *(pytest.param({whose: 100}, marks=pytest.mark.slow) for whose in ("student", "teacher")),
+    ],
+    ids=str,
+)
 def test_rows_beyond_the_words_of_the_pair_move_no_number(rows: dict[str, int], tmp_path: Path) -> None:
     common = min(rows.get(whose, WORDS) for whose in ("student", "teacher"))
     wanted = {"student": common, "teacher": common} if common > WORDS else {}

@@ -40,7 +40,7 @@ def small_trainer(method: str, **changes: object) -> Trainer:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_method_is_a_no_op(name: str) -> None:
     """Under hints, two steps of every method change the student, and nothing else."""
-    trainer = small_trainer(name, prompts_per_step=8, rollouts_per_prompt=4)
+    trainer = small_trainer(name, prompts_per_step=4, rollouts_per_prompt=4)
     assert trainer.data.privilege is Privilege.HINTS
     before = {p: [w.clone() for w in m.parameters()] for p, m in trainer.policies.items()}
     metrics = [train_step(trainer) for _ in range(2)]
