@@ -212,7 +212,7 @@ def run(
 class OwnTask(ConfigurableTask):
     """The lm-eval task of one job, to be asked again and again.
 
-    Its requests are made once: items and chat template are fixed, and making them is a fifth of an evaluation.
+    Its requests are made once: items and chat template are fixed.
     """
 
     def __init__(self, job: OwnJob) -> None:

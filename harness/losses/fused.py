@@ -14,8 +14,8 @@ top-k           ``divergences.on_support``                 a_j - q_j A in S; q_j
 ==============  =========================================  ==================================================
 
 ``through_head`` puts an objective behind the output layer as one autograd function: the logits are overwritten by
-their gradient and nothing else of size [N, V] is kept. On a CPU rows are visited in blocks that stay in its cache,
-which on the machine measured made the visit at 150,000 words three to four times faster than whole tensors.
+their gradient and nothing else of size [N, V] is kept. On a CPU rows are visited in blocks that stay in its cache
+(``docs/speed.md`` says what that is worth).
 
 Values and gradients are those of ``harness.losses.divergences``, to rounding; where a probability is zero they take
 the same care. A row of logits that are all -inf is no distribution: its value is nan.
@@ -179,7 +179,7 @@ def _blocks(logits_NV: Tensor) -> Iterator[slice]:
 
 
 class Scratch:
-    """Buffers that serve again: fresh memory of this size costs a CPU as much as the product written to it."""
+    """Buffers that serve again: a CPU pays for fresh memory of this size, page by page."""
 
     KEEP = 3
     """Most buffers kept: student, source, and one of another size."""

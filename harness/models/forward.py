@@ -144,7 +144,7 @@ def _words(model: PreTrainedModel, ids_BL: Tensor) -> dict[str, Tensor]:
 
 class _Lookup(torch.autograd.Function):
     """Rows of a leaf [V, D]; their gradient is added in place to its ``.grad``. The library's own lookup makes a
-    [V, D] of zeros at each call, at 150,000 words a tenth of the whole step."""
+    [V, D] of zeros at each call."""
 
     @staticmethod
     def forward(ctx: Any, ids_BL: Tensor, weight_VD: Tensor, padding_id: int | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -9,6 +9,7 @@ installed (extra ``crosscheck``). Run: ``python tests/speed/memory.py``.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.util
 import multiprocessing
 import os
@@ -60,14 +61,13 @@ def cell(tokens: int, what: str) -> float:
 
 def ours(student, teacher, ids_BT, what: str) -> Callable[[], object]:
     """The harness's two passes."""
-    import torch
+    from rivals import batch_of
 
     from harness.losses import tokens as losses_tokens
     from harness.losses.objectives import Divergence
     from harness.models.prompts import Prompts
-    from harness.models.sampler import RolloutBatch
-    from harness.training.step import Batch, optimiser_losses
-    from harness.types import PLAIN, PRIVILEGED, Finish, Policy
+    from harness.training.step import optimiser_losses
+    from harness.types import PLAIN, PRIVILEGED, Policy
     from methods.dopd import DualOnPolicyDistillation
     from methods.gkd import GeneralisedDistillation
 
@@ -78,22 +78,8 @@ def ours(student, teacher, ids_BT, what: str) -> Callable[[], object]:
         if what == "DOPD"
         else GeneralisedDistillation(student_share=1.0, divergence=Divergence.REVERSE_KL)
     )
-    B = len(ids_BT)
-    plain = Prompts.of_ids([[1] * 4] * B, 0)
-    rollouts = RolloutBatch(
-        examples=(),
-        prompts=plain,
-        response_ids_BT=ids_BT,
-        mask_BT=torch.ones_like(ids_BT, dtype=torch.bool),
-        logp_BT=torch.zeros(ids_BT.shape),
-        finish=(Finish.EOS,) * B,
-    )
-    batch = Batch(
-        rollouts=rollouts,
-        contexts={PLAIN: plain, PRIVILEGED: plain},
-        draw_B=torch.zeros(B, dtype=torch.float64),
-        reference_B=torch.zeros(B, dtype=torch.bool),
-    )
+    batch = batch_of(Prompts.of_ids([[1] * 4] * len(ids_BT), 0), 1, ids_BT)
+    batch = dataclasses.replace(batch, contexts={PLAIN: batch.contexts[PLAIN], PRIVILEGED: batch.contexts[PLAIN]})
     models = {Policy.STUDENT: student, Policy.TEACHER: teacher}
     return lambda: list(optimiser_losses(method, models, batch, progress=0.0, microbatch=64))
 
