@@ -27,7 +27,11 @@ class ImagePart:
     """An image of a turn, by place and by content."""
 
     path: str
+    """A file; or, where ``data`` holds the image, a name for messages."""
     sha256: str
+    """Of the encoded image."""
+    data: bytes = field(default=b"", repr=False)
+    """The encoded image (PNG, JPEG), where it stands in no file: drawn by a world, or sent along with the text."""
 
 
 Part = TextPart | ImagePart
@@ -60,6 +64,8 @@ class Modality(StrEnum):
     """What a problem is made of."""
 
     TEXT = "text"
+    VISION = "vision"
+    """Images and text."""
 
 
 class Privilege(StrEnum):
@@ -85,8 +91,16 @@ class Demonstration:
     """Decoded text; its world says in which form it is shown."""
 
 
-Shown = str | Demonstration
-"""What a context of a method's own shows before x: a kind of p, or a response."""
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The problem with other images in the place of its own."""
+
+    kind: str
+    """One of ``harness.worlds.world.Pictured.pictures``: a crop of the evidence, a degraded copy."""
+
+
+Shown = str | Demonstration | Pictures
+"""What a context of a method's own shows: a kind of p or a response before x, or x with other images."""
 
 
 class Corruption(StrEnum):

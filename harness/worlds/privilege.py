@@ -6,8 +6,8 @@ so nothing here or after knows of it.
 
 from __future__ import annotations
 
-from harness.types import Demonstration, Example, HarnessError, Message, Privilege, Shown
-from harness.worlds.world import Demonstrates, World, require
+from harness.types import Demonstration, Example, HarnessError, Message, Pictures, Privilege, Shown
+from harness.worlds.world import Demonstrates, Pictured, World, require
 
 
 def messages(example: Example, kind: str) -> tuple[Message, ...]:
@@ -25,11 +25,14 @@ def messages(example: Example, kind: str) -> tuple[Message, ...]:
 
 
 def shown(example: Example, what: Shown, world: World) -> tuple[Message, ...]:
-    """The chat turns of x with what a method asks to see before it: a kind of p, or a worked response.
+    """The chat turns of x with what a method asks to see: a kind of p or a worked response before it, other
+    images in it.
 
     Raises:
-        HarnessError: the example has no such p; the world cannot show a response.
+        HarnessError: the example has no such p; the world cannot show a response, or has no such images.
     """
+    if isinstance(what, Pictures):
+        return require(world, Pictured, f"a context with images of kind {what.kind}").pictured(example, what.kind)
     if not isinstance(what, Demonstration):
         return messages(example, what)
     return _before(

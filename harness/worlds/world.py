@@ -14,7 +14,7 @@ from random import Random
 from typing import Protocol, TypeVar, cast, overload, runtime_checkable
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, Fact, HarnessError, Modality, Span
+from harness.types import Corruption, Example, Fact, HarnessError, Message, Modality, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +116,24 @@ class Corruptible(Protocol):
 
     def corrupted(self, example: Example, kind: str, corruption: Corruption, rng: Random) -> str:
         """The text of p of ``kind`` with wrong steps, or with its steps in another order; as many words as before."""
+        ...
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """Its problems have images, and other images that may stand in their place."""
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The kinds there are: ``evidence`` (a crop of what decides the answer), ``degraded`` (little is left)."""
+        ...
+
+    def pictured(self, example: Example, kind: str) -> tuple[Message, ...]:
+        """The turns of x with images of this kind in the place of its own; the text stays.
+
+        Raises:
+            HarnessError: unknown kind.
+        """
         ...
 
 
