@@ -373,13 +373,16 @@ def resolve(target: str, what: str) -> Any:
     """What ``module:attribute`` names.
 
     Raises:
-        HarnessError: it does not import.
+        HarnessError: it does not import, whatever its module raises on the way.
     """
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise HarnessError(f"{what} ({target}) does not import ({error}): mend its registration") from error
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise HarnessError(f"{what} ({target}) does not import ({reason}): mend the module") from error
 
 
 def snake(name: str) -> str:

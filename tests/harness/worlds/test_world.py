@@ -171,6 +171,16 @@ def test_a_world_that_does_not_import_says_so(monkeypatch: pytest.MonkeyPatch) -
         world("gone")
 
 
+def test_a_world_whose_module_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "torn_world.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(WORLDS, "torn", "torn_world:World")
+    with pytest.raises(HarnessError) as error:
+        world("torn")
+    wanted = "world 'torn' (torn_world:World) does not import (ZeroDivisionError: division by zero): mend the module"
+    assert one_line(error) == wanted
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
