@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from support.small import LENGTHS, fixed_batch, loss_and_gradient, policies, sma
 from torch import Tensor
 
 from harness.method import Method
+from harness.training.step import optimiser_losses
 from harness.types import PLAIN, PRIVILEGED, Assignment, HarnessError, Policy, ScorePool
 
 
@@ -125,3 +127,28 @@ def test_a_context_longer_than_the_positions_of_a_policy_that_reads_it_stops_the
     models[policy].config.max_position_embeddings = needed - 1
     with pytest.raises(HarnessError, match=rf"and response of {max(LENGTHS)} exceed the model's \d+ positions \(Qwen3"):
         loss_and_gradient(method, batch, models=models)
+
+
+@pytest.mark.parametrize("name", ["vanilla_opd", "dopd", "sdpo"])
+def test_a_batch_of_which_no_token_enters_the_loss_is_a_step_of_nothing(name: str) -> None:
+    """Every token masked: a loss and a gradient of zero, no quotient of zero by zero in the log."""
+    method = small_method(name)
+    nothing: Any = type("Mine", (type(method),), {"assign": dropping(type(method))})
+    mine = nothing(**{f.name: getattr(method, f.name) for f in dataclasses.fields(method)})
+    models = policies()
+    batch = fixed_batch(models[Policy.STUDENT], method=mine)
+    (record,) = list(optimiser_losses(mine, models, batch, progress=0.0, microbatch=3))
+    assert (record.loss, record.entropy, record.metrics["tokens_in_loss"]) == (0, 0, 0)
+    assert record.tokens == int(batch.rollouts.mask_BT.sum()) and record.entropy_all > 0
+    assert all(math.isfinite(value) for value in record.metrics.values())
+    assert not any(p.grad is not None and bool(p.grad.any()) for p in models[Policy.STUDENT].parameters())
+
+
+def dropping(cls: type[Method]) -> Callable[..., Assignment]:
+    """The method's own assignment with an empty mask."""
+
+    def assign(self: Method, pool: ScorePool, *, progress: float) -> Assignment:
+        given = cls.assign(self, pool, progress=progress)
+        return dataclasses.replace(given, mask_BT=torch.zeros_like(given.mask_BT))
+
+    return assign
