@@ -159,7 +159,8 @@ def load_plugin(path: Path) -> dict[str, Entry]:
     """Registers the methods of a file: each public ``Method`` subclass in it, ``MyMethod`` as ``my_method``.
 
     Raises:
-        HarnessError: the file is absent, fails to import, or defines no method.
+        HarnessError: the file is absent, fails to import, or defines no method; one has a member that is misspelt, or a
+            value that no run would record.
     """
     path = path.resolve()
     module = _run_file(path, PLUGIN_MODULE, "plugin")
@@ -168,10 +169,32 @@ def load_plugin(path: Path) -> dict[str, Entry]:
         raise HarnessError(
             f"plugin {path} defines no method: derive a class from harness.method.Method, without _ in front"
         )
+    for name, cls in classes.items():
+        _check_members(snake(name), cls)
     _plugin.clear()
     _plugin.update({snake(n): _foreign_entry(snake(n), f"{PLUGIN_MODULE}:{n}", path.name) for n in classes})
     methods()
     return dict(_plugin)
+
+
+def _check_members(name: str, cls: type[Method]) -> None:
+    """What would make the class run as another method than its author reads in it.
+
+    Raises:
+        HarnessError: a member's name is nearly one of ``Method``'s; a public value is no hyper-parameter.
+    """
+    own, known = {n: v for n, v in vars(cls).items() if not n.startswith("_")}, set(vars(Method))
+    for member, value in own.items():
+        if member in known or member in cls.__annotations__:
+            continue
+        if near := difflib.get_close_matches(member, known - set(own), n=1, cutoff=0.85):
+            raise HarnessError(f"method {name!r}: {cls.__name__} has no member {member}: did you mean {near[0]}?")
+        if not (callable(value) or hasattr(value, "__get__")):
+            raise HarnessError(
+                f"method {name!r}: {cls.__name__}.{member} = {value!r} has no type and so is no field, which no run "
+                f"would record: write {member}: {type(value).__name__} = {value!r}, or ClassVar for what is no "
+                "hyper-parameter"
+            )
 
 
 def recipe_spec(name: str, settings: Mapping[str, Any] | None = None) -> RecipeSpec:
@@ -329,7 +352,7 @@ def typed_fields(value: T, what: str) -> T:
     Raises:
         HarnessError: a value is not of its field's type.
     """
-    hints, made = typing.get_type_hints(type(value)), {}
+    hints, made = _hints(type(value)), {}
     for field in dataclasses.fields(cast(Any, value)):
         made[field.name] = _typed_part(getattr(value, field.name), hints[field.name], f"{field.name} of {what}")
     return dataclasses.replace(cast(Any, value), **made)
@@ -546,4 +569,7 @@ def _first_typed(value: Any, hints: tuple[Any, ...], what: str) -> Any:
 def _allowed(hint: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, Enum):
         return ", ".join(str(member.value) for member in hint)
+    if typing.get_origin(hint) is tuple:
+        each = ", ".join("..." if part is ... else _allowed(part) for part in typing.get_args(hint))
+        return f"a tuple of {each} (of one: a comma behind it)"
     return getattr(hint, "__name__", str(hint))

@@ -306,4 +306,4 @@ def made_model(
 def _changed(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
     for name in changes:
         registry.lookup("field of a run:", name, [field.name for field in dataclasses.fields(RunSpec)])
-    return dataclasses.replace(spec, **changes) if changes else spec
+    return registry.typed_fields(dataclasses.replace(spec, **changes), "a run of this suite") if changes else spec

@@ -178,9 +178,9 @@ class Example:
     """The original input x: chat turns, without p."""
     answer: str
     """Reference answer, compared exactly."""
-    trace: str | None
-    """Reference response: reasoning and answer, EOS excluded."""
-    facts: tuple[Span, ...]
+    trace: str | None = None
+    """Reference response: reasoning and answer, EOS excluded; None where there is none."""
+    facts: tuple[Span, ...] = ()
     """What decides the characters of ``trace``; what no span holds is format. Empty where the world does not say."""
     privileged: Mapping[str, str]
     """Text of each kind of p this example has: a ``Privilege`` or a kind of its world's own. NONE is never a key."""

@@ -25,10 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.method import Method
-from harness.types import PRIVILEGED, HarnessError, Policy, Term, View, Want
+from harness.types import PRIVILEGED, HarnessError, Policy, Reduction, Term, View, Want
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 class MyMethod(Method):
     """y ~ student(. | x); weight * KL(teacher(. | x, p) || student(. | x)), over the whole vocabulary."""
 
+    reduction: ClassVar[Reduction] = Reduction.SEQ_MEAN
+    """TODO of the source: mean over a response, then over responses; TOKEN_MEAN weighs every token alike."""
     weight: float = 1.0
     """TODO a field is a hyper-parameter, at its source's default; where the source is silent, say why this value."""
 
@@ -68,8 +70,8 @@ import pytest
 import torch
 
 from harness import registry
-from harness.method import Method
 from harness.losses.tokens import TokenView
+from harness.method import Method
 from harness.types import HarnessError
 
 TEACHER, STUDENT = [0.5, 0.25, 0.25], [0.25, 0.25, 0.5]

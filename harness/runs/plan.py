@@ -149,7 +149,7 @@ def check_worlds(plan: Iterable[PlannedRun]) -> None:
             needs.
     """
     asked = {
-        (s.data and s.data.canonical, s.method and s.method.canonical, s.rollouts_per_prompt): s
+        (s.data and s.data.canonical, s.method and s.method.canonical, s.rollouts_per_prompt, s.temperature, s.top_p): s
         for s in (run.spec for run in plan)
     }
     for spec in asked.values():

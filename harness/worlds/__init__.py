@@ -59,8 +59,8 @@ def world_of(data: DataSpec) -> World:
     found = world(data.world)
     if data.version != found.version:
         raise HarnessError(
-            f"world {data.world!r} is version {found.version} here, the data ask for version {data.version}: plan the "
-            "run again, or install the package that holds the other"
+            f"world {data.world!r} is version {found.version} here, the data ask for version {data.version}: set "
+            f"version={found.version} in the data and plan the run again, or install the package that holds the other"
         )
     if not data.domains:
         raise HarnessError(f"domains is empty; name at least one of {', '.join(found.domains)}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from harness import registry
 from harness.config import DataSpec, RunSpec
-from harness.method import Method
-from harness.types import PRIVILEGED, Completion, Example, HarnessError, Privilege, Source
+from harness.method import Method, check_sampling
+from harness.types import PRIVILEGED, Completion, Example, HarnessError, Privilege, Source, text_of
 from harness.worlds import world_of
 from harness.worlds.world import Demonstrates, HasReferences, World, require
 
@@ -18,7 +19,8 @@ def check(spec: RunSpec) -> None:
     """All that can be asked without a model; a world that fails at its first problem is found here.
 
     Raises:
-        HarnessError: see ``world_of``, ``check_world``, ``check_data``; the world fails.
+        HarnessError: see ``world_of``, ``first_examples``, ``check_world``, ``check_data``,
+            ``harness.method.check_sampling``.
     """
     if spec.data is None:
         return
@@ -26,18 +28,25 @@ def check(spec: RunSpec) -> None:
     examples = first_examples(world, spec.data)
     if spec.method is not None:
         method = registry.build_method(spec.method)
+        try:
+            check_sampling(method, spec.temperature, spec.top_p)
+        except HarnessError as error:
+            raise HarnessError(f"method {spec.method.name}: {error}") from error
         check_world(spec, method, world)
         check_data(spec, method, world, examples)
 
 
 def first_examples(world: World, data: DataSpec) -> list[Example]:
-    """A training problem of each domain.
+    """A training problem of each domain, looked at before anything is trained on it.
 
     Raises:
-        HarnessError: the world fails, or has none; where and why.
+        HarnessError: the world fails, or has none; where and why. Or ``check_example``; or another call gives others.
     """
     try:
         found = world.examples(data, "train", len(data.domains))
+        for example in found:
+            check_example(world, data, example)
+        again = world.examples(data, "train", len(data.domains))
     except HarnessError:
         raise
     except Exception as error:
@@ -51,7 +60,43 @@ def first_examples(world: World, data: DataSpec) -> list[Example]:
             f"world {data.world!r} gives {len(found)} problems where {len(data.domains)} are asked for: mend its "
             "examples"
         )
+    if again != found:
+        other = next(a.id for a, b in zip(found, again, strict=True) if a != b)
+        raise HarnessError(
+            f"world {data.world!r} gives another problem {other!r} at a second call: equal calls must give equal "
+            "problems, on every machine; draw by Random(the problem's id), never by Random()"
+        )
     return found
+
+
+def check_example(world: World, data: DataSpec, example: Example) -> None:
+    """One problem, as ``Example`` describes it: what is no fault of its types would be wrong in silence.
+
+    Raises:
+        HarnessError: its messages are no chat turns, its answer no text; p stands in its messages; its world grades its
+            trace as wrong.
+    """
+    here = f"problem {example.id} of world {data.world!r}"
+    turns, answer = cast(tuple[Any, Any], (example.messages, example.answer))  # a world may be somebody else's
+    if not isinstance(turns, tuple) or not all(
+        isinstance(turn, dict) and {"role", "content"} <= {*turn} for turn in turns
+    ):
+        raise HarnessError(
+            f"{here} has messages {turns!r:.60}: give a tuple of chat turns, ({{'role': 'user', 'content': '...'}},)"
+        )
+    if not isinstance(answer, str):
+        raise HarnessError(f"{here} has the answer {answer!r}: give it as text, responses are compared with it")
+    asked = " ".join(" ".join(map(text_of, example.messages)).split())
+    for kind, p in example.privileged.items():
+        if p.strip() and " ".join(p.split()) in asked:
+            raise HarnessError(
+                f"{here} holds its privileged input {str(kind)!r}, {p!r:.60}, in its messages: x must not"
+            )
+    if example.trace is not None and (grade := world.grade(example, example.trace)) and not grade.answer:
+        raise HarnessError(
+            f"{here}: its world grades its own trace, {example.trace!r:.60}, as wrong; the reference answer is "
+            f"{example.answer!r}: mend trace, answer or grade"
+        )
 
 
 def check_world(spec: RunSpec, method: Method, world: World) -> None:

@@ -356,11 +356,11 @@ class ArmScores:
 
 def baseline_words(scores: ArmScores, keys: Iterable[str]) -> str:
     """What some arms are compared with: ``Vanilla OPD of the same block``; empty if nothing."""
-    bases = dict.fromkeys(base for key in keys if (base := scores.arms[key].baseline))
-    arms = [scores.arms[base] for base in bases]
-    labels = dict.fromkeys(arm.label if len(bases) > 1 else full_label(scores, arm) for arm in arms)
-    where = " of the same block" if len(bases) > 1 else ""
-    return f"{' / '.join(labels)}{where}"
+    compared = [(arm, scores.arms[arm.baseline]) for key in keys if (arm := scores.arms[key]).baseline]
+    bases = {base.key: base for _, base in compared}
+    beside = len(bases) > 1 and all(arm.block == base.block for arm, base in compared)
+    labels = dict.fromkeys(base.label if beside else full_label(scores, base) for base in bases.values())
+    return f"{' / '.join(labels)}{' of the same block' if beside else ''}"
 
 
 def full_label(scores: ArmScores, arm: Arm) -> str:

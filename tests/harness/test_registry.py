@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 
 from harness import registry
-from harness.config import MethodSpec, to_json
+from harness.config import DataSpec, MethodSpec, to_json
 from harness.method import Entry, Method, check_views
 from harness.storage import files
 from harness.types import HarnessError
@@ -112,7 +112,7 @@ def test_types_come_back() -> None:
         ({"k": True}, r"k of method painted = True: allowed is int"),
         ({"live": 1}, r"live of method painted = 1: allowed is bool"),
         ({"weight": "big"}, r"weight .* allowed is float"),
-        ({"band": [0.1]}, r"band .* allowed is tuple"),
+        ({"band": [0.1]}, r"band .* allowed is a tuple of float, float"),
         ({"rate": "fast"}, r"rate .* allowed is float or None"),
         ({"mode": "c"}, r"mode of method painted = 'c'"),
     ],
@@ -286,3 +286,44 @@ def test_views_are_checked_where_a_method_is_built(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(DualOnPolicyDistillation, "updates", 2)
     with pytest.raises(HarnessError, match="updates=2 with the student in training as a source"):
         registry.method_spec("dopd")
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from harness.method import Method
+
+@dataclass(frozen=True, kw_only=True)
+class MyMethod(Method):
+    weight: float = 1.0
+    {line}
+
+    @property
+    def terms(self):
+        return ()
+
+    def {name}(self, term, views, fields):
+        return None
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "message"),
+    [
+        ("", "token_lose", r"MyMethod has no member token_lose: did you mean token_loss\?"),
+        ("beta = 0.5", "token_loss", r"MyMethod.beta = 0.5 has no type and so is no field, .* write beta: float = 0.5"),
+    ],
+)
+def test_a_plugin_that_would_run_as_another_method_is_refused(
+    line: str, name: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "my_method.py"
+    path.write_text(PLUGIN.format(line="", name="token_loss"))
+    registry.load_plugin(path)
+    path.write_text(PLUGIN.format(line=line, name=name))
+    with pytest.raises(HarnessError, match=message):
+        registry.load_plugin(path)
+
+
+def test_a_tuple_of_one_without_its_comma_is_told() -> None:
+    with pytest.raises(HarnessError, match=r"allowed is a tuple of str, ... \(of one: a comma behind it\)"):
+        registry.typed_fields(dataclasses.replace(DataSpec(domains=("coding",)), domains="coding"), "data")

@@ -39,7 +39,7 @@ def sketch_text(name: str, lines: Mapping[str, str], *, says: str = "...", loss:
     """The block of ``docs/protocol.md``."""
     *most, last = {name: says, **lines}.items()
     shown = [*most, ("loss", loss), last]
-    return "\n".join(f"{key:<13}{value}" for key, value in shown if value)
+    return "\n".join(f"{key:<12} {value}" for key, value in shown if value)
 
 
 def fields_of(name: str) -> set[str]:

@@ -34,12 +34,13 @@ from harness.types import (
     TextPart,
     text_of,
 )
-from harness.worlds import WORLDS, known, privilege, slots, world, world_of
+from harness.worlds import WORLDS, known, needs, privilege, slots, world, world_of
 from harness.worlds.corruption import corrupt
 from harness.worlds.slots_world import SlotWorld
 from harness.worlds.world import (
     Corruptible,
     Demonstrates,
+    Grade,
     HasReferences,
     OnDemand,
     require,
@@ -153,7 +154,7 @@ def test_an_installed_world_is_found_and_one_of_a_taken_name_refused(monkeypatch
     ("changes", "message"),
     [
         ({"world": "embeded"}, "unknown world 'embeded': did you mean embedded?"),
-        ({"version": 9}, "is version 1 here, the data ask for version 9: plan the run again"),
+        ({"version": 9}, "is version 1 here, the data ask for version 9: set version=1"),
         ({"domains": ()}, "domains is empty; name at least one of general, reasoning, coding"),
         ({"domains": ("codding",)}, "domain of world 'embedded': 'codding': did you mean coding?"),
         ({"privilege": "hint"}, "privileged input of world 'embedded': 'hint': did you mean hints?"),
@@ -163,6 +164,68 @@ def test_data_that_no_world_holds_are_refused(changes: dict[str, Any], message: 
     with pytest.raises(HarnessError) as error:
         world_of(dataclasses.replace(DataSpec(domains=("coding",)), **changes))
     assert message in one_line(error)
+
+
+class Faulty(Bare):
+    """A world whose problems have a fault."""
+
+    changes: ClassVar[dict[str, Any]] = {}
+    again: ClassVar[dict[str, Any]] = {}
+    asked: ClassVar[int] = 0
+
+    def examples(self, data: DataSpec, split: str, n: int, start: int = 0) -> list[Example]:
+        type(self).asked += 1
+        changes = self.changes if self.asked == 1 else self.changes | self.again
+        return [dataclasses.replace(e, **changes) for e in super().examples(data, split, n, start)]
+
+    def grade(self, example: Example, text: str) -> Grade:
+        return Grade(answer=text.endswith("2"), trace=False, parsed=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "again", "message"),
+    [
+        ({"messages": "1 + 1"}, {}, r"has messages '1 \+ 1': give a tuple of chat turns"),
+        ({"messages": ({"role": "user"},)}, {}, r"has messages .*: give a tuple of chat turns"),
+        ({"answer": 2}, {}, "has the answer 2: give it as text"),
+        ({"privileged": {"lamp": "+  1"}}, {}, r"holds its privileged input 'lamp', '\+  1', in its messages"),
+        ({"trace": "it is 3"}, {}, "its world grades its own trace, 'it is 3', as wrong; the reference answer is '2'"),
+        ({}, {"answer": "3"}, "world 'faulty' gives another problem 'sums/train/0' at a second call"),
+    ],
+)
+def test_a_problem_that_would_be_wrong_in_silence_is_refused(
+    changes: dict[str, Any], again: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WORLDS, "faulty", f"{__name__}:Faulty")
+    data = DataSpec(world="faulty", version=3, domains=("sums",), privilege="lamp", size=5)
+    for name, value in (("changes", {}), ("again", {}), ("asked", 0)):
+        monkeypatch.setattr(Faulty, name, value)
+    needs.first_examples(world("faulty"), data)
+    for name, value in (("changes", changes), ("again", again), ("asked", 0)):
+        monkeypatch.setattr(Faulty, name, value)
+    with pytest.raises(HarnessError, match=message) as error:
+        needs.first_examples(world("faulty"), data)
+    one_line(error)
+
+
+def test_a_temperature_that_the_method_does_not_know_is_refused_when_it_is_planned() -> None:
+    from suites.profiles.embedded import PROFILE
+
+    spec = training_run(PROFILE, Options(suite="ood"), method="vanilla_opd", domains=("coding",), seed=0)
+    needs.check(spec)
+    with pytest.raises(HarnessError, match=r"^method vanilla_opd: temperature=0.7, top_p=1 for rollouts"):
+        needs.check(dataclasses.replace(spec, temperature=0.7))
+    both = [
+        PlannedRun(spec=each, state=RunState.ABSENT, wanted=(), estimate_seconds=0.0)
+        for each in (spec, dataclasses.replace(spec, temperature=0.7))
+    ]
+    with pytest.raises(HarnessError, match=r"temperature=0\.7"):
+        check_worlds(both)
+
+
+def test_a_set_of_no_problems_is_refused() -> None:
+    with pytest.raises(HarnessError, match="size=0: give the number of training problems of a domain, 1 or more"):
+        DataSpec(domains=("coding",), size=0)
 
 
 def test_a_world_that_does_not_import_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
