@@ -385,6 +385,11 @@ class Row:
     """Digest of the code that trained the run (``harness.storage.code``); empty: from before digests were kept."""
     evaluation_code: str = ""
     """The same of the code that evaluated it."""
+    world: str = field(default="", metadata={"since": 2})
+    """World and version of the run's data, ``DataSpec.source``; empty: ``harness.config.FIRST_WORLD``, of which rows
+    did not say so."""
+    draw: int | None = field(default=None, metadata={"since": 2})
+    """Which draw of the world; None for a world without draws."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from harness import worlds
 from harness.config import DataSpec
 from harness.evaluation.audits import AUDITS, Unit
 from harness.types import Example, HarnessError
-from harness.worlds.world import HeldOut
+from harness.worlds.world import Drawn, HeldOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,10 @@ class Benchmark:
     def check(self) -> None:
         """Refuse before compute what cannot be evaluated; an engine's benchmark says how. Imports no torch."""
 
+    def in_draw(self, draw: int | None) -> Benchmark:
+        """As a run of some draw of a world is asked it; itself where the items are of no world with draws."""
+        return self
+
     @property
     def short(self) -> str:
         """Of headers: the name, without that of the world whose problems these are."""
@@ -133,6 +137,16 @@ class OwnBenchmark(Benchmark):
     n: int = 400
     max_new_tokens: int
     """What is cut there was wrong already."""
+
+    @property
+    def draws(self) -> tuple[int | None, ...]:
+        """Of its world; None alone where that has none."""
+        world = worlds.world(self.data.world)
+        return world.draws if isinstance(world, Drawn) else (None,)
+
+    def in_draw(self, draw: int | None) -> OwnBenchmark:
+        """With the items of that draw, if its world has draws."""
+        return self if self.draws == (None,) else replace(self, data=replace(self.data, draw=draw))
 
     @property
     def short(self) -> str:
@@ -348,7 +362,7 @@ def task_name(benchmark: Benchmark, decoding: Decoding) -> str:
 
 @cache
 def examples(benchmark: OwnBenchmark) -> tuple[Example, ...]:
-    """The items, in order."""
+    """The items, in order. Raises HarnessError for one of a world with draws that is in none, see ``in_draw``."""
     return tuple(worlds.world_of(benchmark.data).examples(benchmark.data, benchmark.split, benchmark.n))
 
 

@@ -93,6 +93,19 @@ class World(Protocol):
 
 
 @runtime_checkable
+class Drawn(Protocol):
+    """It comes in draws: each has secret tables, orders, items and models of its own (``DataSpec.draw``).
+
+    The data of its ``benchmarks`` name no draw: what a run is asked is of the run's own.
+    """
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """Numbers of those that this package holds."""
+        ...
+
+
+@runtime_checkable
 class HasReferences(Protocol):
     """Its examples have responses to imitate."""
 

@@ -113,19 +113,23 @@ class ArmSuite(Suite):
         return references(profile)
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
-        """References first; then seed by seed, so that whatever is done compares all arms.
+        """References first, of each draw that is run; then seed by seed, so that whatever is done compares all arms.
 
         Raises:
-            HarnessError: two arms have one key, a baseline is no arm, or ``--methods`` where the suite has its own.
+            HarnessError: two arms have one key, a baseline is no arm, ``--methods`` where the suite has its own, or
+                seeds of results beside those of the development draw.
         """
         if self.own_arms and options.methods is not None:
             raise HarnessError(f"suite {self.name} has its own arms: leave out --methods")
         arms = self.arms(profile, options)
         self._check(arms)
         seeds = dict.fromkeys(seed for arm in arms for seed in arm.specs)
-        return [reference_run(profile, model) for model in dict.fromkeys(self.models(profile).values())] + [
-            arm.specs[seed] for seed in seeds for arm in arms if seed in arm.specs
-        ]
+        profile.check_seeds(seeds)
+        return [
+            reference_run(at, model)
+            for at in profile.of_seeds(seeds)
+            for model in dict.fromkeys(self.models(at).values())
+        ] + [arm.specs[seed] for seed in seeds for arm in arms if seed in arm.specs]
 
     def _check(self, arms: Sequence[Arm]) -> None:
         keys = [arm.key for arm in arms]
