@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from harness import registry
-from harness.config import DataSpec, MethodSpec, ModelSpec, OptimSpec
+from harness.config import DataSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec
 from harness.types import HarnessError, Modality
 
 
@@ -202,6 +202,20 @@ class Profile:
     def _model(self, model: ModelSpec, draw: int) -> ModelSpec:
         assert self.draws is not None
         return self.draws.model(model, draw)
+
+    def of_all_draws(self, spec: RunSpec) -> RunSpec:
+        """The run as it is in every draw: its data of none, and models of its draw as those that stand for them."""
+        if self.draws is None or spec.data is None or spec.data.draw is None:
+            return spec
+        at, rungs = self.in_draw(spec.data.draw), self.ladder.models if self.ladder else {}
+        drawn = [at.student, at.teacher, *(at.ladder.models.values() if at.ladder else ())]
+        pairs = list(zip(drawn, (self.student, self.teacher, *rungs.values()), strict=True))
+
+        def general(model: ModelSpec) -> ModelSpec:
+            return next((own for each, own in pairs if each == model), model)
+
+        teacher = spec.teacher and general(spec.teacher)
+        return replace(spec, student=general(spec.student), teacher=teacher, data=replace(spec.data, draw=None))
 
     def check_seeds(self, seeds: Iterable[int]) -> None:
         """Seeds of one table are all of results or all of the development draw.

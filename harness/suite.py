@@ -227,7 +227,7 @@ def _check_drawn(profile: Profile, changes: Mapping[str, Any]) -> None:
     """Of a profile with draws no model that stands for those of all draws is trained or teaches."""
     if profile.draws is None or profile.data.draw is not None:
         return
-    of_none = {profile.student, profile.teacher, *(profile.ladder.models.values() if profile.ladder else ())}
+    of_none = [profile.student, profile.teacher, *(profile.ladder.models.values() if profile.ladder else ())]
     for name in ("student", "teacher"):
         if (model := changes.get(name)) in of_none:
             raise HarnessError(

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness import registry
-from harness.analysis import results, statistics
+from harness.analysis import results
 from harness.config import ModelSpec, RunSpec
 from harness.show.tables import Cell, Kind, Table, difference_cell
 from harness.suite import Evaluation, Options, Profile, training_run
@@ -28,8 +28,6 @@ from suites.kit.cells import (
     by_paradigm,
     learning_rate_sentence,
     measures_of,
-    recovery_cell,
-    reference_cell,
     references,
     selected_methods,
     tests_sentence,
@@ -223,7 +221,9 @@ def main_table(scores: DirectionScores) -> Table:
 
     def said(tests: int) -> str:
         compared = BASELINE in scores.entries
-        tested = f"Baseline: {scores.entries[BASELINE].label}; {tests_sentence(tests)}" if compared else ""
+        tested = (
+            f"Baseline: {scores.entries[BASELINE].label}; {tests_sentence(tests, scores.units)}" if compared else ""
+        )
         return " ".join(filter(None, (caption(scores), tested, SECONDS)))
 
     return table(
@@ -255,7 +255,7 @@ def _columns(scores: DirectionScores) -> list[ColumnOf[Asked, End]]:
         return scores.cell(key, scores.target(domain))
 
     def reference(model: ModelSpec, domain: str) -> Cell:
-        return reference_cell(scores.reference(model, scores.target(domain)))
+        return scores.reference_cell(model, scores.target(domain))
 
     def minus_baseline(at: Asked) -> Compared:
         key, tested = at
@@ -263,7 +263,7 @@ def _columns(scores: DirectionScores) -> list[ColumnOf[Asked, End]]:
 
     def recovered(at: Asked) -> Cell:
         key, tested = at
-        return recovery_cell(score(key, tested), *scores.ends(key, scores.target(tested)))
+        return scores.recovered(key, scores.target(tested))
 
     return [
         ColumnOf(
@@ -329,11 +329,9 @@ def _lead(scores: DirectionScores, trained: str, tested: str) -> Cell:
     if own.value is None or not means:
         return Cell(missing=own.missing or "no other method done")
     best = max(means, key=lambda rival: means[rival])
-    difference = statistics.paired_difference(
-        scores.values(subject, measures), scores.values(arm_key(trained, best), measures)
-    )
+    difference = scores.difference(subject, arm_key(trained, best), measures)
     if difference is None:
-        return Cell(missing="no common seed")
+        return Cell(missing=f"no common {scores.units.one}")
     return replace(difference_cell(difference), notes=(f"over {scores.entries[best].label}",))
 
 
@@ -353,7 +351,7 @@ def figure7b(scores: DirectionScores, methods: Sequence[str], directions: Sequen
         ],
         title=f"{TITLE}{scores.mark}",
         axis=f"{scores.words}, %",
-        caption=f"{caption(scores, methods=methods)} {DOTS} {paper_sentence(scores.options)}",
+        caption=f"{caption(scores, methods=methods)} {scores.units.said(DOTS)} {paper_sentence(scores.options)}",
     )
 
 
@@ -375,7 +373,7 @@ def everything(scores: DirectionScores) -> Figure:
         ],
         title=f"{TITLE}, every method{scores.mark}",
         axis=f"{scores.words}, %",
-        caption=f"{caption(scores)} {DOTS}",
+        caption=f"{caption(scores)} {scores.units.said(DOTS)}",
         columns=min(GRID, len(scores.directions)),
     )
 

@@ -133,12 +133,12 @@ class Sweep(ArmScores):
         return len(self.suite.chosen_seeds(self.options))
 
     def shares(self, method: str, rate: float) -> list[float]:
-        """Mean over the domains, of each seed that is done."""
+        """Mean over the domains, of each unit that has some."""
         return list(self.values(arm_key(method, rate), self.validation).values())
 
     def done(self, method: str) -> int:
         """Runs of the method's sweep that have rows."""
-        return sum(len(self.shares(method, rate)) for rate in self.grid)
+        return sum(len(self.seed_values(arm_key(method, rate), self.validation)) for rate in self.grid)
 
     def chosen(self, method: str) -> float | None:
         """The rate of the best mean, the smaller one of a tie; None before the whole sweep is done."""

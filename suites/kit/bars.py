@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from harness.show.bars import Bar, Group
 
-DOTS = "Dots are seeds, a cross is a collapse."
+DOTS = "Dots are {seeds}, a cross is a collapse."
 
 
 def arm_bars(
@@ -43,7 +43,7 @@ def arm_bars(
         [_group(scores, name, measures, keys) for name, measures in groups.items()],
         title=f"{title}{scores.mark}",
         axis=axis or f"{scores.words}, %",
-        caption=f"{caption} {DOTS}",
+        caption=f"{caption} {scores.units.said(DOTS)}",
     )
 
 
@@ -60,17 +60,17 @@ def _group(scores: ArmScores, title: str, measures: Sequence[Measure], keys: Seq
 
 
 def arm_bar(scores: ArmScores, key: str, measures: Sequence[Measure], step: At = "last", label: str = "") -> Bar:
-    """Mean, interval and seeds of one arm, percent, looking as the method of its own label."""
+    """Mean, interval and units of one arm, percent, looking as the method of its own label."""
     cell, values = scores.cell(key, measures, step), scores.values(key, measures, step)
     bar = seed_bar(scores.arms[key].label, cell, values)
     return replace(bar, label=label) if label else bar
 
 
 def seed_bar(label: str, cell: Cell, values: Mapping[int, float], *notes: str) -> Bar:
-    """A mean over seeds with its interval and the seeds' own, looking as the method of its label.
+    """A mean over units with its interval and the units' own, looking as the method of its label.
 
     Args:
-        values: shares by seed; the cell is percent.
+        values: shares by unit; the cell is percent.
         notes: stand behind the cell's.
     """
     from harness.show.bars import Bar

@@ -14,10 +14,7 @@ from suites.kit.cells import (
     Measure,
     asked,
     benchmark_header,
-    gain_cell,
     measures_of,
-    recovery_cell,
-    reference_cell,
     tests_sentence,
     words_of,
 )
@@ -60,7 +57,7 @@ def score_column(
         key=key,
         header=header,
         cell=lambda arm: scores.cell(arm, measures),
-        reference=lambda model: reference_cell(scores.reference(model, measures)),
+        reference=lambda model: scores.reference_cell(model, measures),
         ranked=ranked,
     )
 
@@ -77,12 +74,12 @@ def harder_column(scores: ArmScores, *, ranked: bool = True) -> ArmColumn:
 
 def gain_of(scores: ArmScores, key: str) -> Cell:
     """Points over the arm's own student, trained range."""
-    return gain_cell(scores.cell(key, scores.inside), scores.ends(key, scores.inside)[0])
+    return scores.gain(key, scores.inside)
 
 
 def recovery_of(scores: ArmScores, key: str) -> Cell:
     """Percent of the way to the arm's own teacher, trained range."""
-    return recovery_cell(scores.cell(key, scores.inside), *scores.ends(key, scores.inside))
+    return scores.recovered(key, scores.inside)
 
 
 def gain_column(scores: ArmScores) -> ArmColumn:
@@ -190,7 +187,7 @@ def compared_caption(scores: ArmScores, keys: Sequence[str], caption: str) -> Ca
     words = baseline_words(scores, keys)
 
     def said(tests: int) -> str:
-        tested = f"Baseline: {words}; {tests_sentence(tests)}" if words else ""
+        tested = f"Baseline: {words}; {tests_sentence(tests, scores.units)}" if words else ""
         return " ".join(filter(None, (caption, tested, SECONDS)))
 
     return said

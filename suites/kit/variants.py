@@ -158,7 +158,7 @@ def block_bars(scores: ArmScores, *, title: str, caption: str, anchor: str = "")
         [_group(scores, block, anchor) for block in blocks],
         title=f"{title}{scores.mark}",
         axis=f"{scores.label}, mean of domains, %",
-        caption=f"{caption} {DOTS}",
+        caption=f"{caption} {scores.units.said(DOTS)}",
     )
 
 

@@ -71,3 +71,6 @@ PROFILE = replace(
     directions=TinyWorld.domains,
 )
 """Its models are folders of the working directory, see ``save_pairs``."""
+
+FIVE = replace(PROFILE, name="drawn_five", draws=Draws(n=5, development=9, model=in_draw))
+"""As many draws as a bootstrap asks for; the world holds two of them, so it is for tables only."""
