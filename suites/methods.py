@@ -37,6 +37,8 @@ from suites.kit.cells import (
 from suites.kit.columns import Compared, Subject, cost_columns, difference_columns, table
 from suites.kit.comparison import (
     ArmColumn,
+    early_cell,
+    early_pair,
     full_tables,
     gain_column,
     harder_column,
@@ -264,6 +266,10 @@ def _columns(scores: SettingScores) -> list[ArmColumn]:
     def compared(key: str) -> Compared:
         return to_baseline(scores, key) if key in arms else Compared(missing=NOT_TUNED)
 
+    def minus_early(key: str) -> Compared:
+        missing = Compared(missing=NOT_TUNED)
+        return to_baseline(scores, key, step=scores.early or "last") if key in arms else missing
+
     def gained(model: ModelSpec) -> Cell:
         return Cell() if model == student else scores.reference_gain(model, student)
 
@@ -273,6 +279,7 @@ def _columns(scores: SettingScores) -> list[ArmColumn]:
         replace(gain_column(scores), reference=gained),
         recovery_column(scores),
         *difference_columns(compared),
+        *(early_pair(scores.early, partial(early_cell, scores), minus_early) if scores.early else ()),
         harder_column(scores, ranked=False),
         score_column(scores, scores.sampled, key="sample4", header="4 samples, %", ranked=False),
         ArmColumn(key="acted", header="acted, %", cell=lambda key: scores.acted(arms[key]) if key in arms else Cell()),

@@ -19,10 +19,11 @@ from harness.show.tables import Cell, Kind, Table, difference_cell
 from harness.suite import Evaluation, Options, Profile, training_run
 from harness.types import HarnessError
 from suites.kit.arms import Arm, ArmScores, every_decoding, last_step_caption, method_arm
-from suites.kit.bars import DOTS, seed_bar
+from suites.kit.bars import DOTS, at_budget, budgets, seed_bar
 from suites.kit.cells import (
     BASELINE,
     SECONDS,
+    At,
     Measure,
     asked,
     by_paradigm,
@@ -33,7 +34,7 @@ from suites.kit.cells import (
     tests_sentence,
 )
 from suites.kit.columns import ColumnOf, Compared, Subject, Untrained, cost_columns, difference_columns, table
-from suites.kit.comparison import full_tables, to_baseline
+from suites.kit.comparison import early_cell, early_pair, full_tables, to_baseline
 from suites.kit.items import arm_pair, items_tables
 from suites.kit.lines import reference_lines
 from suites.paper.numbers import PaperNumbers
@@ -265,6 +266,12 @@ def _columns(scores: DirectionScores) -> list[ColumnOf[Asked, End]]:
         key, tested = at
         return scores.recovered(key, scores.target(tested))
 
+    def minus_early(at: Asked) -> Compared:
+        return to_baseline(scores, at[0], scores.target(at[1]), scores.early or "last")
+
+    early = scores.early and early_pair(
+        scores.early, lambda at: early_cell(scores, at[0], scores.target(at[1])), minus_early
+    )
     return [
         ColumnOf(
             key="score",
@@ -275,6 +282,7 @@ def _columns(scores: DirectionScores) -> list[ColumnOf[Asked, End]]:
         ),
         ColumnOf(key="recovery", header="gap recovered, %", cell=recovered),
         *difference_columns(minus_baseline),
+        *(early or ()),
         ColumnOf(
             key="in_domain",
             header="trained domain, %",
@@ -343,11 +351,12 @@ def figure7b(scores: DirectionScores, methods: Sequence[str], directions: Sequen
     return grouped_bars(
         [
             Group(
-                title=words(*pair),
-                bars=tuple(_bar(scores, name, *pair) for name in order),
+                title=at_budget(words(*pair), step),
+                bars=tuple(_bar(scores, name, *pair, step) for name in order),
                 references=_ends(scores, pair[1]),
             )
             for pair in directions
+            for step in budgets(scores)
         ],
         title=f"{TITLE}{scores.mark}",
         axis=f"{scores.words}, %",
@@ -378,11 +387,11 @@ def everything(scores: DirectionScores) -> Figure:
     )
 
 
-def _bar(scores: DirectionScores, method: str, trained: str, tested: str) -> Bar:
+def _bar(scores: DirectionScores, method: str, trained: str, tested: str, step: At = "last") -> Bar:
     """What sees more than others may says so in its name."""
     key, measures = arm_key(trained, method), scores.target(tested)
     arm = scores.arms[key]
-    bar = seed_bar(arm.label, scores.cell(key, measures), scores.values(key, measures))
+    bar = seed_bar(arm.label, scores.cell(key, measures, step), scores.values(key, measures, step))
     return bar if arm.ranked else replace(bar, label=f"{arm.label}, not ranked")
 
 

@@ -147,8 +147,8 @@ class ArmSuite(Suite):
             )
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
-        """Every domain in the trained range and in the harder one, at the last step."""
-        return benchmarks_at(spec, ("last",))
+        """Every domain in the trained range and in the harder one, at the last step; and ``early_benchmarks``."""
+        return (*early_benchmarks(spec), *benchmarks_at(spec, ("last",)))
 
     def chosen_seeds(self, options: Options) -> tuple[int, ...]:
         """Those asked for, or the suite's."""
@@ -206,10 +206,25 @@ def benchmarks_at(spec: RunSpec, steps: Sequence[At], *, harder: bool = True) ->
     return _evaluations(tuple(at), tuple((each.name, each.primary[:1], each.version) for each in known))
 
 
+def early_step(spec: RunSpec) -> int | None:
+    """The early budget of a run, its profile's; None where that has none, of a reference, and of a run that ends before
+    it or keeps no checkpoint there."""
+    step = registry.profile(spec.profile).early_step
+    return step if step in spec.extra_checkpoints else None
+
+
+def early_benchmarks(spec: RunSpec) -> tuple[Evaluation, ...]:
+    """The trained range at the early step; nothing without one."""
+    step = early_step(spec)
+    return () if step is None else benchmarks_at(spec, (step,), harder=False)
+
+
 def every_decoding(spec: RunSpec) -> tuple[Evaluation, ...]:
-    """Every benchmark of the run's profile in each of its decodings, at the last step."""
+    """Every benchmark of the run's profile in each of its decodings, at the last step; and ``early_benchmarks``."""
     known = map(told, asked(registry.profile(spec.profile)))
-    return _evaluations(("last",), tuple((each.name, each.decodings, each.version) for each in known))
+    return early_benchmarks(spec) + _evaluations(
+        ("last",), tuple((each.name, each.decodings, each.version) for each in known)
+    )
 
 
 @cache
@@ -263,6 +278,12 @@ class ArmScores:
     def shown(self, arm: Arm) -> Arm:
         """The arm as tables show it: a suite may mark what its runs turned out to be."""
         return arm
+
+    @cached_property
+    def early(self) -> int | None:
+        """The early budget of the suite's runs; None where one of them has none."""
+        steps = {early_step(arm.spec) for arm in self.arms.values()}
+        return steps.pop() if len(steps) == 1 else None
 
     @property
     def inside(self) -> list[Measure]:
@@ -487,6 +508,16 @@ def repeated(scores: ArmScores) -> str:
     return units.said(seeds + "; ± is half of the 95 % t interval over {seeds}.")
 
 
+def budgets_sentence(scores: ArmScores) -> str:
+    """What the early numbers are; empty without an early step."""
+    if scores.early is None:
+        return ""
+    return (
+        f"Early: step {scores.early} of the same runs, for every one of this profile, where vanilla OPD of the default "
+        "pair has closed half of the gap to its teacher on the development draw; with intervals, without tests."
+    )
+
+
 def caption(scores: ArmScores, *more: str, what: str = "") -> str:
     """What was measured, on what, over which seeds, what intervals do not say; ``more`` are the suite's sentences.
 
@@ -501,6 +532,7 @@ def caption(scores: ArmScores, *more: str, what: str = "") -> str:
     parts = [
         f"{what or sentence(scores.words)}, {items} items a benchmark{domains}; runs of {steps} steps, at the last one "
         f"unless said; {repeated(scores)}",
+        budgets_sentence(scores),
         *more,
         rates_sentence(scores),
         *standing_sentences(profile, scores.entries, scores.costs),
@@ -522,7 +554,8 @@ def last_step_caption(
     parts = [
         f"{sentence(words_of(measures))}, {items_of(scores.rows, measures)} items a benchmark{trained}, at the last "
         f"step ({steps}); {repeated(scores)}",
+        budgets_sentence(scores),
         rates,
         *standing_sentences(scores.profile, entries, scores.costs),
     ]
-    return " ".join(parts)
+    return " ".join(filter(None, parts))

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 DOTS = "Dots are {seeds}, a cross is a collapse."
 
 
+def budgets(scores: ArmScores) -> tuple[At, ...]:
+    """Steps that bars are drawn at, a panel each: the early one, where there is one, then the last."""
+    return ("last",) if scores.early is None else (scores.early, "last")
+
+
+def at_budget(title: str, step: At) -> str:
+    """``mean of domains, early: step 15``."""
+    return title if step == "last" else ", ".join(filter(None, (title, f"early: step {step}")))
+
+
 def arm_bars(
     scores: ArmScores,
     groups: Mapping[str, Sequence[Measure]],
@@ -40,21 +50,21 @@ def arm_bars(
 
     keys = list(scores.arms) if arms is None else list(arms)
     return bars.grouped_bars(
-        [_group(scores, name, measures, keys) for name, measures in groups.items()],
+        [_group(scores, name, measures, keys, step) for name, measures in groups.items() for step in budgets(scores)],
         title=f"{title}{scores.mark}",
         axis=axis or f"{scores.words}, %",
         caption=f"{caption} {scores.units.said(DOTS)}",
     )
 
 
-def _group(scores: ArmScores, title: str, measures: Sequence[Measure], keys: Sequence[str]) -> Group:
+def _group(scores: ArmScores, title: str, measures: Sequence[Measure], keys: Sequence[str], step: At) -> Group:
     from harness.show.bars import Group
 
     models = scores.suite.models(scores.profile)
     values = {label: scores.reference(model, measures) for label, model in models.items()}
     return Group(
-        title=title,
-        bars=tuple(arm_bar(scores, key, measures, label=full_label(scores, scores.arms[key])) for key in keys),
+        title=at_budget(title, step),
+        bars=tuple(arm_bar(scores, key, measures, step, full_label(scores, scores.arms[key])) for key in keys),
         references=reference_lines(values),
     )
 

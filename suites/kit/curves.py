@@ -19,13 +19,13 @@ from harness.analysis.units import SEED, SEEDS, Units
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT, AUDITS
 from harness.show.bars import Reference
-from harness.show.lines import LinePanel, Series, curves
+from harness.show.lines import LinePanel, Moment, Series, curves
 from harness.show.tables import Cell, Table, single
 from harness.suite import Evaluation
 from suites.kit.arms import ArmScores, MethodSuite, benchmarks_at
 from suites.kit.cells import SECONDS, At, Measure
 from suites.kit.columns import Compared, difference_columns, paired, table
-from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, untrained_lines
+from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, early_columns, untrained_lines
 from suites.kit.lines import reference_lines
 from suites.kit.looks import label_look
 from suites.kit.seeds import common_seeds
@@ -257,6 +257,7 @@ def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extra
             ArmColumn(key="best", header="best, %", cell=best),
             ArmColumn(key="best_step", header="best step", cell=lambda key: when_cell(best_when(paths[key]), why(key))),
             *difference_columns(fall, key="fall", header="fall, points"),
+            *early_columns(scores),
             *extras,
             *arm_costs(scores),
         ],
@@ -322,13 +323,24 @@ def ends(scores: ArmScores) -> tuple[Reference, ...]:
     return reference_lines({label: scores.reference(model, scores.inside) for label, model in models.items()})
 
 
-def accuracy_panel(scores: ArmScores, x: Callable[[str, int], float] = lambda _, step: step) -> LinePanel:
+def _steps(key: str, step: int) -> float:
+    """A step's own place on an axis of steps, whatever the arm."""
+    return step
+
+
+def early_moments(scores: ArmScores) -> tuple[Moment, ...]:
+    """The early step as a vertical line on an axis of steps."""
+    return () if scores.early is None else (Moment(label="early", x=scores.early),)
+
+
+def accuracy_panel(scores: ArmScores, x: Callable[[str, int], float] = _steps) -> LinePanel:
     """Mean of the domains along the run; ``x`` of an arm's key and a step to the place on the axis."""
     return LinePanel(
         title="performance: mean of domains",
         y_axis=f"{scores.words}, %",
         series=tuple(series(scores, key, curve(scores, key, scores.inside), x=partial(x, key)) for key in scores.arms),
         references=ends(scores),
+        moments=early_moments(scores) if x is _steps else (),
     )
 
 

@@ -15,6 +15,7 @@ from support.tiny_world import TinyWorld
 from harness.analysis import results
 from harness.config import DataSpec, ModelSpec, RunSpec, from_json, to_json
 from harness.evaluation import benchmarks, evaluate
+from harness.evaluation.audits import AUDIT
 from harness.evaluation.benchmarks import OwnBenchmark
 from harness.profile import Draws
 from harness.runs import plan
@@ -171,6 +172,23 @@ def test_a_run_and_its_references_say_their_draw(tmp_path: Path, monkeypatch: py
         (samples,) = (folder.path / "samples").glob("*.jsonl")
         assert [record["id"] for record in files.read_jsonl(samples)] == [f"add/test/{1000 + i}" for i in range(6)]
         results.check(rows, PROFILE)
+
+
+def test_an_extra_checkpoint_is_kept_and_evaluated_and_not_probed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn_world.save_pairs(tmp_path)
+    made = spec(0, checkpoints=1, extra_checkpoints=(1,))
+    asked = (*(Evaluation(step, ADD, "greedy") for step in (1, 3)), Evaluation(3, "training", AUDIT, 1))
+    folder = RunFolder(tmp_path, made)
+    run(folder, asked, lambda *_: None)
+    assert {row.step for row in folder.rows() if row.benchmark == ADD} == {1, 3}
+    lines = files.read_jsonl(folder.metrics)
+    assert [line["step"] for line in lines if "probe/accuracy" in line] == [0, 3]
+    # what is read of the log at a probed step is since the one before, whatever was kept between
+    (logged,) = (row.value for row in folder.rows() if row.metric == "entropy")
+    assert logged == pytest.approx(sum(line["entropy"] for line in lines[1:]) / 3)
 
 
 # Rows that do not mix.

@@ -74,3 +74,6 @@ PROFILE = replace(
 
 FIVE = replace(PROFILE, name="drawn_five", draws=Draws(n=5, development=9, model=in_draw))
 """As many draws as a bootstrap asks for; the world holds two of them, so it is for tables only."""
+
+TWO_BUDGETS = replace(PROFILE, name="drawn_budgets", steps=20, extra_checkpoints=(3, 5, 10), early_step=5)
+"""Runs with an early step between two tenths; 10 is a tenth itself."""
