@@ -96,6 +96,9 @@ class Draws:
     """The number of another one."""
     model: Callable[[ModelSpec, int], ModelSpec]
     """What stands for a model of the profile in a draw."""
+    twice: tuple[str, ...] = ()
+    """Registry names of methods that the main table runs with a second seed in each draw, so that what is the seed's is
+    told from what is the draw's (``harness.analysis.units.variance``)."""
 
     def of(self, seed: int) -> int:
         """The draw that a seed runs."""

@@ -30,6 +30,7 @@ class InDistribution(PaperNumbers, MethodSuite):
     name = "in_distribution"
     title = "every compared method on its own domains (Table 1, Figure 1)"
     ranks_methods = True
+    repeats_draws = True
     paper = ("table1", "table2", "figure1")
     methods = METHODS
 

@@ -65,7 +65,7 @@ class Arm:
     """Unique in its suite and stable: claims name it."""
     label: str
     specs: Mapping[int, RunSpec]
-    """By seed, the same seeds in every arm of a suite."""
+    """By seed; in a profile without draws the same seeds in every arm of a suite."""
     block: str = ""
     """Arms of one block stand together and are ranked together."""
     baseline: str = ""
@@ -180,6 +180,15 @@ class MethodSuite(ArmSuite):
 
     methods: ClassVar[tuple[str, ...]]
     """Registry names, in the order of the table; keys of the arms."""
+    repeats_draws: ClassVar[bool] = False
+    """Whether the methods that a profile's draws run twice (``Draws.twice``) have a second seed of each draw here."""
+
+    def seeds_of(self, method: str, profile: Profile, options: Options) -> tuple[int, ...]:
+        """Those asked for, or the suite's; of a method that runs each draw twice also the next ones of these draws."""
+        seeds, draws = self.chosen_seeds(options), profile.draws
+        if options.seeds is not None or draws is None or not self.repeats_draws or method not in draws.twice:
+            return seeds
+        return tuple(dict.fromkeys((*seeds, *(seed + draws.n for seed in seeds))))
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
         """One per method; a plugin's methods join the default ones."""
@@ -189,7 +198,7 @@ class MethodSuite(ArmSuite):
                 name,
                 {
                     seed: training_run(profile, options, method=name, domains=domains, seed=seed)
-                    for seed in self.chosen_seeds(options)
+                    for seed in self.seeds_of(name, profile, options)
                 },
                 baseline=BASELINE if BASELINE in names else "",
             )
@@ -504,8 +513,17 @@ def repeated(scores: ArmScores) -> str:
     seeds = f"{'seeds' if len(chosen) > 1 or units.are_seeds else 'seed'} {', '.join(map(str, chosen))}"
     if not units.are_seeds:
         draws = ", ".join(map(str, dict.fromkeys(map(units.of, chosen))))
-        seeds = f"draws {draws} ({seeds}; those of a draw are averaged first)"
+        seeds = f"draws {draws} ({seeds}{_further_seeds(scores, chosen)}; those of a draw are averaged first)"
     return units.said(seeds + "; ± is half of the 95 % t interval over {seeds}.")
+
+
+def _further_seeds(scores: ArmScores, chosen: Sequence[int]) -> str:
+    """Seeds that only some arms have."""
+    labels: dict[tuple[int, ...], list[str]] = {}
+    for arm in scores.arms.values():
+        if further := tuple(seed for seed in arm.specs if seed not in chosen):
+            labels.setdefault(further, []).append(full_label(scores, arm))
+    return "".join(f", {' and '.join(who)} also {', '.join(map(str, seeds))}" for seeds, who in labels.items())
 
 
 def budgets_sentence(scores: ArmScores) -> str:

@@ -13,6 +13,7 @@ from harness import registry
 from harness.analysis import answers, results, statistics
 from harness.analysis.claims import Direction, Verdict
 from harness.config import RunSpec
+from harness.report.web import learning
 from harness.show.tables import Table, to_markdown
 from harness.suite import Evaluation, Options
 from harness.types import HarnessError
@@ -196,3 +197,44 @@ def test_what_is_the_draws_is_shown_where_seeds_repeat_it() -> None:
     ]
     assert "seed by seed" in table.caption
     assert len(InDistribution().tables_of(scores(seeds=(0, 1)))) == 2
+
+
+def test_some_methods_run_each_draw_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PROFILE.draws is not None
+    profile = dataclasses.replace(PROFILE, draws=dataclasses.replace(PROFILE.draws, twice=("dopd",)))
+    monkeypatch.setattr("support.drawn_world.PROFILE", profile)
+    suite, options = InDistribution(), dataclasses.replace(OPTIONS, seeds=None)
+    monkeypatch.setattr(suite, "seeds", (0, 1))
+    specs = {arm.key: list(arm.specs) for arm in suite.arms(profile, options)}
+    assert specs == {"vanilla_opd": [0, 1], "dopd": [0, 1, 2, 3]}
+    assert {key: len(arm.specs) for key, arm in zip(specs, suite.arms(profile, OPTIONS), strict=True)} == {
+        "vanilla_opd": 4,
+        "dopd": 4,
+    }, "what is asked for is run"
+    found = suite.scores(*synthetic.frames(options, score, suite=suite, profile=profile), options)
+    main, _, parts = suite.tables_of(found)
+    assert "(seeds 0, 1, DOPD also 2, 3; those of a draw are averaged first)" in main.caption
+    assert cells(main, "DOPD")["difference"].n == 2 and [line.label for line in parts.lines] == ["DOPD"]
+
+
+def test_learning_curves_are_one_line_over_draws() -> None:
+    """DOPD at the end: draw 0 60 and 60, draw 1 60 and 40; as four seeds the mean would be the same, the n not."""
+    specs = [spec for spec in Stability().runs(PROFILE, OPTIONS) if spec.method and spec.method.name == "dopd"]
+    assert len({learning.setting(spec) for spec in specs}) == 1
+    rows = [row for spec in specs for row in synthetic.rows(spec, score, Stability())]
+    figure = learning.learning_curves(results.row_frame(rows), {spec.id: spec for spec in specs}, "Curves")
+    assert figure is not None
+    words = " ".join(text.get_text() for text in figure.texts)
+    assert "t interval over draws; a single draw has none" in " ".join(words.split())
+
+
+def test_a_run_as_it_is_in_every_draw() -> None:
+    runs = [run for run in InDistribution().runs(PROFILE, OPTIONS) if run.method and run.method.name == "dopd"]
+    first, second, *_ = runs
+    general = PROFILE.of_all_draws(first)
+    assert (general.student, general.teacher, general.data and general.data.draw) == (
+        PROFILE.student,
+        PROFILE.teacher,
+        None,
+    )
+    assert dataclasses.replace(PROFILE.of_all_draws(second), seed=0) == general
