@@ -52,6 +52,8 @@ class Method:
     """What ``assign`` labels every response token with; empty: it labels none. Audits find a method by its labels."""
     shows_responses: ClassVar[bool] = False
     """True if ``contexts`` may return a ``Demonstration``, which not every world can show."""
+    pictures: ClassVar[tuple[str, ...]] = ()
+    """Kinds of ``Pictures`` that ``contexts`` may return; a world without them is refused."""
 
     @property
     def sampling(self) -> Mapping[Source, float]:
