@@ -50,7 +50,7 @@ class VisualAdvantageDistillation(Method):
     """Of the softmax over the rollouts of a prompt."""
     share: float = 0.2
     """Of a rollout's tokens, the most advantaged; rounded up, ties by place."""
-    balance: float = 0.5
+    high_weight: float = 0.5
     """Weight of those tokens' mean; the others' mean has the rest. All of it is theirs where there are no others."""
     epsilon: float = 1e-6
     """Unverified: added to the deviation of a prompt's rollouts; equal rollouts are weighted alike whatever it is."""
@@ -60,10 +60,10 @@ class VisualAdvantageDistillation(Method):
     """Read at top-k only, by the student's own and with a tail."""
 
     def __post_init__(self) -> None:
-        if not (self.temperature > 0 and 0 < self.share <= 1 and 0 <= self.balance <= 1 and self.epsilon > 0):
+        if not (self.temperature > 0 and 0 < self.share <= 1 and 0 <= self.high_weight <= 1 and self.epsilon > 0):
             raise HarnessError(
-                f"temperature={self.temperature}, share={self.share}, balance={self.balance}, epsilon={self.epsilon}: "
-                "temperature and epsilon must be above 0, share in (0, 1], balance in [0, 1]"
+                f"temperature={self.temperature}, share={self.share}, high_weight={self.high_weight}, "
+                f"epsilon={self.epsilon}: temperature and epsilon must be above 0, share in (0, 1], high_weight in [0, 1]"
             )
 
     def check_vocabulary(self, size: int) -> None:
@@ -117,8 +117,8 @@ class VisualAdvantageDistillation(Method):
         n = len(advantage_N)
         high = max(1, math.ceil(self.share * n - 1e-9))  # 0.2 of 15 is 3.0000000000000004
         order_N = advantage_N.argsort(descending=True, stable=True)
-        weight_N = torch.full_like(advantage_N, (1 - self.balance) * n / (n - high) if n > high else 1.0)
-        weight_N[order_N[:high]] = (self.balance if n > high else 1.0) * n / high
+        weight_N = torch.full_like(advantage_N, (1 - self.high_weight) * n / (n - high) if n > high else 1.0)
+        weight_N[order_N[:high]] = (self.high_weight if n > high else 1.0) * n / high
         return weight_N
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:

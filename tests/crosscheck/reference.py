@@ -344,8 +344,10 @@ def vision_opd(f: Facts) -> list[float]:
 
 def va_opd(f: Facts) -> list[float]:
     """3.11, Eqs. 2-6: a_n = max(log T(y_n|v) − log T(y_n|ṽ), 0); w = softmax of the siblings' standardised means; half
-    for the mean KL_r of the top ⌈20 %⌉ by a_n, half for that of the rest; Σ_k of w times the rollout, mean over prompts. Rollouts without
-    a degraded picture are no siblings; a prompt of none counts as 0. One token alone is all of its rollout.
+    for the mean KL_r of the top ⌈20 %⌉ by a_n, half for that of the rest; their w-weighted sum, mean over prompts.
+
+    Rollouts without a degraded picture are no siblings; a prompt of none counts as 0. One token alone is all of its
+    rollout.
     """
     advantage = [np.maximum(a - b, 0.0) for a, b in zip(f.of("teacher"), f.of("teacher", "degraded"), strict=True)]
     loss = per_token(reverse_kl, f.live("plain", 1.0), f.fixed("teacher", "plain", 1.0))

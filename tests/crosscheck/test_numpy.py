@@ -207,7 +207,7 @@ CHANGED = [
     ("vision_opd", {"ratio_cap": 4.0}),
     ("va_opd", {"temperature": 2.0}),
     ("va_opd", {"share": 0.5}),
-    ("va_opd", {"balance": 0.3}),
+    ("va_opd", {"high_weight": 0.3}),
     ("eopd", {"threshold": 0.0}),
     ("eopd", {"threshold": 9.0}),
     ("eopd", {"clip": 0.1}),

@@ -97,14 +97,14 @@ def test_settings_act() -> None:
     cold = factors(given, temperature=0.5)
     assert float((cold[0] / cold[1]).log()) == pytest.approx(4.0, rel=1e-4)
     long = pool([[-1.0] * 4], [[-2.0, -1.0, -1.0, -1.0]], [0])
-    assert factors(long, balance=0.7, share=0.5).flatten().tolist() == pytest.approx([0.35, 0.35, 0.15, 0.15])
+    assert factors(long, high_weight=0.7, share=0.5).flatten().tolist() == pytest.approx([0.35, 0.35, 0.15, 0.15])
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"temperature": 0.0}, {"share": 0.0}, {"share": 1.1}, {"balance": -0.1}, {"epsilon": 0.0}]
+    "wrong", [{"temperature": 0.0}, {"share": 0.0}, {"share": 1.1}, {"high_weight": -0.1}, {"epsilon": 0.0}]
 )
 def test_settings_out_of_range(wrong: Mapping[str, float]) -> None:
-    with pytest.raises(HarnessError, match=r"must be above 0, share in \(0, 1\], balance in \[0, 1\]"):
+    with pytest.raises(HarnessError, match=r"must be above 0, share in \(0, 1\], high_weight in \[0, 1\]"):
         VisualAdvantageDistillation(**wrong)
 
 
