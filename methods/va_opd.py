@@ -63,7 +63,8 @@ class VisualAdvantageDistillation(Method):
         if not (self.temperature > 0 and 0 < self.share <= 1 and 0 <= self.high_weight <= 1 and self.epsilon > 0):
             raise HarnessError(
                 f"temperature={self.temperature}, share={self.share}, high_weight={self.high_weight}, "
-                f"epsilon={self.epsilon}: temperature and epsilon must be above 0, share in (0, 1], high_weight in [0, 1]"
+                f"epsilon={self.epsilon}: temperature and epsilon must be above 0, share in (0, 1], "
+                "high_weight in [0, 1]"
             )
 
     def check_vocabulary(self, size: int) -> None:

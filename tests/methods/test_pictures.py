@@ -185,8 +185,7 @@ def test_methods_that_show_pictures_are_left_out_of_all_where_there_are_none(mon
     assert seeing <= set(listed_methods(chosen))
 
 
-def test_a_run_of_pictures_without_a_picture_is_refused_when_planned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(worlds.WORLDS, "blind", "methods.test_pictures:Blind")
+def test_a_run_of_pictures_without_a_picture_is_refused_when_planned() -> None:
     found = Blind().examples(DataSpec(world="blind", domains=("one",)), "train", 1)
     spec = planned("vanilla_opd")
     with pytest.raises(HarnessError, match="example one/train/0 of Blind has no picture"):
