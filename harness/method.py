@@ -82,9 +82,10 @@ class Method:
     def contexts(
         self, examples: Sequence[Example], responses: Sequence[str], rewards: Sequence[float] | None
     ) -> Mapping[str, Sequence[Shown | None]]:
-        """What stands before x in contexts of the method's own, by name and per rollout (SDPO's siblings).
+        """What contexts of the method's own show, by name and per rollout (SDPO's siblings).
 
-        A kind of p or a ``Demonstration``; None leaves a rollout without the views of that context.
+        A kind of p, a ``Demonstration``, or ``Pictures`` in the place of x's own (``pictures`` names their kinds); None
+        leaves a rollout without the views of that context.
         """
         return {}
 

@@ -1,7 +1,7 @@
 """A reader of pictures and text: what a model with a tower of patches (Qwen-VL) is given.
 
-The image processor is the one of the model's folder, in its PIL backend: training needs no torchvision, and the other
-backend would scale a picture to slightly other numbers.
+The image processor is the one of the model's folder, in its PIL backend: training does without torchvision, and the
+other backend would scale a picture to slightly other numbers.
 """
 
 from __future__ import annotations

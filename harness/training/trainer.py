@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel, get_scheduler
 
 from harness import registry
-from harness.config import DataSpec, FirstStep, OptimSpec, RunSpec
+from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec, RunSpec
 from harness.method import Method, check_sampling, untrained_views
 from harness.models import load, sight, vocabulary
 from harness.models.forward import check_logits, vocabulary_size
@@ -109,10 +109,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     examples = corruption.corrupt(examples, spec.data, world)
     pair = (spec.student, spec.teacher)
     student, teacher = (load.load(s, dtype=spec.dtype, device=device(), root=root) for s in pair)
-    reader = load.load_reader(spec.student, root=root)
-    reader_of_teacher = load.load_reader(spec.teacher, root=root)
-    load.check_pair(student, reader.tokenizer, teacher, reader_of_teacher.tokenizer)
-    sight.check_pair(reader, reader_of_teacher)
+    reader = reader_of_both(pair, (student, teacher), root)
     if start is not None:
         vocabulary.take(student, start)
     vocabulary.cut_to_common(student, teacher)
@@ -142,6 +139,20 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     for model in (student, teacher):
         load.check_lengths(model, longest, spec.max_response_tokens)
     return trainer
+
+
+def reader_of_both(
+    specs: tuple[ModelSpec, ModelSpec], models: tuple[PreTrainedModel, PreTrainedModel], root: Path | None
+) -> Reader:
+    """The student's, which the teacher's is like; both are given student first.
+
+    Raises:
+        HarnessError: see ``load.load_reader``, ``load.check_pair``, ``sight.check_pair``.
+    """
+    ours, theirs = (load.load_reader(spec, root=root) for spec in specs)
+    load.check_pair(models[0], ours.tokenizer, models[1], theirs.tokenizer)
+    sight.check_pair(ours, theirs)
+    return ours
 
 
 def read_and_written(example: Example, kind: str, world: World) -> list[str]:
