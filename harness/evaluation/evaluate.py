@@ -15,7 +15,7 @@ from harness.evaluation import benchmarks
 from harness.evaluation.benchmarks import Decoding, OwnBenchmark
 from harness.evaluation.evaluator import Begin, Job, Score, evaluator, unsaid
 from harness.storage.files import jsonl, write_text_atomic
-from harness.types import Example, HarnessError
+from harness.types import Example, HarnessError, told
 from harness.worlds.world import World, graded
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ def question(example: Example) -> str:
 def check_plain(example: Example, prompt: str) -> None:
     """No p may reach an evaluation. Raises HarnessError if the rendered prompt holds any privileged text."""
     words = " ".join(prompt.split())
-    for kind, text in example.privileged.items():
+    for kind, p in example.privileged.items():
+        text = told(p)
         if text.strip() and " ".join(text.split()) in words:
             raise HarnessError(
                 f"the evaluation prompt of {example.id} holds its privileged input {str(kind)!r}, {text!r:.60}; it "

@@ -8,11 +8,21 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
+from transformers.utils.hub import cached_file
 
 from harness.config import ModelSpec
 from harness.models import sources, vocabulary, zoo
+from harness.models.image_reader import RECORDS, Eye, ImageReader
 from harness.models.reader import Reader, TextReader
 from harness.models.sampler import eos_ids
 from harness.types import HarnessError
@@ -43,8 +53,10 @@ def load(
     transformers_logging.disable_progress_bar()
     found = sources.place(spec, root)
     try:
+        config = AutoConfig.from_pretrained(found.path)
+        family = AutoModelForCausalLM if Eye.of(config) is None else AutoModelForImageTextToText
         # A tensor of another shape is told by `_check_whole`, in the words of those that lack.
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = family.from_pretrained(
             found.path, dtype=getattr(torch, dtype), output_loading_info=True, ignore_mismatched_sizes=True
         )
     except (OSError, ValueError, SafetensorError) as error:
@@ -70,8 +82,22 @@ def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTo
 
 
 def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
-    """What reads and writes for the model, see ``load_tokenizer``."""
-    return TextReader(load_tokenizer(spec, root=root))
+    """What reads and writes for the model, by its config: pictures and text, or text alone; see ``load_tokenizer``.
+
+    Raises:
+        HarnessError: a model that sees has no image processor, or see ``ImageReader``.
+    """
+    tokenizer = load_tokenizer(spec, root=root)
+    path = sources.place(spec, root).path
+    try:
+        eye = Eye.of(AutoConfig.from_pretrained(path))
+        if eye is None:
+            return TextReader(tokenizer)
+        processor = AutoImageProcessor.from_pretrained(path, backend="pil")
+    except (OSError, ValueError) as error:
+        raise HarnessError(_missing(spec, error)) from error
+    records = [cached_file(path, name, _raise_exceptions_for_missing_entries=False) for name in RECORDS]
+    return ImageReader(tokenizer, processor, eye, records=[Path(record) for record in records if record])
 
 
 def _missing(spec: ModelSpec, error: Exception) -> str:

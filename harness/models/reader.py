@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from transformers import PreTrainedTokenizerBase
@@ -53,6 +54,10 @@ class Reader(Protocol):
         """Texts of responses; ``special`` keeps special tokens."""
         ...
 
+    def save(self, folder: Path) -> None:
+        """Into a model's folder, from which it is loaded again."""
+        ...
+
 
 class TextReader:
     """A reader of text alone: a tokenizer with a chat template."""
@@ -101,6 +106,10 @@ class TextReader:
         return self.tokenizer.batch_decode(
             [list(row) for row in ids], skip_special_tokens=not special, clean_up_tokenization_spaces=False
         )
+
+    def save(self, folder: Path) -> None:
+        """The tokenizer with its template."""
+        self.tokenizer.save_pretrained(folder)
 
 
 def _text(message: Message) -> str:

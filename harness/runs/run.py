@@ -87,7 +87,7 @@ def keep_model(folder: RunFolder) -> None:
         shutil.rmtree(path, ignore_errors=True)
     with files.disk_guard(folder.model):
         made.student.save_pretrained(part)
-        made.reader.tokenizer.save_pretrained(part)
+        made.reader.save(part)
         os.replace(part, folder.model)
 
 

@@ -12,9 +12,9 @@ import torch
 from transformers import PreTrainedModel, get_scheduler
 
 from harness import registry
-from harness.config import DataSpec, FirstStep, OptimSpec, RunSpec
+from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec, RunSpec
 from harness.method import Method, check_sampling, untrained_views
-from harness.models import load, vocabulary
+from harness.models import load, sight, vocabulary
 from harness.models.forward import check_logits, vocabulary_size
 from harness.models.prompts import render
 from harness.models.reader import Reader
@@ -93,8 +93,8 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
 
     Raises:
         HarnessError: the spec is a reference row; see also ``check_sampling``, ``starting_weights``, ``world_of``,
-            ``check_world``, ``check_data``, ``load.check_pair``, ``check_logits``, ``load.check_words``,
-            ``load.check_lengths``.
+            ``check_world``, ``check_data``, ``load.check_pair``, ``sight.check_pair``, ``check_logits``,
+            ``sight.check_seen``, ``load.check_words``, ``load.check_lengths``.
     """
     if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
         raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
@@ -109,13 +109,13 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     examples = corruption.corrupt(examples, spec.data, world)
     pair = (spec.student, spec.teacher)
     student, teacher = (load.load(s, dtype=spec.dtype, device=device(), root=root) for s in pair)
-    reader = load.load_reader(spec.student, root=root)
-    load.check_pair(student, reader.tokenizer, teacher, load.load_tokenizer(spec.teacher, root=root))
+    reader = reader_of_both(pair, (student, teacher), root)
     if start is not None:
         vocabulary.take(student, start)
     vocabulary.cut_to_common(student, teacher)
     for model in (student, teacher):
         check_logits(model)
+        sight.check_seen(model, reader)
     method.check_vocabulary(vocabulary_size(student))
     optimiser, schedule = build_optimiser(student, spec.optim, spec.steps * method.updates)
     trainer = Trainer(
@@ -139,6 +139,20 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     for model in (student, teacher):
         load.check_lengths(model, longest, spec.max_response_tokens)
     return trainer
+
+
+def reader_of_both(
+    specs: tuple[ModelSpec, ModelSpec], models: tuple[PreTrainedModel, PreTrainedModel], root: Path | None
+) -> Reader:
+    """The student's, which the teacher's is like; both are given student first.
+
+    Raises:
+        HarnessError: see ``load.load_reader``, ``load.check_pair``, ``sight.check_pair``.
+    """
+    ours, theirs = (load.load_reader(spec, root=root) for spec in specs)
+    load.check_pair(models[0], ours.tokenizer, models[1], theirs.tokenizer)
+    sight.check_pair(ours, theirs)
+    return ours
 
 
 def read_and_written(example: Example, kind: str, world: World) -> list[str]:

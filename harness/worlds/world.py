@@ -14,7 +14,7 @@ from random import Random
 from typing import Protocol, TypeVar, cast, overload, runtime_checkable
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, Fact, HarnessError, Message, Modality, Span
+from harness.types import Corruption, Example, Fact, HarnessError, Message, Modality, Span, images_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,13 +217,32 @@ class OnDemand(Sequence[Example]):
         return self._make(range(self._n)[place])
 
 
+def check_pictured(world: World, example: Example) -> None:
+    """In a world of pictures every problem has one.
+
+    Raises:
+        HarnessError: this one has none.
+    """
+    if world.modality is Modality.VISION and not images_of(example.messages):
+        raise HarnessError(
+            f"example {example.id} of {type(world).__name__} has no picture, and this is a world of pictures: give its "
+            "messages an ImagePart, or let the world's modality be text"
+        )
+
+
 def training_set(world: World, data: DataSpec) -> OnDemand:
     """Every training example of the data, ``size`` of each domain, the domains in turn.
 
     Raises:
-        HarnessError: the first of a domain cannot be made.
+        HarnessError: the first of a domain cannot be made; of any, when it is read: see ``check_pictured``.
     """
-    found = OnDemand(lambda place: world.examples(data, "train", 1, start=place)[0], data.size * len(data.domains))
+
+    def make(place: int) -> Example:
+        (example,) = world.examples(data, "train", 1, start=place)
+        check_pictured(world, example)
+        return example
+
+    found = OnDemand(make, data.size * len(data.domains))
     _ = found[: len(data.domains)]
     return found
 

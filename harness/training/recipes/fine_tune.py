@@ -39,7 +39,7 @@ class FineTune(Recipe):
 
     def prepare(self, spec: RunSpec, root: Path | None) -> Making:
         """The base with the optimiser and schedule of a distillation."""
-        from harness.models import load
+        from harness.models import load, sight
         from harness.models.forward import check_logits
         from harness.models.prompts import render
         from harness.training.making import Making
@@ -56,6 +56,7 @@ class FineTune(Recipe):
         student = load.load(spec.student, dtype=spec.dtype, device=device(), root=root)
         check_logits(student)
         reader = load.load_reader(spec.student, root=root)
+        sight.check_seen(student, reader)
         kind = spec.data.privilege if self.privileged_share else Privilege.NONE
         load.check_lengths(student, render(reader, examples[:256], kind).lengths, spec.max_response_tokens)
         optimiser, schedule = build_optimiser(student, spec.optim, spec.steps)
