@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness import worlds
 from harness.evaluation import benchmarks
-from harness.evaluation.benchmarks import Decoding, OwnBenchmark
+from harness.evaluation.benchmarks import Decoding, OwnBenchmark, PicturedBenchmark
 from harness.evaluation.evaluator import Begin, Job, Score, evaluator, unsaid
 from harness.storage.files import jsonl, write_text_atomic
 from harness.types import Example, HarnessError, told
@@ -148,14 +148,26 @@ def check_plain(example: Example, prompt: str) -> None:
 def export(out_dir: Path, names: Sequence[str] | None = None) -> list[Path]:
     """Write own benchmarks, by default all, as a folder that plain lm-eval runs; returns the files written.
 
+    Those with pictures go to its folder ``vlmevalkit``, which plain VLMEvalKit runs, see ``harness.evaluation.tsv``.
     One of a world with draws is written once a draw, ``<name>_draw0``.
 
     Raises:
         HarnessError: unknown benchmark, one that is not ours to write, or one that the folder's scorer would grade
             otherwise than its world does.
     """
+    from harness.evaluation import tsv
+
     every = [name for name, known in benchmarks.every().items() if isinstance(known, OwnBenchmark)]
     chosen = [_own(name) for name in (every if names is None else names)]
+    shown = [benchmark for benchmark in chosen if isinstance(benchmark, PicturedBenchmark)]
+    said = [benchmark for benchmark in chosen if not isinstance(benchmark, PicturedBenchmark)]
+    return [
+        *(_export_tasks(out_dir, said) if said else []),
+        *(tsv.export(out_dir / "vlmevalkit", shown) if shown else []),
+    ]
+
+
+def _export_tasks(out_dir: Path, chosen: Sequence[OwnBenchmark]) -> list[Path]:
     out_dir.mkdir(parents=True, exist_ok=True)
     written = [Path(shutil.copy(file, out_dir)) for file in sorted(TEMPLATES.glob("*.*"))]
     for benchmark in (each for own in chosen for each in _in_each_draw(own)):

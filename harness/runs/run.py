@@ -24,6 +24,7 @@ from harness.evaluation.evaluate import prepare as prepare_evaluations
 from harness.evaluation.evaluator import Score, unsaid
 from harness.method import forwards_per_token
 from harness.models import load, sources, vocabulary
+from harness.models.stock import save_stock
 from harness.storage import checkpoint, files
 from harness.storage.code import Code, code_of
 from harness.storage.run_folder import RunFolder
@@ -86,8 +87,7 @@ def keep_model(folder: RunFolder) -> None:
     for path in (part, folder.model):
         shutil.rmtree(path, ignore_errors=True)
     with files.disk_guard(folder.model):
-        made.student.save_pretrained(part)
-        made.reader.save(part)
+        save_stock(made.student, made.reader, part)
         os.replace(part, folder.model)
 
 

@@ -151,6 +151,15 @@ class Pictured(Protocol):
 
 
 @runtime_checkable
+class HasKinds(Protocol):
+    """Its problems are of kinds, of which a domain may hold several."""
+
+    def kind(self, example: Example) -> str:
+        """One word; problems of one kind have answers of one kind."""
+        ...
+
+
+@runtime_checkable
 class KnowsFacts(Protocol):
     """It says what decides each part of a response: what follows from x, what only p holds, what the format fixes."""
 

@@ -96,7 +96,7 @@ def test_its_benchmarks_are_found_by_name() -> None:
 def test_two_worlds_with_a_benchmark_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(WORLDS, "twin", "support.tiny_world:TinyWorld")
     with pytest.raises(
-        HarnessError, match="world 'twin': another world or lm-eval has a benchmark 'tiny_add': rename it"
+        HarnessError, match="'twin': another world or an evaluator has a benchmark 'tiny_add': rename it"
     ):
         benchmarks.benchmark("tiny_add")
 
