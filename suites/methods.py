@@ -68,6 +68,8 @@ ACTS = {
     "uni_opd": "groups shifted",
     "opsd": "tokens with a capped entry",
     "sdpo": "rollouts with feedback",
+    "vision_opd": "tokens that the crop (later also the average) moves",
+    "va_opd": "tokens that the picture makes more probable",
     "eopd": "tokens with an open gate",
     "tip": "tokens kept",
     "opd_dropped": "tokens dropped",

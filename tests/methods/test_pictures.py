@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import pytest
@@ -172,6 +173,12 @@ def test_a_world_of_text_is_refused_by_name_when_a_run_is_planned(name: str, kin
     with pytest.raises(HarnessError, match=f"shows pictures of kind {kind}, Blurred has: blurred; choose other data"):
         needs.check_world(spec, small_method(name), Blurred())
     needs.check_world(spec, small_method(name), PictureWorld())
+    alone = dataclasses.replace(spec, rollouts_per_prompt=1)
+    if name == "va_opd":
+        with pytest.raises(HarnessError, match="compares the rollouts of a prompt"):
+            needs.check_world(alone, small_method(name), PictureWorld())
+    else:
+        needs.check_world(alone, small_method(name), PictureWorld())
 
 
 def test_methods_that_show_pictures_are_left_out_of_all_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,8 +203,6 @@ class Blind(PictureWorld):
     """Whose problems lost their pictures."""
 
     def examples(self, data: DataSpec, split: str, n: int, start: int = 0):
-        import dataclasses
-
         turn = {"role": "user", "content": "the colour is"}
         made = super().examples(data, split, n, start)
         kept = {Privilege.HINTS: "it is red"}
