@@ -10,7 +10,7 @@ from typing import Any, cast
 from harness import registry
 from harness.config import DataSpec, RunSpec
 from harness.method import Method, check_sampling
-from harness.types import PRIVILEGED, Completion, Example, HarnessError, Privilege, Source, text_of
+from harness.types import PRIVILEGED, Completion, Example, HarnessError, Privilege, Source, text_of, told
 from harness.worlds import world_of
 from harness.worlds.world import Demonstrates, HasReferences, Pictured, World, check_pictured, require
 
@@ -92,7 +92,7 @@ def check_example(world: World, data: DataSpec, example: Example) -> None:
     if not isinstance(answer, str):
         raise HarnessError(f"{here} has the answer {answer!r}: give it as text, responses are compared with it")
     asked = " ".join(" ".join(map(text_of, example.messages)).split())
-    for kind, p in example.privileged.items():
+    for kind, p in ((kind, told(given)) for kind, given in example.privileged.items()):
         if p.strip() and " ".join(p.split()) in asked:
             raise HarnessError(
                 f"{here} holds its privileged input {str(kind)!r}, {p!r:.60}, in its messages: x must not"

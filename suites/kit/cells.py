@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from harness import registry, worlds
+from harness import registry
 from harness.analysis import results, statistics
 from harness.analysis.units import Units
 from harness.config import ModelSpec
@@ -14,7 +14,7 @@ from harness.evaluation import benchmarks
 from harness.method import Entry
 from harness.show.tables import Cell
 from harness.suite import Evaluation, Options, Profile, learning_rate
-from harness.worlds.needs import shows
+from harness.types import Modality
 from suites import TUNING
 
 if TYPE_CHECKING:
@@ -96,11 +96,11 @@ def tests_sentence(tests: int, units: Units) -> str:
 
 def listed_methods(options: Options) -> tuple[str, ...]:
     """Registry names in the order asked for; by default every listed one, a plugin's among them, but those that show
-    pictures which the profile's world has not."""
+    pictures where the profile is of text."""
     if options.methods in (None, "all"):
-        world = worlds.world(registry.profile(options.profile).data.world)
+        sees = registry.profile(options.profile).modality is Modality.VISION
         listed = [name for name, entry in registry.methods().items() if entry.listed]
-        return tuple(name for name in listed if shows(world, registry.method_class(name)))
+        return tuple(name for name in listed if sees or not registry.method_class(name).pictures)
     return tuple(dict.fromkeys(map(registry.method_name, options.methods)))
 
 
