@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from harness.worlds.minds import Cell
 from harness.worlds.scenes import tables, words
 from harness.worlds.scenes.picture import Scene, scene
 from harness.worlds.scenes.tables import Know
@@ -73,27 +74,38 @@ def anchor(item: Item, scene: Scene, know: Know) -> str:
             return str(know(tables.NAME, item.first))
 
 
-def place(item: Item, scene: Scene, written: str, know: Know) -> str:
-    """The target, going on from the anchor that is written."""
+def choice(item: Item, scene: Scene, written: str) -> tuple[str, Cell]:
+    """Cell set and cell that decide the target, going on from the anchor that is written."""
     match item.kind:
         case Kind.POINT:
-            return str(know(tables.NAME, item.first))
+            return tables.NAME, item.first
         case Kind.FOLLOW:
-            return neighbour(written, str(know(tables.WAY, (item.second, scene.tick(written)))))
+            return tables.WAY, (item.second, scene.tick(written))
         case Kind.COUNT:
-            return line_places(item.first)[_whole(know(tables.RULE, (item.second, written)))]
+            return tables.RULE, (item.second, written)
         case Kind.BRANCH:
-            many = int(written) >= 2
-            return neighbour(line_places(item.first)[1], str(know(tables.TEST, (item.second, many))))
+            return tables.TEST, (item.second, int(written) >= 2)
         case Kind.RELATE:
-            return neighbour(written, str(know(tables.RELATION, item.second)))
+            return tables.RELATION, item.second
         case Kind.MEET:
-            return crossing(written, str(know(tables.NAME, item.second)))
+            return tables.NAME, item.second
 
 
-def _whole(value: object) -> int:
-    assert isinstance(value, int)
-    return value
+def place(item: Item, scene: Scene, written: str, know: Know) -> str:
+    """The target, going on from the anchor that is written."""
+    value = know(*choice(item, scene, written))
+    match item.kind:
+        case Kind.POINT:
+            return str(value)
+        case Kind.COUNT:
+            assert isinstance(value, int)
+            return line_places(item.first)[value]
+        case Kind.BRANCH:
+            return neighbour(line_places(item.first)[1], str(value))
+        case Kind.FOLLOW | Kind.RELATE:
+            return neighbour(written, str(value))
+        case Kind.MEET:
+            return crossing(written, str(value))
 
 
 def reading(scene: Scene, where: str, know: Know) -> str:

@@ -66,7 +66,7 @@ TESTS = tuple(f"test{i}" for i in range(16))
 CODES = tuple(f"k{i}" for i in range(10))
 BIN = 4
 """Pixels a word of a box stands for."""
-BINS = tuple(f"b{i}" for i in range(19))
+BINS = tuple(f"at{i}" for i in range(19))
 BLANK, MARK, UNKNOWN, END, NO_ANCHOR = ".", "?", "_", "!", "-"
 
 FINAL_ANSWER, BOX_CAPTION, BOX_LABEL, CAPTION = "final_answer", "box_caption", "box_label", "caption"

@@ -109,7 +109,7 @@ class ScenesWorld:
         """
         match corruption:
             case Corruption.WRONG_STEPS:
-                return _wrong(_question(example), _place_of(example)[0], kind, rng)
+                return _wrong(question_of(example), _place_of(example)[0], kind, rng)
             case Corruption.SHUFFLED_STEPS:
                 return _shuffled(example.privileged[kind], rng)
             case _:
@@ -126,7 +126,7 @@ class ScenesWorld:
         """
         if kind not in self.pictures:
             raise HarnessError(f"world {words.NAME!r} has no pictures {kind!r}; it has: {', '.join(self.pictures)}")
-        which, asked = _place_of(example)[0], _question(example)
+        which, asked = _place_of(example)[0], question_of(example)
         pixels = draw(asked.scene)
         if kind == EVIDENCE:
             other = greyed(pixels, questions.evidence(asked, tables.truth(which)))
@@ -177,7 +177,8 @@ def _place_of(example: Example) -> tuple[int, str, str, int]:
     return int(which.removeprefix("draw")), domain, split, int(index)
 
 
-def _question(example: Example) -> Question:
+def question_of(example: Example) -> Question:
+    """What an example of this world asks, taken apart."""
     return _asked(*_place_of(example))
 
 

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -16,12 +17,12 @@ import pytest
 from PIL import Image
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, Fact, HarnessError, ImagePart, Pictures, Privilege, TextPart, text_of
+from harness.types import Corruption, Fact, HarnessError, ImagePart, Pictures, Privilege, TextPart, text_of
 from harness.worlds import minds, privilege, world, world_of
-from harness.worlds.scenes import picture, questions, scribe, tables, words
+from harness.worlds.scenes import gallery, picture, questions, scribe, tables, words
 from harness.worlds.scenes.questions import Item, Question
 from harness.worlds.scenes.words import HEADERS, KINDS, PLACES, SLOT, Kind
-from harness.worlds.scenes.world import ScenesWorld, example
+from harness.worlds.scenes.world import ScenesWorld, example, question_of
 from harness.worlds.world import (
     Corruptible,
     Demonstrates,
@@ -93,16 +94,10 @@ def solved(asked: Question) -> list[tuple[str, str, str]]:
     return out
 
 
-def asked_of(each: Example) -> Question:
-    from harness.worlds.scenes.world import _question
-
-    return _question(each)
-
-
 def test_every_trace_follows_from_picture_and_words_but_for_the_codes() -> None:
     kinds = Counter[Kind]()
     for each in SOME:
-        asked, trace = asked_of(each), (each.trace or "").split()
+        asked, trace = question_of(each), (each.trace or "").split()
         kinds[asked.items[0].kind] += 1
         assert text_of(each.messages[0]).split() == [word for item in asked.items for word in item.words]
         for i, expected in enumerate(solved(asked)):
@@ -161,7 +156,7 @@ def test_examples_are_the_same_in_another_process() -> None:
 def test_a_known_problem_has_not_changed() -> None:
     first = example(0, "general", "test", 1)
     assert (text_of(first.messages[0]), first.trace) == KNOWN
-    pixels = picture.draw(asked_of(first).scene)
+    pixels = picture.draw(question_of(first).scene)
     assert hashlib.sha256(pixels.tobytes()).hexdigest()[:16] == KNOWN_PIXELS
 
 
@@ -255,7 +250,7 @@ def test_evidence_keeps_what_the_answer_depends_on(kind: Kind) -> None:
 
 def test_pictures_that_may_stand_in_for_xs_own() -> None:
     for each in SOME[::7]:
-        asked, original = asked_of(each), image(each.messages[0])
+        asked, original = question_of(each), image(each.messages[0])
         kept = questions.evidence(asked, KNOW)
         shown = privilege.shown(each, Pictures(words.EVIDENCE), WORLD)
         greyed = image(shown[0])
@@ -273,7 +268,7 @@ def test_five_kinds_of_p_each_tell_something_of_their_own() -> None:
     assert WORLD.privileges == ("final_answer", "box_caption", "box_label", "caption")
     minds.check_kinds(questions.tells_of())
     for each in SOME:
-        asked = asked_of(each)
+        asked = question_of(each)
         steps = solved(asked)
         slots = {
             kind: [text.split()[1 + SLOT * i : 1 + SLOT * (i + 1)] for i in range(3)]
@@ -283,7 +278,7 @@ def test_five_kinds_of_p_each_tell_something_of_their_own() -> None:
         assert len({text.split()[0] for text in each.privileged.values()}) == len(HEADERS)
         for i, (_, place, reading) in enumerate(steps):
             colour, shape = asked.scene.at(place)
-            box = [f"b{edge // 4}" for edge in asked.scene.box(place)]
+            box = [f"at{edge // 4}" for edge in asked.scene.box(place)]
             code = asked.items[i].code
             assert slots["box_label"][i] == [colour, *box, code, "."]
             assert slots["box_caption"][i] == [colour, *box, code, reading if i < 2 else "."]
@@ -298,7 +293,7 @@ def test_no_answer_follows_from_p_alone() -> None:
         known = [("reading", i) in told[kind] or {("shape", i), ("place", i)} <= told[kind] for i in range(3)]
         assert not all(known), kind
         for each in SOME:
-            asked = asked_of(each)
+            asked = question_of(each)
             untold = questions.targets(asked, KNOW)[known.index(False)]
             # Another shape there: the same p, another answer.
             shape = words.SHAPES.index(asked.scene.at(untold)[1])
@@ -356,7 +351,7 @@ def test_a_slip_is_one_word_of_the_same_sort() -> None:
 
 def test_facts_are_character_spans_of_what_decides_each_word() -> None:
     for each in SOME:
-        asked, trace = asked_of(each), each.trace or ""
+        asked, trace = question_of(each), each.trace or ""
         plain = WORLD.reference(each)
         for text, facts in ((trace, each.facts), (plain, WORLD.reference_facts(each))):
             assert [text[span.start : span.end] for span in facts] == text.split()
@@ -454,3 +449,17 @@ def test_an_unknown_split_or_domain_is_refused() -> None:
 def test_an_item_has_the_stride_of_a_response() -> None:
     item = Item(kind=Kind.POINT, first="name0", second=".", code="k1")
     assert item.words == ("point", "name0", ".", "?") and len(item.words) == words.STRIDE
+
+
+def test_the_gallery_shows_every_kind_of_question(tmp_path: Path) -> None:
+    written = gallery.write(tmp_path)
+    assert [path.name for path in written] == [f"scenes_{kind}.png" for kind in KINDS]
+    for path in written:
+        with Image.open(path) as shown:
+            assert shown.width > 1000 and path.stat().st_size < 100_000
+    asked = question_of(example(DRAW, "general", "test", 0))
+    for kind in HEADERS:
+        tells = questions.honest(asked, kind, KNOW)
+        lines = " ".join(" ".join(gallery._words(asked, tells, KNOW)).split())
+        assert questions.privileged_text(asked, tells) in lines.removeprefix("p: ")
+        assert len(gallery._words(asked, tells, KNOW)) <= gallery.TEXT_LINES
