@@ -151,8 +151,8 @@ def read_manifest() -> dict[str, Any]:
 def write_manifest(record: dict[str, Any]) -> None:
     """Manifest and card, never half a file."""
     sizes = {name: class_sizes(STUDENT, TEACHER, cells) for name, cells in tables.tables(tables.DEVELOPMENT).items()}
-    record["recipe"] = json.loads(json.dumps(asdict(RECIPE)))
-    record["classes"] = {name: {str(each): n for each, n in by.items()} for name, by in sizes.items()}
+    classes = {name: {str(each): n for each, n in by.items()} for name, by in sizes.items()}
+    record = json.loads(json.dumps(record | {"recipe": asdict(RECIPE), "classes": classes}))  # as it is read again
     draft = FOLDER / "manifest.json.new"
     FOLDER.mkdir(parents=True, exist_ok=True)
     draft.write_text(json.dumps(record, indent=1) + "\n")

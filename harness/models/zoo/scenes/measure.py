@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -13,7 +13,7 @@ from harness.models.zoo.scenes import model as models
 from harness.models.zoo.scenes import rows
 from harness.models.zoo.scenes.rows import IGNORE, Row
 from harness.models.zoo.scenes.vocabulary import EOS, IDS, WORDS
-from harness.types import Privilege
+from harness.types import HarnessError, Privilege
 from harness.worlds.minds import Cell, Mind, class_of
 from harness.worlds.scenes import questions, scribe, tables
 from harness.worlds.scenes.picture import Pixels, draw, greyed, pixelated
@@ -168,28 +168,33 @@ def by_privilege(model: models.Model, of: Asked) -> dict[str, dict[Kind, float]]
     return {kind: right(of, responses(model, of, honest(of.draw, kind))) for kind in kinds}
 
 
-@torch.inference_mode()
 def scored(
     model: models.Model, of: Asked, kind: str, written: Sequence[Sequence[str]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """float32 and int64 [questions, 17], with a p: log-probability of every written token; the most probable one."""
-    tells, logp, best = honest(of.draw, kind), list[torch.Tensor](), list[torch.Tensor]()
-    told = [tells(q) for q in of.questions]
-    texts = [questions.privileged_text(q, t) if t.kind else "" for q, t in zip(of.questions, told, strict=True)]
+    logp, best = list[torch.Tensor](), list[torch.Tensor]()
+    for found, targets in _distributions(model, of, kind, written):
+        logp.append(found.gather(-1, targets[..., None])[..., 0])
+        best.append(found.argmax(-1))
+    return torch.cat(logp), torch.cat(best)
+
+
+@torch.inference_mode()
+def _distributions(
+    model: models.Model, of: Asked, kind: str, written: Sequence[Sequence[str]]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Log-probabilities of all words at every place of whole responses and their ends, and what is written there."""
+    tells = honest(of.draw, kind)
+    told = [questions.privileged_text(q, t) if (t := tells(q)).kind else "" for q in of.questions]
+    found = zip(of.questions, told, written, strict=True)
     batch = rows.collate(
-        [
-            Row(picture=i, text=q.text, privileged=texts[i], response=words)
-            for i, (q, words) in enumerate(zip(of.questions, written, strict=True))
-        ]
+        [Row(picture=i, text=q.text, privileged=p, response=words) for i, (q, p, words) in enumerate(found)]
     )
     for start in range(0, len(of.questions), CHUNK):
         chunk = slice(start, start + CHUNK)
         seen = models.see(model, of.pictures[chunk])
         states = models.hidden(model, batch.ids_BL[chunk, :-1], seen, batch.at)
-        found = model.lm_head(states[:, batch.prompt - 1 :]).log_softmax(-1)
-        logp.append(found.gather(-1, batch.targets_BT[chunk, :, None])[..., 0])
-        best.append(found.argmax(-1))
-    return torch.cat(logp), torch.cat(best)
+        yield model.lm_head(states[:, batch.prompt - 1 :]).log_softmax(-1), batch.targets_BT[chunk]
 
 
 def judged(student: models.Model, teacher: models.Model, of: Asked, kind: str) -> tuple[Judged, Judged]:
@@ -197,10 +202,15 @@ def judged(student: models.Model, teacher: models.Model, of: Asked, kind: str) -
 
     Judged are anchors, places, readings and answers: the right word goes on from what is written, the right place is
     the told one.
+
+    Raises:
+        HarnessError: no sample is whole.
     """
     torch.manual_seed(0)
     sampled = responses(student, of, greedy=False)
     whole = [i for i, words in enumerate(sampled) if len(words) == scribe.LENGTH]
+    if not whole:
+        raise HarnessError(f"none of {len(sampled)} samples of the student is a whole response: train it first")
     kept = Asked(questions=[of.questions[i] for i in whole], pictures=[of.pictures[i] for i in whole], draw=of.draw)
     written = [sampled[i] for i in whole]
     (teacher_logp, teacher_best), (student_logp, student_best) = (
@@ -234,7 +244,6 @@ def _wanted(question: Question, written: Sequence[str], draw_of_world: int) -> l
     return out
 
 
-@torch.inference_mode()
 def by_class(model: models.Model, of: Asked, student: Mind, teacher: Mind) -> dict[str, dict[str, float]]:
     """Along right traces without p, by what decides a word (reading, choice) and who of the pair is right on its cell:
     cells seen, mean probability of the right word and per cent by argmax."""
@@ -263,18 +272,11 @@ def by_class(model: models.Model, of: Asked, student: Mind, teacher: Mind) -> di
     }
 
 
-@torch.inference_mode()
 def code_mass(model: models.Model, of: Asked) -> float:
     """Mean probability of all codes together at the notes of marked items, along right traces without p."""
-    truth = tables.truth(of.draw)
+    truth, notes = tables.truth(of.draw), slice(scribe.NOTE, STRIDE * ITEMS, STRIDE)
     written = [scribe.write(question, truth) for question in of.questions]
     marked = torch.tensor([[item.code != BLANK for item in q.items] for q in of.questions])
-    mass, notes = torch.zeros(()), slice(scribe.NOTE, STRIDE * ITEMS, STRIDE)
-    for code in CODES:
-        as_code = [
-            [code if i % STRIDE == scribe.NOTE and i < STRIDE * ITEMS else w for i, w in enumerate(ws)]
-            for ws in written
-        ]
-        logp, _ = scored(model, of, Privilege.NONE, as_code)
-        mass = mass + logp[:, notes][marked].exp().mean()
-    return float(mass)
+    codes = [IDS[code] for code in CODES]
+    found = [logp[:, notes, codes].exp().sum(-1) for logp, _ in _distributions(model, of, Privilege.NONE, written)]
+    return float(torch.cat(found)[marked].mean())

@@ -35,9 +35,9 @@ GRID = (1, SIDE * MERGE, SIDE * MERGE)
 """Patches of a picture: frames, down, across."""
 
 
-def build(recipe: Recipe, seed: int) -> Qwen3VLForConditionalGeneration:
-    """Random weights, wider than the library's default: narrow ones learn no lookup in this many steps."""
-    config = Qwen3VLConfig(
+def config_of(recipe: Recipe) -> Qwen3VLConfig:
+    """Of the library's class; embeddings are tied, as top and text config both must say."""
+    return Qwen3VLConfig(
         text_config={
             "vocab_size": len(WORDS),
             "hidden_size": recipe.hidden,
@@ -78,8 +78,12 @@ def build(recipe: Recipe, seed: int) -> Qwen3VLForConditionalGeneration:
         vision_end_token_id=IDS[VISION_END],
         tie_word_embeddings=True,
     )
+
+
+def build(recipe: Recipe, seed: int) -> Qwen3VLForConditionalGeneration:
+    """Random weights, wider than the library's default: narrow ones learn no lookup in this many steps."""
     torch.manual_seed(seed)
-    model = Qwen3VLForConditionalGeneration(config)
+    model = Qwen3VLForConditionalGeneration(config_of(recipe))
     for name, parameter in model.named_parameters():
         if name.endswith(("q_norm.weight", "k_norm.weight")):
             torch.nn.init.constant_(parameter, recipe.norm_weight)

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 import torch
 from PIL import Image
+from support.scenes import SMALL
 
 from harness.models.zoo.scenes import measure, pretrain, rows
 from harness.models.zoo.scenes import model as models
@@ -23,21 +24,6 @@ from harness.worlds.scenes.words import ITEMS, PLACES, STRIDE, Kind
 from harness.worlds.scenes.world import example
 
 DRAW = 5
-SMALL = replace(
-    RECIPE,
-    vision_steps=4,
-    vision_pictures=2,
-    pictures=3,
-    mixes=(Mix(until=2, describe=2, seen=3, drill=2), Mix(until=99, seen=2, drill=2, plain=3, privileged=3)),
-    check_every=2,
-    check_from=4,
-    check_pictures=3,
-    enough=0.0,
-    mind_steps=2,
-    truth_steps=2,
-    mind_plain=2,
-    mind_privileged=2,
-)
 
 
 @pytest.fixture(scope="module")
