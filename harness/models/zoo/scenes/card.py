@@ -93,7 +93,7 @@ def _mixes(recipe: dict[str, Any]) -> str:
 
 
 def _minds(record: dict[str, Any]) -> str:
-    minds = {name.split("_draw")[0]: e["mind"] for name, e in sorted(record["models"].items()) if e.get("mind")}
+    minds = {e["folder"].rsplit("/")[-1]: e["mind"] for _, e in sorted(record["models"].items()) if e.get("mind")}
     keys = ("mistaken", "hard", "right", "wrong", "guesses", "misreads")
     said = "## Minds\n\nIntervals of secret orders of the cells; confidences are drawn per cell from a range.\n\n"
     shown = [[name, *(_said(mind[key]) for key in keys)] for name, mind in minds.items()]
@@ -106,7 +106,9 @@ def _minds(record: dict[str, Any]) -> str:
 def _said(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} [{low:g}, {high:g})" for name, (low, high) in value.items()) or "nothing"
-    return " to ".join(f"{each:g}" for each in value) if isinstance(value, list) else f"{value:g}"
+    if isinstance(value, list):
+        return " to ".join(dict.fromkeys(f"{each:g}" for each in value))
+    return f"{value:g}"
 
 
 def _gates(found: dict[str, Any]) -> str:
