@@ -15,7 +15,7 @@ from harness.evaluation import benchmarks
 from harness.evaluation.benchmarks import Decoding, OwnBenchmark
 from harness.evaluation.evaluator import Begin, Job, Score, evaluator, unsaid
 from harness.storage.files import jsonl, write_text_atomic
-from harness.types import Example, HarnessError
+from harness.types import Example, HarnessError, Modality
 from harness.worlds.world import World, graded
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def check_plain(example: Example, prompt: str) -> None:
 
 
 def export(out_dir: Path, names: Sequence[str] | None = None) -> list[Path]:
-    """Write own benchmarks, by default all, as a folder that plain lm-eval runs; returns the files written.
+    """Write own benchmarks, by default all of text, as a folder that plain lm-eval runs; returns the files written.
 
     One of a world with draws is written once a draw, ``<name>_draw0``.
 
@@ -153,7 +153,8 @@ def export(out_dir: Path, names: Sequence[str] | None = None) -> list[Path]:
         HarnessError: unknown benchmark, one that is not ours to write, or one that the folder's scorer would grade
             otherwise than its world does.
     """
-    every = [name for name, known in benchmarks.every().items() if isinstance(known, OwnBenchmark)]
+    own = {name: known for name, known in benchmarks.every().items() if isinstance(known, OwnBenchmark)}
+    every = [name for name, known in own.items() if worlds.world(known.data.world).modality is Modality.TEXT]
     chosen = [_own(name) for name in (every if names is None else names)]
     out_dir.mkdir(parents=True, exist_ok=True)
     written = [Path(shutil.copy(file, out_dir)) for file in sorted(TEMPLATES.glob("*.*"))]
