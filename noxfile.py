@@ -149,9 +149,17 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def zoo(session: nox.Session) -> None:
-    """Retrain the embedded models from nothing and rewrite their weights, hashes and card (about an hour)."""
+    """Retrain the shipped models from nothing and rewrite their weights, hashes and cards (about two hours).
+
+    ``nox -s zoo -- scenes --draws 5`` makes those of the scenes world alone, ``nox -s zoo -- --only base`` one of the
+    slot world's.
+    """
     install(session)
-    run(session, "harness.models.zoo", *session.posargs)
+    of_scenes = session.posargs[:1] == ["scenes"]
+    if not of_scenes:
+        run(session, "harness.models.zoo", *session.posargs, **ONE_THREAD, **OFFLINE)
+    if of_scenes or not session.posargs:
+        run(session, "harness.models.zoo.scenes", *session.posargs[1:], **ONE_THREAD, **OFFLINE)
 
 
 @nox.session

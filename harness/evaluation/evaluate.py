@@ -146,9 +146,10 @@ def check_plain(example: Example, prompt: str) -> None:
 
 
 def export(out_dir: Path, names: Sequence[str] | None = None) -> list[Path]:
-    """Write own benchmarks, by default all, as a folder that plain lm-eval runs; returns the files written.
+    """Write own benchmarks, by default all of text, as a folder that plain lm-eval runs; returns the files written.
 
-    Those with pictures go to its folder ``vlmevalkit``, which plain VLMEvalKit runs, see ``harness.evaluation.tsv``.
+    Those with pictures, which are named, go to its folder ``vlmevalkit``, which plain VLMEvalKit runs, see
+    ``harness.evaluation.tsv``.
     One of a world with draws is written once a draw, ``<name>_draw0``.
 
     Raises:
@@ -157,7 +158,8 @@ def export(out_dir: Path, names: Sequence[str] | None = None) -> list[Path]:
     """
     from harness.evaluation import tsv
 
-    every = [name for name, known in benchmarks.every().items() if isinstance(known, OwnBenchmark)]
+    own = {name: known for name, known in benchmarks.every().items() if isinstance(known, OwnBenchmark)}
+    every = [name for name, known in own.items() if not isinstance(known, PicturedBenchmark)]
     chosen = [_own(name) for name in (every if names is None else names)]
     shown = [benchmark for benchmark in chosen if isinstance(benchmark, PicturedBenchmark)]
     said = [benchmark for benchmark in chosen if not isinstance(benchmark, PicturedBenchmark)]

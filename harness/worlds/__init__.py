@@ -16,6 +16,7 @@ from harness.worlds.world import Drawn, World
 
 WORLDS: dict[str, str] = {
     "embedded": "harness.worlds.slots_world:SlotWorld",
+    "scenes": "harness.worlds.scenes.world:ScenesWorld",
 }
 """``module:Class`` by name, imported on use."""
 ENTRY_POINTS = "dopd.worlds"
