@@ -137,7 +137,7 @@ class DataSpec(Part):
             )
 
 
-FIRST_WORLD = DataSpec(domains=()).source
+FIRST_WORLD: str = DataSpec(domains=()).source
 """Of the rows from before rows named their world."""
 
 

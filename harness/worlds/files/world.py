@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import registry
 from harness.config import DataSpec, HeldOut, Source
-from harness.types import Example, Fact, HarnessError, Privilege, Span
+from harness.types import Example, Fact, HarnessError, Privilege, Span, told
 from harness.worlds.files.reading import Problems, check_columns, read
 from harness.worlds.files.schema import DEFAULTS, SCHEMA, SPLITS, known
 from harness.worlds.world import Grade, World, in_turn
@@ -133,7 +133,8 @@ class ExplainedWorld(TracedWorld):
 
     def privileged_facts(self, example: Example, kind: str) -> tuple[Span, ...]:
         """The words of p that stand in the trace where only p tells."""
-        text, secrets = example.privileged.get(kind, ""), sorted(_secrets(example), key=len, reverse=True)
+        text = told(example.privileged.get(kind, ""))
+        secrets = sorted(_secrets(example), key=len, reverse=True)
         if not secrets:
             return ()
         found = re.finditer("|".join(rf"(?<!\w){re.escape(secret)}(?!\w)" for secret in secrets), text)
