@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import registry
+from harness.cli import own
 from harness.cli.waiting import shown_when_slow
 from harness.report import selection
 from harness.runs.plan import PlannedRun, planned
@@ -17,6 +18,10 @@ from harness.types import HarnessError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+
+NEW = "profile new"
+"""The verb whose flags are written to a file, not used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +69,25 @@ class Selection:
 
 
 def load_files(given: argparse.Namespace) -> None:
-    """Reads the user's files: methods of ``--plugin``, then ``--profile``, in whose place its name is put.
+    """Reads the user's files: methods of ``--plugin``, then ``--profile``, in whose place its name is put, and what
+    other flags make of it (``harness.cli.own``).
 
     Raises:
-        HarnessError: one cannot be read.
+        HarnessError: one cannot be read, or what a flag names is not there.
     """
+    registry.forget_changes()
     if getattr(given, "plugin", None):
         registry.load_plugin(given.plugin)
     named = str(getattr(given, "profile", None) or "")
     given.profile_file = Path(named).resolve() if named.endswith(".py") else None
     if given.profile_file:
         given.profile = registry.load_profile(given.profile_file).name
+    given.chosen = own.given_flags(given)
+    if given.chosen and given.verb != NEW:
+        base = registry.profile(given.profile) if given.profile else None
+        given.own = own.profile(given.chosen, base, steps=getattr(given, "steps", None))
+        registry.use_profile(given.own)
+        given.profile = given.own.name
 
 
 def select(given: argparse.Namespace) -> Selection:
@@ -101,9 +114,13 @@ def select(given: argparse.Namespace) -> Selection:
         source=getattr(given, "source", "runs"),
         plugin=given.plugin.resolve() if given.plugin else None,
         profile_file=getattr(given, "profile_file", None),
+        own=getattr(given, "own", None),
+        flags=own.as_flags(given.chosen),
         force=getattr(given, "force", False),
         reuse=getattr(given, "reuse", ""),
     )
+    if options.learning_rate == "tuned" and "rate" in given.chosen:
+        raise HarnessError("--rate is one rate for all, --learning-rate tuned each method's own: give one of the two")
     if options.force and options.reuse:
         raise HarnessError("--force trains anew what --reuse takes as made: give one of the two")
     return Selection(suite=suite, profile=profile, options=options)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import registry
-from harness.cli import skeleton
+from harness.cli import own, profile_file, skeleton
 from harness.cli.flags import EXIT_USER_ERROR, check_verb, meant, parser, unknown_flag
 from harness.cli.methods_table import absent_table, methods_table
 from harness.cli.plan_table import plan_lines, plan_table, states
@@ -82,6 +82,10 @@ def _plan(given: argparse.Namespace) -> int:
     _say_seeds(chosen, console)
     plan = chosen.plan()
     obstacle = _obstacle(chosen, plan)
+    if chosen.options.own or chosen.options.profile_file:
+        console.print(
+            own.settings_table(chosen.profile, given.chosen, chosen.options.profile_file, chosen.options.steps)
+        )
     console.print(plan_table(plan, title=f"{chosen.suite.name}: {chosen.suite.title}"))
     overrides = overrides_table(chosen.profile, (run.spec.method.name for run in plan if run.spec.method))
     if overrides:
@@ -264,6 +268,27 @@ def _suites(given: argparse.Namespace) -> int:
     return 0
 
 
+def _profile(given: argparse.Namespace) -> int:
+    table = Table("name", "student", "teacher", "modality")
+    for name in registry.profiles():
+        found = registry.profile(name)
+        table.add_row(name, found.student.name, found.teacher.name, found.modality.value)
+    _console().print(table)
+    return 0
+
+
+def _profile_new(given: argparse.Namespace) -> int:
+    console = _console()
+    path = profile_file.write(given.name, given.out, given.chosen, given.steps)
+    _wrote(console, [path])
+    _say(
+        console,
+        f"read it, change what you like, then: dopd plan --suite in_distribution --profile {path} "
+        "--methods dopd,vanilla_opd --seeds 1",
+    )
+    return 0
+
+
 ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": _plan,
     "run": _run,
@@ -279,6 +304,8 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "methods new": _methods_new,
     "suites": _suites,
     "suites new": _suites_new,
+    "profile": _profile,
+    "profile new": _profile_new,
 }
 
 
@@ -292,6 +319,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
         if not chosen.options.force:
             check_code(plan, chosen.options.results)
         _try_new(plan, chosen, console)
+        _try_models(plan, chosen, console)
     _take_published(plan, chosen.options)
     return launch(plan, chosen.options, console=console)
 
@@ -327,6 +355,30 @@ def _try_new(plan: Sequence[PlannedRun], chosen: Selection, console: Console) ->
         done = local.launch(trial, options, console=console, what="trial")
     for reason in done.failed.values():
         raise HarnessError(f"on two prompts, before anything was evaluated: {reason.partition(' (traceback')[0]}")
+
+
+def _try_models(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> None:
+    """Each pair of models of the user's own that no run of the plan has yet, loaded and looked at with its data.
+
+    Raises:
+        HarnessError: a run of it would be refused; nothing has been evaluated or trained.
+    """
+    from harness.runs import local
+
+    if not (chosen.options.own or chosen.options.profile_file):
+        return
+    trained = [run for run in plan if run.spec.method and not run.spec.start and not any(makings(run.spec))]
+    known = {run.spec.models for run in trained if run.state is not RunState.ABSENT}
+    new = {run.spec.models: run.spec for run in reversed(trained) if run.spec.models not in known}
+    if not new:
+        return
+    _say(console, "looking at the models together, before anything is evaluated")
+    trial = [PlannedRun(spec=spec, state=RunState.ABSENT, wanted=(), estimate_seconds=0.0) for spec in new.values()]
+    with tempfile.TemporaryDirectory() as folder:
+        options = replace(chosen.options, results=Path(folder), minutes=None)
+        done = local.launch(trial, options, console=console, target=local.REHEARSAL, what="models")
+    for reason in done.failed.values():
+        raise HarnessError(reason.partition(" (traceback")[0])
 
 
 def _loaded(chosen: Selection, console: Console) -> Iterator[tuple[Selection, DataFrame, DataFrame]]:

@@ -20,15 +20,13 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 
-from harness.config import ModelSpec
+from harness.config import DTYPES, ModelSpec
 from harness.models import sources, vocabulary, zoo
 from harness.models.image_reader import RECORDS, Eye, ImageReader
 from harness.models.reader import Reader, TextReader
 from harness.models.sampler import eos_ids
 from harness.types import HarnessError
 
-DTYPES = ("float32", "float64", "bfloat16", "float16")
-"""That a model can be read in; half precision is for evaluation, see ``build_optimiser`` of the trainer."""
 PROBES = (
     "reasoning 7 a . +3 *7 ! 4",
     "def f(x):\n    return x + 1",
@@ -188,6 +186,20 @@ def check_lengths(model: PreTrainedModel, prompt_lengths: Sequence[int], max_res
             f"prompt of {max(prompt_lengths)} tokens and response of {max_response_tokens} exceed the model's "
             f"{limit} positions ({model.name_or_path or type(model).__name__}); "
             "shorten max_response_tokens or drop the long privileged inputs"
+        )
+
+
+def check_prompts(lengths: Sequence[int], limit: int | None) -> None:
+    """No prompt is longer than the user allows: it would not be cut.
+
+    Raises:
+        HarnessError: one is; how many of these and how long the longest.
+    """
+    long = [length for length in lengths if limit is not None and length > limit]
+    if long:
+        raise HarnessError(
+            f"{len(long)} of {len(lengths)} prompts, p included, have more than max_prompt_tokens={limit}, the longest "
+            f"{max(long)}: allow so many (--max-prompt-tokens), or drop the long problems"
         )
 
 

@@ -66,6 +66,17 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report, as
     return fault
 
 
+def rehearse(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report, asking: Asking = unsaid) -> str:
+    """Load the models of a run and make every check that stands before its first step; nothing is trained.
+
+    Raises:
+        HarnessError: what ``run`` would refuse.
+    """
+    prepare(folder.spec, folder.root)
+    folder.mark_done(())
+    return ""
+
+
 def train_missing(folder: RunFolder, report: Report) -> str:
     """From the last checkpoint to the last step, by the run's method or recipe; see ``to_the_end``.
 
@@ -197,7 +208,7 @@ def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
 
     A run that continues another has checkpoints of its own from step 0 on, so the other one is not asked.
     """
-    model = load.load(folder.spec.student, dtype=folder.spec.dtype, device=device(), root=folder.root)
+    model = load.load(folder.spec.student, dtype=folder.spec.dtype, device=device(folder.spec.device), root=folder.root)
     if not folder.spec.is_reference:
         vocabulary.take(model, checkpoint.at_step(folder.checkpoints, step).weights())
     return model

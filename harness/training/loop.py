@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from harness.config import RunSpec
+from harness.models import load
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.training.contexts import build_batch
@@ -22,8 +23,6 @@ from harness.training.trainer import Trainer, refresh_copies
 from harness.training.writers import select, truncation_rate, write_rollouts
 from harness.types import HarnessError
 
-MICROBATCH = 64
-"""Rollouts per forward pass. Changes memory, never the numbers."""
 COLLAPSE_SHARE = 0.5
 """A run has collapsed if its probe accuracy ends below this share of where it began ..."""
 COLLAPSE_TRUNCATION = 0.5
@@ -141,7 +140,7 @@ def train_step(trainer: Trainer) -> dict[str, Any]:
         trainer.policies,
         batch,
         progress=trainer.step / trainer.spec.steps,
-        microbatch=MICROBATCH,
+        microbatch=trainer.spec.micro_batch,
         phases=trainer.phases,
     ):
         with trainer.phases("optimiser"):
@@ -155,7 +154,11 @@ def train_step(trainer: Trainer) -> dict[str, Any]:
 
 
 def written_batch(trainer: Trainer) -> Batch:
-    """The rollouts of the step with every context of the method's views."""
+    """The rollouts of the step with every context of the method's views.
+
+    Raises:
+        HarnessError: a prompt longer than the run allows.
+    """
     rollouts = write_rollouts(
         trainer.method,
         trainer.policies,
@@ -165,7 +168,7 @@ def written_batch(trainer: Trainer) -> Batch:
         spec=trainer.spec,
         step=trainer.step,
     )
-    return build_batch(
+    batch = build_batch(
         trainer.method,
         trainer.reader,
         trainer.world,
@@ -174,6 +177,9 @@ def written_batch(trainer: Trainer) -> Batch:
         seed=trainer.spec.seed,
         step=trainer.step,
     )
+    for prompts in batch.contexts.values():
+        load.check_prompts(prompts.lengths, trainer.spec.max_prompt_tokens)
+    return batch
 
 
 def apply_gradient(trainer: Trainer) -> float:

@@ -94,7 +94,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     Raises:
         HarnessError: the spec is a reference row; see also ``check_sampling``, ``starting_weights``, ``world_of``,
             ``check_world``, ``check_data``, ``load.check_pair``, ``sight.check_pair``, ``check_logits``,
-            ``sight.check_seen``, ``load.check_words``, ``load.check_lengths``.
+            ``sight.check_seen``, ``load.check_words``, ``load.check_prompts``, ``load.check_lengths``.
     """
     if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
         raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
@@ -108,7 +108,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     check_data(spec, method, world, examples)
     examples = corruption.corrupt(examples, spec.data, world)
     pair = (spec.student, spec.teacher)
-    student, teacher = (load.load(s, dtype=spec.dtype, device=device(), root=root) for s in pair)
+    student, teacher = (load.load(s, dtype=spec.dtype, device=device(spec.device), root=root) for s in pair)
     reader = reader_of_both(pair, (student, teacher), root)
     if start is not None:
         vocabulary.take(student, start)
@@ -136,6 +136,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     load.check_words(reader, texts, f"world {spec.data.world!r}")
     # All that follow are measured when they are read, see ``writers.sampled`` and ``step.check_fits``.
     longest = render(reader, looked_at, spec.data.privilege).lengths
+    load.check_prompts(longest, spec.max_prompt_tokens)
     for model in (student, teacher):
         load.check_lengths(model, longest, spec.max_response_tokens)
     return trainer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import pickle
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -21,6 +22,7 @@ from harness.config import (
     OptimSpec,
     RecipeSpec,
     RunSpec,
+    Source,
     canonical_json,
     from_json,
     to_json,
@@ -64,13 +66,18 @@ def others(value: Any) -> Iterator[Any]:
 
 
 def paths(spec: Any, head: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Of every field that holds a value."""
-    for field in dataclasses.fields(spec):
+    """Of every field of the identity that holds a value."""
+    for field in kept(spec):
         value = getattr(spec, field.name)
         if value is None or (field.name == "sha256" and not value):  # a model that is made has none
             continue
         inner = dataclasses.is_dataclass(value)
         yield from paths(value, (*head, field.name)) if inner else [(*head, field.name)]
+
+
+def kept(spec: Any) -> list[dataclasses.Field[Any]]:
+    """Fields of the identity."""
+    return [field for field in dataclasses.fields(spec) if field.metadata.get("identity", True)]
 
 
 def changed(spec: Any, path: tuple[str, ...]) -> Any:
@@ -94,7 +101,29 @@ EVERY_FIELD = pytest.mark.parametrize(
 
 def test_no_field_is_left_out() -> None:
     known = {path[0] for spec in SPECS.values() for path in paths(spec)}
-    assert known == {field.name for field in dataclasses.fields(RunSpec)}
+    assert known == {field.name for field in kept(RunSpec)}
+
+
+def test_where_and_in_what_pieces_is_no_part_of_a_run() -> None:
+    """Memory, machine and the place of a file: the same run, whose folder says nothing of them."""
+    source = Source(path="there.jsonl", columns=(("prompt", "question"),))
+    assert FULL.data
+    moved = dataclasses.replace(
+        FULL, data=dataclasses.replace(FULL.data, file=source), micro_batch=2, device="cuda:1", max_prompt_tokens=9
+    )
+    apart = {f.name for kind in (RunSpec, DataSpec) for f in dataclasses.fields(kind)} - {
+        f.name for kind in (RunSpec, DataSpec) for f in kept(kind)
+    }
+    assert apart == {"file", "micro_batch", "device", "max_prompt_tokens"}
+    assert moved == FULL and moved.hash == FULL.hash and to_json(moved) == to_json(FULL)
+    assert pickle.loads(pickle.dumps(moved)).data.file == source, "a worker must find the file"
+    content = dataclasses.replace(FULL, data=dataclasses.replace(FULL.data, content="c"))
+    assert content != FULL and content.hash != FULL.hash
+
+
+def test_a_forward_pass_has_a_rollout() -> None:
+    with pytest.raises(HarnessError, match="micro_batch=0: give the rollouts of a forward pass, at least 1"):
+        dataclasses.replace(FULL, micro_batch=0)
 
 
 @EVERY_FIELD

@@ -53,7 +53,7 @@ class FineTune(Recipe):
         world = world_of(spec.data)
         require(world, HasReferences, f"run {spec.id}")
         examples = training_set(world, spec.data)
-        student = load.load(spec.student, dtype=spec.dtype, device=device(), root=root)
+        student = load.load(spec.student, dtype=spec.dtype, device=device(spec.device), root=root)
         check_logits(student)
         reader = load.load_reader(spec.student, root=root)
         sight.check_seen(student, reader)

@@ -191,7 +191,7 @@ def test_a_file_is_no_folder(words: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_rate_is_refused_with_the_way_to_give_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["run", "--suite", "ood", "--learning-rate", "1e-3"])
-    assert "choose shared or tuned; a rate of your own is given by a suite" in capsys.readouterr().err
+    assert "choose shared or tuned; a rate of your own is given by --rate" in capsys.readouterr().err
 
 
 def test_a_missing_suite_is_asked_for_with_the_list(capsys: pytest.CaptureFixture[str]) -> None:
@@ -586,9 +586,13 @@ def test_module_is_the_command(tmp_path: Path) -> None:
 
 
 def test_options_are_the_flags() -> None:
-    """A field without a flag could not be asked for; ``published`` is for tests, the file is of ``--profile``."""
+    """A field without a flag could not be asked for; ``published`` is for tests, the file is of ``--profile``, the rest
+    what flags of a profile make of it."""
     destinations = {action.dest for action in subparsers()["run"]._actions}
-    assert {field.name for field in dataclasses.fields(Options)} - destinations == {"profile_file", "published"}
+    assert {field.name for field in dataclasses.fields(Options)} - destinations == {
+        *("profile_file", "published"),
+        *("own", "flags"),
+    }
 
 
 def test_states_are_seen_by_folder_and_publish_alike(fake: Path) -> None:
