@@ -118,7 +118,7 @@ def require_runs(chosen: Selection) -> None:
     root = chosen.options.results
     if chosen.options.source != "runs":
         return
-    there = sum(1 for _ in run_folder.folders(root))
+    there = run_folder.count(root)
     if not there:
         raise HarnessError(
             f"no runs in {root / run_folder.RUNS}: give the folder of your runs with --results, make some with "
