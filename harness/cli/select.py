@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import registry
+from harness.cli.flags import cores
 from harness.cli.waiting import shown_when_slow
 from harness.report import selection
 from harness.runs.plan import PlannedRun, planned
@@ -95,7 +96,7 @@ def select(given: argparse.Namespace) -> Selection:
         steps=given.steps,
         train_domains=given.train_domains,
         learning_rate=getattr(given, "learning_rate", "shared"),
-        jobs=getattr(given, "jobs", 1),
+        jobs=min(getattr(given, "jobs", 1), cores()),
         minutes=getattr(given, "minutes", None),
         results=given.results,
         source=getattr(given, "source", "runs"),

@@ -153,3 +153,15 @@ def test_an_id_and_the_text_of_a_shared_part_are_made_once(monkeypatch: pytest.M
     assert specs[0].id is specs[0].id
     assert sum(value is data for value in written) == 1
     assert sum(value == 1.0 and type(value) is float for value in written) == 2 * 3, "temperature and top_p of each run"
+
+
+@pytest.mark.parametrize("name", ["/very/deep" * 40, "/" + "ż" * 200, "x" * 300])
+def test_a_long_name_is_cut_in_the_id_and_the_hash_never(name: str) -> None:
+    """A folder's name has at most 255 bytes; 151 characters for each of two models were too many."""
+    long = dataclasses.replace(FULL, student=ModelSpec(name=name), teacher=ModelSpec(name=name))
+    for spec in (long, dataclasses.replace(long, teacher=None, method=None, data=None, optim=None, steps=0)):
+        assert len(spec.id.encode()) <= 200
+        assert spec.id.endswith(f"-{spec.hash}")
+    assert f"-seed{long.seed}-" in long.id
+    other = dataclasses.replace(long, student=ModelSpec(name=name + "y"))
+    assert other.id != long.id
