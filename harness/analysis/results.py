@@ -25,6 +25,7 @@ from harness.storage import files, published_folder
 from harness.storage.code import Code, MadeBy, code_of, worst
 from harness.storage.published_folder import COSTS_FILE, ROWS_FILE, SCHEMA
 from harness.storage.run_folder import AGAIN, RunFolder, RunState
+from harness.suite import PUBLISHED
 from harness.types import Cost, HarnessError, Row
 
 if TYPE_CHECKING:
@@ -245,7 +246,8 @@ def paper_numbers(name: str, published: Path) -> list[dict[str, Any]]:
     """
     import pandas as pd
 
-    path = published / PAPER / f"{name}.csv"
+    # What somebody published of their own has no numbers of the paper beside it.
+    path = next((each / PAPER for each in (published, PUBLISHED) if (each / PAPER).is_dir()), published) / f"{name}.csv"
     if not path.is_file():
         raise HarnessError(f"the paper's numbers {path} are missing: restore the file (git checkout)")
     return records(pd.read_csv(path))

@@ -12,8 +12,8 @@ from harness.cli.flags import cores
 from harness.cli.waiting import shown_when_slow
 from harness.report import selection
 from harness.runs.plan import PlannedRun, planned
-from harness.storage import run_folder
-from harness.suite import Options, Profile, Suite, Together
+from harness.storage import published_folder, run_folder
+from harness.suite import SHIPPED, Options, Profile, Suite, Together
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def select(given: argparse.Namespace) -> Selection:
         minutes=getattr(given, "minutes", None),
         results=given.results,
         source=getattr(given, "source", "runs"),
+        **published(given, profile),
         plugin=given.plugin.resolve() if given.plugin else None,
         profile_file=getattr(given, "profile_file", None),
         force=getattr(given, "force", False),
@@ -108,6 +109,16 @@ def select(given: argparse.Namespace) -> Selection:
     if options.force and options.reuse:
         raise HarnessError("--force trains anew what --reuse takes as made: give one of the two")
     return Selection(suite=suite, profile=profile, options=options)
+
+
+def published(given: argparse.Namespace, profile: Profile) -> dict[str, Path]:
+    """The field of the options, where it is not its default: an installed package is only read.
+
+    Then what is published goes to the folder of ``--results``, and is read there once something is.
+    """
+    own = any((given.results / profile.name).glob(f"*/{published_folder.ROWS_FILE}"))
+    shown = getattr(given, "source", "runs") == "published" and own
+    return {"published": given.results} if SHIPPED.is_dir() and (given.verb == "publish" or shown) else {}
 
 
 def require_runs(chosen: Selection) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.table import Table
@@ -72,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given, unknown = parser().parse_known_args(words)
             if unknown:
                 raise unknown_flag(given.verb, unknown[0])
+            if given.verb in ("run", "tune", "evaluate") and sys.flags.optimize > 1:
+                _with_docstrings()
             load_files(given)
             return ACTIONS[given.verb](given)
     except HarnessError as error:
@@ -90,6 +92,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):  # the terminal of a hang-up is gone
             print(f"{registry.PROGRAM}: {name}; every finished step is kept, the same command goes on", file=sys.stderr)
         return 128 + code
+
+
+def _with_docstrings() -> NoReturn:
+    """Begins this command again under -O: transformers reads its own docstrings, which -OO strips, to make a model.
+
+    Raises:
+        HarnessError: it is not known where -OO was said.
+    """
+    words = ["-O" if word == "-OO" else word for word in sys.orig_argv]
+    said = os.environ.pop("PYTHONOPTIMIZE", "")
+    if words == sys.orig_argv and not said:
+        raise HarnessError("python -OO strips docstrings that transformers reads: run without it, or with -O")
+    os.execv(sys.executable, [sys.executable, *words[1:]])
 
 
 class Stopped(KeyboardInterrupt):

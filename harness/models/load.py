@@ -19,6 +19,8 @@ from harness.types import HarnessError
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 """That a model can be read in; half precision is for evaluation, see ``build_optimiser`` of the trainer."""
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+"""Endings of weights that are not read."""
 PROBES = (
     "reasoning 7 a . +3 *7 ! 4",
     "def f(x):\n    return x + 1",
@@ -45,7 +47,12 @@ def load(
     try:
         # A tensor of another shape is told by `_check_whole`, in the words of those that lack.
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            found.path, dtype=getattr(torch, dtype), output_loading_info=True, ignore_mismatched_sizes=True
+            found.path,
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise HarnessError(_missing(spec, error)) from error
@@ -64,7 +71,9 @@ def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTo
     found = sources.place(spec, root)
     try:
         # lm-eval decodes by itself: cleaned spaces are 0.0 where 54.0 is right.
-        return AutoTokenizer.from_pretrained(found.path, padding_side="left", clean_up_tokenization_spaces=False)
+        return AutoTokenizer.from_pretrained(
+            found.path, padding_side="left", clean_up_tokenization_spaces=False, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
 
@@ -75,6 +84,16 @@ def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
 
 
 def _missing(spec: ModelSpec, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return (
+            f"model {spec.name!r} brings code of its own (auto_map in its config), which is not run here: give a model "
+            "of an architecture that transformers has"
+        )
+    if pickled := sorted(path.name for path in Path(spec.name).glob("*") if path.suffix in PICKLED):
+        return (
+            f"model {spec.name!r} has its weights as pickle ({pickled[0]}), which can run code when it is read: load "
+            "it where you trust it and write it with save_pretrained, which makes a .safetensors file"
+        )
     first_line = str(error).strip().splitlines()[0][:160]
     return (
         f"model {spec.name!r} could not be loaded ({first_line}); give an embedded name "

@@ -559,7 +559,9 @@ def environment() -> tuple[dict[str, Any], bytes]:
     The diff is bytes: files may be in any encoding.
     """
     code = Path(__file__).resolve().parents[2]
-    commit = _git(code, "rev-parse", "HEAD").decode().strip()
+    # Of this checkout, not of another project in whose environment we are installed.
+    ours = _git(code, "rev-parse", "--show-toplevel").decode().strip() == str(code)
+    commit = _git(code, "rev-parse", "HEAD").decode().strip() if ours else ""
     diff = _git(code, "diff", "HEAD") if commit else b""
     record: dict[str, Any] = {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
