@@ -24,6 +24,8 @@ ALWAYS = object()
 APART: Mapping[str, Any] = {"identity": False}
 """Metadata of a field that says where or in what pieces something is computed, not what: it is in no spec that is
 written and in no hash. Such a field is given ``compare=False`` as well."""
+READABLE = 160
+"""Most bytes of the readable part of a run's id."""
 STEPLESS = (Privilege.NONE, Privilege.FINAL_ANSWER)
 """Kinds of p that name no step."""
 
@@ -321,13 +323,16 @@ class RunSpec:
 
     @cached_property
     def id(self) -> str:
-        """Readable, unique, free of suite names: ``dopd-mid-base-coding-seed0-1a2b3c4d5e``."""
+        """Readable, unique, free of suite names: ``dopd-mid-base-coding-seed0-1a2b3c4d5e``.
+
+        A file system takes names of 255 bytes: of long ones the readable part is cut, seed and hash never.
+        """
         if self.recipe:
-            return f"made-{_slug(self.recipe.name)}-{_slug(self.student.name)}-seed{self.seed}-{self.hash}"
+            return _cut(f"made-{_slug(self.recipe.name)}-{_slug(self.student.name)}") + f"-seed{self.seed}-{self.hash}"
         if self.method is None or self.data is None or self.teacher is None:
-            return f"reference-{_slug(self.student.name)}-{self.hash}"
+            return _cut(f"reference-{_slug(self.student.name)}") + f"-{self.hash}"
         parts = (self.method.name, self.teacher.name, self.student.name, "+".join(self.data.domains))
-        return "-".join(map(_slug, parts)) + f"-seed{self.seed}-{self.hash}"
+        return _cut("-".join(map(_slug, parts))) + f"-seed{self.seed}-{self.hash}"
 
     def checkpoint_steps(self) -> tuple[int, ...]:
         """Steps at which a checkpoint is kept: 0, every tenth, the last, and the extra ones; rising."""
@@ -435,6 +440,10 @@ def _model(record: Mapping[str, Any]) -> ModelSpec:
     fields = dict(record)
     fields["made"] = from_json(fields["made"]) if fields.get("made") else None
     return ModelSpec(**fields)
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:READABLE].decode(errors="ignore")
 
 
 def _slug(text: str) -> str:

@@ -452,7 +452,7 @@ def _run_file(path: Path, name: str, kind: str) -> types.ModuleType:
     try:
         # Not by importlib: its bytecode cache may be of an earlier text of the same size and second.
         exec(compile(path.read_bytes(), path, "exec"), vars(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if told := _told_of_fields(error):
             raise HarnessError(f"{kind} {path}: {told}") from error
         reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -460,7 +460,7 @@ def _run_file(path: Path, name: str, kind: str) -> types.ModuleType:
     return module
 
 
-def _told_of_fields(error: Exception) -> str:
+def _told_of_fields(error: BaseException) -> str:
     """What fields a dataclass was made without, or of which it has none; empty if the error is about anything else."""
     found = FIELDS_ERROR.search(str(error)) if isinstance(error, TypeError) else None
     cls = _dataclass(found[1]) if found else None

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from harness.show.tables import Table
 
-PUBLISHED = Path(__file__).resolve().parent.parent / "results"
+SHIPPED = Path(__file__).resolve().parent / "published"
+"""What an installed package has of the committed results, to be read only; a checkout has none."""
+PUBLISHED = SHIPPED if SHIPPED.is_dir() else Path(__file__).resolve().parent.parent / "results"
 """Folder of the committed results of this checkout: ``<profile>/<suite>/`` and ``paper/``."""
 ALL = "all"
 """Stands for every suite of the paper, where a suite is named."""

@@ -24,12 +24,16 @@ RATES = ("shared", "tuned")
 EXIT_USER_ERROR = 2
 
 
+MOST_SEEDS = 10_000
+"""Of a plan: more are a slip, and would be planned for minutes before a word."""
+
+
 def _names(text: str) -> tuple[str, ...] | str:
     if text.strip() == "all":
         return "all"
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names:
-        raise argparse.ArgumentTypeError("give names separated by commas, or all")
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name: give names separated by single commas, or all")
     return names
 
 
@@ -38,6 +42,8 @@ def _seeds(text: str) -> tuple[int, ...]:
         numbers = [int(number) for number in text.split(",") if number.strip()]
     except ValueError:
         numbers = []
+    if len(numbers) > MOST_SEEDS or ("," not in text and sum(numbers) > MOST_SEEDS):
+        raise argparse.ArgumentTypeError(f"{text!r}: at most {MOST_SEEDS} seeds; for one seed write it with a comma")
     seeds = tuple(numbers) if "," in text else tuple(range(sum(numbers)))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise argparse.ArgumentTypeError(
@@ -124,8 +130,15 @@ class Flag:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def _jobs() -> int:
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def capped(jobs: int) -> str:
+    """What is said of more workers than cores: ``--jobs 1000: 2 cores are here, so 2 workers``; else nothing."""
+    here = cores()
+    return f"--jobs {jobs}: {here} cores are here, so {here} workers" if jobs > here else ""
 
 
 ON_SUITES = ("plan", "run", "evaluate", "table", "figure", "publish")
@@ -300,8 +313,8 @@ FLAGS = (
         name="--jobs",
         metavar="N",
         verbs=("plan", "run", "tune", "evaluate"),
-        help="worker processes of one thread each (default: the cores, at most 8)",
-        settings={"type": _at_least(1, int), "default": _jobs()},
+        help="worker processes of one thread each, no more than cores (default: the cores, at most 8)",
+        settings={"type": _at_least(1, int), "default": min(cores(), 8)},
     ),
     Flag(
         name="--list",

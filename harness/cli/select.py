@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from harness import registry
 from harness.cli import own
+from harness.cli.flags import cores
 from harness.cli.waiting import shown_when_slow
 from harness.report import selection
 from harness.runs.plan import PlannedRun, planned
-from harness.storage import run_folder
-from harness.suite import Options, Profile, Suite, Together
+from harness.storage import published_folder, run_folder
+from harness.suite import SHIPPED, Options, Profile, Suite, Together
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
@@ -108,10 +109,11 @@ def select(given: argparse.Namespace) -> Selection:
         steps=given.steps,
         train_domains=given.train_domains,
         learning_rate=getattr(given, "learning_rate", "shared"),
-        jobs=getattr(given, "jobs", 1),
+        jobs=min(getattr(given, "jobs", 1), cores()),
         minutes=getattr(given, "minutes", None),
         results=given.results,
         source=getattr(given, "source", "runs"),
+        **published(given, profile),
         plugin=given.plugin.resolve() if given.plugin else None,
         profile_file=getattr(given, "profile_file", None),
         own=getattr(given, "own", None),
@@ -126,6 +128,16 @@ def select(given: argparse.Namespace) -> Selection:
     return Selection(suite=suite, profile=profile, options=options)
 
 
+def published(given: argparse.Namespace, profile: Profile) -> dict[str, Path]:
+    """The field of the options, where it is not its default: an installed package is only read.
+
+    Then what is published goes to the folder of ``--results``, and is read there once something is.
+    """
+    own = any((given.results / profile.name).glob(f"*/{published_folder.ROWS_FILE}"))
+    shown = getattr(given, "source", "runs") == "published" and own
+    return {"published": given.results} if SHIPPED.is_dir() and (given.verb == "publish" or shown) else {}
+
+
 def require_runs(chosen: Selection) -> None:
     """To be called before runs are shown: a folder without any is a wrong folder, not a table of what is missing.
 
@@ -135,7 +147,7 @@ def require_runs(chosen: Selection) -> None:
     root = chosen.options.results
     if chosen.options.source != "runs":
         return
-    there = sum(1 for _ in run_folder.folders(root))
+    there = run_folder.count(root)
     if not there:
         raise HarnessError(
             f"no runs in {root / run_folder.RUNS}: give the folder of your runs with --results, make some with "

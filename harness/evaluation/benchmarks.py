@@ -63,6 +63,45 @@ DECODINGS = {
 }
 
 
+PLAIN: Mapping[str, Any] = {
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "min_length": 0,
+    "min_new_tokens": None,
+    "max_time": None,
+    "stop_strings": None,
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+    "bad_words_ids": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "sequence_bias": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "exponential_decay_length_penalty": None,
+    "guidance_scale": None,
+    "watermarking_config": None,
+    "token_healing": False,
+    "penalty_alpha": None,
+    "dola_layers": None,
+    "prompt_lookup_num_tokens": None,
+}
+"""Settings of transformers that change which token is the most probable, how many there are or where they end, each at
+the value at which it does nothing: what an exported task leaves out, a model's generation_config.json decides. Only
+``max_new_tokens`` cannot be said: lm-eval gives a length of prompt and response, which transformers takes second."""
+WHOLE: Mapping[str, Any] = {
+    "top_k": 0,  # transformers' own default keeps the 50 most probable tokens
+    "top_p": 1.0,
+    "min_p": None,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+}
+"""The same of sampling: what cuts the distribution."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
     """One held-out set of problems, and what is measured on it.
@@ -577,10 +616,9 @@ def lm_eval_config(benchmark: OwnBenchmark, decoding: Decoding) -> dict[str, Any
 
     A document has at least the fields ``id``, ``question`` (the user turn) and ``answer``.
     """
-    generation: dict[str, Any] = {"until": [], "max_gen_toks": benchmark.max_new_tokens, "do_sample": False}
+    generation: dict[str, Any] = {"until": [], "max_gen_toks": benchmark.max_new_tokens, "do_sample": False, **PLAIN}
     if decoding.temperature > 0:
-        # Without the last two, transformers keeps only the 50 most probable tokens.
-        generation |= {"do_sample": True, "temperature": decoding.temperature, "top_k": 0, "top_p": 1.0}
+        generation |= {"do_sample": True, "temperature": decoding.temperature, **WHOLE}
     return {
         "task": task_name(benchmark, decoding),
         "test_split": "test",

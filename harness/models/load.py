@@ -27,6 +27,8 @@ from harness.models.reader import Reader, TextReader
 from harness.models.sampler import eos_ids
 from harness.types import HarnessError
 
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+"""Endings of weights that are not read."""
 PROBES = (
     "reasoning 7 a . +3 *7 ! 4",
     "def f(x):\n    return x + 1",
@@ -51,11 +53,16 @@ def load(
     transformers_logging.disable_progress_bar()
     found = sources.place(spec, root)
     try:
-        config = AutoConfig.from_pretrained(found.path)
+        config = AutoConfig.from_pretrained(found.path, trust_remote_code=False)
         family = AutoModelForCausalLM if Eye.of(config) is None else AutoModelForImageTextToText
         # A tensor of another shape is told by `_check_whole`, in the words of those that lack.
         loaded: Any = family.from_pretrained(
-            found.path, dtype=getattr(torch, dtype), output_loading_info=True, ignore_mismatched_sizes=True
+            found.path,
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise HarnessError(_missing(spec, error)) from error
@@ -74,7 +81,9 @@ def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTo
     found = sources.place(spec, root)
     try:
         # lm-eval decodes by itself: cleaned spaces are 0.0 where 54.0 is right.
-        return AutoTokenizer.from_pretrained(found.path, padding_side="left", clean_up_tokenization_spaces=False)
+        return AutoTokenizer.from_pretrained(
+            found.path, padding_side="left", clean_up_tokenization_spaces=False, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
 
@@ -88,10 +97,10 @@ def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
     tokenizer = load_tokenizer(spec, root=root)
     path = sources.place(spec, root).path
     try:
-        eye = Eye.of(AutoConfig.from_pretrained(path))
+        eye = Eye.of(AutoConfig.from_pretrained(path, trust_remote_code=False))
         if eye is None:
             return TextReader(tokenizer)
-        processor = AutoImageProcessor.from_pretrained(path, backend="pil")
+        processor = AutoImageProcessor.from_pretrained(path, backend="pil", trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
     records = [cached_file(path, name, _raise_exceptions_for_missing_entries=False) for name in RECORDS]
@@ -99,6 +108,16 @@ def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
 
 
 def _missing(spec: ModelSpec, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return (
+            f"model {spec.name!r} brings code of its own (auto_map in its config), which is not run here: give a model "
+            "of an architecture that transformers has"
+        )
+    if pickled := sorted(path.name for path in Path(spec.name).glob("*") if path.suffix in PICKLED):
+        return (
+            f"model {spec.name!r} has its weights as pickle ({pickled[0]}), which can run code when it is read: load "
+            "it where you trust it and write it with save_pretrained, which makes a .safetensors file"
+        )
     first_line = str(error).strip().splitlines()[0][:160]
     return (
         f"model {spec.name!r} could not be loaded ({first_line}); give an embedded name "

@@ -29,6 +29,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from harness import registry
 from harness.config import RunSpec
 from harness.runs.plan import PlannedRun, duration, missing
+from harness.storage import files
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile
 from harness.types import HarnessError
@@ -371,6 +372,8 @@ def do_job(job: Job, root: Path, target: str, send: Callable[[Step | Asked | Sai
             return _do_locked(job, folder, target, clock)
     except HarnessError as error:
         return Finished(error=str(error))
+    except OSError as error:  # a folder that cannot be written or read: there is no log to put a traceback in
+        return Finished(error=files.told(error, folder.path))
 
 
 def _do_locked(job: Job, folder: RunFolder, target: str, clock: Clock) -> Finished:
@@ -384,11 +387,13 @@ def _do_locked(job: Job, folder: RunFolder, target: str, clock: Clock) -> Finish
             error = f"it ended {state.value}, see {folder.log}"
     except HarnessError as user_error:
         error = str(user_error)
+    except OSError as system:
+        error = f"{files.told(system, folder.path)} (traceback in {folder.log})"
     except Exception as bug:
         error = f"{type(bug).__name__}: {str(bug).strip().split(chr(10))[0]} (traceback in {folder.log})"
     if error:
         # On a full disk this cannot be written either; the launcher says it all the same.
-        with contextlib.suppress(HarnessError):
+        with contextlib.suppress(HarnessError, OSError):
             folder.mark_failed(error)
     return Finished(error=error, remark=remark, **clock.read())
 
@@ -428,13 +433,16 @@ def _output_in(path: Path) -> Iterator[None]:
     """Appends stdout, stderr and a traceback to ``path``: workers share one terminal."""
     saved = [os.dup(number) for number in (1, 2)]
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with files.disk_guard(path):
+            opened = path.open("a", encoding="utf-8")
+        with opened as file:
             for number in (1, 2):
                 os.dup2(file.fileno(), number)
             try:
                 yield
             except BaseException:
-                traceback.print_exc()
+                with contextlib.suppress(OSError):  # of a full disk the first error is the one to tell
+                    traceback.print_exc()
                 raise
     finally:
         for number, descriptor, stream in zip((1, 2), saved, (sys.stdout, sys.stderr), strict=True):

@@ -266,14 +266,13 @@ def save(folder: RunFolder, learner: Learner) -> None:
     """A checkpoint of everything the rest of the run depends on."""
     if is_first_rank():
         weights = learner.student.state_dict()
-        checkpoint.save(folder.checkpoints, learner.step, weights=weights, state=learner.state())
+        checkpoint.save(folder.checkpoints, learner.step, weights=weights, state=learner.state(), log=folder.metrics)
 
 
 def restore(folder: RunFolder, learner: Learner, found: checkpoint.Checkpoint | None) -> None:
-    """Continue from a checkpoint, or from nothing; metrics after it are dropped, they will be made again."""
-    step = -1 if found is None else found.step
+    """Continue from a checkpoint, or from nothing; metrics are those up to it, later ones will be made again."""
     if is_first_rank():
-        files.keep_jsonl(folder.metrics, lambda record: record["step"] <= step)
+        checkpoint.restore_log(folder.metrics, found)
     if found is not None:
         learner.student.load_state_dict(found.weights())
         learner.load_state(found.state())
