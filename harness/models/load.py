@@ -18,7 +18,7 @@ from harness.models.sampler import eos_ids
 from harness.types import HarnessError
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
-"""That a model can be read in; half precision is for evaluation, see ``build_optimiser`` of the trainer."""
+"""That a model can be read in; float16 is for evaluation alone, see ``Masters`` of the training."""
 PROBES = (
     "reasoning 7 a . +3 *7 ! 4",
     "def f(x):\n    return x + 1",

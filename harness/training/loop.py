@@ -13,6 +13,7 @@ from harness.config import RunSpec
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.training.contexts import build_batch
+from harness.training.masters import Masters
 from harness.training.memory import peak_memory_mb
 from harness.training.phases import Phases
 from harness.training.probe import accuracies
@@ -178,23 +179,25 @@ def written_batch(trainer: Trainer) -> Batch:
 
 def apply_gradient(trainer: Trainer) -> float:
     """Clip, step, zero, see ``descend``."""
-    return descend(trainer.student, [trainer.optimiser], [trainer.schedule], trainer.optim.clip_norm)
+    return descend(trainer.weights, [trainer.optimiser], [trainer.schedule], trainer.optim.clip_norm)
 
 
 def descend(
-    model: PreTrainedModel,
+    weights: Masters,
     optimisers: Sequence[torch.optim.Optimizer],
     schedules: Sequence[torch.optim.lr_scheduler.LRScheduler],
     clip_norm: float,
 ) -> float:
     """Clip, step, zero. Returns the gradient norm before the cut; a norm that is not finite is not applied."""
-    norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm))
+    weights.take_gradients()
+    norm = float(torch.nn.utils.clip_grad_norm_(weights.moved, clip_norm))
     if math.isfinite(norm):
         for optimiser in optimisers:
             optimiser.step()
+        weights.write()
     for schedule in schedules:
         schedule.step()
-    model.zero_grad(set_to_none=True)
+    weights.drop_gradients()
     return norm
 
 

@@ -12,13 +12,14 @@ import torch
 from transformers import PreTrainedModel, get_scheduler
 
 from harness import registry
-from harness.config import DataSpec, FirstStep, OptimSpec, RunSpec
+from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec, RunSpec
 from harness.method import Method, check_sampling, untrained_views
 from harness.models import load, vocabulary
 from harness.models.forward import check_logits, vocabulary_size
 from harness.models.prompts import render
 from harness.models.reader import Reader
 from harness.storage import checkpoint, run_folder
+from harness.training.masters import Masters
 from harness.training.phases import Phases
 from harness.training.process import device
 from harness.types import Example, HarnessError, Policy, text_of
@@ -41,6 +42,8 @@ class Trainer:
     method: Method
     reader: Reader
     policies: dict[Policy, PreTrainedModel]
+    weights: Masters
+    """The student's, that the optimiser moves."""
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     examples: Sequence[Example]
@@ -52,6 +55,8 @@ class Trainer:
     tokens: int = 0
     """Response tokens trained on."""
     phases: Phases = field(default_factory=Phases)
+    copies: dict[Policy, Masters] = field(default_factory=dict)
+    """Of the policies that have moved, and so have a model of their own; see ``own_weights``."""
 
     @property
     def student(self) -> PreTrainedModel:
@@ -61,26 +66,23 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps beside the student's weights; random streams are derived from the step.
 
-        A copy still shared with another policy has not moved, so it is the initial one that ``prepare`` makes.
+        A copy that has not moved is the initial one that ``prepare`` makes.
         """
-        copies = {
-            policy.value: model.state_dict()
-            for policy, model in self.policies.items()
-            if policy in (Policy.EMA, Policy.SNAPSHOT) and not is_shared(self.policies, policy)
-        }
         return {
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "tokens": self.tokens,
-            "copies": copies,
+            "masters": self.weights.copies(),
+            "copies": {policy.value: copied.values() for policy, copied in self.copies.items()},
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """The inverse of ``state``; weights and step are the caller's."""
+        self.weights.load(state["masters"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
-        for name, weights in state["copies"].items():
-            own_copy(self.policies, Policy(name)).load_state_dict(weights)
+        for name, values in state["copies"].items():
+            own_weights(self, Policy(name)).load(values)
         self.tokens = state["tokens"]
 
 
@@ -107,17 +109,10 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     examples = training_set(world, spec.data)
     check_data(spec, method, world, examples)
     examples = corruption.corrupt(examples, spec.data, world)
-    pair = (spec.student, spec.teacher)
-    student, teacher = (load.load(s, dtype=spec.dtype, device=device(), root=root) for s in pair)
-    reader = load.load_reader(spec.student, root=root)
-    load.check_pair(student, reader.tokenizer, teacher, load.load_tokenizer(spec.teacher, root=root))
-    if start is not None:
-        vocabulary.take(student, start)
-    vocabulary.cut_to_common(student, teacher)
-    for model in (student, teacher):
-        check_logits(model)
+    student, teacher, reader = load_pair(spec, spec.teacher, root, start)
     method.check_vocabulary(vocabulary_size(student))
-    optimiser, schedule = build_optimiser(student, spec.optim, spec.steps * method.updates)
+    weights = Masters(student)
+    optimiser, schedule = build_optimiser(weights.moved, spec.optim, spec.steps * method.updates)
     trainer = Trainer(
         spec=spec,
         data=spec.data,
@@ -126,6 +121,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
         method=method,
         reader=reader,
         policies=build_policies(method, student, teacher),
+        weights=weights,
         optimiser=optimiser,
         schedule=schedule,
         examples=examples,
@@ -139,6 +135,28 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     for model in (student, teacher):
         load.check_lengths(model, longest, spec.max_response_tokens)
     return trainer
+
+
+def load_pair(
+    spec: RunSpec, teacher_spec: ModelSpec, root: Path | None, start: Mapping[str, torch.Tensor] | None
+) -> tuple[PreTrainedModel, PreTrainedModel, Reader]:
+    """Student, teacher and what reads for both, compared and with the same rows in their vocabularies.
+
+    ``start``: the student's weights, None for its own.
+
+    Raises:
+        HarnessError: see ``load.load``, ``load.check_pair``, ``check_logits``.
+    """
+    pair = (spec.student, teacher_spec)
+    student, teacher = (load.load(s, dtype=spec.dtype, device=device(), root=root) for s in pair)
+    reader = load.load_reader(spec.student, root=root)
+    load.check_pair(student, reader.tokenizer, teacher, load.load_tokenizer(teacher_spec, root=root))
+    if start is not None:
+        vocabulary.take(student, start)
+    vocabulary.cut_to_common(student, teacher)
+    for model in (student, teacher):
+        check_logits(model)
+    return student, teacher, reader
 
 
 def read_and_written(example: Example, kind: str, world: World) -> list[str]:
@@ -180,28 +198,24 @@ def is_shared(policies: Mapping[Policy, PreTrainedModel], policy: Policy) -> boo
     return sum(model is policies[policy] for model in policies.values()) > 1
 
 
-def own_copy(policies: dict[Policy, PreTrainedModel], policy: Policy) -> PreTrainedModel:
-    """The policy's model, after this call nobody else's: it may be written to."""
-    if is_shared(policies, policy):
-        policies[policy] = copy.deepcopy(policies[policy])
-    return policies[policy]
+def own_weights(trainer: Trainer, policy: Policy) -> Masters:
+    """The weights of a policy that moves, after this call nobody else's: they may be written to."""
+    if policy not in trainer.copies:
+        if is_shared(trainer.policies, policy):
+            trainer.policies[policy] = copy.deepcopy(trainer.policies[policy])
+        trainer.copies[policy] = Masters(trainer.policies[policy], trainer.weights.names)
+    return trainer.copies[policy]
 
 
 def build_optimiser(
-    student: PreTrainedModel, optim: OptimSpec, steps: int
+    weights: Sequence[torch.Tensor], optim: OptimSpec, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW with linear warm-up and a cosine to ``final_lr_share`` of the peak, over ``steps`` optimiser steps.
 
-    Raises:
-        HarnessError: weights in half precision, which round most updates away, and all of an average's.
+    ``weights`` are a model's, or what moves in their place, see ``Masters``.
     """
-    if half := [weight.dtype for weight in student.parameters() if weight.dtype.itemsize < 4]:
-        raise HarnessError(
-            f"the student's weights are {str(half[0]).removeprefix('torch.')}: an update of the usual size is rounded "
-            "away there, and no float32 copy is kept; train in dtype float32"
-        )
     optimiser = torch.optim.AdamW(
-        student.parameters(),
+        weights,
         lr=optim.lr,
         betas=optim.betas,
         eps=optim.eps,
@@ -233,6 +247,7 @@ def refresh_copies(trainer: Trainer) -> None:
                 continue
         if not share:
             continue
-        moved = own_copy(trainer.policies, policy)
-        for copied, current in zip(moved.parameters(), trainer.student.parameters(), strict=True):
+        moved = own_weights(trainer, policy)
+        for copied, current in zip(moved.moved, trainer.weights.moved, strict=True):
             copied.lerp_(current, share)
+        moved.write()

@@ -43,6 +43,7 @@ class FineTune(Recipe):
         from harness.models.forward import check_logits
         from harness.models.prompts import render
         from harness.training.making import Making
+        from harness.training.masters import Masters
         from harness.training.probe import accuracies
         from harness.training.process import device
         from harness.training.trainer import PROBE_SIZE, build_optimiser
@@ -58,12 +59,14 @@ class FineTune(Recipe):
         reader = load.load_reader(spec.student, root=root)
         kind = spec.data.privilege if self.privileged_share else Privilege.NONE
         load.check_lengths(student, render(reader, examples[:256], kind).lengths, spec.max_response_tokens)
-        optimiser, schedule = build_optimiser(student, spec.optim, spec.steps)
+        weights = Masters(student)
+        optimiser, schedule = build_optimiser(weights.moved, spec.optim, spec.steps)
         validation = world.examples(spec.data, "validation", PROBE_SIZE)
         length = spec.max_response_tokens
         return Making(
             spec=spec,
             student=student,
+            weights=weights,
             reader=reader,
             optimisers=[optimiser],
             schedules=[schedule],
