@@ -167,6 +167,24 @@ class RecipeSpec(Part):
     version: int = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoraSpec(Part):
+    """Low-rank adapters that are trained in place of the weights (Hu et al., 2021); without dropout."""
+
+    rank: int
+    """Of the product that is added to each weight."""
+    alpha: float
+    """The product is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """Layers by the last part of their name (``q_proj``); empty: every linear layer but the output layer."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or not self.alpha > 0:
+            raise HarnessError(
+                f"lora rank={self.rank}, alpha={self.alpha}: give a rank of at least 1, an alpha above 0"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)  # no slots: its hash is kept beside its fields
 class RunSpec:
     """Everything that can change a result. Where to log and how many processes are no part of it."""
@@ -198,12 +216,16 @@ class RunSpec:
     """Checkpoints after step 0, evenly spaced; the last is the final step."""
     recipe: RecipeSpec | None = field(default=None, metadata={"since": 2})
     """In place of a method: what the run ends with is a model, the ``made`` of a ``ModelSpec``."""
+    lora: LoraSpec | None = field(default=None, metadata={"since": 2})
+    """Adapters of the student; None: every weight of it is trained."""
 
     def __post_init__(self) -> None:
         if self.recipe and self.method:
             raise HarnessError(f"method {self.method.name} and recipe {self.recipe.name}: a run has one of the two")
         if self.recipe and self.steps < 1:
             raise HarnessError(f"recipe {self.recipe.name} with steps={self.steps}: give at least 1")
+        if self.lora and not self.method:
+            raise HarnessError(f"lora of a run without a method ({self.label}): only distilled students have adapters")
         if self.steps < 0 or self.prompts_per_step < 1 or self.rollouts_per_prompt < 1:
             raise HarnessError(
                 f"steps={self.steps}, prompts_per_step={self.prompts_per_step}, "
@@ -336,6 +358,8 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
             o: dict[str, Any] = dict(r["optim"])
             o["betas"], o["first_step"] = tuple(o["betas"]), FirstStep(o.get("first_step", FirstStep.ZERO))
             r["optim"] = OptimSpec(**o)
+        if r.get("lora"):
+            r["lora"] = LoraSpec(**dict(r["lora"], targets=tuple(r["lora"]["targets"])))
         return RunSpec(**r)
     except (KeyError, TypeError, ValueError) as error:
         raise HarnessError(

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from harness import registry
-from harness.config import DataSpec, MethodSpec, ModelSpec, OptimSpec
+from harness.config import DataSpec, LoraSpec, MethodSpec, ModelSpec, OptimSpec
 from harness.types import HarnessError, Modality
 
 
@@ -98,6 +98,8 @@ class Profile:
     prompts_per_step: int
     rollouts_per_prompt: int = 4
     max_response_tokens: int
+    lora: LoraSpec | None = None
+    """Adapters that are trained in place of the student's weights; needs the extra ``lora``."""
     overrides: Mapping[str, Override] = field(default_factory=dict)
     """By registry name of the method."""
     top_k: TopK | None = None

@@ -212,6 +212,7 @@ def training_run(
         rollouts_per_prompt=profile.rollouts_per_prompt,
         max_response_tokens=profile.max_response_tokens,
         seed=seed,
+        lora=profile.lora,
     )
     return _changed(spec, changes)
 

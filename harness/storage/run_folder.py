@@ -43,7 +43,7 @@ RUNS = "runs"
 LOCK = ".lock"
 CURE = "delete its folder or select it with --force, and it is trained anew; or go back to that code"
 """For a run that other code began."""
-PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "datasets", "safetensors")
+PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "datasets", "safetensors", "peft")
 """Distributions whose versions can move a number."""
 
 
@@ -448,7 +448,7 @@ def continued(root: Path, spec: RunSpec) -> RunFolder:
         raise _misplaced(path.parent, first.spec)
     if first.spec.is_reference:
         raise HarnessError(f"{head}, a reference row without training: leave start empty to begin from that model")
-    for what in ("profile", "student"):
+    for what in ("profile", "student", "lora"):
         have, want = getattr(first.spec, what), getattr(spec, what)
         if have != want:
             raise HarnessError(f"{head}, whose {what} is {_named(have)}, not {_named(want)}: continue one of the same")
@@ -497,8 +497,10 @@ def environment() -> tuple[dict[str, Any], str]:
     return record, diff
 
 
-def _named(value: str | ModelSpec) -> str:
-    return value if isinstance(value, str) else f"{value.name} {(value.sha256 or value.content)[:10]}".strip()
+def _named(value: object) -> str:
+    return (
+        f"{value.name} {(value.sha256 or value.content)[:10]}".strip() if isinstance(value, ModelSpec) else str(value)
+    )
 
 
 def _misplaced(folder: Path, stored: RunSpec) -> HarnessError:

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from harness.config import RunSpec
+from harness.models import lora
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.training.contexts import build_batch
@@ -262,7 +263,7 @@ def detect_collapse(metrics: Sequence[Mapping[str, Any]]) -> str:
 def save(folder: RunFolder, learner: Learner) -> None:
     """A checkpoint of everything the rest of the run depends on."""
     if is_first_rank():
-        weights = learner.student.state_dict()
+        weights = lora.kept(learner.student)
         checkpoint.save(folder.checkpoints, learner.step, weights=weights, state=learner.state())
 
 
@@ -272,7 +273,7 @@ def restore(folder: RunFolder, learner: Learner, found: checkpoint.Checkpoint | 
     if is_first_rank():
         files.keep_jsonl(folder.metrics, lambda record: record["step"] <= step)
     if found is not None:
-        learner.student.load_state_dict(found.weights())
+        lora.take(learner.student, found.weights())
         learner.load_state(found.state())
         learner.step = found.step
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, get_scheduler
 from harness import registry
 from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec, RunSpec
 from harness.method import Method, check_sampling, untrained_views
-from harness.models import load, vocabulary
+from harness.models import load, lora, vocabulary
 from harness.models.forward import check_logits, vocabulary_size
 from harness.models.prompts import render
 from harness.models.reader import Reader
@@ -29,6 +29,8 @@ from harness.worlds.world import HasReferences, World, training_set
 
 PROBE_SIZE = 96
 """Validation problems of the probe at each checkpoint."""
+MOVING = (Policy.EMA, Policy.SNAPSHOT)
+"""Policies that follow the student."""
 
 
 @dataclass(kw_only=True)
@@ -109,7 +111,8 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     examples = training_set(world, spec.data)
     check_data(spec, method, world, examples)
     examples = corruption.corrupt(examples, spec.data, world)
-    student, teacher, reader = load_pair(spec, spec.teacher, root, start)
+    student, teacher, reader = load_pair(spec, spec.teacher, root)
+    base = begin(spec, student, teacher, start)
     method.check_vocabulary(vocabulary_size(student))
     weights = Masters(student)
     optimiser, schedule = build_optimiser(weights.moved, spec.optim, spec.steps * method.updates)
@@ -120,7 +123,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
         optim=spec.optim,
         method=method,
         reader=reader,
-        policies=build_policies(method, student, teacher),
+        policies=build_policies(method, student, teacher, base),
         weights=weights,
         optimiser=optimiser,
         schedule=schedule,
@@ -138,25 +141,46 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
 
 
 def load_pair(
-    spec: RunSpec, teacher_spec: ModelSpec, root: Path | None, start: Mapping[str, torch.Tensor] | None
+    spec: RunSpec, teacher_spec: ModelSpec, root: Path | None
 ) -> tuple[PreTrainedModel, PreTrainedModel, Reader]:
-    """Student, teacher and what reads for both, compared and with the same rows in their vocabularies.
-
-    ``start``: the student's weights, None for its own.
+    """Student and teacher, compared, and what reads for both.
 
     Raises:
-        HarnessError: see ``load.load``, ``load.check_pair``, ``check_logits``.
+        HarnessError: see ``load.load``, ``load.check_pair``.
     """
     pair = (spec.student, teacher_spec)
     student, teacher = (load.load(s, dtype=spec.dtype, device=device(), root=root) for s in pair)
     reader = load.load_reader(spec.student, root=root)
     load.check_pair(student, reader.tokenizer, teacher, load.load_tokenizer(teacher_spec, root=root))
+    return student, teacher, reader
+
+
+def begin(
+    spec: RunSpec, student: PreTrainedModel, teacher: PreTrainedModel, start: Mapping[str, torch.Tensor] | None
+) -> PreTrainedModel | None:
+    """Both as the first step finds them, with the same rows in their vocabularies; in place.
+
+    Args:
+        start: the student's weights, or its adapters; None for its own.
+
+    Returns:
+        What is the student without its adapters; None where it has none, or they are not new.
+
+    Raises:
+        HarnessError: see ``check_logits``, ``lora.attach``, ``lora.take``.
+    """
     if start is not None:
-        vocabulary.take(student, start)
+        lora.cut(student, start) if spec.lora else vocabulary.take(student, start)
     vocabulary.cut_to_common(student, teacher)
     for model in (student, teacher):
         check_logits(model)
-    return student, teacher, reader
+    if spec.lora is None:
+        return None
+    base = lora.attach(student, spec.lora, spec.seed)
+    if start is None:
+        return base
+    lora.take(student, start)
+    return None
 
 
 def read_and_written(example: Example, kind: str, world: World) -> list[str]:
@@ -181,16 +205,22 @@ def starting_weights(spec: RunSpec, root: Path | None) -> Mapping[str, torch.Ten
     return checkpoint.at_step(first.checkpoints, first.spec.steps).weights()
 
 
-def build_policies(method: Method, student: PreTrainedModel, teacher: PreTrainedModel) -> dict[Policy, PreTrainedModel]:
+def build_policies(
+    method: Method, student: PreTrainedModel, teacher: PreTrainedModel, base: PreTrainedModel | None = None
+) -> dict[Policy, PreTrainedModel]:
     """Student, teacher, and one frozen copy of the student that every other policy of the method's views shares.
 
-    Those that move get a copy of their own at their first move, see ``own_copy``.
+    Those that move get a copy of their own at their first move, see ``own_weights``. Of a student with adapters nothing
+    but these is copied, and at once: ``base``, which is the student before it moves, serves the policies that never do.
     """
     policies = {Policy.STUDENT: student, Policy.TEACHER: teacher.requires_grad_(False)}
     others = {view.policy for view in untrained_views(method)} - set(policies)
-    if others:
-        policies |= dict.fromkeys(others, copy.deepcopy(student).requires_grad_(False))
-    return policies
+    if not others:
+        return policies
+    if not lora.is_attached(student):
+        return policies | dict.fromkeys(others, copy.deepcopy(student).requires_grad_(False))
+    still = base or lora.twin(student)
+    return policies | {policy: lora.twin(student) if policy in MOVING else still for policy in others}
 
 
 def is_shared(policies: Mapping[Policy, PreTrainedModel], policy: Policy) -> bool:
