@@ -23,6 +23,12 @@ STEPLESS = (Privilege.NONE, Privilege.FINAL_ANSWER)
 """Kinds of p that name no step."""
 
 
+TURNS = ("system", "user")
+"""Where p may stand."""
+TEMPLATES = ("", "plain")
+"""Chat templates by name; empty: the model's own."""
+
+
 class Part:
     """A part of a run that many runs share. No slots: its text is kept beside its fields."""
 
@@ -45,8 +51,18 @@ class ModelSpec(Part):
     content: str = field(default="", metadata={"since": 2})
     """Of the files of a local folder that decide what the model is, see ``harness.models.sources.digest``; empty where
     the model is no folder, or nobody has said which."""
+    privileged_turn: str = field(default="system", metadata={"since": 2})
+    """Where p stands: ``system``, in a turn of its own before x; ``user``, at the head of the user's turn, for a chat
+    template without a system role. The same of student and teacher."""
+    template: str = field(default="", metadata={"since": 2})
+    """``plain``: the template of ``harness.models.reader.PLAIN``, for a model without one; empty: the model's own."""
 
     def __post_init__(self) -> None:
+        if self.privileged_turn not in TURNS or self.template not in TEMPLATES:
+            raise HarnessError(
+                f"model {self.name!r}: privileged_turn={self.privileged_turn!r}, template={self.template!r}: choose "
+                f"among {', '.join(TURNS)}, and 'plain' or nothing"
+            )
         if self.made is None:
             return
         if self.made.recipe is None:
@@ -224,6 +240,11 @@ class RunSpec:
             raise HarnessError(f"method {self.method.name} and recipe {self.recipe.name}: a run has one of the two")
         if self.recipe and self.steps < 1:
             raise HarnessError(f"recipe {self.recipe.name} with steps={self.steps}: give at least 1")
+        if self.teacher and self.teacher.privileged_turn != self.student.privileged_turn:
+            raise HarnessError(
+                f"privileged_turn is {self.student.privileged_turn!r} of student {self.student.name} and "
+                f"{self.teacher.privileged_turn!r} of teacher {self.teacher.name}: give both the same"
+            )
         if self.lora and not self.method:
             raise HarnessError(f"lora of a run without a method ({self.label}): only distilled students have adapters")
         if self.steps < 0 or self.prompts_per_step < 1 or self.rollouts_per_prompt < 1:

@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from harness.config import ModelSpec
 from harness.models import sources, vocabulary, zoo
-from harness.models.reader import Reader, TextReader
+from harness.models.reader import PLAIN, Reader, TextReader
 from harness.models.sampler import eos_ids
 from harness.types import HarnessError
 
@@ -64,14 +64,17 @@ def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTo
     found = sources.place(spec, root)
     try:
         # lm-eval decodes by itself: cleaned spaces are 0.0 where 54.0 is right.
-        return AutoTokenizer.from_pretrained(found.path, padding_side="left", clean_up_tokenization_spaces=False)
+        tokenizer = AutoTokenizer.from_pretrained(found.path, padding_side="left", clean_up_tokenization_spaces=False)
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
+    if spec.template:
+        tokenizer.chat_template = PLAIN
+    return tokenizer
 
 
 def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
     """What reads and writes for the model, see ``load_tokenizer``."""
-    return TextReader(load_tokenizer(spec, root=root))
+    return TextReader(load_tokenizer(spec, root=root), spec.privileged_turn)
 
 
 def _missing(spec: ModelSpec, error: Exception) -> str:

@@ -244,7 +244,7 @@ def probe(trainer: Trainer) -> dict[str, float]:
         trainer.reader,
         trainer.world,
         trainer.validation,
-        trainer.data.privilege,
+        trainer.probed,
         max_new_tokens=trainer.spec.max_response_tokens,
     )
 

@@ -16,13 +16,14 @@ from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec, RunSpec
 from harness.method import Method, check_sampling, untrained_views
 from harness.models import load, lora, vocabulary
 from harness.models.forward import check_logits, vocabulary_size
-from harness.models.prompts import render
-from harness.models.reader import Reader
+from harness.models.prompts import both_prompts
+from harness.models.reader import Reader, check_one_difference
 from harness.storage import checkpoint, run_folder
+from harness.training import lengths, probe
 from harness.training.masters import Masters
 from harness.training.phases import Phases
 from harness.training.process import device
-from harness.types import Example, HarnessError, Policy, text_of
+from harness.types import PRIVILEGED, Example, HarnessError, Policy, text_of
 from harness.worlds import corruption, privilege, world_of
 from harness.worlds.needs import check_data, check_world
 from harness.worlds.world import HasReferences, World, training_set
@@ -52,6 +53,8 @@ class Trainer:
     """The training set, p corrupted in the share the run's data says."""
     validation: Sequence[Example]
     """Of the probe, p never corrupted: it is a reading of the student, not a lesson."""
+    probed: str
+    """The kind of p in the probe; none where the model's chat template has no place for p, and no view reads it."""
     step: int = 0
     """Rollout batches taken."""
     tokens: int = 0
@@ -97,8 +100,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
 
     Raises:
         HarnessError: the spec is a reference row; see also ``check_sampling``, ``starting_weights``, ``world_of``,
-            ``check_world``, ``check_data``, ``load.check_pair``, ``check_logits``, ``load.check_words``,
-            ``load.check_lengths``.
+            ``check_world``, ``check_data``, ``load.check_pair``, ``begin``, ``check_texts``.
     """
     if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
         raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
@@ -129,15 +131,33 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
         schedule=schedule,
         examples=examples,
         validation=world.examples(spec.data, "validation", PROBE_SIZE),
+        probed=spec.data.privilege,
     )
-    looked_at = examples[:256]
-    texts = [text for example in looked_at for text in read_and_written(example, spec.data.privilege, world)]
-    load.check_words(reader, texts, f"world {spec.data.world!r}")
-    # All that follow are measured when they are read, see ``writers.sampled`` and ``step.check_fits``.
-    longest = render(reader, looked_at, spec.data.privilege).lengths
-    for model in (student, teacher):
-        load.check_lengths(model, longest, spec.max_response_tokens)
+    check_texts(trainer)
     return trainer
+
+
+def check_texts(trainer: Trainer) -> None:
+    """What the run will read and write: known words, one difference between x and (x, p), positions for all.
+
+    Sets the kind of p that the probe shows.
+
+    Raises:
+        HarnessError: see ``load.check_words``, ``check_one_difference``, ``lengths.check``; the model's chat template
+            has no place for p, and a view reads it.
+    """
+    spec, reader, world = trainer.spec, trainer.reader, trainer.world
+    kind, first = trainer.data.privilege, trainer.examples[0]
+    texts = [text for each in trainer.examples[:256] for text in read_and_written(each, kind, world)]
+    load.check_words(reader, texts, f"world {trainer.data.world!r}")
+    if PRIVILEGED in {context for _, context in lengths.read(trainer.method)}:
+        plain, told = reader.decode(both_prompts(reader, first, kind), special=True)
+        check_one_difference(plain, told, reader.tokenizer)
+    else:
+        trainer.probed = probe.readable(reader, first, kind)
+    teacher = trainer.policies[Policy.TEACHER]
+    lengths.check(spec, trainer.method, reader, world, trainer.examples, trainer.student, teacher)
+    lengths.check_probe(trainer.student, reader, trainer.validation, trainer.probed, spec.max_response_tokens)
 
 
 def load_pair(

@@ -13,6 +13,8 @@ from harness.worlds.world import Demonstrates, Pictured, World, require
 def messages(example: Example, kind: str) -> tuple[Message, ...]:
     """The chat turns of x with p of ``kind`` before it, as a system turn; x alone for ``Privilege.NONE``.
 
+    The turn is marked: where a template has no place for it, a reader puts p elsewhere.
+
     p stands before x so that the distance from x to the response does not depend on p. Raises HarnessError
     if the example has no p of this kind.
     """
@@ -41,4 +43,4 @@ def shown(example: Example, what: Shown, world: World) -> tuple[Message, ...]:
 
 
 def _before(example: Example, text: str) -> tuple[Message, ...]:
-    return ({"role": "system", "content": text}, *example.messages)
+    return ({"role": "system", "content": text, "privileged": True}, *example.messages)
