@@ -23,10 +23,22 @@ STEPLESS = (Privilege.NONE, Privilege.FINAL_ANSWER)
 """Kinds of p that name no step."""
 
 
-TURNS = ("system", "user")
-"""Where p may stand."""
-TEMPLATES = ("", "plain")
-"""Chat templates by name; empty: the model's own."""
+class PrivilegedTurn(StrEnum):
+    """Where p stands in a prompt."""
+
+    SYSTEM = "system"
+    """In a turn of its own before x."""
+    USER = "user"
+    """At the head of the user's turn: for a chat template without a system role."""
+
+
+class Template(StrEnum):
+    """The chat template of a model."""
+
+    OWN = "own"
+    """Its tokenizer's."""
+    PLAIN = "plain"
+    """``harness.models.reader.PLAIN``: for a tokenizer without one."""
 
 
 class Part:
@@ -51,18 +63,11 @@ class ModelSpec(Part):
     content: str = field(default="", metadata={"since": 2})
     """Of the files of a local folder that decide what the model is, see ``harness.models.sources.digest``; empty where
     the model is no folder, or nobody has said which."""
-    privileged_turn: str = field(default="system", metadata={"since": 2})
-    """Where p stands: ``system``, in a turn of its own before x; ``user``, at the head of the user's turn, for a chat
-    template without a system role. The same of student and teacher."""
-    template: str = field(default="", metadata={"since": 2})
-    """``plain``: the template of ``harness.models.reader.PLAIN``, for a model without one; empty: the model's own."""
+    privileged_turn: PrivilegedTurn = field(default=PrivilegedTurn.SYSTEM, metadata={"since": 2})
+    """The same of student and teacher, which read one text."""
+    template: Template = field(default=Template.OWN, metadata={"since": 2})
 
     def __post_init__(self) -> None:
-        if self.privileged_turn not in TURNS or self.template not in TEMPLATES:
-            raise HarnessError(
-                f"model {self.name!r}: privileged_turn={self.privileged_turn!r}, template={self.template!r}: choose "
-                f"among {', '.join(TURNS)}, and 'plain' or nothing"
-            )
         if self.made is None:
             return
         if self.made.recipe is None:
@@ -240,11 +245,6 @@ class RunSpec:
             raise HarnessError(f"method {self.method.name} and recipe {self.recipe.name}: a run has one of the two")
         if self.recipe and self.steps < 1:
             raise HarnessError(f"recipe {self.recipe.name} with steps={self.steps}: give at least 1")
-        if self.teacher and self.teacher.privileged_turn != self.student.privileged_turn:
-            raise HarnessError(
-                f"privileged_turn is {self.student.privileged_turn!r} of student {self.student.name} and "
-                f"{self.teacher.privileged_turn!r} of teacher {self.teacher.name}: give both the same"
-            )
         if self.lora and not self.method:
             raise HarnessError(f"lora of a run without a method ({self.label}): only distilled students have adapters")
         if self.steps < 0 or self.prompts_per_step < 1 or self.rollouts_per_prompt < 1:
@@ -392,6 +392,8 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
 def _model(record: Mapping[str, Any]) -> ModelSpec:
     fields = dict(record)
     fields["made"] = from_json(fields["made"]) if fields.get("made") else None
+    fields["privileged_turn"] = PrivilegedTurn(fields.get("privileged_turn", PrivilegedTurn.SYSTEM))
+    fields["template"] = Template(fields.get("template", Template.OWN))
     return ModelSpec(**fields)
 
 

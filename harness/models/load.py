@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from harness.config import ModelSpec
+from harness.config import ModelSpec, Template
 from harness.models import sources, vocabulary, zoo
 from harness.models.reader import PLAIN, Reader, TextReader
 from harness.models.sampler import eos_ids
@@ -67,7 +67,7 @@ def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTo
         tokenizer = AutoTokenizer.from_pretrained(found.path, padding_side="left", clean_up_tokenization_spaces=False)
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
-    if spec.template:
+    if spec.template == Template.PLAIN:
         tokenizer.chat_template = PLAIN
     return tokenizer
 

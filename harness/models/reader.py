@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from harness.config import PrivilegedTurn
 from harness.models.prompts import Prompts
 from harness.types import HarnessError, ImagePart, Message, TextPart, text_of
 
@@ -74,7 +75,9 @@ class TextReader:
     out for that of p, is said after it.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, privileged_turn: str = "system") -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, privileged_turn: PrivilegedTurn = PrivilegedTurn.SYSTEM
+    ) -> None:
         self.tokenizer = tokenizer
         self.privileged_turn = privileged_turn
 
@@ -107,7 +110,11 @@ class TextReader:
         """Token ids of one conversation; see ``prompts``."""
         check_template(self.tokenizer)
         default = ""
-        if turns[0].get("privileged") and self.privileged_turn == "system" and turns[1]["role"] != "system":
+        if (
+            turns[0].get("privileged")
+            and self.privileged_turn == PrivilegedTurn.SYSTEM
+            and turns[1]["role"] != "system"
+        ):
             default = self.default_turn
         plain = [{"role": t["role"], "content": _text(t)} for t in arranged(turns, self.privileged_turn, default)]
         try:
@@ -146,17 +153,17 @@ class TextReader:
         )
 
 
-def arranged(turns: Sequence[Message], privileged_turn: str, default: str = "") -> list[Message]:
+def arranged(turns: Sequence[Message], privileged_turn: PrivilegedTurn, default: str = "") -> list[Message]:
     """The turns with p where it is to stand; the same turns where none shows p.
 
     Args:
-        privileged_turn: ``system`` or ``user``, see ``ModelSpec``.
+        privileged_turn: where p is to stand.
         default: a system turn to be said after that of p.
     """
     if not turns[0].get("privileged"):
         return list(turns)
     told, rest = turns[0], list(turns[1:])
-    if privileged_turn == "system":
+    if privileged_turn == PrivilegedTurn.SYSTEM:
         return [told, *([Message(role="system", content=default)] if default else []), *rest]
     place = next(i for i, turn in enumerate(rest) if turn["role"] == "user")
     head, content = text_of(told) + BETWEEN, rest[place]["content"]

@@ -166,8 +166,14 @@ def load_pair(
     """Student and teacher, compared, and what reads for both.
 
     Raises:
-        HarnessError: see ``load.load``, ``load.check_pair``.
+        HarnessError: p stands elsewhere for each; see ``load.load``, ``load.check_pair``.
     """
+    turns = (spec.student.privileged_turn, teacher_spec.privileged_turn)
+    if turns[0] != turns[1]:
+        raise HarnessError(
+            f"privileged_turn is {str(turns[0])!r} of student {spec.student.name} and {str(turns[1])!r} of teacher "
+            f"{teacher_spec.name}, which read one text: give both the same"
+        )
     pair = (spec.student, teacher_spec)
     student, teacher = (load.load(s, dtype=spec.dtype, device=device(), root=root) for s in pair)
     reader = load.load_reader(spec.student, root=root)

@@ -10,7 +10,7 @@ from support.drive_run import short_run
 from support.folders import model_folder
 
 from harness.cli.verbs import main
-from harness.config import ModelSpec, RunSpec, from_json, to_json
+from harness.config import ModelSpec, PrivilegedTurn, RunSpec, Template, from_json, to_json
 from harness.models import load
 from harness.models.prompts import both_prompts, render
 from harness.models.reader import check_one_difference, check_template
@@ -29,7 +29,7 @@ SWALLOWS = "{% if messages[0]['role'] != 'system' %}general {% endif %}" + LAST_
 )
 
 
-def pair(folder: Path, template: str | None, **fields: str) -> dict[str, ModelSpec]:
+def pair(folder: Path, template: str | None, **fields: object) -> dict[str, ModelSpec]:
     """Student and teacher with this chat template."""
     made = {}
     for whose, name in (("student", "base"), ("teacher", "mid")):
@@ -40,7 +40,7 @@ def pair(folder: Path, template: str | None, **fields: str) -> dict[str, ModelSp
     return made
 
 
-def spec_of(folder: Path, template: str | None, method: str = "vanilla_opd", **fields: str) -> RunSpec:
+def spec_of(folder: Path, template: str | None, method: str = "vanilla_opd", **fields: object) -> RunSpec:
     return dataclasses.replace(short_run(method, 2), **pair(folder, template, **fields))
 
 
@@ -71,7 +71,7 @@ def test_without_a_system_role_a_method_that_reads_p_is_refused_and_told_the_fie
 
 
 def test_p_at_the_head_of_the_users_turn(tmp_path: Path) -> None:
-    trainer = prepare(spec_of(tmp_path, NO_SYSTEM, "dopd", privileged_turn="user"))
+    trainer = prepare(spec_of(tmp_path, NO_SYSTEM, "dopd", privileged_turn=PrivilegedTurn.USER))
     (turn,) = trainer.examples[0].messages
     plain, told = texts(trainer)
     p = trainer.examples[0].privileged[trainer.data.privilege]
@@ -130,7 +130,7 @@ def test_no_template_is_told_what_to_give(tmp_path: Path) -> None:
 
 def test_the_plain_template_by_its_field(tmp_path: Path) -> None:
     """For lm-eval too, which asks the tokenizer by itself."""
-    spec = dataclasses.replace(pair(tmp_path, None)["student"], template="plain")
+    spec = dataclasses.replace(pair(tmp_path, None)["student"], template=Template.PLAIN)
     tokenizer = load.load_tokenizer(spec)
     check_template(tokenizer)
     turns = [{"role": "system", "content": "p"}, {"role": "user", "content": "x"}]
@@ -138,23 +138,17 @@ def test_the_plain_template_by_its_field(tmp_path: Path) -> None:
     assert text == "System:\np\n\nUser:\nx\n\nAssistant:\n"
 
 
-@pytest.mark.parametrize("field", [{"privileged_turn": "assistant"}, {"template": "chatml"}])
-def test_values_of_the_fields(field: dict[str, str]) -> None:
-    with pytest.raises(HarnessError, match=r"choose among system, user, and 'plain' or nothing"):
-        ModelSpec(name="m", **field)  # pyright: ignore[reportArgumentType]
-
-
 def test_the_fields_are_part_of_a_run_and_of_no_older_one() -> None:
     spec = short_run("dopd", 2)
     other = dataclasses.replace(
         spec,
-        student=dataclasses.replace(spec.student, privileged_turn="user"),
-        teacher=spec.teacher and dataclasses.replace(spec.teacher, privileged_turn="user"),
+        student=dataclasses.replace(spec.student, privileged_turn=PrivilegedTurn.USER),
+        teacher=spec.teacher and dataclasses.replace(spec.teacher, privileged_turn=PrivilegedTurn.USER),
     )
     assert other.id != spec.id and from_json(to_json(other)) == other
     assert not {"privileged_turn", "template"} & to_json(spec)["student"].keys()
-    with pytest.raises(HarnessError, match=r"privileged_turn is 'user' of student .* give both the same"):
-        dataclasses.replace(spec, student=other.student)
+    with pytest.raises(HarnessError, match=r"privileged_turn is 'user' of student base and 'system' of teacher mid"):
+        prepare(dataclasses.replace(spec, student=other.student))
 
 
 def test_plan_prints_both_prompts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
