@@ -63,6 +63,8 @@ class ModelSpec(Part):
     content: str = field(default="", metadata={"since": 2})
     """Of the files of a local folder that decide what the model is, see ``harness.models.sources.digest``; empty where
     the model is no folder, or nobody has said which."""
+    revision: str = field(default="", metadata={"since": 2})
+    """Of a hub name, the commit that is meant; empty where the model is none, or nobody has said which."""
     privileged_turn: PrivilegedTurn = field(default=PrivilegedTurn.SYSTEM, metadata={"since": 2})
     """The same of student and teacher, which read one text."""
     template: Template = field(default=Template.OWN, metadata={"since": 2})

@@ -29,7 +29,8 @@ from harness.types import HarnessError, Want
 CHECKED = 8
 """Tokens of prompt and response each in ``check_logits``."""
 ROUNDING, ROUNDING_HALF = 1e-4, 0.3
-"""Nats that two ways of computing a log-probability may differ by, in float32 and in half precision."""
+"""Nats that two ways of computing a log-probability may differ by, in float32 and in half precision, and the same share
+of the log-probability: of 30 layers and 49,152 words the least likely differ by more than the likely."""
 
 
 def output_layer(model: PreTrainedModel) -> Linear:
@@ -126,7 +127,7 @@ def check_logits(model: PreTrainedModel) -> None:
     plain = model(input_ids=ids_1L).logits[:, start - 1 : -1]
     rebuilt, own = (x.double().log_softmax(-1) for x in (logits_layer(model)(hidden_1TD), plain))
     off, allowed = float((rebuilt - own).abs().max()), ROUNDING if model.dtype.itemsize > 2 else ROUNDING_HALF
-    if not off <= allowed:
+    if not bool(((rebuilt - own).abs() <= allowed * (1 + own.abs())).all()):
         raise HarnessError(
             f"model {model.name_or_path or type(model).__name__}: log-probabilities from its hidden states and output "
             f"layer are off by {off:.2g} nats from its own forward pass: {type(model).__name__} changes logits in a "

@@ -45,7 +45,11 @@ def load(
     try:
         # A tensor of another shape is told by `_check_whole`, in the words of those that lack.
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            found.path, dtype=getattr(torch, dtype), output_loading_info=True, ignore_mismatched_sizes=True
+            found.path,
+            revision=found.revision,
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise HarnessError(_missing(spec, error)) from error
@@ -64,7 +68,9 @@ def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTo
     found = sources.place(spec, root)
     try:
         # lm-eval decodes by itself: cleaned spaces are 0.0 where 54.0 is right.
-        tokenizer = AutoTokenizer.from_pretrained(found.path, padding_side="left", clean_up_tokenization_spaces=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            found.path, revision=found.revision, padding_side="left", clean_up_tokenization_spaces=False
+        )
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
     if spec.template == Template.PLAIN:
