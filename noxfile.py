@@ -1,7 +1,8 @@
 """Every task of the project; ``nox -l`` lists them.
 
-All sessions share one environment, ``.nox/dopd``, so that a machine installs torch once. Installation is
-skipped while the dependencies, the constraints, the interpreter and the folder are what they were.
+All sessions but one share an environment, ``.nox/dopd``, so that a machine installs torch once; ``vision`` has its own,
+``.nox/vision``. Installation is skipped while the dependencies, the constraints, the interpreter and the folder are
+what they were.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ PACKAGES = ("harness", "methods", "suites")
 WORKERS = min(4, os.cpu_count() or 1)
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+SHARED, VISION = "dopd", "vision"
+"""Environments."""
+VISION_TESTS = (
+    "tests/harness/test_torchvision.py",
+    *(f"tests/harness/{x}" for x in ("evaluation", "models", "worlds")),
+)
 CACHED = {"PYTHONDONTWRITEBYTECODE": ""}
 """Many container images set it: then every process compiles torch and transformers again, several seconds each."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -35,6 +42,17 @@ def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest: ``nox -s tests -- -m "not slow"``."""
     install(session, "dev")
     run(session, "pytest", "-n", str(WORKERS), *session.posargs, **ONE_THREAD, **OFFLINE)
+
+
+@nox.session
+def vision(session: nox.Session) -> None:
+    """Run what touches pictures, VLMEvalKit or transformers, in an environment of its own with the extra ``vlm``.
+
+    Arguments go to pytest: ``nox -s vision -- -m vision``. torchvision stays out of the shared environment: beside a
+    torch that it was not made for it breaks transformers, so these tests also say that text still works.
+    """
+    install(session, "dev,vlm", VISION)
+    run(session, "pytest", "-n", str(WORKERS), *(session.posargs or VISION_TESTS), at=VISION, **ONE_THREAD, **OFFLINE)
 
 
 @nox.session
@@ -131,9 +149,17 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def zoo(session: nox.Session) -> None:
-    """Retrain the embedded models from nothing and rewrite their weights, hashes and card (about an hour)."""
+    """Retrain the shipped models from nothing and rewrite their weights, hashes and cards (about two hours).
+
+    ``nox -s zoo -- scenes --draws 5`` makes those of the scenes world alone, ``nox -s zoo -- --only base`` one of the
+    slot world's.
+    """
     install(session)
-    run(session, "harness.models.zoo", *session.posargs)
+    of_scenes = session.posargs[:1] == ["scenes"]
+    if not of_scenes:
+        run(session, "harness.models.zoo", *session.posargs, **ONE_THREAD, **OFFLINE)
+    if of_scenes or not session.posargs:
+        run(session, "harness.models.zoo.scenes", *session.posargs[1:], **ONE_THREAD, **OFFLINE)
 
 
 @nox.session
@@ -158,21 +184,21 @@ def speed(session: nox.Session) -> None:
         session.run(str(python(session)), *command, env=ONE_THREAD)
 
 
-def python(session: nox.Session) -> Path:
-    """The interpreter of the shared environment."""
-    environment = session.cache_dir.parent / "dopd"
+def python(session: nox.Session, at: str = SHARED) -> Path:
+    """The interpreter of an environment."""
+    environment = session.cache_dir.parent / at
     return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def run(session: nox.Session, module: str, *arguments: str, **environment: str) -> None:
-    """``python -m module arguments`` in the shared environment."""
-    session.run(str(python(session)), "-m", module, *arguments, env=CACHED | environment)
+def run(session: nox.Session, module: str, *arguments: str, at: str = SHARED, **environment: str) -> None:
+    """``python -m module arguments`` in an environment."""
+    session.run(str(python(session, at)), "-m", module, *arguments, env=CACHED | environment)
 
 
-def install(session: nox.Session, extra: str = "") -> float:
-    """Make the shared environment hold the project and an extra; seconds spent, 0 if it already did."""
+def install(session: nox.Session, extra: str = "", at: str = SHARED) -> float:
+    """Make an environment hold the project and an extra; seconds spent, 0 if it already did."""
     began = time.perf_counter()
-    environment = python(session).parent.parent
+    environment = python(session, at).parent.parent
     stamp = environment / "installed.json"
     base = digest(sys.version, sys.executable, str(ROOT))
     wanted = digest(installed_from(), (ROOT / "constraints.txt").read_text(encoding="utf-8"))
@@ -185,7 +211,7 @@ def install(session: nox.Session, extra: str = "") -> float:
         return 0.0
     target = f".[{extra}]" if extra else "."
     with session.chdir(ROOT):
-        run(session, "pip", "install", "--no-compile", "-c", "constraints.txt", "-e", target)
+        run(session, "pip", "install", "--no-compile", "-c", "constraints.txt", "-e", target, at=at)
     stamp.write_text(json.dumps(done | {"": wanted, extra: wanted}), encoding="utf-8")
     return time.perf_counter() - began
 

@@ -110,6 +110,13 @@ class DataSpec(Part):
     """How p is made wrong in training."""
     corrupted: float = field(default=0.0, metadata={"since": 2})
     """Share of the training examples with a wrong p, in [0, 1]; 0 exactly where ``corruption`` is none."""
+    draw: int | None = field(default=None, metadata={"since": 2})
+    """Which draw of the world: its secret tables, orders and models; None for a world without draws."""
+
+    @property
+    def source(self) -> str:
+        """World and version, as rows name them: ``embedded 1``."""
+        return f"{self.world} {self.version}"
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -130,6 +137,10 @@ class DataSpec(Part):
                 f"{given}: privilege {str(self.privilege)!r} has nothing of this to corrupt, choose "
                 f"one of {', '.join(allowed)}"
             )
+
+
+FIRST_WORLD = DataSpec(domains=()).source
+"""Of the rows from before rows named their world."""
 
 
 class FirstStep(StrEnum):
@@ -241,8 +252,16 @@ class RunSpec:
     """In place of a method: what the run ends with is a model, the ``made`` of a ``ModelSpec``."""
     lora: LoraSpec | None = field(default=None, metadata={"since": 2})
     """Adapters of the student; None: every weight of it is trained."""
+    extra_checkpoints: tuple[int, ...] = field(default=(), metadata={"since": 2})
+    """Further steps at which a checkpoint is kept and may be evaluated, rising; nothing is probed there."""
 
     def __post_init__(self) -> None:
+        extra = self.extra_checkpoints
+        if list(extra) != sorted(set(extra)) or not all(0 < step < self.steps for step in extra):
+            raise HarnessError(
+                f"extra_checkpoints={extra} of a run of {self.steps} steps: give steps between its first and its last, "
+                "rising, each once"
+            )
         if self.recipe and self.method:
             raise HarnessError(f"method {self.method.name} and recipe {self.recipe.name}: a run has one of the two")
         if self.recipe and self.steps < 1:
@@ -259,6 +278,11 @@ class RunSpec:
     def is_reference(self) -> bool:
         """True for a model that is only evaluated."""
         return self.method is None and self.recipe is None
+
+    @property
+    def train_domains(self) -> tuple[str, ...]:
+        """Domains trained on; none of a model that is only evaluated, whatever its data."""
+        return self.data.domains if self.data and not self.is_reference else ()
 
     @property
     def label(self) -> str:
@@ -296,7 +320,13 @@ class RunSpec:
         return "-".join(map(_slug, parts)) + f"-seed{self.seed}-{self.hash}"
 
     def checkpoint_steps(self) -> tuple[int, ...]:
-        """Steps at which a checkpoint is kept: 0, every tenth, the last."""
+        """Steps at which a checkpoint is kept: 0, every tenth, the last, and the extra ones; rising."""
+        if not self.extra_checkpoints:
+            return self.probed_steps()
+        return tuple(sorted({*self.probed_steps(), *self.extra_checkpoints}))
+
+    def probed_steps(self) -> tuple[int, ...]:
+        """Those of them where training also probes the student: evenly spaced, 0 and the last among them."""
         return _checkpoint_steps(self.steps, self.checkpoints)
 
 
@@ -383,6 +413,7 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
             r["optim"] = OptimSpec(**o)
         if r.get("lora"):
             r["lora"] = LoraSpec(**dict(r["lora"], targets=tuple(r["lora"]["targets"])))
+        r["extra_checkpoints"] = tuple(r.get("extra_checkpoints", ()))
         return RunSpec(**r)
     except (KeyError, TypeError, ValueError) as error:
         raise HarnessError(

@@ -52,6 +52,8 @@ class Method:
     """What ``assign`` labels every response token with; empty: it labels none. Audits find a method by its labels."""
     shows_responses: ClassVar[bool] = False
     """True if ``contexts`` may return a ``Demonstration``, which not every world can show."""
+    pictures: ClassVar[tuple[str, ...]] = ()
+    """Kinds of ``Pictures`` that ``contexts`` may return; a world without them is refused."""
 
     @property
     def sampling(self) -> Mapping[Source, float]:
@@ -80,9 +82,10 @@ class Method:
     def contexts(
         self, examples: Sequence[Example], responses: Sequence[str], rewards: Sequence[float] | None
     ) -> Mapping[str, Sequence[Shown | None]]:
-        """What stands before x in contexts of the method's own, by name and per rollout (SDPO's siblings).
+        """What contexts of the method's own show, by name and per rollout (SDPO's siblings).
 
-        A kind of p or a ``Demonstration``; None leaves a rollout without the views of that context.
+        A kind of p, a ``Demonstration``, or ``Pictures`` in the place of x's own (``pictures`` names their kinds); None
+        leaves a rollout without the views of that context.
         """
         return {}
 

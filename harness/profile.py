@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from harness import registry
-from harness.config import DataSpec, LoraSpec, MethodSpec, ModelSpec, OptimSpec
+from harness.config import DataSpec, LoraSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec
 from harness.types import HarnessError, Modality
 
 
@@ -74,6 +74,42 @@ class Ladder:
     """What Figure 6 is drawn against and why, a sentence for its caption."""
 
 
+DEVELOPMENT_SEEDS = 1000
+"""Seeds from here on are for pilots and for what is chosen (learning rates, the early step), never for results."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """Which draws of its world a profile runs: each has tables, items and models of its own (``DataSpec.draw``).
+
+    A seed below ``DEVELOPMENT_SEEDS`` runs draw ``seed % n``; the others run the development draw, which is in no
+    table of results. The draw is the unit of every interval and test (``harness.analysis.units``).
+
+    Example::
+
+        Draws(n=5, development=5, model=lambda model, draw: ModelSpec(name=f"{model.name}_{draw}"))
+    """
+
+    n: int
+    """Draws of results: 0 to n - 1."""
+    development: int
+    """The number of another one."""
+    model: Callable[[ModelSpec, int], ModelSpec]
+    """What stands for a model of the profile in a draw."""
+    twice: tuple[str, ...] = ()
+    """Registry names of methods that the main table runs with a second seed in each draw, so that what is the seed's is
+    told from what is the draw's (``harness.analysis.units.variance``)."""
+
+    def of(self, seed: int) -> int:
+        """The draw that a seed runs."""
+        return self.development if seed >= DEVELOPMENT_SEEDS else seed % self.n
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Those of results, then the development draw."""
+        return (*range(self.n), self.development)
+
+
 @dataclass(frozen=True, kw_only=True)  # no slots: what its methods are is kept beside its fields
 class Profile:
     """A setting of the whole benchmark; fills in fields of ``RunSpec``. What is optional only some suites need."""
@@ -89,6 +125,9 @@ class Profile:
     """For suites that vary the pair of models."""
     data: DataSpec
     """Default training data; suites replace ``domains``, whose order is that of the stages of continual learning."""
+    draws: Draws | None = None
+    """Of its world; None where that has none. Models and data above are then what all draws have in common, and a run
+    has those of its seed's draw (``at``)."""
     optim: OptimSpec
     """Shared by all methods; ``Options.learning_rate`` may put each method's own rate in its place."""
     learning_rates: tuple[float, ...] = ()
@@ -118,12 +157,84 @@ class Profile:
     """Held-out benchmarks that no mean holds; a suite that shows them asks for them itself."""
     obstacle: str = ""
     """Why it can be planned, not run, where this package has no loader for its data or benchmarks."""
+    extra_checkpoints: tuple[int, ...] = ()
+    """Steps beside the tenths of a run at which a checkpoint is kept, see ``RunSpec``; those that a shorter run reaches
+    before its end."""
+    early_step: int | None = None
+    """The early budget, one of ``extra_checkpoints``, the same for every pair, draw, method and rate; None: runs have
+    one budget, their last step."""
     seconds_per_step: float
     """First guess of a run's cost, used by ``plan`` until a run of that method has been measured."""
     seconds_per_evaluation: float
     """The same, per evaluation."""
     megabytes_per_run: float = 50.0
     """Checkpoints and records of one run; the launcher asks the disk for this much before it starts."""
+
+    def at(self, seed: int) -> Profile:
+        """As a seed runs it: with the models and the data of the seed's draw; itself where there are no draws.
+
+        Raises:
+            HarnessError: it is in another draw already.
+        """
+        return self if self.draws is None else self.in_draw(self.draws.of(seed))
+
+    def of_seeds(self, seeds: Iterable[int]) -> list[Profile]:
+        """In each draw that some seeds run, once; itself alone where there are no draws."""
+        if self.draws is None:
+            return [self]
+        return [self.in_draw(draw) for draw in dict.fromkeys(map(self.draws.of, seeds))]
+
+    def in_draw(self, draw: int) -> Profile:
+        """With the models and the data of one of its draws; the same object every time.
+
+        Raises:
+            HarnessError: it has no draws or not this one, or is in another one already.
+        """
+        if self.draws is None or draw not in self.draws.all:
+            has = ", ".join(map(str, self.draws.all)) if self.draws else "none"
+            raise HarnessError(f"profile {self.name} has no draw {draw} (it has: {has}): give one of these")
+        if self.data.draw == draw:
+            return self
+        if self.data.draw is not None:
+            raise HarnessError(
+                f"profile {self.name} is in draw {self.data.draw}, asked for is draw {draw}: ask the profile itself"
+            )
+        if draw not in self._drawn:
+            own = self.with_models(partial(self._model, draw=draw))
+            self._drawn[draw] = replace(own, data=replace(self.data, draw=draw))
+        return self._drawn[draw]
+
+    def _model(self, model: ModelSpec, draw: int) -> ModelSpec:
+        assert self.draws is not None
+        return self.draws.model(model, draw)
+
+    def of_all_draws(self, spec: RunSpec) -> RunSpec:
+        """The run as it is in every draw: its data of none, and models of its draw as those that stand for them."""
+        if self.draws is None or spec.data is None or spec.data.draw is None:
+            return spec
+        at, rungs = self.in_draw(spec.data.draw), self.ladder.models if self.ladder else {}
+        drawn = [at.student, at.teacher, *(at.ladder.models.values() if at.ladder else ())]
+        pairs = list(zip(drawn, (self.student, self.teacher, *rungs.values()), strict=True))
+
+        def general(model: ModelSpec) -> ModelSpec:
+            return next((own for each, own in pairs if each == model), model)
+
+        teacher = spec.teacher and general(spec.teacher)
+        return replace(spec, student=general(spec.student), teacher=teacher, data=replace(spec.data, draw=None))
+
+    def check_seeds(self, seeds: Iterable[int]) -> None:
+        """Seeds of one table are all of results or all of the development draw.
+
+        Raises:
+            HarnessError: they are of both.
+        """
+        given = sorted(set(seeds))
+        if self.draws and given and given[0] < DEVELOPMENT_SEEDS <= given[-1]:
+            raise HarnessError(
+                f"seeds {', '.join(map(str, given))}: from {DEVELOPMENT_SEEDS} on they run draw "
+                f"{self.draws.development} of profile {self.name}, which is for development and stands beside no "
+                "result; give seeds of one kind"
+            )
 
     def with_models(self, change: Callable[[ModelSpec], ModelSpec]) -> Profile:
         """The same with every model changed."""
@@ -144,10 +255,26 @@ class Profile:
             _check_names(self, "data", self.data.domains, "its targets", self.targets)
         if self.ladder:
             self._check_ladder(self.ladder)
+        if self.early_step is not None and self.early_step not in self.extra_checkpoints:
+            raise HarnessError(
+                f"profile {self.name}: early_step {self.early_step} is none of its extra_checkpoints "
+                f"({', '.join(map(str, self.extra_checkpoints)) or 'none'}): name one of them"
+            )
         if list(self.learning_rates) != sorted(set(self.learning_rates)):
             raise HarnessError(f"profile {self.name}: learning_rates must rise, each once")
+        if self.draws:
+            self._check_draws(self.draws)
         for method in self.overrides:
             self.override(method)
+
+    def _check_draws(self, draws: Draws) -> None:
+        if draws.n < 1 or draws.development in range(draws.n):
+            raise HarnessError(
+                f"profile {self.name}: draws n={draws.n}, development={draws.development}; give n of 1 or more, and a "
+                "development draw that is none of 0 to n - 1"
+            )
+        if self.data.draw is not None:
+            raise HarnessError(f"profile {self.name}: its data name draw {self.data.draw}, leave that to its draws")
 
     def _check_ladder(self, ladder: Ladder) -> None:
         pairs = [name for pair in (*ladder.pairs, ladder.erring) for name in pair]
@@ -201,6 +328,11 @@ class Profile:
         if domains not in self._data:
             self._data[domains] = replace(self.data, domains=domains)
         return self._data[domains]
+
+    @cached_property
+    def _drawn(self) -> dict[int, Profile]:
+        """What ``in_draw`` gave."""
+        return {}
 
     @cached_property
     def _data(self) -> dict[tuple[str, ...], DataSpec]:

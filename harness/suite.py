@@ -191,30 +191,50 @@ def training_run(
 ) -> RunSpec:
     """The profile's run of a method, with its overrides and the user's choices; ``changes`` come last.
 
+    A profile with draws gives models and data of the seed's draw; other models among ``changes`` are those of
+    ``profile.at(seed)``.
+
     Raises:
-        HarnessError: unknown method or field, near names offered; no tuned learning rate is published.
+        HarnessError: unknown method or field, near names offered; no tuned learning rate is published; a model of
+            ``changes`` is of no draw.
     """
     if not isinstance(method, str):  # pyright: ignore[reportUnnecessaryIsInstance] - a suite may be somebody else's
         raise HarnessError(
             f"method is {type(method).__name__}: give a registry name; for settings of its own, replace the field of "
             "the run: dataclasses.replace(spec, method=profile.method(name, settings))"
         )
-    rate, optim = learning_rate(profile, options, method), profile.optim
+    _check_drawn(profile, changes)
+    rate, optim, at = learning_rate(profile, options, method), profile.optim, profile.at(seed)
+    steps: int = changes.get("steps", profile.steps if options.steps is None else options.steps)
     spec = RunSpec(
         profile=profile.name,
-        student=profile.student,
-        teacher=profile.teacher,
-        data=profile.trained_on(tuple(domains)),
+        student=at.student,
+        teacher=at.teacher,
+        data=at.trained_on(tuple(domains)),
         method=profile.method(method),
         optim=optim if rate is optim.lr else dataclasses.replace(optim, lr=rate),
-        steps=profile.steps if options.steps is None else options.steps,
+        steps=steps,
         prompts_per_step=profile.prompts_per_step,
         rollouts_per_prompt=profile.rollouts_per_prompt,
         max_response_tokens=profile.max_response_tokens,
         seed=seed,
         lora=profile.lora,
+        extra_checkpoints=tuple(step for step in profile.extra_checkpoints if step < steps),
     )
     return _changed(spec, changes)
+
+
+def _check_drawn(profile: Profile, changes: Mapping[str, Any]) -> None:
+    """Of a profile with draws no model that stands for those of all draws is trained or teaches."""
+    if profile.draws is None or profile.data.draw is not None:
+        return
+    of_none = [profile.student, profile.teacher, *(profile.ladder.models.values() if profile.ladder else ())]
+    for name in ("student", "teacher"):
+        if (model := changes.get(name)) in of_none:
+            raise HarnessError(
+                f"{name} {model.name} stands for one model in each draw of profile {profile.name}: take it from "
+                "profile.at(seed)"
+            )
 
 
 def learning_rate(profile: Profile, options: Options, method: str) -> float:
@@ -254,12 +274,23 @@ def tuned_rates(profile: Profile, options: Options) -> dict[str, float]:
 
 
 def reference_run(profile: Profile, model: ModelSpec) -> RunSpec:
-    """A model that is only evaluated: the student before training, a teacher."""
+    """A model that is only evaluated: the student before training, a teacher.
+
+    In a profile with draws it is asked the items of one draw: ``profile.in_draw(draw)`` and a model of that.
+
+    Raises:
+        HarnessError: the profile has draws and is in none.
+    """
+    if profile.draws and profile.data.draw is None:
+        raise HarnessError(
+            f"model {model.name} is evaluated in a draw of profile {profile.name}: give profile.at(seed) and a model "
+            "of it"
+        )
     return RunSpec(
         profile=profile.name,
         student=model,
         teacher=None,
-        data=None,
+        data=profile.data if profile.draws else None,
         method=None,
         optim=None,
         steps=0,

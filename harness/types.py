@@ -54,6 +54,30 @@ def text_of(message: Message) -> str:
     return content if isinstance(content, str) else "".join(p.text for p in content if isinstance(p, TextPart))
 
 
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """Privileged input that stands in the place of x's own images, one for each, in their order; the text stays."""
+
+    images: tuple[ImagePart, ...]
+
+
+PrivilegedInput = str | tuple[Part, ...] | Instead
+"""What p is: text or parts, which stand before x, or other images for those of x."""
+
+
+def told(p: PrivilegedInput) -> str:
+    """The text of a privileged input, its images left out."""
+    if isinstance(p, str):
+        return p
+    return "" if isinstance(p, Instead) else "".join(part.text for part in p if isinstance(part, TextPart))
+
+
+def images_of(turns: Sequence[Message]) -> list[ImagePart]:
+    """The images of a conversation, in reading order."""
+    parts = (part for turn in turns if not isinstance(turn["content"], str) for part in turn["content"])
+    return [part for part in parts if isinstance(part, ImagePart)]
+
+
 class HarnessError(Exception):
     """A user error. The message is one line: what was given, what is allowed, what to do."""
 
@@ -184,8 +208,8 @@ class Example:
     """Reference response: reasoning and answer, EOS excluded; None where there is none."""
     facts: tuple[Span, ...] = ()
     """What decides the characters of ``trace``; what no span holds is format. Empty where the world does not say."""
-    privileged: Mapping[str, str]
-    """Text of each kind of p this example has: a ``Privilege`` or a kind of its world's own. NONE is never a key."""
+    privileged: Mapping[str, PrivilegedInput]
+    """Each kind of p this example has: a ``Privilege`` or a kind of its world's own. NONE is never a key."""
 
     def __post_init__(self) -> None:
         check_spans(f"example {self.id}", self.trace or "", self.facts)
@@ -387,6 +411,11 @@ class Row:
     """Digest of the code that trained the run (``harness.storage.code``); empty: from before digests were kept."""
     evaluation_code: str = ""
     """The same of the code that evaluated it."""
+    world: str = field(default="", metadata={"since": 2})
+    """World and version of the run's data, ``DataSpec.source``; empty: ``harness.config.FIRST_WORLD``, of which rows
+    did not say so."""
+    draw: int | None = field(default=None, metadata={"since": 2})
+    """Which draw of the world; None for a world without draws."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

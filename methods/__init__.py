@@ -142,6 +142,20 @@ METHODS: dict[str, Entry] = {
         ranked=False,
         departure="reads the data's reference responses, which no ranked method may see",
     ),
+    "vision_opd": Entry(
+        target="methods.vision_opd:VisionDistillation",
+        label="Vision-OPD",
+        paradigm="self",
+        citation="Yuan et al., arXiv:2605.18740",
+        granularity=STUDENT_TAIL,
+    ),
+    "va_opd": Entry(
+        target="methods.va_opd:VisualAdvantageDistillation",
+        label="VA-OPD",
+        paradigm="adaptive",
+        citation="Liu, Lv et al., arXiv:2605.21924",
+        granularity="full",
+    ),
     "privileged_teacher": Entry(
         target=OPD,
         settings={"source_context": "privileged"},
@@ -193,6 +207,16 @@ METHODS: dict[str, Entry] = {
         granularity=ROUTED,
         departure="the self source is a moving average of the student; the paper's is the student itself",
     ),
+    "dopd_reverse_kl": Entry(
+        target="methods.dopd_ablation:AblatedDistillation",
+        settings={"one_divergence": True},
+        label="DOPD (reverse KL)",
+        paradigm="dual",
+        citation=PAPER,
+        granularity=ROUTED,
+        listed=False,
+        departure="reverse KL in every regime; the paper's HT learns by JS",
+    ),
     "dopd_ablation": Entry(
         target="methods.dopd_ablation:AblatedDistillation",
         label="DOPD (ablation)",
@@ -229,7 +253,5 @@ NOT_IMPLEMENTED: dict[str, tuple[str, str]] = {
         "Stein et al., arXiv:2602.20574",
         "rollouts with and without p in one batch; its clip is in no primary source",
     ),
-    "vision_opd": ("Yuan et al., arXiv:2605.18740", "needs images, the vision half"),
-    "va_opd": ("Liu, Lv et al., arXiv:2605.21924", "needs images, the vision half"),
 }
 """Compared with in the papers and left out here: source, and why. ``docs/protocol.md`` sketches each."""

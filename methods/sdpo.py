@@ -93,17 +93,24 @@ class SelfDistillationPolicyOptimisation(Method):
         )
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
-        from harness.losses.tokens import token_divergence
+        pair = (views[term.trained], views[term.sources[0]])
+        return capped_divergence(*pair, fields["sampler_logp"], k=self.k, beta=self.beta, cap=self.ratio_cap)
 
-        student = views[term.trained]
-        ratio_N = (student.logp_N.detach() - fields["sampler_logp"]).exp().clamp(max=self.ratio_cap)
-        return ratio_N * token_divergence(
-            student,
-            views[term.sources[0]],
-            divergence=Divergence.JS,
-            granularity=Granularity.TOP_K,
-            k=self.k,
-            support=Support.STUDENT,
-            tail=Tail.TAIL,
-            beta=self.beta,
-        )
+
+def capped_divergence(
+    student: TokenView, source: TokenView, sampler_logp_N: Tensor, *, k: int, beta: float, cap: float
+) -> Tensor:
+    """JS on the student's top-k entries with a tail, times the ratio to the sampler, capped and without gradient."""
+    from harness.losses.tokens import token_divergence
+
+    ratio_N = (student.logp_N.detach() - sampler_logp_N).exp().clamp(max=cap)
+    return ratio_N * token_divergence(
+        student,
+        source,
+        divergence=Divergence.JS,
+        granularity=Granularity.TOP_K,
+        k=k,
+        support=Support.STUDENT,
+        tail=Tail.TAIL,
+        beta=beta,
+    )

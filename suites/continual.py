@@ -13,12 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.analysis import statistics
 from harness.config import ModelSpec, RunSpec
 from harness.show.tables import Cell, Kind, Table
 from harness.suite import Evaluation, Options, Profile, training_run
 from suites.kit.arms import Arm, caption, method_arm
-from suites.kit.cells import BASELINE, SECONDS, At, primary_at, reference_cell, selected_methods, tests_sentence
+from suites.kit.cells import BASELINE, SECONDS, At, primary_at, selected_methods, tests_sentence
 from suites.kit.columns import NO_BASELINE, ColumnOf, Compared, Subject, cost_columns, difference_columns, paired, table
 from suites.kit.comparison import untrained_lines
 from suites.kit.lines import cell_series
@@ -124,7 +123,7 @@ def compared_to_baseline(scores: StageScores, method: str, cell: Cell, values: C
         return Compared()
     if method == BASELINE:
         return Compared(missing="baseline")
-    difference = statistics.paired_difference(values(method), values(BASELINE))
+    difference = scores.units.paired_difference(values(method), values(BASELINE))
     return paired(difference, cell.missing or NO_BASELINE)
 
 
@@ -132,7 +131,7 @@ def baseline_sentence(scores: StageScores, tests: int) -> str:
     """What is compared with what; empty without the baseline."""
     if BASELINE not in scores.methods:
         return ""
-    return f"Baseline: {scores.methods[BASELINE].label}; {tests_sentence(tests)}"
+    return f"Baseline: {scores.methods[BASELINE].label}; {tests_sentence(tests, scores.units)}"
 
 
 def said(scores: StageScores, *more: str) -> str:
@@ -143,7 +142,7 @@ def said(scores: StageScores, *more: str) -> str:
 def normalised_cell(scores: StageScores, method: str, stage: int, domain: str, step: At = "last") -> Cell:
     """Percent of the untrained student's score; at stage 0 it is 100 by definition."""
     if stage == 0:
-        return Cell(value=100.0, half=0.0) if scores.before(domain) else Cell(missing=NO_START)
+        return Cell(value=100.0, half=0.0) if any(scores.before(domain).values()) else Cell(missing=NO_START)
     return scores.stage_cell(method, stage, scores.normalised(method, stage, domain, step), step)
 
 
@@ -239,7 +238,7 @@ def _measured(
     def reference(model: ModelSpec) -> Cell:
         """The mean of the stages' domains of a model that was only evaluated."""
         asked = [measure for domain in scores.stages for measure in scores.measures(domain)]
-        return reference_cell(scores.reference(model, asked))
+        return scores.reference_cell(model, asked)
 
     def minus_baseline(method: str) -> Compared:
         return compared_to_baseline(scores, method, cell(method), values)
@@ -257,7 +256,7 @@ def _measured(
 def matrix_cells(scores: StageScores, method: str) -> Mapping[str, Mapping[str, Cell]]:
     """Percent by row (before, then after each stage) and domain."""
     student = scores.profile.student
-    before = {d: reference_cell(scores.reference(student, scores.measures(d))) for d in scores.domains}
+    before = {d: scores.reference_cell(student, scores.measures(d)) for d in scores.domains}
     return {"before": before} | {
         stage_name(stage, trained): {
             domain: scores.stage_cell(method, stage, scores.after(method, stage, domain)) for domain in scores.domains

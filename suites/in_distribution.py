@@ -13,6 +13,7 @@ from harness.show.tables import Table
 from suites.kit.arms import ArmScores, MethodSuite, caption
 from suites.kit.bars import arm_bars
 from suites.kit.comparison import comparison_table
+from suites.kit.draws import variance_tables
 from suites.kit.items import arm_items
 from suites.paper.numbers import PaperNumbers
 
@@ -29,14 +30,16 @@ class InDistribution(PaperNumbers, MethodSuite):
     name = "in_distribution"
     title = "every compared method on its own domains (Table 1, Figure 1)"
     ranks_methods = True
+    repeats_draws = True
     paper = ("table1", "table2", "figure1")
     methods = METHODS
 
     def tables_of(self, scores: ArmScores) -> list[Table]:
         """``table1``: mean, each domain, the harder range, gain, gap recovered, difference to vanilla OPD, cost;
-        ``table1_items``: that difference with an interval over items too."""
+        ``table1_items``: that difference with an interval over items too; ``variance``: where arms have several seeds
+        a draw, what of it is the draw's."""
         main = table1(scores)
-        return [main, *arm_items(scores, main)]
+        return [main, *arm_items(scores, main), *variance_tables(scores)]
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure1``: bars of the mean and of each domain."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from harness import registry
 from harness.config import ModelSpec, RunSpec
 from harness.method import Entry
-from harness.show.tables import Cell, Kind, Table, mean_cell
+from harness.show.tables import Cell, Kind, Table, mean_cell, seed_cell
 from harness.suite import Evaluation, Options, Profile, training_run, tuned_rates
 from harness.types import HarnessError
 from suites import TUNING
@@ -37,6 +37,8 @@ from suites.kit.cells import (
 from suites.kit.columns import Compared, Subject, cost_columns, difference_columns, table
 from suites.kit.comparison import (
     ArmColumn,
+    early_cell,
+    early_pair,
     full_tables,
     gain_column,
     harder_column,
@@ -48,6 +50,7 @@ from suites.kit.comparison import (
 )
 from suites.kit.items import Pair, arm_pair, items_tables
 from suites.kit.lines import reference_lines
+from suites.kit.seeds import minus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +68,8 @@ ACTS = {
     "uni_opd": "groups shifted",
     "opsd": "tokens with a capped entry",
     "sdpo": "rollouts with feedback",
+    "vision_opd": "tokens that the crop (later also the average) moves",
+    "va_opd": "tokens that the picture makes more probable",
     "eopd": "tokens with an open gate",
     "tip": "tokens kept",
     "opd_dropped": "tokens dropped",
@@ -209,6 +214,14 @@ class SettingScores(ArmScores):
         """Percent of the untrained student and of the teacher, without p, the same for all."""
         return self.reference(self.profile.student, measures), self.reference(self.profile.teacher, measures)
 
+    def reference_gain(self, model: ModelSpec, student: ModelSpec) -> Cell:
+        """Points of one untrained model over another; where they differ from draw to draw, within a draw."""
+        if self.profile.draws is None:
+            before, own = (self.reference(each, self.inside) for each in (student, model))
+            return gain_cell(reference_cell(own), before)
+        own, before = (self.reference_values(each, self.inside) for each in (model, student))
+        return seed_cell(minus(own, before), {}, units=self.units)
+
     def shown(self, arm: Arm) -> Arm:
         """An inactive arm says so and is not ranked."""
         return replace(arm, label=f"{arm.label} (inactive)", ranked=False) if self.is_inactive(arm) else arm
@@ -229,7 +242,9 @@ def main_table(scores: SettingScores) -> Table:
     """References; then each method at each setting, with its difference to the baseline at the same setting."""
 
     def said(tests: int) -> str:
-        tested = f"Baseline: {baseline_label()}; {tests_sentence(tests)}" if BASELINE in scores.methods else ""
+        tested = (
+            f"Baseline: {baseline_label()}; {tests_sentence(tests, scores.units)}" if BASELINE in scores.methods else ""
+        )
         return " ".join(filter(None, (caption(scores), tested, acted_sentence(scores), SECONDS)))
 
     return table(
@@ -253,9 +268,12 @@ def _columns(scores: SettingScores) -> list[ArmColumn]:
     def compared(key: str) -> Compared:
         return to_baseline(scores, key) if key in arms else Compared(missing=NOT_TUNED)
 
+    def minus_early(key: str) -> Compared:
+        missing = Compared(missing=NOT_TUNED)
+        return to_baseline(scores, key, step=scores.early or "last") if key in arms else missing
+
     def gained(model: ModelSpec) -> Cell:
-        before, own = (scores.reference(each, scores.inside) for each in (student, model))
-        return Cell() if model == student else gain_cell(reference_cell(own), before)
+        return Cell() if model == student else scores.reference_gain(model, student)
 
     return [
         ArmColumn(key="rate", header="learning rate", kind=Kind.RATE, cell=rate),
@@ -263,6 +281,7 @@ def _columns(scores: SettingScores) -> list[ArmColumn]:
         replace(gain_column(scores), reference=gained),
         recovery_column(scores),
         *difference_columns(compared),
+        *(early_pair(scores.early, partial(early_cell, scores), minus_early) if scores.early else ()),
         harder_column(scores, ranked=False),
         score_column(scores, scores.sampled, key="sample4", header="4 samples, %", ranked=False),
         ArmColumn(key="acted", header="acted, %", cell=lambda key: scores.acted(arms[key]) if key in arms else Cell()),
@@ -295,7 +314,7 @@ def figure(scores: SettingScores) -> Figure:
         [_panel(scores, setting) for setting in scores.settings],
         title=f"Every method, all domains together{scores.mark}",
         axis=f"{scores.words}, mean of domains, %",
-        caption=f"{caption(scores)} Dots are seeds.",
+        caption=f"{caption(scores)} {scores.units.said('Dots are {seeds}.')}",
     )
 
 

@@ -13,29 +13,28 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness import registry
-from harness.analysis import results, statistics
+from harness.analysis import results
 from harness.config import ModelSpec, RunSpec
 from harness.show.tables import Cell, Kind, Table, difference_cell
 from harness.suite import Evaluation, Options, Profile, training_run
 from harness.types import HarnessError
 from suites.kit.arms import Arm, ArmScores, every_decoding, last_step_caption, method_arm
-from suites.kit.bars import DOTS, seed_bar
+from suites.kit.bars import DOTS, at_budget, budgets, seed_bar
 from suites.kit.cells import (
     BASELINE,
     SECONDS,
+    At,
     Measure,
     asked,
     by_paradigm,
     learning_rate_sentence,
     measures_of,
-    recovery_cell,
-    reference_cell,
     references,
     selected_methods,
     tests_sentence,
 )
 from suites.kit.columns import ColumnOf, Compared, Subject, Untrained, cost_columns, difference_columns, table
-from suites.kit.comparison import full_tables, to_baseline
+from suites.kit.comparison import early_cell, early_pair, full_tables, to_baseline
 from suites.kit.items import arm_pair, items_tables
 from suites.kit.lines import reference_lines
 from suites.paper.numbers import PaperNumbers
@@ -223,7 +222,9 @@ def main_table(scores: DirectionScores) -> Table:
 
     def said(tests: int) -> str:
         compared = BASELINE in scores.entries
-        tested = f"Baseline: {scores.entries[BASELINE].label}; {tests_sentence(tests)}" if compared else ""
+        tested = (
+            f"Baseline: {scores.entries[BASELINE].label}; {tests_sentence(tests, scores.units)}" if compared else ""
+        )
         return " ".join(filter(None, (caption(scores), tested, SECONDS)))
 
     return table(
@@ -255,7 +256,7 @@ def _columns(scores: DirectionScores) -> list[ColumnOf[Asked, End]]:
         return scores.cell(key, scores.target(domain))
 
     def reference(model: ModelSpec, domain: str) -> Cell:
-        return reference_cell(scores.reference(model, scores.target(domain)))
+        return scores.reference_cell(model, scores.target(domain))
 
     def minus_baseline(at: Asked) -> Compared:
         key, tested = at
@@ -263,8 +264,14 @@ def _columns(scores: DirectionScores) -> list[ColumnOf[Asked, End]]:
 
     def recovered(at: Asked) -> Cell:
         key, tested = at
-        return recovery_cell(score(key, tested), *scores.ends(key, scores.target(tested)))
+        return scores.recovered(key, scores.target(tested))
 
+    def minus_early(at: Asked) -> Compared:
+        return to_baseline(scores, at[0], scores.target(at[1]), scores.early or "last")
+
+    early = scores.early and early_pair(
+        scores.early, lambda at: early_cell(scores, at[0], scores.target(at[1])), minus_early
+    )
     return [
         ColumnOf(
             key="score",
@@ -275,6 +282,7 @@ def _columns(scores: DirectionScores) -> list[ColumnOf[Asked, End]]:
         ),
         ColumnOf(key="recovery", header="gap recovered, %", cell=recovered),
         *difference_columns(minus_baseline),
+        *(early or ()),
         ColumnOf(
             key="in_domain",
             header="trained domain, %",
@@ -329,11 +337,9 @@ def _lead(scores: DirectionScores, trained: str, tested: str) -> Cell:
     if own.value is None or not means:
         return Cell(missing=own.missing or "no other method done")
     best = max(means, key=lambda rival: means[rival])
-    difference = statistics.paired_difference(
-        scores.values(subject, measures), scores.values(arm_key(trained, best), measures)
-    )
+    difference = scores.difference(subject, arm_key(trained, best), measures)
     if difference is None:
-        return Cell(missing="no common seed")
+        return Cell(missing=f"no common {scores.units.one}")
     return replace(difference_cell(difference), notes=(f"over {scores.entries[best].label}",))
 
 
@@ -345,15 +351,16 @@ def figure7b(scores: DirectionScores, methods: Sequence[str], directions: Sequen
     return grouped_bars(
         [
             Group(
-                title=words(*pair),
-                bars=tuple(_bar(scores, name, *pair) for name in order),
+                title=at_budget(words(*pair), step),
+                bars=tuple(_bar(scores, name, *pair, step) for name in order),
                 references=_ends(scores, pair[1]),
             )
             for pair in directions
+            for step in budgets(scores)
         ],
         title=f"{TITLE}{scores.mark}",
         axis=f"{scores.words}, %",
-        caption=f"{caption(scores, methods=methods)} {DOTS} {paper_sentence(scores.options)}",
+        caption=f"{caption(scores, methods=methods)} {scores.units.said(DOTS)} {paper_sentence(scores.options)}",
     )
 
 
@@ -375,16 +382,16 @@ def everything(scores: DirectionScores) -> Figure:
         ],
         title=f"{TITLE}, every method{scores.mark}",
         axis=f"{scores.words}, %",
-        caption=f"{caption(scores)} {DOTS}",
+        caption=f"{caption(scores)} {scores.units.said(DOTS)}",
         columns=min(GRID, len(scores.directions)),
     )
 
 
-def _bar(scores: DirectionScores, method: str, trained: str, tested: str) -> Bar:
+def _bar(scores: DirectionScores, method: str, trained: str, tested: str, step: At = "last") -> Bar:
     """What sees more than others may says so in its name."""
     key, measures = arm_key(trained, method), scores.target(tested)
     arm = scores.arms[key]
-    bar = seed_bar(arm.label, scores.cell(key, measures), scores.values(key, measures))
+    bar = seed_bar(arm.label, scores.cell(key, measures, step), scores.values(key, measures, step))
     return bar if arm.ranked else replace(bar, label=f"{arm.label}, not ranked")
 
 

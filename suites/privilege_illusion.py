@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.analysis import statistics
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT
 from harness.show.lines import LinePanel
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WITH_P = Measure(TRAINING, AUDIT, "accuracy_with_p")
-EARLY = 0.2
+EARLY_GAIN = 0.2
 """Share of the run at which a gain is early: the first that tables show, the paper's step 40 of 200."""
 PROBED = (
     "With p: the student of that checkpoint reads the right p, greedy exact answer over the validation problems of the "
@@ -95,7 +94,7 @@ class PrivilegeIllusion(PaperNumbers, CurveSuite):
                 series=tuple(series(scores, key, gap(scores, key)) for key in scores.arms),
             ),
         ]
-        words = caption(scores, READ, view_sentence(scores), PROBED, BAND)
+        words = caption(scores, READ, view_sentence(scores), PROBED, scores.units.said(BAND))
         return {"figure3": step_figure(scores, panels, title="Privilege illusion", caption=words)}
 
 
@@ -107,13 +106,13 @@ def reads_p(arm: Arm) -> bool:
 
 def with_p(scores: ArmScores, key: str) -> Curve:
     """Accuracy with p along the run."""
-    return curve(scores, key, [WITH_P])
+    return curve(scores, key, [WITH_P], probed=True)
 
 
 def gap(scores: ArmScores, key: str) -> Curve:
     """Accuracy with p minus accuracy without it."""
     asked, plain = with_p(scores, key), curve(scores, key, scores.inside)
-    return joined(asked.steps, [minus(asked.at(step), plain.at(step)) for step in asked.steps])
+    return joined(asked.steps, [minus(asked.at(step), plain.at(step)) for step in asked.steps], scores.units)
 
 
 def view_sentence(scores: ArmScores) -> str:
@@ -149,7 +148,7 @@ def figure3(scores: ArmScores) -> Table:
         scores,
         name="figure3",
         title="Privilege illusion",
-        caption=caption(scores, BEST, READ, view_sentence(scores), PROBED),
+        caption=caption(scores, scores.units.said(BEST), READ, view_sentence(scores), PROBED),
         extras=extras,
     )
 
@@ -166,7 +165,7 @@ def _noted(scores: ArmScores, key: str, cell: Cell) -> Cell:
 
 def illusion_signs(scores: ArmScores) -> Table:
     """What an illusion would do, as paired differences; Holm within each column, for each is a claim of its own."""
-    step = step_at(next(iter(scores.arms.values())).spec, EARLY)
+    step = step_at(next(iter(scores.arms.values())).spec, EARLY_GAIN)
 
     def sign(key: str, header: str, of: Callable[[str], Compared]) -> tuple[ArmColumn, ArmColumn]:
         return difference_columns(of, key=key, p_key=f"p_{key}", header=header, family=key)
@@ -214,7 +213,7 @@ def entropy_lead(scores: ArmScores, key: str) -> Compared:
 
 def _change(scores: ArmScores, key: str, path: Curve, scale: float = 100.0) -> Compared:
     """End minus start of a curve."""
-    found = statistics.paired_difference(path.at(path.steps[-1]), path.at(path.steps[0]))
+    found = scores.units.paired_difference(path.at(path.steps[-1]), path.at(path.steps[0]))
     return paired(found, scores.cell_of(key, {}).missing, scale)
 
 
@@ -223,6 +222,6 @@ def signs_sentence(scores: ArmScores) -> str:
     return (
         f"Baseline: {scores.arms[BASELINE].label if BASELINE in scores.arms else 'none'}. Early gain would be a first "
         "column above 0, late degradation a second below 0 (and a fall in figure3), loss of entropy a third or fourth "
-        "below 0, learning to need p a fifth above 0. Differences are paired by seed; p is of the two-sided paired t "
-        "test, adjusted by Holm within each column."
+        "below 0, learning to need p a fifth above 0. Differences are paired by "
+        f"{scores.units.one}; p is of the two-sided paired t test, adjusted by Holm within each column."
     )

@@ -87,7 +87,7 @@ class RegimeAudit(CurveSuite):
             [source_panel(audited, first, step) for step in (0, first.spec.steps)],
             title=f"Whose token is right, run of {first.label}{scores.mark}",
             axis="right, %",
-            caption=f"{words} Dots are seeds.",
+            caption=f"{words} {scores.units.said('Dots are {seeds}.')}",
         )
         return {"regime_audit": shares, "regime_sources": sources}
 

@@ -110,14 +110,16 @@ def pair_arms(
 ) -> list[Arm]:
     """One per method, on all domains together."""
     domains = joint_domains(profile, options)
-    teacher, student = (ladder(profile).models[name] for name in pair)
+
+    def models(seed: int) -> dict[str, ModelSpec]:
+        rungs = ladder(profile.at(seed)).models
+        return dict(zip(("teacher", "student"), (rungs[name] for name in pair), strict=True))
+
     return [
         method_arm(
             name,
             {
-                seed: training_run(
-                    profile, options, method=name, domains=domains, seed=seed, teacher=teacher, student=student
-                )
+                seed: training_run(profile, options, method=name, domains=domains, seed=seed, **models(seed))
                 for seed in seeds
             },
             key=pair_key(pair, name),

@@ -29,8 +29,8 @@ CENTRE = (0.3, 0.6)
 """The paper's."""
 FRAMED = "Shown: mean of domains, %; framed: the best point."
 BEST = (
-    "Best in: share of the bootstrap resamples of seeds, paired, in which no other point has a higher mean; equally "
-    "good points each count. Few seeds make few different resamples (three seeds: ten)."
+    "Best in: share of the bootstrap resamples of {seeds}, paired, in which no other point has a higher mean; equally "
+    "good points each count. Few {seeds} make few different resamples (three {seeds}: ten)."
 )
 
 
@@ -79,7 +79,7 @@ class Sensitivity(AnalysisSuite):
             cells=tuple(tuple(annotated(point_key(bw, bl), cells, often) for bl in BETA_L) for bw in BETA_W),
         )
         title = rf"Sensitivity to $\beta_w$ and $\beta_l${scores.mark}"
-        return {"figure10": heatmap([shown], title=title, caption=caption(scores, FRAMED, BEST))}
+        return {"figure10": heatmap([shown], title=title, caption=caption(scores, FRAMED, scores.units.said(BEST)))}
 
 
 def grid(scores: ArmScores) -> dict[str, Cell]:
@@ -88,14 +88,14 @@ def grid(scores: ArmScores) -> dict[str, Cell]:
 
 
 def best_shares(scores: ArmScores) -> dict[str, Cell]:
-    """By point, in what share of the resamples of seeds it is the best, percent."""
+    """By point, in what share of the resamples of units it is the best, percent."""
     values = {key: scores.values(key, scores.inside) for key in POINTS}
     lacking = [scores.cell(key, scores.inside).missing for key in POINTS if not values[key]]
     if lacking:
         return dict.fromkeys(POINTS, Cell(missing=f"a point of the grid: {lacking[0]}"))
     shares = {key: statistics.order_share(values, partial(is_best, key)) for key in POINTS}
     return {
-        key: Cell(missing="needs two seeds") if share is None else Cell(value=100 * share)
+        key: Cell(missing=f"needs two {scores.units.many}") if share is None else Cell(value=100 * share)
         for key, share in shares.items()
     }
 
@@ -129,7 +129,7 @@ def grid_table(scores: ArmScores) -> Table:
         [column(bl) for bl in BETA_L],
         name="figure10",
         title=f"Sensitivity to β_w and β_l, profile {scores.profile.name}",
-        caption=caption(scores, BEST),
+        caption=caption(scores, scores.units.said(BEST)),
         headers=("quantity", ""),
         partial=scores.partial,
     )

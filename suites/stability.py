@@ -13,7 +13,7 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from harness.analysis import statistics
+from harness.analysis.units import Units
 from harness.show.tables import Cell, Table
 from suites.kit.arms import ArmScores, caption
 from suites.kit.cells import SECONDS
@@ -68,7 +68,7 @@ class Stability(PaperNumbers, CurveSuite):
                 scores,
                 [accuracy_panel(scores), entropy_panel(scores)],
                 title="Stability",
-                caption=caption(scores, READ, BAND),
+                caption=caption(scores, READ, scores.units.said(BAND)),
             ),
             "accuracy_seconds": against_seconds(scores),
         }
@@ -85,7 +85,7 @@ def figure8(scores: ArmScores) -> Table:
         scores,
         name="figure8",
         title="Stability",
-        caption=caption(scores, BEST, READ),
+        caption=caption(scores, scores.units.said(BEST), READ),
         extras=[ArmColumn(key="entropy", header="entropy at the end, millinats", cell=last_entropy)],
     )
 
@@ -98,7 +98,7 @@ def step_to_reach(scores: ArmScores) -> Table:
         _reach_columns(scores, step),
         name="step_to_reach",
         title=f"When DOPD is where the others end, profile {scores.profile.name}",
-        caption=caption(scores, reach_sentence(step), SHARED_SECONDS, SECONDS),
+        caption=caption(scores, reach_sentence(step, scores.units), SHARED_SECONDS, SECONDS),
         headers=("paradigm", "method"),
         partial=scores.partial,
     )
@@ -114,7 +114,7 @@ def _reach_columns(scores: ArmScores, step: int) -> list[ArmColumn]:
         return Cell(missing="itself") if key == CHALLENGER else reached(CHALLENGER, key, seconds)
 
     def run_seconds(key: str) -> Cell:
-        known = {seed: s for seed, s in seconds_of(scores, key).items() if not math.isnan(s)}
+        known = {unit: s for unit, s in seconds_of(scores, key).items() if not math.isnan(s)}
         return scores.cell_of(key, known, scale=1.0)
 
     return [
@@ -145,22 +145,23 @@ def claimed_lead(scores: ArmScores, key: str, step: int) -> Compared:
     if key == CHALLENGER:
         return Compared(missing="itself")
     early, last = scores.values(CHALLENGER, scores.inside, step), scores.values(key, scores.inside)
-    return paired(statistics.paired_difference(early, last), _missing(scores, key))
+    return paired(scores.units.paired_difference(early, last), _missing(scores, key))
 
 
 def _missing(scores: ArmScores, key: str) -> str:
-    """Why a method or DOPD has no score; no common seed if both have some."""
-    return scores.cell(key, scores.inside).missing or scores.cell(CHALLENGER, scores.inside).missing or "no common seed"
+    """Why a method or DOPD has no score; no common seed or draw if both have some."""
+    missing = (scores.cell(each, scores.inside).missing for each in (key, CHALLENGER))
+    return next(filter(None, missing), "") or f"no common {scores.units.one}"
 
 
-def reach_sentence(step: int) -> str:
+def reach_sentence(step: int, units: Units) -> str:
     """How the moments and the last two columns were found."""
-    return (
-        "Moments are of means over the seeds both have, straight between checkpoints, the first time only; 0: the "
-        "untrained student is there. In brackets the 95 % percentile interval of a bootstrap over seeds, paired, which "
-        f"with so few seeds is too short. The last columns need no moment: DOPD at step {step} minus the method's "
-        "last, paired by seed, p of the two-sided paired t test, adjusted by Holm over this table; the paper claims a "
-        "lead at this share of the run."
+    return units.said(
+        "Moments are of means over the {seeds} both have, straight between checkpoints, the first time only; 0: the "
+        "untrained student is there. In brackets the 95 % percentile interval of a bootstrap over {seeds}, paired, "
+        f"which with so few {{seeds}} is too short. The last columns need no moment: DOPD at step {step} minus the "
+        "method's last, paired by {seed}, p of the two-sided paired t test, adjusted by Holm over this table; the "
+        "paper claims a lead at this share of the run."
     )
 
 
@@ -172,7 +173,7 @@ def against_seconds(scores: ArmScores) -> Figure:
         scores,
         [accuracy_panel(scores, lambda key, step: seconds[key] * step / steps[key])],
         title="Accuracy against training time",
-        caption=caption(scores, SHARED_SECONDS, SECONDS, BAND),
+        caption=caption(scores, SHARED_SECONDS, SECONDS, scores.units.said(BAND)),
         x="training, s",
     )
 

@@ -22,6 +22,7 @@ from suites.kit.arms import ArmScores, caption
 from suites.kit.columns import table
 from suites.kit.comparison import ArmColumn, arm_lines
 from suites.kit.curves import BAND, curve, ends, series, step_at, step_figure
+from suites.kit.seeds import minus, scaled
 from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, settings_table
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ GAP = (
     "trained on; the fifth is of the whole rollout batch, and dropped tokens stay in |y|."
 )
 KEPT = (
-    "Gain kept: gain over the untrained student as a share of vanilla OPD's, ratio of means over the seeds both have; "
-    "its ± comes from the seeds' residuals (arm minus ratio times vanilla OPD). No number where vanilla OPD's own gain "
-    "is not above 0 at 95 %."
+    "Gain kept: gain over the untrained student as a share of vanilla OPD's, ratio of means over the {seeds} both "
+    "have; its ± comes from the {seeds}' residuals (arm minus ratio times vanilla OPD). No number where vanilla OPD's "
+    "own gain is not above 0 at 95 %."
 )
 READINGS = (
     "Uniform: every token that is on learns by JS on top-k at weight 1 from the teacher with p; adaptive: as DOPD "
@@ -122,7 +123,7 @@ class TokenAblation(AnalysisSuite):
         """The arms of Figure 4 at every checkpoint, those of Table 6 at the shares it shows."""
         if spec.method is None or spec.method.name not in CURVED:
             return along_the_run(spec)
-        return along_the_run(spec, [step / spec.steps for step in spec.checkpoint_steps()])
+        return along_the_run(spec, [step / spec.steps for step in spec.probed_steps()])
 
     def tables_of(self, scores: ArmScores) -> list[Table]:
         """``figure4`` and ``figure4_kept``: what is left of vanilla OPD's gain; ``table6``: sets of regimes."""
@@ -136,7 +137,7 @@ class TokenAblation(AnalysisSuite):
             series=tuple(series(scores, key, curve(scores, key, scores.inside)) for key in FIGURE4_KEYS),
             references=ends(scores),
         )
-        words = caption(scores, GAP, BAND)
+        words = caption(scores, GAP, scores.units.said(BAND))
         return {"figure4": step_figure(scores, [panel], title="Vanilla OPD with tokens dropped", caption=words)}
 
 
@@ -147,7 +148,7 @@ def figure4_table(scores: ArmScores) -> Table:
         scores,
         name="figure4",
         title="Vanilla OPD with tokens dropped",
-        caption=caption(scores, GAP, KEPT),
+        caption=caption(scores, GAP, scores.units.said(KEPT)),
         keys=FIGURE4_KEYS,
         headers=("method", "tokens"),
         shares=(1.0,),
@@ -170,14 +171,14 @@ def kept_column(scores: ArmScores, step: int, *, key: str, header: str) -> ArmCo
 
 def kept_table(scores: ArmScores) -> Table:
     """Share of vanilla OPD's gain that is kept at each checkpoint."""
-    steps = [step for step in scores.arms[BASELINE].spec.checkpoint_steps() if step > 0]
+    steps = [step for step in scores.arms[BASELINE].spec.probed_steps() if step > 0]
     lines = arm_lines(scores, [key for key in FIGURE4_KEYS if key != BASELINE])
     return table(
         [replace(line, ranked=False) for line in lines],
         [kept_column(scores, step, key=f"step_{step}", header=f"step {step}") for step in steps],
         name="figure4_kept",
         title=f"Share of vanilla OPD's gain that is kept, %, profile {scores.profile.name}",
-        caption=caption(scores, GAP, KEPT),
+        caption=caption(scores, GAP, scores.units.said(KEPT)),
         headers=("method", "tokens"),
         partial=scores.partial,
     )
@@ -187,21 +188,22 @@ def kept_cell(scores: ArmScores, key: str, step: int) -> Cell:
     """Share of vanilla OPD's gain that an arm has at a step, percent."""
     if key == BASELINE:
         return Cell(missing="baseline")
-    student, _ = scores.ends(key, scores.inside)
+    percent = scaled(scores.end_values(key, scores.inside)[0], 100)
+    student = {unit: value / 100 for unit, value in percent.items()}  # rounded as what is published
     arm, vanilla = (scores.values(each, scores.inside, step) for each in (key, BASELINE))
     if missing := scores.cell(key, scores.inside, step).missing:
         return Cell(missing=missing)
-    if student is None or not arm.keys() & vanilla.keys():
-        return Cell(missing="no reference row" if student is None else "no baseline of these seeds")
-    kept = gain_kept(*({seed: v - student / 100 for seed, v in values.items()} for values in (arm, vanilla)))
+    if not student or not arm.keys() & vanilla.keys():
+        return Cell(missing="no baseline of these seeds" if student else "no reference row")
+    kept = gain_kept(*(minus(values, student) for values in (arm, vanilla)))
     return scores.cell_of(key, kept, step=step) if kept else Cell(missing="no gain to keep")
 
 
 def gain_kept(arm: Mapping[int, float], full: Mapping[int, float]) -> dict[int, float]:
-    """By seed, values whose mean is the ratio of mean gains and whose spread is that of its residuals.
+    """By unit, values whose mean is the ratio of mean gains and whose spread is that of its residuals.
 
     The usual linearisation of a ratio of paired means: r + (a - r b) / mean(b). Empty where the full gain, over the
-    seeds both have, is not above 0 by its t interval.
+    units both have, is not above 0 by its t interval.
     """
     seeds = sorted(arm.keys() & full.keys())
     whole = statistics.estimate([full[seed] for seed in seeds])

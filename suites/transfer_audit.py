@@ -24,7 +24,7 @@ from suites.in_distribution import METHODS
 from suites.kit.arms import ArmScores
 from suites.kit.audited import Audited, asked
 from suites.kit.bars import DOTS, seed_bar
-from suites.kit.cells import SECONDS, gain_cell, reference_cell
+from suites.kit.cells import SECONDS
 from suites.kit.columns import MINUS_BASELINE, NO_BASELINE, Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, untrained_lines
 from suites.kit.curves import CurveSuite
@@ -67,16 +67,17 @@ MEANING = (
     "the same responses after x and p."
 )
 TESTS = (
-    "Differences are paired by seed; p of what x decides is of the two-sided paired t test, adjusted by Holm within "
+    "Differences are paired by {seed}; p of what x decides is of the two-sided paired t test, adjusted by Holm within "
     "its column."
 )
 COUNTED = (
-    "Where only p knows, one method's seeds may lie near 0 and near 1: so those that mostly assert (over half of the "
+    "Where only p knows, one method's {seeds} may lie near 0 and near 1: so those that mostly assert (over half of the "
     "mass) are counted, and a t interval does not describe such shares."
 )
 DRAWN = (
-    "Left: mean over seeds of the mass on each answer, each seed's mass on a code as a dot; beside it the mean mass on "
-    "a code, and the seeds that mostly assert one. Right: mean, t interval and seeds, on an axis of its own."
+    "Left: mean over {seeds} of the mass on each answer, each {seed}'s mass on a code as a dot; beside it the mean "
+    "mass on a code, and the {seeds} that mostly assert one. Right: mean, t interval and {seeds}, on an axis of its "
+    "own."
 )
 
 
@@ -99,12 +100,13 @@ class TransferAudit(CurveSuite):
         """``transfer_audit``: what is said where only p knows, and what is right where x decides, by method."""
         from harness.show.hbars import lying_bars
 
-        audited = Audited(scores=scores, audit=AUDIT_NAME)
+        audited, said = Audited(scores=scores, audit=AUDIT_NAME), scores.units.said
         drawn = lying_bars(
             [answers_panel(audited), capability_panel(audited)],
             title=f"What training moved{scores.mark}",
             axis="",
-            caption=f"{DRAWN} {audited.caption(READ, MEANING, COUNTED)} {DOTS}",
+            caption=f"{said(DRAWN)} {audited.caption(READ, MEANING, said(COUNTED))} {said(DOTS)}",
+            dots=scores.units.many,
         )
         return {"transfer_audit": drawn}
 
@@ -112,12 +114,11 @@ class TransferAudit(CurveSuite):
 def moved_cell(audited: Audited, key: str, metric: str) -> Cell:
     """Points between the trained and the untrained student, which is fixed."""
     scores = audited.scores
-    untrained = scores.reference(scores.arms[key].spec.student, audited.measures(metric))
-    return gain_cell(audited.cell(key, metric), untrained)
+    return scores.gain(key, audited.measures(metric), audited.cell(key, metric))
 
 
 def asserting(audited: Audited, key: str) -> tuple[int, int]:
-    """Seeds that mostly assert, and how many there are."""
+    """Units that mostly assert, and how many there are."""
     values = audited.values(key, INFORMATION)
     return sum(value > MOSTLY for value in values.values()), len(values)
 
@@ -133,7 +134,7 @@ def transfer_table(audited: Audited) -> Table:
     scores = audited.scores
     bases = {scores.arms[arm.baseline].label for arm in scores.arms.values() if arm.baseline}
     lines = [replace(line, ranked=False) for line in arm_lines(scores)]
-    baseline = f"Baseline: {', '.join(bases) or 'none'}."
+    baseline, said = f"Baseline: {', '.join(bases) or 'none'}.", scores.units.said
     return table(
         [*untrained_lines(scores.suite.models(scores.profile)), *lines],
         [
@@ -153,7 +154,7 @@ def transfer_table(audited: Audited) -> Table:
         ],
         name="transfer_audit",
         title=f"What training moved, profile {scores.profile.name}",
-        caption=audited.caption(READ, baseline, MEANING, TESTS, COUNTED, count_sentence(audited), SECONDS),
+        caption=audited.caption(READ, baseline, MEANING, said(TESTS), said(COUNTED), count_sentence(audited), SECONDS),
         headers=("paradigm", "method"),
         partial=scores.partial,
     )
@@ -163,11 +164,12 @@ def count_sentence(audited: Audited) -> str:
     """How counts are compared, and what that can show; empty if nothing is compared."""
     if all(arm.baseline in ("", key) for key, arm in audited.scores.arms.items()):
         return ""
-    seeds = len(audited.scores.suite.chosen_seeds(audited.scores.options))
-    return (
-        "p of the count: two-sided Fisher's exact test against the baseline's count, seeds of two methods taken as "
-        f"independent; with {seeds} seeds each it is at least {statistics.smallest_count_p(seeds):.2g}. Where so few "
-        "or so many seeds of both assert that no p could be below 0.05, nothing is tested; over the others p is "
+    scores = audited.scores
+    units = len(set(map(scores.units.of, scores.suite.chosen_seeds(scores.options))))
+    return scores.units.said(
+        "p of the count: two-sided Fisher's exact test against the baseline's count, {seeds} of two methods taken as "
+        f"independent; with {units} {{seeds}} each it is at least {statistics.smallest_count_p(units):.2g}. Where so "
+        "few or so many {seeds} of both assert that no p could be below 0.05, nothing is tested; over the others p is "
         "adjusted by Holm."
     )
 
@@ -182,7 +184,10 @@ def _count_columns(audited: Audited) -> tuple[ArmColumn, ArmColumn, ArmColumn]:
             compared=partial(information_compared, audited),
         ),
         ArmColumn(
-            key="asserting", header="seeds that mostly assert", kind=Kind.TEXT, cell=partial(count_cell, audited)
+            key="asserting",
+            header=f"{audited.scores.units.many} that mostly assert",
+            kind=Kind.TEXT,
+            cell=partial(count_cell, audited),
         ),
         ArmColumn(
             key="asserting_p",
@@ -199,7 +204,7 @@ def _metric_column(audited: Audited, metric: str, header: str) -> ArmColumn:
         key=metric,
         header=header,
         cell=lambda key: audited.cell(key, metric),
-        reference=lambda model: reference_cell(audited.scores.reference(model, audited.measures(metric))),
+        reference=lambda model: audited.scores.reference_cell(model, audited.measures(metric)),
     )
 
 

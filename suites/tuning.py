@@ -15,6 +15,7 @@ from harness import registry
 from harness.config import ModelSpec, RunSpec
 from harness.evaluation.benchmarks import sentence, words
 from harness.method import Entry
+from harness.profile import DEVELOPMENT_SEEDS
 from harness.show.tables import Cell, Kind, Table
 from harness.suite import LEARNING_RATES, Evaluation, Options, Profile, training_run
 from harness.types import HarnessError
@@ -37,7 +38,7 @@ from suites.kit.columns import ColumnOf, Subject, table
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FIRST_SEED = 1000
+FIRST_SEED = DEVELOPMENT_SEEDS
 """No other suite comes near: ``--seeds 3`` means 1000, 1001, 1002."""
 DECIMALS = 9
 """Of a share; means that are equal up to rounding are a tie."""
@@ -132,12 +133,12 @@ class Sweep(ArmScores):
         return len(self.suite.chosen_seeds(self.options))
 
     def shares(self, method: str, rate: float) -> list[float]:
-        """Mean over the domains, of each seed that is done."""
+        """Mean over the domains, of each unit that has some."""
         return list(self.values(arm_key(method, rate), self.validation).values())
 
     def done(self, method: str) -> int:
         """Runs of the method's sweep that have rows."""
-        return sum(len(self.shares(method, rate)) for rate in self.grid)
+        return sum(len(self.seed_values(arm_key(method, rate), self.validation)) for rate in self.grid)
 
     def chosen(self, method: str) -> float | None:
         """The rate of the best mean, the smaller one of a tie; None before the whole sweep is done."""

@@ -1,6 +1,11 @@
 """Tiny random models and a tiny tokenizer, built in memory: no download, no weights on disk."""
 
+# ruff: noqa: I001
 from __future__ import annotations
+
+import importlib.util
+
+import harness  # noqa: F401 -- first: it makes torchvision importable, without which transformers imports no model
 
 import pytest
 import torch
@@ -15,6 +20,11 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|> {{ m.role }} {{ m.content }} <|im_end|> {% endfor %}"
     "{% if add_generation_prompt %}<|im_start|> assistant{% endif %}"
 )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("vision") and importlib.util.find_spec("vlmeval") is None:
+        pytest.skip("needs the extra `vlm`: nox -s vision")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -68,7 +68,7 @@ def load(
 ) -> dict[tuple[str, str], tuple[bool, ...]]:
     """Right or wrong, item by item, by run and benchmark, from where the rows are; runs without samples are left out.
 
-    The answers to one benchmark are over the same items in the same order.
+    The answers to one benchmark are over the same items in the same order, within a draw of its world.
 
     Args:
         rows: of ``harness.analysis.results.load`` with the same options.
@@ -144,24 +144,25 @@ def to_jsonl(found: Iterable[Answers]) -> str:
 
 
 def check(found: Sequence[Answers], rows: DataFrame) -> None:
-    """Refuse answers that are not those behind the rows, or not to the same items in every run.
+    """Refuse answers that are not those behind the rows, or not to the same items in every run of a draw.
 
     Raises:
         HarnessError: no row, a second line, another number of items, version or mean, or other items; names the run.
     """
     known = _primary(rows, {answers.benchmark for answers in found})
     seen: set[tuple[str, str]] = set()
-    first: dict[str, Answers] = {}
+    first: dict[tuple[str, int | None], Answers] = {}
     for answers in found:
         key = (answers.run, answers.benchmark)
         if key in seen:
             raise HarnessError(f"the answers of {answers.run} to {answers.benchmark} stand twice: publish again")
         seen.add(key)
-        _check_row(answers, known.get(key))
-        _check_items(answers, first.setdefault(answers.benchmark, answers))
+        row = _checked(answers, known.get(key))
+        _check_items(answers, first.setdefault((answers.benchmark, row["draw"]), answers))
 
 
-def _check_row(answers: Answers, row: Mapping[str, Any] | None) -> None:
+def _checked(answers: Answers, row: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The row that the answers are behind."""
     head = f"the answers of {answers.run} to {answers.benchmark}"
     cure = "restore the published file (git checkout), or evaluate the run again and publish"
     if row is None:
@@ -173,6 +174,7 @@ def _check_row(answers: Answers, row: Mapping[str, Any] | None) -> None:
     share = sum(answers.right) / len(answers.right)
     if not math.isclose(share, row["value"], abs_tol=ROUNDING):
         raise HarnessError(f"{head} are right in {share:.6g} of the items, its row says {row['value']:.6g}: {cure}")
+    return row
 
 
 def _check_items(answers: Answers, first: Answers) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     pass
 
 Values = Mapping[str, Mapping[int, float]]
-"""Points by name and seed."""
+"""Points by name and unit (``harness.analysis.units``), a seed unless a profile has draws."""
 SURE = 0.95
 """Share of bootstrap draws that decides an order; one minus it decides against."""
 LEAST_SEEDS = 3
@@ -67,7 +67,9 @@ class Decision:
     high: float | None = None
     unit: str = "points"
     n: int = 0
-    """Seeds."""
+    """Units."""
+    over: str = "seeds"
+    """What the units are."""
     note: str = ""
     """Why it was not run; what could have been detected; of an order its share of draws, and the means."""
 
@@ -79,8 +81,8 @@ class Rule(ABC):
     unit: str = "points"
 
     @abstractmethod
-    def text(self) -> str:
-        """The rule in words."""
+    def text(self, over: str = "seeds") -> str:
+        """The rule in words; ``over`` is what is repeated."""
 
     @abstractmethod
     def decide(self, open_: Decision, values: Values) -> Decision:
@@ -91,9 +93,9 @@ class Rule(ABC):
 class Direction(Rule):
     """The one quantity is above 0; a claimed loss is written as its negative."""
 
-    def text(self) -> str:
+    def text(self, over: str = "seeds") -> str:
         """The rule in words."""
-        return "direction: the 95 % t interval over seeds lies above 0"
+        return f"direction: the 95 % t interval over {over} lies above 0"
 
     def decide(self, open_: Decision, values: Values) -> Decision:
         """By the t interval."""
@@ -110,8 +112,8 @@ class Equivalence(Rule):
 
     margin: float
 
-    def text(self) -> str:
-        """The rule in words."""
+    def text(self, over: str = "seeds") -> str:
+        """The rule in words, which names no unit."""
         return f"equivalence: two one-sided tests within ±{self.margin:g} {self.unit}"
 
     def decide(self, open_: Decision, values: Values) -> Decision:
@@ -135,10 +137,10 @@ class Order(Rule):
     pairs: Callable[[Sequence[str]], Sequence[tuple[str, str]]]
     """From the names to the comparisons it claims, (higher, lower) each."""
 
-    def text(self) -> str:
+    def text(self, over: str = "seeds") -> str:
         """The rule in words."""
         return (
-            f"order: {self.statement}, in at least {100 * SURE:g} % of bootstrap draws over seeds and with every "
+            f"order: {self.statement}, in at least {100 * SURE:g} % of bootstrap draws over {over} and with every "
             "comparison significant (paired t)"
         )
 
@@ -204,14 +206,15 @@ class Claim:
     """Whether it was written after rows that it reads had been seen: then it is a description, not a test."""
 
 
-def decide(claim: Claim, values: Values | str) -> Decision:
-    """A claim's verdict from its values, or not run, from a reason."""
+def decide(claim: Claim, values: Values | str, over: str = "seeds") -> Decision:
+    """A claim's verdict from its values, or not run, from a reason; ``over`` says what the values are by."""
     open_ = Decision(
         id=claim.id,
         statement=claim.statement,
         source=claim.source,
         predicted=claim.predicted,
-        rule=claim.rule.text(),
+        rule=claim.rule.text(over),
+        over=over,
         late=claim.late,
         suite=claim.suite,
         verdict=Verdict.NOT_RUN,
@@ -223,7 +226,7 @@ def decide(claim: Claim, values: Values | str) -> Decision:
     if len(common) < LEAST_SEEDS:
         lacking = [name for name, seeds in values.items() if len(seeds) < LEAST_SEEDS]
         note = (
-            f"{len(common)} common seeds, {LEAST_SEEDS} are needed; too few of {', '.join(lacking) or 'all together'}"
+            f"{len(common)} common {over}, {LEAST_SEEDS} are needed; too few of {', '.join(lacking) or 'all together'}"
         )
         return replace(open_, n=len(common), note=note)
     paired = {name: {seed: seeds[seed] for seed in sorted(common)} for name, seeds in values.items()}

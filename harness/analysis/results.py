@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from harness.config import RunSpec
+from harness.config import FIRST_WORLD, RunSpec
 from harness.evaluation.benchmarks import is_primary, is_share
 from harness.runs import reuse
 from harness.storage import files, published_folder
@@ -59,9 +59,9 @@ def load(
 
     Raises:
         NoRowsError: nothing is published.
-        HarnessError: a row file is damaged, of an older schema or of another profile, holds a number twice or a
-            value that is no share, or scores of one benchmark over different items, or of another version of it
-            than the suite asks for.
+        HarnessError: a row file is damaged, of an older schema or of another profile, world or draw, holds a number
+            twice or a value that is no share, or scores of one benchmark over different items, or of another version
+            of it than the suite asks for.
     """
     if source == "paper":
         if not isinstance(suite, HasPaperRows):
@@ -73,7 +73,7 @@ def load(
     else:
         rows, costs = _from_published(specs, options.published / profile.name / options.folder)
         _check_versions(rows, [e for spec in specs.values() for e in suite.evaluations(spec)])
-    check(rows, profile.name)
+    check(rows, profile)
     return row_frame(rows), cost_frame(costs)
 
 
@@ -84,7 +84,7 @@ def published_rows(profile: Profile, options: Options) -> DataFrame:
         HarnessError: as ``load``.
     """
     rows = published_folder.read_rows(options.published / profile.name / options.folder / ROWS_FILE)
-    check(rows, profile.name)
+    check(rows, profile)
     return row_frame(rows)
 
 
@@ -197,14 +197,16 @@ def cost_frame(costs: Iterable[Mapping[str, Any]]) -> DataFrame:
     return _frame(costs, COST_COLUMNS)
 
 
-def check(rows: Sequence[Row], profile: str) -> None:
+def check(rows: Sequence[Row], profile: Profile) -> None:
     """Refuse rows that would make a table lie.
 
     Raises:
-        HarnessError: schema, profile, value, duplicate or item count is wrong; names the run.
+        HarnessError: schema, profile, world, draw, value, duplicate or item count is wrong; names the run.
     """
     for row in rows:
-        _check_row(row, profile)
+        _check_row(row, profile.name)
+        _check_world(row, rows[0])
+        _check_draw(row, profile)
     keys = Counter((r.run, r.step, r.benchmark, r.version, r.decoding, r.metric) for r in rows)
     if twice := [key for key, count in keys.items() if count > 1]:
         run, step, benchmark, _, decoding, metric = twice[0]
@@ -300,7 +302,7 @@ def _cost_record(spec: RunSpec, cost: Cost | None, state: str) -> dict[str, Any]
         "run": spec.id,
         "method": spec.label,
         "seed": spec.seed,
-        "train_domains": spec.data.domains if spec.data else (),
+        "train_domains": spec.train_domains,
         "steps": spec.steps,
     }
 
@@ -325,6 +327,32 @@ def _check_row(row: Row, profile: str) -> None:
         raise HarnessError(
             f"run {row.run}: {row.benchmark} {row.decoding} {row.metric} is {row.value} over {row.n} items; allowed is "
             f"a number from 0{' to 1' if share else ''} over at least one item: delete its row file and evaluate again"
+        )
+
+
+def _check_world(row: Row, first: Row) -> None:
+    """Rows of two worlds answer different questions, whatever their benchmarks are called."""
+    if row.world != first.world:
+        worlds = [f"{each.run} is of world {each.world or FIRST_WORLD}" for each in (first, row)]
+        raise HarnessError(
+            f"{' and '.join(worlds)}: their numbers do not stand beside one another; move the rows of one away, or "
+            "publish again"
+        )
+
+
+def _check_draw(row: Row, profile: Profile) -> None:
+    """A seed runs the draw that its profile says; an untrained model is asked in any of them."""
+    draws = profile.draws
+    if draws is None:
+        allowed: tuple[int | None, ...] = (None,)
+    else:
+        allowed = (draws.of(row.seed),) if row.train_domains else draws.all
+    if row.draw not in allowed:
+        given = "no draw" if row.draw is None else f"draw {row.draw}"
+        wanted = "has no draws" if draws is None else f"runs draw {' or '.join(map(str, allowed))} there"
+        raise HarnessError(
+            f"run {row.run} of seed {row.seed} is of {given}, profile {profile.name} {wanted}: rows of other draws do "
+            "not mix, move them away and run again"
         )
 
 

@@ -1,4 +1,7 @@
-"""From one number per seed to an estimate, an interval, a test. The unit of replication is the seed. No torch.
+"""From one number per unit to an estimate, an interval, a test. No torch.
+
+The unit of replication is the seed, or the draw of a world (``harness.analysis.units``): what is called a seed below is
+whatever the values are by.
 
 The embedded weights are fixed, so seeds vary data order and rollouts only: an interval says what another
 seed would give, nothing of another initialisation. Of another set of items only ``bootstrap_t`` speaks, given
@@ -67,6 +70,8 @@ class Difference:
     """Pairs."""
     p: float | None
     """Two-sided paired t test against 0; None for a single pair or differences without spread."""
+    unit: str = "seed"
+    """What is paired, see ``harness.analysis.units``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +189,9 @@ def deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
 
 
-def bootstrap_t(scores: Scores, *, confidence: float = CONFIDENCE, draws: int = DRAWS, seed: int = 0) -> Interval:
+def bootstrap_t(
+    scores: Scores, *, confidence: float = CONFIDENCE, draws: int = DRAWS, seed: int = 0, nested: bool = False
+) -> Interval:
     """Hierarchical bootstrap-t of the mean: seeds and items are drawn with replacement, crossed.
 
     With one score per item it says what other seeds *and* other items of the same kind would give; with one value
@@ -192,7 +199,14 @@ def bootstrap_t(scores: Scores, *, confidence: float = CONFIDENCE, draws: int = 
     standard error, ``se^2 = var(seed means) / S + var(item means) / I`` (no second term with one value per seed);
     draws with se = 0 (one seed drawn S times, one value per seed) have no scale and are left out.
 
+    Nested, where every unit has items of its own (draws of a world): units are drawn, and for each time that one is
+    drawn its own items. Its mean has the items' noise in it already, so ``se^2 = var(unit means) / S``, of the drawn
+    means as of the given ones.
+
     No interval with fewer than ``FEWEST_SEEDS`` seeds or where nothing varies. Equal arguments give equal results.
+
+    Args:
+        nested: whether the items are each unit's own; several scores a unit.
 
     Raises:
         HarnessError: no seed, no item, a score that is not finite, or seeds with different numbers of items.
@@ -201,12 +215,21 @@ def bootstrap_t(scores: Scores, *, confidence: float = CONFIDENCE, draws: int = 
     (seeds, items), mean = scores_SI.shape, float(scores_SI.mean())
     if seeds < FEWEST_SEEDS:
         return Interval(mean=mean, low=None, high=None, n=seeds)
-    low, high = studentised_interval(scores_SI, *_drawn(seeds, items, draws, seed), confidence)
+    if nested:
+        low, high = nested_interval(scores_SI, draws, _generator(seed), confidence)
+    else:
+        low, high = studentised_interval(scores_SI, *_drawn(seeds, items, draws, seed), confidence)
     return Interval(mean=mean, low=low, high=high, n=seeds)
 
 
 def paired_bootstrap_t(
-    a: Scores, b: Scores, *, confidence: float = CONFIDENCE, draws: int = DRAWS, seed: int = 0
+    a: Scores,
+    b: Scores,
+    *,
+    confidence: float = CONFIDENCE,
+    draws: int = DRAWS,
+    seed: int = 0,
+    nested: bool = False,
 ) -> Interval | None:
     """``bootstrap_t`` of a - b, item by item, over the seeds both have; None if they share no seed.
 
@@ -219,7 +242,9 @@ def paired_bootstrap_t(
     tables = [_table({s: arm[s] for s in common}) for arm in (a, b)]
     _same_items({table.shape[1] for table in tables})
     rows: list[list[float]] = (tables[0] - tables[1]).tolist()
-    return bootstrap_t(dict(zip(common, rows, strict=True)), confidence=confidence, draws=draws, seed=seed)
+    return bootstrap_t(
+        dict(zip(common, rows, strict=True)), confidence=confidence, draws=draws, seed=seed, nested=nested
+    )
 
 
 def draw_counts(size: int, draws: int, generator: np.random.Generator) -> Floats:
@@ -253,6 +278,41 @@ def studentised_interval(
     ones = np.ones((1, 1))
     error = float(_resampled(centred_SI, ones.repeat(len(scores_SI), 1), ones.repeat(scores_SI.shape[1], 1))[1][0])
     shift_B, error_B = _resampled(centred_SI, seeds_BS, items_BI)
+    return _from_draws(mean, error, shift_B, error_B, confidence)
+
+
+def nested_interval(
+    scores_SI: Floats, draws: int, generator: np.random.Generator, confidence: float = CONFIDENCE
+) -> tuple[float | None, float | None]:
+    """Bootstrap-t interval of the mean of units with items of their own; (None, None) where nothing varies."""
+    import numpy as np
+
+    units, items = scores_SI.shape
+    means_S, mean = scores_SI.mean(1), float(scores_SI.mean())
+    error = float(means_S.std(ddof=1)) / math.sqrt(units)
+    picks_BS = generator.integers(units, size=(draws, units))
+    means_BS = np.empty((draws, units))
+    for unit in range(units):
+        chosen = picks_BS == unit
+        # Items of equal scores are alike, so how often each score is drawn is all that counts.
+        values, often = np.unique(scores_SI[unit], return_counts=True)
+        means_BS[chosen] = generator.multinomial(items, often / items, size=int(chosen.sum())) @ values / items
+    error_B = means_BS.std(1, ddof=1) / math.sqrt(units)
+    return _from_draws(mean, error, means_BS.mean(1) - mean, error_B, confidence)
+
+
+def _generator(seed: int) -> np.random.Generator:
+    import numpy as np
+
+    return np.random.default_rng(seed)
+
+
+def _from_draws(
+    mean: float, error: float, shift_B: Floats, error_B: Floats, confidence: float
+) -> tuple[float | None, float | None]:
+    """The studentised interval; draws without scale are left out."""
+    import numpy as np
+
     scaled = error_B > NO_SPREAD
     if error <= NO_SPREAD or not scaled.any():
         return None, None

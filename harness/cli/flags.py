@@ -267,7 +267,7 @@ VERBS = {
     "figure": "write figures as PDF and PNG",
     "claims": "decide the paper's claims: reproduced, contradicted, undecided or not run",
     "report": "write one static HTML page of every suite, with nothing to fetch",
-    "export": "write the benchmarks as lm-eval tasks that run without this package",
+    "export": "write the benchmarks as tasks of lm-eval, with pictures of VLMEvalKit, that run without this package",
     "publish": "add rows of done runs to the committed results, with tables and figures of all",
     "methods": "list the registry of methods, and what is not implemented",
     "methods new": "write NAME.py, a method that works, and test_NAME.py beside it",

@@ -55,6 +55,7 @@ def cells(name: str, entry: Entry) -> tuple[str, ...]:
         reason = " ".join(str(error).split()) or type(error).__name__
         return (*known, f"does not build: {reason}", *[""] * 5, remarks)
     needs = ["reward"] * method.needs_reward + ["siblings"] * method.needs_siblings
+    needs += ["pictures"] * bool(method.pictures)
     return (
         *known,
         views,

@@ -7,16 +7,19 @@ exact answer.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import importlib.util
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from harness import worlds
 from harness.config import DataSpec
 from harness.evaluation.audits import AUDITS, Unit
-from harness.types import Example, HarnessError
-from harness.worlds.world import HeldOut
+from harness.types import Example, HarnessError, Modality
+from harness.worlds.world import Drawn, HeldOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,10 @@ class Benchmark:
     def check(self) -> None:
         """Refuse before compute what cannot be evaluated; an engine's benchmark says how. Imports no torch."""
 
+    def in_draw(self, draw: int | None) -> Benchmark:
+        """As a run of some draw of a world is asked it; itself where the items are of no world with draws."""
+        return self
+
     @property
     def short(self) -> str:
         """Of headers: the name, without that of the world whose problems these are."""
@@ -135,9 +142,112 @@ class OwnBenchmark(Benchmark):
     """What is cut there was wrong already."""
 
     @property
+    def draws(self) -> tuple[int | None, ...]:
+        """Of its world; None alone where that has none."""
+        world = worlds.world(self.data.world)
+        return world.draws if isinstance(world, Drawn) else (None,)
+
+    def in_draw(self, draw: int | None) -> OwnBenchmark:
+        """With the items of that draw, if its world has draws."""
+        return self if self.draws == (None,) else replace(self, data=replace(self.data, draw=draw))
+
+    @property
     def short(self) -> str:
         """``coding`` of ``embedded_coding``."""
         return self.name.removeprefix(f"{self.data.world}_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturedBenchmark(OwnBenchmark):
+    """Items with pictures and grader of a world."""
+
+    engine: ClassVar[str] = "pictured"
+
+
+class Judge(StrEnum):
+    """Who reads an answer out of a response that says more, for a scorer of VLMEvalKit. No judge is a model."""
+
+    EXACT = "exact_matching"
+    """VLMEvalKit's own rules for multiple choice: a letter or the words of an option."""
+    RULES = "rules"
+    """Ours, in the place of the model that the scorer would ask: the last box, option letter or number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VlmEvalBenchmark(Benchmark):
+    """A data set that VLMEvalKit knows: its data, prompts and scorer; decoding is greedy.
+
+    Metrics are called as VLMEvalKit calls them in a summary, ``split=validation|Overall``; where only one has that end,
+    by the end: ``Overall``.
+
+    Example::
+
+        VlmEvalBenchmark(
+            name="mmstar",
+            dataset="MMStar",
+            metrics=(Metric(name="Overall", label="accuracy"),),
+            primary=(NATIVE, "Overall"),
+        )
+    """
+
+    engine: ClassVar[str] = "vlmeval"
+    dataset: str
+    """VLMEvalKit's name of it."""
+    data: str = ""
+    """A local table (tsv) of its schema in place of the hub's."""
+    videos: str = ""
+    """A folder with the videos that the table names, where it names any; only beside ``data``."""
+    decodings: tuple[str, ...] = (NATIVE,)
+    judge: Judge = Judge.EXACT
+    graded: tuple[str, ...] = ("hit",)
+    """Columns of VLMEvalKit's scored table, the first that holds something says how right an item is; or the function
+    that says it of a line, ``module:name``."""
+    max_new_tokens: int = 512
+    """Of a response."""
+    batch_size: int = 32
+    """Responses at once at most; changes memory."""
+
+    def check(self) -> None:
+        """Refuse before compute. Raises HarnessError if VLMEvalKit, the local table or the videos are not there."""
+        if importlib.util.find_spec("vlmeval") is None:
+            raise HarnessError(
+                f"benchmark {self.name}: VLMEvalKit is not installed, its data sets cannot be asked: install the extra "
+                "`vlm` in an environment of its own, as `nox -s vision` does"
+            )
+        if self.data and not Path(self.data).is_file():
+            raise HarnessError(
+                f"benchmark {self.name}: its local data {self.data} is no file: give a table (tsv) of the schema of "
+                f"VLMEvalKit's {self.dataset}"
+            )
+        if self.videos and not (self.data and Path(self.videos).is_dir()):
+            raise HarnessError(
+                f"benchmark {self.name}: its videos {self.videos!r} are no folder beside local data: give both, or none"
+            )
+
+
+class Form(StrEnum):
+    """How VLMEvalKit asks an item of ours."""
+
+    OPEN = "open"
+    """The question as it is, graded by its world."""
+    CHOICE = "choice"
+    """The right answer and three others, VLMEvalKit's prompt and rules."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedBenchmark(VlmEvalBenchmark):
+    """Items of a world as VLMEvalKit asks them: the table that ``dopd export`` writes."""
+
+    own: OwnBenchmark
+    form: Form
+    dataset: str = ""
+    """Made of the benchmark's name, form and version, see ``harness.evaluation.tsv.data_set``."""
+    metrics: tuple[Metric, ...] = (Metric(name="Overall", label="exact answer"),)
+    primary: tuple[str, str] = (NATIVE, "Overall")
+
+    def in_draw(self, draw: int | None) -> ExportedBenchmark:
+        """With the items of that draw, if their world has draws."""
+        return replace(self, own=self.own.in_draw(draw))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +292,12 @@ class LmEvalBenchmark(Benchmark):
         shipped.check(self)
 
 
-def _own(held_out: HeldOut) -> OwnBenchmark:
-    return OwnBenchmark(
+OWN = {Modality.TEXT: OwnBenchmark, Modality.VISION: PicturedBenchmark}
+"""What a held-out set becomes, by its world's modality."""
+
+
+def _own(held_out: HeldOut, modality: Modality) -> OwnBenchmark:
+    return OWN[modality](
         name=held_out.name,
         version=held_out.version,
         domain=held_out.domain,
@@ -192,6 +306,29 @@ def _own(held_out: HeldOut) -> OwnBenchmark:
         n=held_out.n,
         max_new_tokens=held_out.max_new_tokens,
     )
+
+
+def exported(own: PicturedBenchmark, form: Form) -> ExportedBenchmark:
+    """``<name>_open``, ``<name>_choice``."""
+    return ExportedBenchmark(
+        name=f"{own.name}_{form.value}",
+        version=own.version,
+        domain=own.domain,
+        split=own.split,
+        n=own.n,
+        max_new_tokens=own.max_new_tokens,
+        own=own,
+        form=form,
+    )
+
+
+def _of_world(name: str) -> Iterator[Benchmark]:
+    world = worlds.world(name)
+    for held_out in world.benchmarks():
+        made = _own(held_out, world.modality)
+        yield made
+        if isinstance(made, PicturedBenchmark):
+            yield from (exported(made, form) for form in Form)
 
 
 CHOICE = (Metric(name="acc,none", label="accuracy"), Metric(name="acc_norm,none", label="length-normalised accuracy"))
@@ -245,20 +382,70 @@ SHIPPED = (
 """Tasks of lm-eval: the paper's that it ships, and one that is quick to try."""
 
 
+def _kit(name: str, dataset: str, metric: str, *, domain: str, unit: Unit = Unit.SHARE, **more: Any) -> Benchmark:
+    known = Metric(name=metric, label="accuracy", unit=unit)
+    return VlmEvalBenchmark(
+        name=name, dataset=dataset, domain=domain, metrics=(known,), primary=(NATIVE, metric), **more
+    )
+
+
+PICTURED = (
+    _kit("realworldqa", "RealWorldQA", "Overall", domain="general"),
+    _kit("mmstar", "MMStar", "Overall", domain="general"),
+    _kit(
+        "mathvision",
+        "MathVision",
+        "Subject=Overall|acc",
+        domain="reasoning",
+        unit=Unit.PERCENT,
+        judge=Judge.RULES,
+        graded=("vlmeval.dataset.utils.mathv:post_check",),
+    ),
+    _kit(
+        "dynamath",
+        "DynaMath",
+        "Setting=Average|Overall",
+        domain="reasoning",
+        judge=Judge.RULES,
+        graded=("correct",),
+    ),
+    _kit(
+        "logicvista", "LogicVista", "Task&Skill=Overall|acc", domain="reasoning", unit=Unit.PERCENT, judge=Judge.RULES
+    ),
+    _kit("mmmu", "MMMU_DEV_VAL", "split=validation|Overall", domain="understanding"),
+    _kit("mmmu_pro", "MMMU_Pro_10c", "Overall", domain="understanding"),
+    _kit(
+        "vsi_bench",
+        "VSI-Bench_32frame",
+        "overall",
+        domain="understanding",
+        unit=Unit.PERCENT,
+        graded=("hit", "MRA:.5:.95:.05"),
+    ),
+)
+"""The paper's eight with pictures (Table 2), as VLMEvalKit has them."""
+
+
 @cache
 def _of_worlds(names: tuple[str, ...]) -> Mapping[str, Benchmark]:
-    """Of these worlds, in their order. Raises HarnessError if two, or one of ``SHIPPED``, have one name."""
+    """Of these worlds, in their order.
+
+    Raises:
+        HarnessError: two, or one of ``SHIPPED`` and ``PICTURED``, have one name.
+    """
     found: dict[str, Benchmark] = {}
-    shipped = {benchmark.name for benchmark in SHIPPED}
+    shipped = {benchmark.name for benchmark in (*SHIPPED, *PICTURED)}
     for name in names:
-        for made in map(_own, worlds.world(name).benchmarks()):
+        for made in _of_world(name):
             if made.name in found or made.name in shipped:
-                raise HarnessError(f"world {name!r}: another world or lm-eval has a benchmark {made.name!r}: rename it")
+                raise HarnessError(
+                    f"world {name!r}: another world or an evaluator has a benchmark {made.name!r}: rename it"
+                )
             found[made.name] = made
     return found
 
 
-BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in SHIPPED}
+BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in (*SHIPPED, *PICTURED)}
 """Those of no world, by name."""
 
 
@@ -348,7 +535,7 @@ def task_name(benchmark: Benchmark, decoding: Decoding) -> str:
 
 @cache
 def examples(benchmark: OwnBenchmark) -> tuple[Example, ...]:
-    """The items, in order."""
+    """The items, in order. Raises HarnessError for one of a world with draws that is in none, see ``in_draw``."""
     return tuple(worlds.world_of(benchmark.data).examples(benchmark.data, benchmark.split, benchmark.n))
 
 

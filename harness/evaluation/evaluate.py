@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness import worlds
 from harness.evaluation import benchmarks
-from harness.evaluation.benchmarks import Decoding, OwnBenchmark
+from harness.evaluation.benchmarks import Decoding, OwnBenchmark, PicturedBenchmark
 from harness.evaluation.evaluator import Begin, Job, Score, evaluator, unsaid
 from harness.storage.files import jsonl, write_text_atomic
-from harness.types import Example, HarnessError
+from harness.types import Example, HarnessError, told
 from harness.worlds.world import World, graded
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def evaluate(
     *,
     seed: int,
     step: int,
+    draw: int | None = None,
     batch_size: int = BATCH_SIZE,
     begin: Begin = unsaid,
 ) -> list[Score]:
@@ -67,13 +69,14 @@ def evaluate(
     Args:
         seed: of the run.
         step: optimiser step of the weights, one for all; an evaluation's own step is not read.
+        draw: whose items are asked, of benchmarks whose world has draws.
         begin: told of each benchmark and decoding as it begins.
 
     Raises:
         HarnessError: unknown benchmark, decoding, version or engine; an own item whose prompt holds privileged text, is
             not one user turn, or does not fit the model.
     """
-    jobs = _jobs(evaluations)
+    jobs = _jobs(evaluations, draw)
     if not jobs:
         return []
     from harness.models.forward import undisturbed, vocabulary_size
@@ -88,13 +91,13 @@ def evaluate(
     return [score for job in jobs for score in found[job.benchmark.name, job.decoding]]
 
 
-def prepare(evaluations: Sequence[Evaluation]) -> None:
+def prepare(evaluations: Sequence[Evaluation], draw: int | None = None) -> None:
     """Get the items of every benchmark asked for, so that what is not there is missed before a run is trained.
 
     Raises:
         HarnessError: unknown benchmark, decoding, version or engine; items that cannot be had.
     """
-    for asked in by_engine(_jobs(evaluations)):
+    for asked in by_engine(_jobs(evaluations, draw)):
         evaluator(asked[0].benchmark).prepare(asked)
 
 
@@ -106,13 +109,13 @@ def by_engine(jobs: Iterable[Job]) -> list[list[Job]]:
     return list(found.values())
 
 
-def _jobs(evaluations: Sequence[Evaluation]) -> list[Job]:
-    return list(dict.fromkeys(map(_job, evaluations)))
+def _jobs(evaluations: Sequence[Evaluation], draw: int | None) -> list[Job]:
+    return list(dict.fromkeys(_job(evaluation, draw) for evaluation in evaluations))
 
 
-def _job(evaluation: Evaluation) -> Job:
+def _job(evaluation: Evaluation, draw: int | None) -> Job:
     benchmark = benchmarks.benchmark(evaluation.benchmark, evaluation.version)
-    return Job(benchmark=benchmark, decoding=benchmarks.decoding(benchmark, evaluation.decoding))
+    return Job(benchmark=benchmark.in_draw(draw), decoding=benchmarks.decoding(benchmark, evaluation.decoding))
 
 
 def question(example: Example) -> str:
@@ -132,7 +135,8 @@ def question(example: Example) -> str:
 def check_plain(example: Example, prompt: str) -> None:
     """No p may reach an evaluation. Raises HarnessError if the rendered prompt holds any privileged text."""
     words = " ".join(prompt.split())
-    for kind, text in example.privileged.items():
+    for kind, p in example.privileged.items():
+        text = told(p)
         if text.strip() and " ".join(text.split()) in words:
             raise HarnessError(
                 f"the evaluation prompt of {example.id} holds its privileged input {str(kind)!r}, {text!r:.60}; it "
@@ -142,17 +146,33 @@ def check_plain(example: Example, prompt: str) -> None:
 
 
 def export(out_dir: Path, names: Sequence[str] | None = None) -> list[Path]:
-    """Write own benchmarks, by default all, as a folder that plain lm-eval runs; returns the files written.
+    """Write own benchmarks, by default all of text, as a folder that plain lm-eval runs; returns the files written.
+
+    Those with pictures, which are named, go to its folder ``vlmevalkit``, which plain VLMEvalKit runs, see
+    ``harness.evaluation.tsv``.
+    One of a world with draws is written once a draw, ``<name>_draw0``.
 
     Raises:
         HarnessError: unknown benchmark, one that is not ours to write, or one that the folder's scorer would grade
             otherwise than its world does.
     """
-    every = [name for name, known in benchmarks.every().items() if isinstance(known, OwnBenchmark)]
+    from harness.evaluation import tsv
+
+    own = {name: known for name, known in benchmarks.every().items() if isinstance(known, OwnBenchmark)}
+    every = [name for name, known in own.items() if not isinstance(known, PicturedBenchmark)]
     chosen = [_own(name) for name in (every if names is None else names)]
+    shown = [benchmark for benchmark in chosen if isinstance(benchmark, PicturedBenchmark)]
+    said = [benchmark for benchmark in chosen if not isinstance(benchmark, PicturedBenchmark)]
+    return [
+        *(_export_tasks(out_dir, said) if said else []),
+        *(tsv.export(out_dir / "vlmevalkit", shown) if shown else []),
+    ]
+
+
+def _export_tasks(out_dir: Path, chosen: Sequence[OwnBenchmark]) -> list[Path]:
     out_dir.mkdir(parents=True, exist_ok=True)
     written = [Path(shutil.copy(file, out_dir)) for file in sorted(TEMPLATES.glob("*.*"))]
-    for benchmark in chosen:
+    for benchmark in (each for own in chosen for each in _in_each_draw(own)):
         items = benchmarks.examples(benchmark)
         texts = {f"{benchmark.name}.jsonl": jsonl([_exported(worlds.world_of(benchmark.data), e) for e in items])}
         for decoding in map(benchmarks.DECODINGS.__getitem__, benchmark.decodings):
@@ -168,6 +188,12 @@ def _own(name: str) -> OwnBenchmark:
     if not isinstance(found, OwnBenchmark):
         raise HarnessError(f"benchmark {name} is not ours to export: {found.engine} ships it, ask that one for it")
     return found
+
+
+def _in_each_draw(benchmark: OwnBenchmark) -> Iterator[OwnBenchmark]:
+    for draw in benchmark.draws:
+        drawn = benchmark.in_draw(draw)
+        yield drawn if draw is None else replace(drawn, name=f"{benchmark.name}_draw{draw}")
 
 
 def _exported(world: World, example: Example) -> dict[str, Any]:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 EVALUATORS = {
     "own": "harness.evaluation.own:OwnItems",
+    "pictured": "harness.evaluation.pictured:PicturedItems",
     "lm_eval": "harness.evaluation.lm_eval:NativeTasks",
+    "vlmeval": "harness.evaluation.vlm_eval:KitDataSets",
 }
 """By engine: ``module:Class`` of an ``Evaluator``, built without arguments, imported on use."""
 

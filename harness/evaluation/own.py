@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +17,16 @@ from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 
 from harness import seeds
-from harness.evaluation import benchmarks
-from harness.evaluation.benchmarks import DECODINGS, Decoding, OwnBenchmark, lm_eval_config
+from harness.evaluation.benchmarks import lm_eval_config
 from harness.evaluation.evaluate import check_plain, question
 from harness.evaluation.evaluator import Begin, Job, Score
+from harness.evaluation.items import Items, OwnJob, Responses, own_job, scores
 from harness.evaluation.lm_eval import contained
 from harness.models import load
 from harness.models.prompts import Prompts
 from harness.models.reader import check_template
 from harness.models.sampler import RolloutBatch, sample
-from harness.types import Example, Finish
+from harness.types import Finish
 from harness.worlds import world_of
 from harness.worlds.world import graded
 
@@ -36,24 +35,6 @@ if TYPE_CHECKING:
 
     from harness.models.reader import Reader
 
-Items = list[dict[str, Any]]
-Responses = dict[str, list[tuple[str, Finish]]]
-"""By item id: every response and why it ended."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnJob:
-    """One own benchmark with one decoding, its items by id."""
-
-    benchmark: OwnBenchmark
-    decoding: Decoding
-    examples: dict[str, Example]
-
-    @property
-    def name(self) -> str:
-        """Of the lm-eval task."""
-        return benchmarks.task_name(self.benchmark, self.decoding)
-
 
 class OwnItems:
     """The evaluator of ``OwnBenchmark``."""
@@ -61,7 +42,7 @@ class OwnItems:
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Makes the items. Raises HarnessError if the question of one holds privileged text, or is not one turn."""
         for job in jobs:
-            for example in _own_job(job).examples.values():
+            for example in own_job(job).examples.values():
                 check_plain(example, question(example))
 
     def evaluate(
@@ -81,33 +62,9 @@ class OwnItems:
             HarnessError: an item whose prompt holds privileged text, is not one user turn, holds a word that the
                 tokenizer does not know, or does not fit the model.
         """
-        own = [_own_job(job) for job in jobs]
+        own = [own_job(job) for job in jobs]
         found = run(model, reader, own, seed=seed, step=step, batch_size=batch_size, begin=begin)
-        return [score for job in own for score in _scores(job, *found[job.name])]
-
-
-def _own_job(job: Job) -> OwnJob:
-    assert isinstance(job.benchmark, OwnBenchmark)
-    decoding = DECODINGS[job.decoding]
-    items = benchmarks.examples(job.benchmark)[: decoding.items]
-    return OwnJob(benchmark=job.benchmark, decoding=decoding, examples={e.id: e for e in items})
-
-
-def _scores(job: OwnJob, values: dict[str, float], items: Items) -> list[Score]:
-    return [
-        Score(
-            benchmark=job.benchmark.name,
-            version=job.benchmark.version,
-            decoding=job.decoding.name,
-            metric=metric.name,
-            value=values[metric.name],
-            n=len(job.examples),
-            errors=sum(not item["parsed"] for item in items),
-            truncations=sum(item["truncated"] for item in items),
-            items=items,
-        )
-        for metric in job.benchmark.metrics
-    ]
+        return [score for job in own for score in scores(job, *found[job.name])]
 
 
 class SamplerLM(HFLM):

@@ -94,7 +94,8 @@ def response_hidden(model: PreTrainedModel, prompts: Prompts, response_ids_BT: T
     inputs = dict(prompts.inputs(model))
     if prompts.media is None:
         inputs |= _words(model, inputs.pop("input_ids"))
-    prefix = decoder(**inputs, use_cache=True)
+    # Only what is around the decoder knows where pictures stand.
+    prefix = (decoder if prompts.media is None else model.base_model)(**inputs, use_cache=True)
     first_B1D = prefix.last_hidden_state[:, -1:][prompts.row_of_B]
     T = response_ids_BT.shape[1]
     if T == 1:
@@ -106,7 +107,7 @@ def response_hidden(model: PreTrainedModel, prompts: Prompts, response_ids_BT: T
     rest = decoder(
         **_words(model, response_ids_BT[:, :-1]),
         attention_mask=torch.cat([mask_BL.long(), seen], dim=1),
-        position_ids=mask_BL.sum(-1, keepdim=True) + torch.arange(T - 1, device=mask_BL.device),
+        position_ids=prompts.after_B[..., None] + torch.arange(T - 1, device=mask_BL.device),
         cache=cache,
         use_cache=True,
     )
@@ -125,14 +126,20 @@ def check_logits(model: PreTrainedModel) -> None:
     prompts = Prompts.of_ids(ids_1L[:, :start].tolist(), 0).to(model.device)
     hidden_1TD = response_hidden(model, prompts, ids_1L[:, start:])
     plain = model(input_ids=ids_1L).logits[:, start - 1 : -1]
-    rebuilt, own = (x.double().log_softmax(-1) for x in (logits_layer(model)(hidden_1TD), plain))
-    off, allowed = float((rebuilt - own).abs().max()), ROUNDING if model.dtype.itemsize > 2 else ROUNDING_HALF
-    if not bool(((rebuilt - own).abs() <= allowed * (1 + own.abs())).all()):
+    if (off := apart(model, hidden_1TD, plain)) is not None:
         raise HarnessError(
             f"model {model.name_or_path or type(model).__name__}: log-probabilities from its hidden states and output "
             f"layer are off by {off:.2g} nats from its own forward pass: {type(model).__name__} changes logits in a "
             "way that is not known here, choose another model"
         )
+
+
+def apart(model: PreTrainedModel, hidden_1TD: Tensor, logits_1TV: Tensor) -> float | None:
+    """Nats between the log-probabilities of hidden states and those of logits; None within rounding."""
+    rebuilt, own = (x.double().log_softmax(-1) for x in (logits_layer(model)(hidden_1TD), logits_1TV))
+    off, allowed = float((rebuilt - own).abs().max()), ROUNDING if model.dtype.itemsize > 2 else ROUNDING_HALF
+    within = (rebuilt - own).abs() <= allowed * (1 + own.abs())
+    return None if bool(within.all()) else off
 
 
 def _words(model: PreTrainedModel, ids_BL: Tensor) -> dict[str, Tensor]:

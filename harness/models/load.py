@@ -8,11 +8,21 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
+from transformers.utils.hub import cached_file
 
 from harness.config import ModelSpec, Template
 from harness.models import sources, vocabulary, zoo
+from harness.models.image_reader import RECORDS, Eye, ImageReader
 from harness.models.reader import PLAIN, Reader, TextReader
 from harness.models.sampler import eos_ids
 from harness.types import HarnessError
@@ -43,8 +53,10 @@ def load(
     transformers_logging.disable_progress_bar()
     found = sources.place(spec, root)
     try:
+        config = AutoConfig.from_pretrained(found.path, revision=found.revision)
+        family = AutoModelForCausalLM if Eye.of(config) is None else AutoModelForImageTextToText
         # A tensor of another shape is told by `_check_whole`, in the words of those that lack.
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = family.from_pretrained(
             found.path,
             revision=found.revision,
             dtype=getattr(torch, dtype),
@@ -79,8 +91,23 @@ def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTo
 
 
 def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
-    """What reads and writes for the model, see ``load_tokenizer``."""
-    return TextReader(load_tokenizer(spec, root=root), spec.privileged_turn)
+    """What reads and writes for the model, by its config: pictures and text, or text alone; see ``load_tokenizer``.
+
+    Raises:
+        HarnessError: a model that sees has no image processor, or see ``ImageReader``.
+    """
+    tokenizer, turn = load_tokenizer(spec, root=root), spec.privileged_turn
+    found = sources.place(spec, root)
+    path, revision = found.path, found.revision
+    try:
+        eye = Eye.of(AutoConfig.from_pretrained(path, revision=revision))
+        if eye is None:
+            return TextReader(tokenizer, turn)
+        processor = AutoImageProcessor.from_pretrained(path, revision=revision, backend="pil")
+    except (OSError, ValueError) as error:
+        raise HarnessError(_missing(spec, error)) from error
+    records = [cached_file(path, n, revision=revision, _raise_exceptions_for_missing_entries=False) for n in RECORDS]
+    return ImageReader(tokenizer, processor, eye, records=[Path(r) for r in records if r], privileged_turn=turn)
 
 
 def _missing(spec: ModelSpec, error: Exception) -> str:

@@ -32,6 +32,10 @@ class Media(Protocol):
         """The same on a device."""
         ...
 
+    def after(self, text_Q: Tensor) -> Tensor:
+        """Positions of the token after each prompt, [..., Q], given those of the text alone."""
+        ...
+
     def inputs(self, model: PreTrainedModel, text: Mapping[str, Any]) -> Mapping[str, Any]:
         """A model's inputs, given those of the text alone; features are computed once for each policy."""
         ...
@@ -102,6 +106,13 @@ class Prompts:
             present_B=None if self.present_B is None else self.present_B[rows],
             media=None if self.media is None else self.media.select(used),
         )
+
+    @property
+    def after_B(self) -> Tensor:
+        """Position of the first response token of each rollout, int64 [B]; [4, B] where a model counts positions in
+        text and pictures apart (``media``)."""
+        text_Q = self.mask_QL.sum(-1)
+        return (text_Q if self.media is None else self.media.after(text_Q))[..., self.row_of_B]
 
     def inputs(self, model: PreTrainedModel) -> Mapping[str, Any]:
         """Keyword arguments by which ``model`` reads the prompts, one row each; no mask where nothing is padded."""

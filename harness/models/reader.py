@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from jinja2 import TemplateError
@@ -54,6 +55,10 @@ class Reader(Protocol):
 
     def decode(self, ids: Sequence[Sequence[int]], *, special: bool = False) -> list[str]:
         """Texts of responses; ``special`` keeps special tokens."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Into a model's folder, from which it is loaded again."""
         ...
 
 
@@ -108,7 +113,10 @@ class TextReader:
 
     def ids(self, turns: Sequence[Message]) -> list[int]:
         """Token ids of one conversation; see ``prompts``."""
-        check_template(self.tokenizer)
+        return self.templated([{"role": turn["role"], "content": _text(turn)} for turn in self.arranged(turns)])
+
+    def arranged(self, turns: Sequence[Message]) -> list[Message]:
+        """The turns with p where it is to stand, see ``arranged``."""
         default = ""
         if (
             turns[0].get("privileged")
@@ -116,11 +124,20 @@ class TextReader:
             and turns[1]["role"] != "system"
         ):
             default = self.default_turn
-        plain = [{"role": t["role"], "content": _text(t)} for t in arranged(turns, self.privileged_turn, default)]
+        return arranged(turns, self.privileged_turn, default)
+
+    def templated(self, turns: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Token ids of turns as the template takes them, generation prompt included.
+
+        Raises:
+            HarnessError: there is no template, or it refuses the turns.
+        """
+        check_template(self.tokenizer)
+        shown: Any = list(turns)
         try:
-            ids: Any = self.tokenizer.apply_chat_template(plain, add_generation_prompt=True, return_dict=False)
+            ids: Any = self.tokenizer.apply_chat_template(shown, add_generation_prompt=True, return_dict=False)
         except TemplateError as error:
-            raise HarnessError(_refused(self.tokenizer, plain, error)) from error
+            raise HarnessError(_refused(self.tokenizer, turns, error)) from error
         return list(ids)
 
     def _text(self, turns: Sequence[dict[str, str]]) -> str:
@@ -151,6 +168,10 @@ class TextReader:
         return self.tokenizer.batch_decode(
             [list(row) for row in ids], skip_special_tokens=not special, clean_up_tokenization_spaces=False
         )
+
+    def save(self, folder: Path) -> None:
+        """The tokenizer with its template."""
+        self.tokenizer.save_pretrained(folder)
 
 
 def arranged(turns: Sequence[Message], privileged_turn: PrivilegedTurn, default: str = "") -> list[Message]:
@@ -198,7 +219,7 @@ def check_one_difference(plain: str, told: str, tokenizer: PreTrainedTokenizerBa
         )
 
 
-def _refused(tokenizer: PreTrainedTokenizerBase, turns: Sequence[dict[str, str]], error: Exception) -> str:
+def _refused(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Mapping[str, Any]], error: Exception) -> str:
     roles = ", ".join(turn["role"] for turn in turns)
     cure = "give privileged_turn='user' of the model in the profile" if "system" in roles else "give other turns"
     return (

@@ -262,7 +262,7 @@ class _Decoder:
         prompt_of_B, mask_PL = prompts.row_of_B, prompts.mask_QL
         self._cache.reorder_cache(prompt_of_B)
         self.logits_AV = prefill.logits[:, -1][prompt_of_B]
-        self._position_A = mask_PL.sum(-1)[prompt_of_B]
+        self._position_A = prompts.after_B
         self._length = mask_PL.shape[1]
         mask_AW = torch.nn.functional.pad(mask_PL, (0, max_new_tokens), value=True)[prompt_of_B]
         self._mask = _additive(mask_AW, model.dtype) if prepared else mask_AW.long()
@@ -270,7 +270,7 @@ class _Decoder:
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows, in this order."""
         self._cache.reorder_cache(rows)
-        self._position_A = self._position_A[rows]
+        self._position_A = self._position_A[..., rows]
         self._mask = self._mask[rows]
 
     def advance(self, ids_A: Tensor) -> None:
@@ -279,7 +279,7 @@ class _Decoder:
         output = self._model(
             ids_A[:, None],
             attention_mask=self._mask[..., : self._length],
-            position_ids=self._position_A[:, None],
+            position_ids=self._position_A[..., None],
             cache=self._cache,
             use_cache=True,
         )

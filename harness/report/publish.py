@@ -29,6 +29,7 @@ from typing import Any
 from harness import registry
 from harness.analysis import answers, results
 from harness.analysis.answers import Answers
+from harness.config import to_json
 from harness.report import joining, output
 from harness.report.joining import Part
 from harness.show.verdicts import claims_table
@@ -85,7 +86,7 @@ def _write(suite: Suite, profile: Profile, options: Options, root: Path, part: P
     options = joining.covering(suite, profile, options, part)
     ordered = part.only(dict.fromkeys([*(spec.id for spec in suite.runs(profile, options)), *part.specs]))
     rows = sorted((row for found in ordered.rows.values() for row in found), key=_row_key)
-    results.check(rows, profile.name)
+    results.check(rows, profile)
     answered = [each for found in ordered.answers.values() for each in found]
     answers.check(answered, results.row_frame(rows))
     out = root / profile.name / options.folder
@@ -121,7 +122,7 @@ def _check_all_there(specs: Iterable[str], part: Part, unlike: Mapping[str, str]
 
 def _write_records(out: Path, rows: Sequence[Row], part: Part) -> list[Path]:
     files = {
-        ROWS_FILE: storage.jsonl([dataclasses.asdict(row) for row in rows]),
+        ROWS_FILE: storage.jsonl([to_json(row) for row in rows]),
         COSTS_FILE: _costs_csv(part.costs.values()),
         SPECS_FILE: storage.jsonl([{"run": run, **spec} for run, spec in part.specs.items()]),
         ENVIRONMENTS_FILE: json.dumps(_environments(part), indent=2) + "\n",

@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel
 
 from harness import registry
-from harness.config import RunSpec
+from harness.config import FIRST_WORLD, RunSpec
 from harness.evaluation import audits
 from harness.evaluation.audits import AUDIT, Subject
 from harness.evaluation.evaluate import evaluate
@@ -24,6 +24,7 @@ from harness.evaluation.evaluate import prepare as prepare_evaluations
 from harness.evaluation.evaluator import Score, unsaid
 from harness.method import forwards_per_token
 from harness.models import load, lora, sources
+from harness.models.stock import save_stock
 from harness.storage import checkpoint, files
 from harness.storage.code import Code, code_of
 from harness.storage.run_folder import RunFolder
@@ -55,7 +56,7 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report, as
         if me.is_main_process:
             folder.prepare()
             folder.keep_models(sources.unsaid(folder.spec))
-            prepare_evaluations([e for e in folder.missing(evaluations) if e.decoding != AUDIT])
+            prepare_evaluations([e for e in folder.missing(evaluations) if e.decoding != AUDIT], _draw(folder.spec))
         me.wait_for_everyone()
         fault = "" if is_trained(folder) else train_missing(folder, report)
         me.wait_for_everyone()
@@ -86,8 +87,7 @@ def keep_model(folder: RunFolder) -> None:
     for path in (part, folder.model):
         shutil.rmtree(path, ignore_errors=True)
     with files.disk_guard(folder.model):
-        made.student.save_pretrained(part)
-        made.reader.tokenizer.save_pretrained(part)
+        save_stock(made.student, made.reader, part)
         os.replace(part, folder.model)
 
 
@@ -132,7 +132,13 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation], askin
             scores += audit_scores(e, subject)
         if asked := [e for e in wanted if e.decoding != AUDIT]:
             scores += evaluate(
-                student(), reader, asked, seed=spec.seed, step=step, begin=lambda job: begin(job.benchmark.name)
+                student(),
+                reader,
+                asked,
+                seed=spec.seed,
+                step=step,
+                draw=_draw(spec),
+                begin=lambda job: begin(job.benchmark.name),
             )
         items = {(s.benchmark, s.decoding): s.items for s in scores}
         for e in wanted:
@@ -201,12 +207,13 @@ def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
 def row(spec: RunSpec, score: Score, step: int, metrics: Sequence[Mapping[str, Any]], code: Code) -> Row:
     """A score with the run it belongs to and the code that made it."""
     so_far = [m for m in metrics if m["step"] <= step]
+    source = (spec.data or registry.profile(spec.profile).data).source
     return Row(
         run=spec.id,
         method=spec.label,
         profile=spec.profile,
         seed=spec.seed,
-        train_domains=spec.data.domains if spec.data else (),
+        train_domains=spec.train_domains,
         step=step,
         steps=spec.steps,
         benchmark=score.benchmark,
@@ -221,7 +228,14 @@ def row(spec: RunSpec, score: Score, step: int, metrics: Sequence[Mapping[str, A
         tokens=sum(m.get("tokens", 0) for m in so_far),
         training_code=code.training,
         evaluation_code=code.evaluation,
+        world="" if source == FIRST_WORLD else source,
+        draw=_draw(spec),
     )
+
+
+def _draw(spec: RunSpec) -> int | None:
+    """Of the run's data."""
+    return spec.data.draw if spec.data else None
 
 
 def write_cost(folder: RunFolder, evaluation_seconds: float) -> None:
@@ -234,7 +248,7 @@ def write_cost(folder: RunFolder, evaluation_seconds: float) -> None:
         run=spec.id,
         method=spec.label,
         seed=spec.seed,
-        train_domains=spec.data.domains if spec.data else (),
+        train_domains=spec.train_domains,
         steps=spec.steps,
         tokens=sum(m.get("tokens", 0) for m in metrics),
         forwards_per_token=forwards_per_token(registry.build_method(spec.method)) if spec.method else 0.0,

@@ -33,7 +33,6 @@ WIDE, NARROW = 3.4, 2.3
 HEAD_INCHES, TITLE_INCHES, FOOT_INCHES = 0.4, 0.45, 0.45
 """Of the figure's title, of a panel's with the names of its lines, of its axis."""
 LEGEND_INCHES = 0.25
-SEEDS = "dots: seeds"
 """In the legend of stacked bars."""
 
 
@@ -91,13 +90,16 @@ class Grid:
         return self.edges[column] / w, 1 - (top + height) / h, width / w, height / h
 
 
-def lying_bars(panels: Sequence[Panel], *, title: str, axis: str, caption: str, columns: int = 0) -> Figure:
+def lying_bars(
+    panels: Sequence[Panel], *, title: str, axis: str, caption: str, columns: int = 0, dots: str = "seeds"
+) -> Figure:
     """Panels on common rows; those of plain bars share their axis, others have their own.
 
     Bars without a look of their own look alike within a group.
 
     Args:
         columns: panels side by side; 0: all of them.
+        dots: what they are, for the legend of stacked bars.
     """
     from matplotlib.figure import Figure
 
@@ -111,7 +113,7 @@ def lying_bars(panels: Sequence[Panel], *, title: str, axis: str, caption: str, 
             _draw_panel(ax, panel, looks, heights, named=i % grid.columns == 0)
             ax.set_xlim(*(panel.limits or _shared(panels, panel)))
             ax.set_xlabel(panel.axis or axis, fontsize=8)
-        _write_words(figure, grid, title, [part for panel in panels for part in panel.parts])
+        _write_words(figure, grid, title, [part for panel in panels for part in panel.parts], dots)
     return figure
 
 
@@ -175,7 +177,7 @@ def _grid(panels: Sequence[Panel], columns: int, heights: Heights, caption: str)
     )
 
 
-def _write_words(figure: Figure, grid: Grid, title: str, parts: Sequence[Part]) -> None:
+def _write_words(figure: Figure, grid: Grid, title: str, parts: Sequence[Part], dots: str) -> None:
     """Title, legend of the parts and of the dots on them, caption."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -185,7 +187,9 @@ def _write_words(figure: Figure, grid: Grid, title: str, parts: Sequence[Part]) 
     figure.text(0.1 / w, 0.1 / h, grid.caption, fontsize=SMALL, va="bottom", color=INK, linespacing=1.3)
     if not parts:
         return
-    dot = Line2D([], [], linestyle="none", marker="o", markersize=4, color="white", markeredgecolor=INK, label=SEEDS)
+    dot = Line2D(
+        [], [], linestyle="none", marker="o", markersize=4, color="white", markeredgecolor=INK, label=f"dots: {dots}"
+    )
     patches = [
         Patch(facecolor=part.look.colour, hatch=part.look.hatch, edgecolor=INK, linewidth=0.6, label=part.label)
         for part in parts

@@ -17,6 +17,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from harness.analysis.statistics import Difference, estimate
+from harness.analysis.units import SEED, SEEDS, Units
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -74,7 +75,9 @@ class Cell:
     half: float | None = None
     """Half-width of the interval, same unit."""
     n: int = 0
-    """Seeds; 0 for a number that is no mean over seeds."""
+    """Units, see ``harness.analysis.units``; 0 for a number that is no mean over some."""
+    unit: str = SEED
+    """What ``n`` counts."""
     notes: tuple[str, ...] = ()
     missing: str = ""
     """Why there is no number; empty where none belongs."""
@@ -86,8 +89,8 @@ class Cell:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Its notes, and before them that it is of a single run."""
-        return ("single run", *self.notes) if self.n == 1 else self.notes
+        """Its notes, and before them that it is of a single run, or draw."""
+        return (single(self.unit), *self.notes) if self.n == 1 else self.notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,19 +153,32 @@ def seed_cell(
     states: Mapping[int, str],
     collapsed: Set[int] = frozenset(),
     scale: float = 100.0,
+    units: Units = SEEDS,
 ) -> Cell:
-    """Mean, interval and count of one value per seed.
+    """Mean, interval and count of one value per unit.
 
     Args:
-        values: by seed, as in the rows.
+        values: by unit; by seed, as in the rows, where that is the unit.
         states: of every planned run of this cell, by seed; what is missing is explained by them.
         collapsed: seeds whose run collapsed; named in the cell, and averaged like the others.
         scale: 100 turns shares into percent.
+        units: what the values are by.
     """
     if not values:
         return Cell(missing=reason(states.values()))
-    e = estimate([scale * values[seed] for seed in sorted(values)])
-    return Cell(value=e.mean, half=e.half, n=e.n, notes=_seed_notes(values, states, collapsed))
+    e = estimate([scale * values[unit] for unit in sorted(values)])
+    notes = _seed_notes({seed for seed in states if _counts(seed, states, values, units)}, states, collapsed)
+    return Cell(value=e.mean, half=e.half, n=e.n, unit=units.one, notes=notes)
+
+
+def _counts(seed: int, states: Mapping[int, str], values: Mapping[int, float], units: Units) -> bool:
+    """Whether a seed's run is in the values; of a draw that has some, those that are done are."""
+    return units.of(seed) in values and (units.are_seeds or states[seed] == "done")
+
+
+def single(unit: str) -> str:
+    """What is said of a number that is no mean over several units."""
+    return "single run" if unit == SEED else f"single {unit}"
 
 
 def mean_cell(values: Sequence[float], states: Sequence[str]) -> Cell:
@@ -174,7 +190,7 @@ def mean_cell(values: Sequence[float], states: Sequence[str]) -> Cell:
 def difference_cell(difference: Difference, scale: float = 100.0) -> Cell:
     """A difference of shares in points."""
     half = None if difference.half is None else scale * difference.half
-    return Cell(value=scale * difference.mean, half=half, n=difference.n)
+    return Cell(value=scale * difference.mean, half=half, n=difference.n, unit=difference.unit)
 
 
 def shade(recovery: float | None) -> Shade:
@@ -313,13 +329,13 @@ def _number(value: float, kind: Kind) -> str:
     return f"{rounded:+.1f}" if kind is Kind.DIFFERENCE else f"{rounded:.1f}"
 
 
-def _seed_notes(values: Mapping[int, float], states: Mapping[int, str], collapsed: Set[int]) -> tuple[str, ...]:
+def _seed_notes(there: Set[int], states: Mapping[int, str], collapsed: Set[int]) -> tuple[str, ...]:
     notes: list[str] = []
-    lacking = {seed: state for seed, state in states.items() if seed not in values}
+    lacking = {seed: state for seed, state in states.items() if seed not in there}
     if lacking:
         notes.append(f"{len(lacking)} of {len(states)} {reason(lacking.values())}")
-    if fallen := collapsed & values.keys():
-        notes.append(f"collapsed {len(fallen)}/{len(values)}")
+    if fallen := collapsed & there:
+        notes.append(f"collapsed {len(fallen)}/{len(there)}")
     return tuple(notes)
 
 
@@ -332,12 +348,14 @@ def _csv_fields(cell: Cell, kind: Kind) -> tuple[object, ...]:
 
 
 def concise(table: Table) -> Table:
-    """The table as a reader sees it: the commonest number of seeds is said once, in the caption, not in every cell."""
-    counts = Counter(cell.n for line in table.lines for cell in line.cells if cell.n and cell.value is not None)
+    """The table as a reader sees it: the commonest number of units is said once, in the caption, not in every cell."""
+    counts = Counter(
+        (cell.n, cell.unit) for line in table.lines for cell in line.cells if cell.n and cell.value is not None
+    )
     if not counts:
         return table
-    usual = counts.most_common(1)[0][0]
-    said = "Single runs unless said." if usual == 1 else f"n = {usual} seeds unless said."
+    usual, unit = counts.most_common(1)[0][0]
+    said = f"S{single(unit)[1:]}s unless said." if usual == 1 else f"n = {usual} {unit}s unless said."
     lines = (
         replace(line, cells=tuple(replace(cell, n=0) if cell.n == usual else cell for cell in line.cells))
         for line in table.lines

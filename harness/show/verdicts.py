@@ -14,19 +14,25 @@ if TYPE_CHECKING:
 BEFORE, AFTER = "before its rows", "after its rows"
 
 
-COLUMNS = (
-    Column(key="verdict", header="verdict", kind=Kind.TEXT),
-    Column(key="effect", header="effect", kind=Kind.DIFFERENCE),
-    Column(key="low", header="low", kind=Kind.DIFFERENCE),
-    Column(key="high", header="high", kind=Kind.DIFFERENCE),
-    Column(key="unit", header="unit", kind=Kind.TEXT),
-    Column(key="n", header="seeds", kind=Kind.COUNT),
-    Column(key="predicted", header="paper", kind=Kind.TEXT),
-    Column(key="source", header="where", kind=Kind.TEXT),
-    Column(key="written", header="written", kind=Kind.TEXT),
-    Column(key="rule", header="rule", kind=Kind.TEXT),
-    Column(key="note", header="note", kind=Kind.TEXT),
-)
+def columns(decisions: Sequence[Decision]) -> tuple[Column, ...]:
+    """Of the table of claims; what is counted is the same for all of them."""
+    return (
+        Column(key="verdict", header="verdict", kind=Kind.TEXT),
+        Column(key="effect", header="effect", kind=Kind.DIFFERENCE),
+        Column(key="low", header="low", kind=Kind.DIFFERENCE),
+        Column(key="high", header="high", kind=Kind.DIFFERENCE),
+        Column(key="unit", header="unit", kind=Kind.TEXT),
+        Column(key="n", header=_over(decisions), kind=Kind.COUNT),
+        Column(key="predicted", header="paper", kind=Kind.TEXT),
+        Column(key="source", header="where", kind=Kind.TEXT),
+        Column(key="written", header="written", kind=Kind.TEXT),
+        Column(key="rule", header="rule", kind=Kind.TEXT),
+        Column(key="note", header="note", kind=Kind.TEXT),
+    )
+
+
+def _over(decisions: Sequence[Decision]) -> str:
+    return decisions[0].over if decisions else "seeds"
 
 
 def heading(decisions: Sequence[Decision], profile: str) -> str:
@@ -41,7 +47,7 @@ def summary(decisions: Sequence[Decision], profile: str, selection: str = "") ->
 
     said = f" ({selection})" if selection else ""
     out = RichTable(title=f"{heading(decisions, profile)}{said}", title_justify="left")
-    for name in ("suite", "claim", "verdict", "effect and 95 % interval", "seeds", "paper"):
+    for name in ("suite", "claim", "verdict", "effect and 95 % interval", _over(decisions), "paper"):
         out.add_column(name, no_wrap=name == "verdict")
     for d in decisions:
         found = d.note if d.effect is None else f"{effect_text(d)} {d.unit}"
@@ -81,7 +87,7 @@ def claims_table(decisions: Sequence[Decision], profile: str, selection: str = "
         ),
         block_header="suite",
         label_header="claim",
-        columns=COLUMNS,
+        columns=columns(decisions),
         lines=tuple(_line(d) for d in decisions),
     )
 

@@ -18,9 +18,16 @@ COSTS_FILE = "costs.csv"
 SPECS_FILE = "specs.jsonl"
 ENVIRONMENTS_FILE = "environments.json"
 SCHEMA: int = Row.__dataclass_fields__["schema"].default
+JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "tuple[str, ...]": (list,),
+    "float": (float, int),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "str": (str,),
+}
+"""By annotation."""
 ROW_TYPES: Mapping[str, tuple[type, ...]] = {
-    field.name: {"tuple[str, ...]": (list,), "float": (float, int), "int": (int,), "str": (str,)}[str(field.type)]
-    for field in dataclasses.fields(Row)
+    field.name: JSON_TYPES[str(field.type)] for field in dataclasses.fields(Row)
 }
 """Of a row's fields as JSON holds them."""
 

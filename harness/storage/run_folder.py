@@ -18,7 +18,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import os
@@ -272,7 +271,7 @@ class RunFolder:
         """
         merged = {_key(row): row for row in (*self.rows(), *rows)}
         self._done.unlink(missing_ok=True)
-        ordered = [dataclasses.asdict(merged[key]) for key in sorted(merged)]
+        ordered = [to_json(merged[key]) for key in sorted(merged)]
         files.write_text_atomic(self._rows, files.jsonl(ordered))
 
     def samples(self, evaluation: Evaluation) -> Path:

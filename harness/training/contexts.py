@@ -15,7 +15,7 @@ from harness.models.sampler import RolloutBatch, from_texts
 from harness.training.reduce import world as ranks
 from harness.training.step import Batch
 from harness.training.writers import join, references, rewards
-from harness.types import PLAIN, PRIVILEGED, Completion, Example, Shown
+from harness.types import PLAIN, PRIVILEGED, Completion, Example, Message, Pictures, Shown
 from harness.worlds import privilege
 from harness.worlds.world import World
 
@@ -57,9 +57,20 @@ def with_references(reader: Reader, world: World, rollouts: RolloutBatch) -> Rol
 
 
 def per_rollout(reader: Reader, world: World, examples: Sequence[Example], shown: Sequence[Shown | None]) -> Prompts:
-    """A prompt of its own for each rollout; where there is none the plain one stands in and is marked absent."""
-    turns = [
-        example.messages if what is None else privilege.shown(example, what, world)
-        for example, what in zip(examples, shown, strict=True)
+    """A prompt of its own for each rollout; where there is none the plain one stands in and is marked absent.
+
+    Rollouts of one problem that are shown the same pictures share a prompt, so that it is made and read once.
+    """
+    keys = [
+        (example.id, what) if isinstance(what, Pictures) else place
+        for place, (example, what) in enumerate(zip(examples, shown, strict=True))
     ]
-    return replace(reader.prompts(turns), present_B=torch.tensor([what is not None for what in shown]))
+    first = {key: place for place, key in reversed(list(enumerate(keys)))}
+    rows = {place: row for row, place in enumerate(sorted(first.values()))}
+    turns = [_turns(examples[place], shown[place], world) for place in rows]
+    prompts = reader.prompts(turns).continued_by(torch.tensor([rows[first[key]] for key in keys]))
+    return replace(prompts, present_B=torch.tensor([what is not None for what in shown]))
+
+
+def _turns(example: Example, what: Shown | None, world: World) -> tuple[Message, ...]:
+    return example.messages if what is None else privilege.shown(example, what, world)

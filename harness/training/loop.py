@@ -85,17 +85,17 @@ def to_the_end(
 
     Args:
         advance: makes one step and returns its metrics, ``tokens`` among them.
-        read: readings of the model at every checkpoint, logged with its step.
+        read: readings of the model at every probed step, logged with it.
     """
     found, fault = checkpoint.latest_valid(folder.checkpoints)
     restore(folder, learner, found)
     if found is None:
         log(folder, {"step": 0, **read(learner)})
         save(folder, learner)
-    keep = set(learner.spec.checkpoint_steps())
+    keep, probed = set(learner.spec.checkpoint_steps()), set(learner.spec.probed_steps())
     while learner.step < learner.spec.steps:
         metrics = advanced(learner, advance)
-        if learner.step in keep:
+        if learner.step in probed:
             with learner.phases("evaluation"):
                 metrics |= read(learner)
         metrics |= cost_of_step(learner, metrics)

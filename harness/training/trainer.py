@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, get_scheduler
 from harness import registry
 from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec, RunSpec
 from harness.method import Method, check_sampling, untrained_views
-from harness.models import load, lora, vocabulary
+from harness.models import load, lora, sight, vocabulary
 from harness.models.forward import check_logits, vocabulary_size
 from harness.models.prompts import both_prompts
 from harness.models.reader import Reader, check_one_difference
@@ -100,7 +100,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
 
     Raises:
         HarnessError: the spec is a reference row; see also ``check_sampling``, ``starting_weights``, ``world_of``,
-            ``check_world``, ``check_data``, ``load.check_pair``, ``begin``, ``check_texts``.
+            ``check_world``, ``check_data``, ``load_pair``, ``begin``, ``check_texts``.
     """
     if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
         raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
@@ -114,7 +114,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     check_data(spec, method, world, examples)
     examples = corruption.corrupt(examples, spec.data, world)
     student, teacher, reader = load_pair(spec, spec.teacher, root)
-    base = begin(spec, student, teacher, start)
+    base = begin(spec, (student, teacher), reader, start)
     method.check_vocabulary(vocabulary_size(student))
     weights = Masters(student)
     optimiser, schedule = build_optimiser(weights.moved, spec.optim, spec.steps * method.updates)
@@ -150,11 +150,11 @@ def check_texts(trainer: Trainer) -> None:
     kind, first = trainer.data.privilege, trainer.examples[0]
     texts = [text for each in trainer.examples[:256] for text in read_and_written(each, kind, world)]
     load.check_words(reader, texts, f"world {trainer.data.world!r}")
-    if PRIVILEGED in {context for _, context in lengths.read(trainer.method)}:
+    if PRIVILEGED not in {context for _, context in lengths.read(trainer.method)}:
+        trainer.probed = probe.readable(reader, first, kind)
+    elif privilege.messages(first, kind)[0].get("privileged"):  # else pictures, which stand elsewhere
         plain, told = reader.decode(both_prompts(reader, first, kind), special=True)
         check_one_difference(plain, told, reader.tokenizer)
-    else:
-        trainer.probed = probe.readable(reader, first, kind)
     teacher = trainer.policies[Policy.TEACHER]
     lengths.check(spec, trainer.method, reader, world, trainer.examples, trainer.student, teacher)
     lengths.check_probe(trainer.student, reader, trainer.validation, trainer.probed, spec.max_response_tokens)
@@ -166,7 +166,8 @@ def load_pair(
     """Student and teacher, compared, and what reads for both.
 
     Raises:
-        HarnessError: p stands elsewhere for each; see ``load.load``, ``load.check_pair``.
+        HarnessError: p stands elsewhere for each; see ``load.load``, ``load.check_pair``,
+            ``sight.check_pair``.
     """
     turns = (spec.student.privileged_turn, teacher_spec.privileged_turn)
     if turns[0] != turns[1]:
@@ -174,32 +175,39 @@ def load_pair(
             f"privileged_turn is {str(turns[0])!r} of student {spec.student.name} and {str(turns[1])!r} of teacher "
             f"{teacher_spec.name}, which read one text: give both the same"
         )
-    pair = (spec.student, teacher_spec)
-    student, teacher = (load.load(s, dtype=spec.dtype, device=device(), root=root) for s in pair)
-    reader = load.load_reader(spec.student, root=root)
-    load.check_pair(student, reader.tokenizer, teacher, load.load_tokenizer(teacher_spec, root=root))
-    return student, teacher, reader
+    specs = (spec.student, teacher_spec)
+    student, teacher = (load.load(each, dtype=spec.dtype, device=device(), root=root) for each in specs)
+    ours, theirs = (load.load_reader(each, root=root) for each in specs)
+    load.check_pair(student, ours.tokenizer, teacher, theirs.tokenizer)
+    sight.check_pair(ours, theirs)
+    return student, teacher, ours
 
 
 def begin(
-    spec: RunSpec, student: PreTrainedModel, teacher: PreTrainedModel, start: Mapping[str, torch.Tensor] | None
+    spec: RunSpec,
+    models: tuple[PreTrainedModel, PreTrainedModel],
+    reader: Reader,
+    start: Mapping[str, torch.Tensor] | None,
 ) -> PreTrainedModel | None:
     """Both as the first step finds them, with the same rows in their vocabularies; in place.
 
     Args:
+        models: student and teacher.
         start: the student's weights, or its adapters; None for its own.
 
     Returns:
         What is the student without its adapters; None where it has none, or they are not new.
 
     Raises:
-        HarnessError: see ``check_logits``, ``lora.attach``, ``lora.take``.
+        HarnessError: see ``check_logits``, ``sight.check_seen``, ``lora.attach``, ``lora.take``.
     """
+    student, teacher = models
     if start is not None:
         lora.cut(student, start) if spec.lora else vocabulary.take(student, start)
     vocabulary.cut_to_common(student, teacher)
-    for model in (student, teacher):
+    for model in models:
         check_logits(model)
+        sight.check_seen(model, reader)
     if spec.lora is None:
         return None
     base = lora.attach(student, spec.lora, spec.seed)

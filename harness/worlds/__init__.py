@@ -12,10 +12,11 @@ from importlib import metadata
 from harness import registry
 from harness.config import DataSpec
 from harness.types import HarnessError, Privilege
-from harness.worlds.world import World
+from harness.worlds.world import Drawn, World
 
 WORLDS: dict[str, str] = {
     "embedded": "harness.worlds.slots_world:SlotWorld",
+    "scenes": "harness.worlds.scenes.world:ScenesWorld",
 }
 """``module:Class`` by name, imported on use."""
 ENTRY_POINTS = "dopd.worlds"
@@ -54,7 +55,8 @@ def world_of(data: DataSpec) -> World:
     """The world of a run's data, which it has been checked against.
 
     Raises:
-        HarnessError: the world is unknown or of another version, or lacks a domain or the kind of p that is asked for.
+        HarnessError: the world is unknown or of another version, or lacks a draw, a domain or the kind of p that is
+            asked for.
     """
     found = world(data.world)
     if data.version != found.version:
@@ -62,6 +64,7 @@ def world_of(data: DataSpec) -> World:
             f"world {data.world!r} is version {found.version} here, the data ask for version {data.version}: set "
             f"version={found.version} in the data and plan the run again, or install the package that holds the other"
         )
+    _check_draw(found, data)
     if not data.domains:
         raise HarnessError(f"domains is empty; name at least one of {', '.join(found.domains)}")
     for domain in data.domains:
@@ -69,6 +72,19 @@ def world_of(data: DataSpec) -> World:
     if data.privilege != Privilege.NONE:
         registry.lookup(f"privileged input of world {data.world!r}:", data.privilege, found.privileges)
     return found
+
+
+def _check_draw(found: World, data: DataSpec) -> None:
+    if not isinstance(found, Drawn):
+        if data.draw is not None:
+            raise HarnessError(f"world {data.world!r} has no draws, the data ask for draw {data.draw}: leave draw out")
+        return
+    if data.draw not in found.draws:
+        asked = "the data name none" if data.draw is None else f"the data ask for draw {data.draw}"
+        raise HarnessError(
+            f"world {data.world!r} has the draws {', '.join(map(str, found.draws))}, {asked}: give one of these (a "
+            "profile's draws do, see harness.profile.Draws)"
+        )
 
 
 @cache

@@ -15,11 +15,11 @@ from dataclasses import replace
 from random import Random
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, HarnessError
+from harness.types import Corruption, Example, HarnessError, PrivilegedInput
 from harness.worlds.world import Corruptible, OnDemand, World, require
 
-Pools = dict[tuple[str, int | None], list[str]]
-"""Texts of p by domain and number of steps."""
+Pools = dict[tuple[str, int | None], list[PrivilegedInput]]
+"""Every p by domain and number of steps."""
 
 
 def corrupt(examples: Sequence[Example], data: DataSpec, world: World) -> Sequence[Example]:
@@ -59,7 +59,7 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _wrong(example: Example, data: DataSpec, world: World, pools: Pools) -> str:
+def _wrong(example: Example, data: DataSpec, world: World, pools: Pools) -> PrivilegedInput:
     kind, corruption = data.privilege, data.corruption
     rng = Random(int.from_bytes(_digest(f"{corruption}/{example.id}")[:16], "big"))
     if corruption == Corruption.OTHER_EXAMPLE:
@@ -74,13 +74,13 @@ def _pools(examples: Sequence[Example], kind: str) -> Pools:
     return pools
 
 
-def _other(text: str, pool: Sequence[str], rng: Random, example: Example) -> str:
-    """A text of the pool that is not ``text``."""
-    if all(candidate == text for candidate in pool):
+def _other(p: PrivilegedInput, pool: Sequence[PrivilegedInput], rng: Random, example: Example) -> PrivilegedInput:
+    """One of the pool that is not ``p``."""
+    if all(candidate == p for candidate in pool):
         raise HarnessError(
             f"corruption other_example: every {example.domain} example of {example.difficulty} steps has the same "
             f"privileged input as {example.id}; give the data a larger size"
         )
-    while (other := pool[rng.randrange(len(pool))]) == text:
+    while (other := pool[rng.randrange(len(pool))]) == p:
         pass
     return other

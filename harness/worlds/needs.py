@@ -10,9 +10,9 @@ from typing import Any, cast
 from harness import registry
 from harness.config import DataSpec, RunSpec
 from harness.method import Method, check_sampling
-from harness.types import PRIVILEGED, Completion, Example, HarnessError, Privilege, Source, text_of
+from harness.types import PRIVILEGED, Completion, Example, HarnessError, Privilege, Source, text_of, told
 from harness.worlds import world_of
-from harness.worlds.world import Demonstrates, HasReferences, World, require
+from harness.worlds.world import Demonstrates, HasReferences, Pictured, World, check_pictured, require
 
 
 def check(spec: RunSpec) -> None:
@@ -34,6 +34,11 @@ def check(spec: RunSpec) -> None:
             raise HarnessError(f"method {spec.method.name}: {error}") from error
         check_world(spec, method, world)
         check_data(spec, method, world, examples)
+
+
+def shows(world: World, method: type[Method]) -> bool:
+    """Whether the world has every kind of pictures that the method shows; most show none."""
+    return set(method.pictures) <= set(world.pictures if isinstance(world, Pictured) else ())
 
 
 def first_examples(world: World, data: DataSpec) -> list[Example]:
@@ -87,7 +92,7 @@ def check_example(world: World, data: DataSpec, example: Example) -> None:
     if not isinstance(answer, str):
         raise HarnessError(f"{here} has the answer {answer!r}: give it as text, responses are compared with it")
     asked = " ".join(" ".join(map(text_of, example.messages)).split())
-    for kind, p in example.privileged.items():
+    for kind, p in ((kind, told(given)) for kind, given in example.privileged.items()):
         if p.strip() and " ".join(p.split()) in asked:
             raise HarnessError(
                 f"{here} holds its privileged input {str(kind)!r}, {p!r:.60}, in its messages: x must not"
@@ -104,6 +109,7 @@ def check_world(spec: RunSpec, method: Method, world: World) -> None:
 
     Raises:
         HarnessError: it has no reference responses, or cannot show a response, where the method reads or shows one;
+            it has no other pictures of its problems, or not of a kind that the method shows;
             a prompt has one rollout where the method compares siblings.
     """
     assert spec.method is not None
@@ -113,6 +119,12 @@ def check_world(spec: RunSpec, method: Method, world: World) -> None:
         require(world, HasReferences, who)
     if method.shows_responses:
         require(world, Demonstrates, who)
+    if method.pictures and not shows(world, type(method)):
+        has = require(world, Pictured, who).pictures
+        raise HarnessError(
+            f"{who} shows pictures of kind {' and '.join(method.pictures)}, {type(world).__name__} has: "
+            f"{', '.join(has) or 'none'}; choose other data, or give that world these kinds"
+        )
     if method.needs_siblings and spec.rollouts_per_prompt < 2:
         raise HarnessError(
             f"rollouts_per_prompt={spec.rollouts_per_prompt}: this method compares the rollouts of a prompt; "
@@ -124,10 +136,13 @@ def check_data(spec: RunSpec, method: Method, world: World, examples: Sequence[E
     """The examples must hold what the method will ask for.
 
     Raises:
-        HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had.
+        HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had; an example
+            lacks its picture.
     """
     assert spec.data is not None
     kind, name = spec.data.privilege, spec.data.world
+    for example in examples[: len(spec.data.domains)]:
+        check_pictured(world, example)
     contexts = {v.context for term in method.terms for v in (term.trained, *term.sources)}
     if PRIVILEGED in contexts and kind != Privilege.NONE and kind not in examples[0].privileged:
         has = ", ".join(sorted(examples[0].privileged)) or "none"

@@ -6,24 +6,43 @@ so nothing here or after knows of it.
 
 from __future__ import annotations
 
-from harness.types import Demonstration, Example, HarnessError, Message, Pictures, Privilege, Shown
+from collections.abc import Iterator, Sequence
+
+from harness.types import (
+    Demonstration,
+    Example,
+    HarnessError,
+    ImagePart,
+    Instead,
+    Message,
+    Part,
+    Pictures,
+    Privilege,
+    PrivilegedInput,
+    Shown,
+    TextPart,
+    images_of,
+    told,
+)
 from harness.worlds.world import Demonstrates, Pictured, World, require
 
 
 def messages(example: Example, kind: str) -> tuple[Message, ...]:
-    """The chat turns of x with p of ``kind`` before it, as a system turn; x alone for ``Privilege.NONE``.
+    """The chat turns of x with p of ``kind`` in it; x alone for ``Privilege.NONE``.
 
-    The turn is marked: where a template has no place for it, a reader puts p elsewhere.
+    Text stands before x as a system turn, so that the distance from x to the response does not depend on p; the turn is
+    marked, for a reader whose template has no place for it. Parts with images begin the first user turn instead: chat
+    templates show no image in a system turn. ``Instead`` puts other images in the place of those of x.
 
-    p stands before x so that the distance from x to the response does not depend on p. Raises HarnessError
-    if the example has no p of this kind.
+    Raises:
+        HarnessError: the example has no p of this kind; as ``instead`` says.
     """
     if kind == Privilege.NONE:
         return example.messages
     if kind not in example.privileged:
         allowed = ", ".join([Privilege.NONE, *example.privileged])
         raise HarnessError(f"example {example.id} has no privileged input {str(kind)!r}; it has: {allowed}")
-    return _before(example, example.privileged[kind])
+    return _with(example, example.privileged[kind])
 
 
 def shown(example: Example, what: Shown, world: World) -> tuple[Message, ...]:
@@ -37,10 +56,47 @@ def shown(example: Example, what: Shown, world: World) -> tuple[Message, ...]:
         return require(world, Pictured, f"a context with images of kind {what.kind}").pictured(example, what.kind)
     if not isinstance(what, Demonstration):
         return messages(example, what)
-    return _before(
-        example, require(world, Demonstrates, "a context that shows a response").demonstration(what.response)
-    )
+    return _with(example, require(world, Demonstrates, "a context that shows a response").demonstration(what.response))
 
 
-def _before(example: Example, text: str) -> tuple[Message, ...]:
-    return ({"role": "system", "content": text, "privileged": True}, *example.messages)
+def instead(turns: Sequence[Message], images: Sequence[ImagePart], whose: str) -> tuple[Message, ...]:
+    """The same turns with these images in the place of their own, one for each, in their order.
+
+    Raises:
+        HarnessError: not as many as there are; ``whose`` they are is said.
+    """
+    own = len(images_of(turns))
+    if own != len(images):
+        raise HarnessError(
+            f"{whose}: {len(images)} images for the place of {own}; give one for each image of the messages"
+        )
+    others = iter(images)
+    return tuple(_replaced(turn, others) for turn in turns)
+
+
+def _replaced(turn: Message, others: Iterator[ImagePart]) -> Message:
+    content = turn["content"]
+    if isinstance(content, str):
+        return turn
+    parts = tuple(next(others) if isinstance(part, ImagePart) else part for part in content)
+    return {"role": turn["role"], "content": parts}
+
+
+def _with(example: Example, p: PrivilegedInput) -> tuple[Message, ...]:
+    if isinstance(p, Instead):
+        return instead(example.messages, p.images, f"privileged input of example {example.id}")
+    if isinstance(p, str) or not any(isinstance(part, ImagePart) for part in p):
+        return ({"role": "system", "content": told(p), "privileged": True}, *example.messages)
+    first = next((i for i, turn in enumerate(example.messages) if turn["role"] == "user"), None)
+    if first is None:
+        raise HarnessError(
+            f"example {example.id} has no user turn, which privileged input with images begins: give it one"
+        )
+    turn = example.messages[first]
+    joined: Message = {"role": "user", "content": (*p, *_parts(turn))}
+    return (*example.messages[:first], joined, *example.messages[first + 1 :])
+
+
+def _parts(turn: Message) -> tuple[Part, ...]:
+    content = turn["content"]
+    return (TextPart(content),) if isinstance(content, str) else content

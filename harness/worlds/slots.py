@@ -25,7 +25,7 @@ from enum import StrEnum
 from functools import cache
 from random import Random
 
-from harness.types import Example, Fact, HarnessError, Privilege, Span, text_of
+from harness.types import Example, Fact, HarnessError, Privilege, Span, text_of, told
 from harness.worlds.world import Grade, word_spans
 
 WORLD_VERSION = 1
@@ -226,7 +226,7 @@ def privileged_facts(example: Example, kind: str) -> tuple[Span, ...]:
     """What each word of the text of p is; empty for ``Privilege.NONE``."""
     if kind == Privilege.NONE:
         return ()
-    text = example.privileged[kind]
+    text = told(example.privileged[kind])
     return word_spans(text, [_fact(word) for word in text.split()])
 
 

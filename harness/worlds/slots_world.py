@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, HarnessError, Modality, Span, text_of
+from harness.types import Corruption, Example, HarnessError, Modality, Span, text_of, told
 from harness.worlds import slots
 from harness.worlds.slots import BLANK, CODES, STRIDE, apply_op
 from harness.worlds.world import Grade, HeldOut, in_turn
@@ -81,7 +81,7 @@ class SlotWorld:
         Shuffling leaves p as it is where all its steps are the same, for want of another order: 1.5 % of the hints and
         43 % of the summaries.
         """
-        header, *words = example.privileged[kind].split()
+        header, *words = told(example.privileged[kind]).split()
         steps = [tuple(words[i : i + STRIDE]) for i in range(0, len(words), STRIDE)]
         match corruption:
             case Corruption.WRONG_STEPS:

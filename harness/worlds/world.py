@@ -14,7 +14,7 @@ from random import Random
 from typing import Protocol, TypeVar, cast, overload, runtime_checkable
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, Fact, HarnessError, Message, Modality, Span
+from harness.types import Corruption, Example, Fact, HarnessError, Message, Modality, Span, images_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +93,19 @@ class World(Protocol):
 
 
 @runtime_checkable
+class Drawn(Protocol):
+    """It comes in draws: each has secret tables, orders, items and models of its own (``DataSpec.draw``).
+
+    The data of its ``benchmarks`` name no draw: what a run is asked is of the run's own.
+    """
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """Numbers of those that this package holds."""
+        ...
+
+
+@runtime_checkable
 class HasReferences(Protocol):
     """Its examples have responses to imitate."""
 
@@ -134,6 +147,15 @@ class Pictured(Protocol):
         Raises:
             HarnessError: unknown kind.
         """
+        ...
+
+
+@runtime_checkable
+class HasKinds(Protocol):
+    """Its problems are of kinds, of which a domain may hold several."""
+
+    def kind(self, example: Example) -> str:
+        """One word; problems of one kind have answers of one kind."""
         ...
 
 
@@ -204,13 +226,32 @@ class OnDemand(Sequence[Example]):
         return self._make(range(self._n)[place])
 
 
+def check_pictured(world: World, example: Example) -> None:
+    """In a world of pictures every problem has one.
+
+    Raises:
+        HarnessError: this one has none.
+    """
+    if world.modality is Modality.VISION and not images_of(example.messages):
+        raise HarnessError(
+            f"example {example.id} of {type(world).__name__} has no picture, and this is a world of pictures: give its "
+            "messages an ImagePart, or let the world's modality be text"
+        )
+
+
 def training_set(world: World, data: DataSpec) -> OnDemand:
     """Every training example of the data, ``size`` of each domain, the domains in turn.
 
     Raises:
-        HarnessError: the first of a domain cannot be made.
+        HarnessError: the first of a domain cannot be made; of any, when it is read: see ``check_pictured``.
     """
-    found = OnDemand(lambda place: world.examples(data, "train", 1, start=place)[0], data.size * len(data.domains))
+
+    def make(place: int) -> Example:
+        (example,) = world.examples(data, "train", 1, start=place)
+        check_pictured(world, example)
+        return example
+
+    found = OnDemand(make, data.size * len(data.domains))
     _ = found[: len(data.domains)]
     return found
 

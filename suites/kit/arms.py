@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness import registry
 from harness.analysis import results, statistics
 from harness.analysis.statistics import Difference
+from harness.analysis.units import Units, units_of
 from harness.config import ModelSpec, RunSpec
 from harness.evaluation import benchmarks
 from harness.evaluation.benchmarks import sentence, told
@@ -29,16 +30,20 @@ from suites.kit.cells import (
     At,
     Measure,
     asked,
+    gain_cell,
     items_of,
     joint_domains,
     learning_rate_sentence,
     recovery,
+    recovery_cell,
+    reference_cell,
     references,
     selected_methods,
     slashed,
     standing_sentences,
     words_of,
 )
+from suites.kit.seeds import common_seeds, minus
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +65,7 @@ class Arm:
     """Unique in its suite and stable: claims name it."""
     label: str
     specs: Mapping[int, RunSpec]
-    """By seed, the same seeds in every arm of a suite."""
+    """By seed; in a profile without draws the same seeds in every arm of a suite."""
     block: str = ""
     """Arms of one block stand together and are ranked together."""
     baseline: str = ""
@@ -113,19 +118,23 @@ class ArmSuite(Suite):
         return references(profile)
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
-        """References first; then seed by seed, so that whatever is done compares all arms.
+        """References first, of each draw that is run; then seed by seed, so that whatever is done compares all arms.
 
         Raises:
-            HarnessError: two arms have one key, a baseline is no arm, or ``--methods`` where the suite has its own.
+            HarnessError: two arms have one key, a baseline is no arm, ``--methods`` where the suite has its own, or
+                seeds of results beside those of the development draw.
         """
         if self.own_arms and options.methods is not None:
             raise HarnessError(f"suite {self.name} has its own arms: leave out --methods")
         arms = self.arms(profile, options)
         self._check(arms)
         seeds = dict.fromkeys(seed for arm in arms for seed in arm.specs)
-        return [reference_run(profile, model) for model in dict.fromkeys(self.models(profile).values())] + [
-            arm.specs[seed] for seed in seeds for arm in arms if seed in arm.specs
-        ]
+        profile.check_seeds(seeds)
+        return [
+            reference_run(at, model)
+            for at in profile.of_seeds(seeds)
+            for model in dict.fromkeys(self.models(at).values())
+        ] + [arm.specs[seed] for seed in seeds for arm in arms if seed in arm.specs]
 
     def _check(self, arms: Sequence[Arm]) -> None:
         keys = [arm.key for arm in arms]
@@ -138,8 +147,8 @@ class ArmSuite(Suite):
             )
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
-        """Every domain in the trained range and in the harder one, at the last step."""
-        return benchmarks_at(spec, ("last",))
+        """Every domain in the trained range and in the harder one, at the last step; and ``early_benchmarks``."""
+        return (*early_benchmarks(spec), *benchmarks_at(spec, ("last",)))
 
     def chosen_seeds(self, options: Options) -> tuple[int, ...]:
         """Those asked for, or the suite's."""
@@ -171,6 +180,15 @@ class MethodSuite(ArmSuite):
 
     methods: ClassVar[tuple[str, ...]]
     """Registry names, in the order of the table; keys of the arms."""
+    repeats_draws: ClassVar[bool] = False
+    """Whether the methods that a profile's draws run twice (``Draws.twice``) have a second seed of each draw here."""
+
+    def seeds_of(self, method: str, profile: Profile, options: Options) -> tuple[int, ...]:
+        """Those asked for, or the suite's; of a method that runs each draw twice also the next ones of these draws."""
+        seeds, draws = self.chosen_seeds(options), profile.draws
+        if options.seeds is not None or draws is None or not self.repeats_draws or method not in draws.twice:
+            return seeds
+        return tuple(dict.fromkeys((*seeds, *(seed + draws.n for seed in seeds))))
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
         """One per method; a plugin's methods join the default ones."""
@@ -180,7 +198,7 @@ class MethodSuite(ArmSuite):
                 name,
                 {
                     seed: training_run(profile, options, method=name, domains=domains, seed=seed)
-                    for seed in self.chosen_seeds(options)
+                    for seed in self.seeds_of(name, profile, options)
                 },
                 baseline=BASELINE if BASELINE in names else "",
             )
@@ -197,10 +215,25 @@ def benchmarks_at(spec: RunSpec, steps: Sequence[At], *, harder: bool = True) ->
     return _evaluations(tuple(at), tuple((each.name, each.primary[:1], each.version) for each in known))
 
 
+def early_step(spec: RunSpec) -> int | None:
+    """The early budget of a run, its profile's; None where that has none, of a reference, and of a run that ends before
+    it or keeps no checkpoint there."""
+    step = registry.profile(spec.profile).early_step
+    return step if step in spec.extra_checkpoints else None
+
+
+def early_benchmarks(spec: RunSpec) -> tuple[Evaluation, ...]:
+    """The trained range at the early step; nothing without one."""
+    step = early_step(spec)
+    return () if step is None else benchmarks_at(spec, (step,), harder=False)
+
+
 def every_decoding(spec: RunSpec) -> tuple[Evaluation, ...]:
-    """Every benchmark of the run's profile in each of its decodings, at the last step."""
+    """Every benchmark of the run's profile in each of its decodings, at the last step; and ``early_benchmarks``."""
     known = map(told, asked(registry.profile(spec.profile)))
-    return _evaluations(("last",), tuple((each.name, each.decodings, each.version) for each in known))
+    return early_benchmarks(spec) + _evaluations(
+        ("last",), tuple((each.name, each.decodings, each.version) for each in known)
+    )
 
 
 @cache
@@ -255,6 +288,12 @@ class ArmScores:
         """The arm as tables show it: a suite may mark what its runs turned out to be."""
         return arm
 
+    @cached_property
+    def early(self) -> int | None:
+        """The early budget of the suite's runs; None where one of them has none."""
+        steps = {early_step(arm.spec) for arm in self.arms.values()}
+        return steps.pop() if len(steps) == 1 else None
+
     @property
     def inside(self) -> list[Measure]:
         """The trained range under the primary metric, one measure a domain."""
@@ -271,7 +310,16 @@ class ArmScores:
         known = registry.methods()
         return {arm.method: known[arm.method] for arm in self.arms.values()}
 
+    @cached_property
+    def units(self) -> Units:
+        """What values are by: seeds, or draws whose seeds are averaged."""
+        return units_of(self.profile)
+
     def values(self, key: str, measures: Sequence[Measure], step: At = "last") -> dict[int, float]:
+        """Mean share over the measures, by unit, of the seeds that have all of them."""
+        return self.units.averaged(self.seed_values(key, measures, step))
+
+    def seed_values(self, key: str, measures: Sequence[Measure], step: At = "last") -> dict[int, float]:
         """Mean share over the measures, by seed, for the seeds that have all of them."""
         steps = self.arms[key].spec.steps if step == "last" else step
         found = {seed: self._values_of(line, measures, steps) for seed, line in self.run_of(key).items()}
@@ -284,16 +332,16 @@ class ArmScores:
         return {step: values for step, values in found.items() if values}
 
     def cell(self, key: str, measures: Sequence[Measure], step: At = "last") -> Cell:
-        """Percent over seeds, coloured by the share of the gap if the arm is ranked; collapsed runs are named."""
+        """Percent over units, coloured by the share of the gap if the arm is ranked; collapsed runs are named."""
         cell = self.cell_of(key, self.values(key, measures, step), step=step)
         if cell.value is None or not self.arms[key].ranked:
             return cell
         return replace(cell, shade=shade(recovery(cell.value, *self.ends(key, measures))))
 
     def cell_of(self, key: str, values: Mapping[int, float], scale: float = 100.0, step: At = "last") -> Cell:
-        """Mean over seeds of anything an arm has by seed; runs that had collapsed by a step are named."""
+        """Mean over units of anything an arm has by unit; runs that had collapsed by a step are named."""
         states = {seed: run["state"] for seed, run in self.run_of(key).items()}
-        return seed_cell(values, states, self.collapsed(key, step), scale)
+        return seed_cell(values, states, self.collapsed(key, step), scale, self.units)
 
     def collapsed(self, key: str, step: At = "last") -> set[int]:
         """Seeds whose run of this arm had collapsed by a step: a row's status knows no later one."""
@@ -301,20 +349,97 @@ class ArmScores:
         return {seed for seed, run in self.run_of(key).items() if (run["run"], at) in self._collapsed}
 
     def difference(self, a: str, b: str, measures: Sequence[Measure], step: At = "last") -> Difference | None:
-        """Paired by seed, shares; None without a common seed."""
-        return statistics.paired_difference(self.values(a, measures, step), self.values(b, measures, step))
+        """Paired by unit, shares; None without a common one."""
+        return self.units.paired_difference(self.values(a, measures, step), self.values(b, measures, step))
 
     def reference(self, model: ModelSpec, measures: Sequence[Measure]) -> float | None:
-        """Percent of a model that was only evaluated, mean over the measures; None if it was not."""
-        line = self._runs.get(reference_run(self.profile, model).id)
-        values = self._values_of(line, measures, 0) if line else []
-        return 100 * fmean(values) if values else None
+        """Percent of a model that was only evaluated, mean over the measures and the draws; None if it was not.
+
+        Args:
+            model: one of the suite's ``models`` of the profile; in a profile with draws it stands for that of each.
+        """
+        values = self.reference_values(model, measures)
+        return 100 * fmean(values.values()) if values else None
+
+    def reference_values(self, model: ModelSpec, measures: Sequence[Measure]) -> dict[int, float]:
+        """Shares of such a model by draw; where there are no draws one, under 0."""
+        if self.profile.draws is None:
+            return self._evaluated({0: (self.profile, model)}, measures)
+        names = [name for name, each in self.suite.models(self.profile).items() if each == model]
+        drawn = {at.data.draw: at for at in self.profile.of_seeds(self.suite.chosen_seeds(self.options))}
+        found = {draw: (at, self.suite.models(at)[names[0]]) for draw, at in drawn.items() if draw is not None}
+        return self._evaluated(found if names else {}, measures)
+
+    def reference_cell(self, model: ModelSpec, measures: Sequence[Measure]) -> Cell:
+        """Percent of such a model; over draws with its interval, each draw having another one."""
+        values = self.reference_values(model, measures)
+        if self.profile.draws is None or not values:
+            return reference_cell(self.reference(model, measures))
+        return seed_cell(values, {}, units=self.units)
 
     def ends(self, key: str, measures: Sequence[Measure]) -> tuple[float | None, float | None]:
-        """Percent of the arm's own student before training and of its teacher, both without p."""
+        """Percent of the arm's own student before training and of its teacher, both without p; means over draws."""
         spec = self.arms[key].spec
         assert spec.teacher is not None
-        return self.reference(spec.student, measures), self.reference(spec.teacher, measures)
+        if self.profile.draws is None:
+            return self.reference(spec.student, measures), self.reference(spec.teacher, measures)
+        student, teacher = (100 * fmean(each.values()) if each else None for each in self.end_values(key, measures))
+        return student, teacher
+
+    def end_values(self, key: str, measures: Sequence[Measure]) -> tuple[dict[int, float], dict[int, float]]:
+        """Shares of the same by unit; where there are no draws it is the same model for every seed."""
+        specs = {self.units.of(seed): (self.profile.at(seed), spec) for seed, spec in self.arms[key].specs.items()}
+        students = {unit: (at, spec.student) for unit, (at, spec) in specs.items()}
+        teachers = {unit: (at, spec.teacher) for unit, (at, spec) in specs.items() if spec.teacher}
+        return self._evaluated(students, measures), self._evaluated(teachers, measures)
+
+    def _evaluated(
+        self, models: Mapping[int, tuple[Profile, ModelSpec]], measures: Sequence[Measure]
+    ) -> dict[int, float]:
+        """Mean share over the measures of models that were only evaluated, by unit; those that have all of them."""
+        lines = {unit: self._runs.get(self._reference_id(*each)) for unit, each in models.items()}
+        found = {unit: self._values_of(line, measures, 0) for unit, line in lines.items() if line}
+        return {unit: fmean(values) for unit, values in found.items() if values}
+
+    def _reference_id(self, at: Profile, model: ModelSpec) -> str:
+        key = (at.data.draw, model.canonical)
+        if key not in self._reference_ids:
+            self._reference_ids[key] = reference_run(at, model).id
+        return self._reference_ids[key]
+
+    @cached_property
+    def _reference_ids(self) -> dict[tuple[int | None, str], str]:
+        """An id is a hash of the whole spec, so it is made once."""
+        return {}
+
+    def gain(self, key: str, measures: Sequence[Measure], score: Cell | None = None) -> Cell:
+        """Points over the arm's own untrained student; where that differs from draw to draw, within a draw.
+
+        Args:
+            score: of the arm in these measures; its ``cell`` by default.
+        """
+        score = self.cell(key, measures) if score is None else score
+        if self.profile.draws is None or score.value is None:
+            return gain_cell(score, self.ends(key, measures)[0])
+        student, _ = self.end_values(key, measures)
+        values = minus(self.values(key, measures), student)
+        return self.cell_of(key, values) if values else gain_cell(score, None)
+
+    def recovered(self, key: str, measures: Sequence[Measure]) -> Cell:
+        """Percent of the way from the arm's own student to its teacher; where these differ, mean over the draws."""
+        score = self.cell(key, measures)
+        if self.profile.draws is None or score.value is None:
+            return recovery_cell(score, *self.ends(key, measures))
+        student, teacher = self.end_values(key, measures)
+        values = self.values(key, measures)
+        shares = {
+            unit: statistics.gap_recovery(values[unit], student[unit], teacher[unit])
+            for unit in common_seeds([values, student, teacher])
+        }
+        closed = {unit: share for unit, share in shares.items() if share is not None}
+        if len(closed) < len(shares) or not shares:
+            return Cell(missing="no gap in a draw" if shares else "no reference row")
+        return self.cell_of(key, closed)
 
     def run_of(self, key: str) -> dict[int, dict[str, Any]]:
         """Lines of ``costs`` by seed."""
@@ -382,21 +507,50 @@ def rates_sentence(scores: ArmScores) -> str:
     return learning_rate_sentence(scores.profile, scores.options, scores.entries)
 
 
+def repeated(scores: ArmScores) -> str:
+    """Which seeds were run, and over what the intervals are; the end of a sentence."""
+    chosen, units = scores.suite.chosen_seeds(scores.options), scores.units
+    seeds = f"{'seeds' if len(chosen) > 1 or units.are_seeds else 'seed'} {', '.join(map(str, chosen))}"
+    if not units.are_seeds:
+        draws = ", ".join(map(str, dict.fromkeys(map(units.of, chosen))))
+        seeds = f"draws {draws} ({seeds}{_further_seeds(scores, chosen)}; those of a draw are averaged first)"
+    return units.said(seeds + "; ± is half of the 95 % t interval over {seeds}.")
+
+
+def _further_seeds(scores: ArmScores, chosen: Sequence[int]) -> str:
+    """Seeds that only some arms have."""
+    labels: dict[tuple[int, ...], list[str]] = {}
+    for arm in scores.arms.values():
+        if further := tuple(seed for seed in arm.specs if seed not in chosen):
+            labels.setdefault(further, []).append(full_label(scores, arm))
+    return "".join(f", {' and '.join(who)} also {', '.join(map(str, seeds))}" for seeds, who in labels.items())
+
+
+def budgets_sentence(scores: ArmScores) -> str:
+    """What the early numbers are; empty without an early step."""
+    if scores.early is None:
+        return ""
+    return (
+        f"Early: step {scores.early} of the same runs, for every one of this profile, where vanilla OPD of the default "
+        "pair has closed half of the gap to its teacher on the development draw; with intervals, without tests."
+    )
+
+
 def caption(scores: ArmScores, *more: str, what: str = "") -> str:
     """What was measured, on what, over which seeds, what intervals do not say; ``more`` are the suite's sentences.
 
     Args:
         what: of the metric; the primary one by default.
     """
-    profile, options = scores.profile, scores.options
+    profile = scores.profile
     items = items_of(scores.rows)
     steps = slashed(arm.spec.steps for arm in scores.arms.values())
-    seeds = ", ".join(map(str, scores.suite.chosen_seeds(options)))
     trained = {arm.spec.data.domains for arm in scores.arms.values() if arm.spec.data}
     domains = f", trained on {together(next(iter(trained)))}" if len(trained) == 1 else ""
     parts = [
         f"{what or sentence(scores.words)}, {items} items a benchmark{domains}; runs of {steps} steps, at the last one "
-        f"unless said; seeds {seeds}; ± is half of the 95 % t interval over seeds.",
+        f"unless said; {repeated(scores)}",
+        budgets_sentence(scores),
         *more,
         rates_sentence(scores),
         *standing_sentences(profile, scores.entries, scores.costs),
@@ -415,11 +569,11 @@ def last_step_caption(
         trained: on what, if it is the same for all: ``, trained on ... together``.
     """
     steps = slashed(arm.spec.steps for arm in scores.arms.values())
-    seeds = ", ".join(map(str, scores.suite.chosen_seeds(scores.options)))
     parts = [
         f"{sentence(words_of(measures))}, {items_of(scores.rows, measures)} items a benchmark{trained}, at the last "
-        f"step ({steps}); seeds {seeds}; ± is half of the 95 % t interval over seeds.",
+        f"step ({steps}); {repeated(scores)}",
+        budgets_sentence(scores),
         rates,
         *standing_sentences(scores.profile, entries, scores.costs),
     ]
-    return " ".join(parts)
+    return " ".join(filter(None, parts))

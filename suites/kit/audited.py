@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from harness.analysis import results
-from harness.analysis.statistics import Difference, paired_difference
+from harness.analysis.statistics import Difference
 from harness.evaluation.audits import AUDIT, AUDITS
 from harness.show.tables import Cell, reason, seed_cell
 from harness.suite import Evaluation
-from suites.kit.arms import ArmScores
+from suites.kit.arms import ArmScores, repeated
 from suites.kit.cells import At, Measure, learning_rate_sentence, slashed, standing_sentences
 
 if TYPE_CHECKING:
@@ -41,20 +41,21 @@ class Audited:
         return [Measure(self.audit, AUDIT, metric)]
 
     def values(self, key: str, metric: str, step: At = "last") -> dict[int, float]:
-        """Shares by seed."""
+        """Shares by unit."""
         return self.scores.values(key, self.measures(metric), step)
 
     def cell(self, key: str, metric: str, step: At = "last") -> Cell:
-        """Mean over seeds, percent; or why there is none."""
-        values = self.values(key, metric, step)
+        """Mean over units, percent; or why there is none."""
+        values, seeds = self.values(key, metric, step), self.scores.seed_values(key, self.measures(metric), step)
         lines = self.scores.run_of(key)
         status = {seed: self._status.get((line["run"], self._at(key, step)), "") for seed, line in lines.items()}
         asked = {seed for seed in lines if status[seed]}
-        empty = asked - values.keys()
+        empty = asked - seeds.keys()
         if not values and empty:
             return Cell(missing=EMPTY)
         states = {seed: line["state"] for seed, line in lines.items() if seed not in empty}
-        cell = seed_cell(values, states, {seed for seed in lines if status[seed] == "collapsed"})
+        fallen = {seed for seed in lines if status[seed] == "collapsed"}
+        cell = seed_cell(values, states, fallen, units=self.scores.units)
         return replace(cell, notes=(*cell.notes, f"{EMPTY} in {len(empty)} of {len(asked)}")) if empty else cell
 
     def missing(self, key: str, step: At = "last") -> str:
@@ -65,8 +66,8 @@ class Audited:
         return reason(line["state"] for line in lines)
 
     def difference(self, key: str, metric: str, other: str, step: At = "last") -> Difference | None:
-        """One metric minus another of the same runs, paired by seed; None without a seed that has both."""
-        return paired_difference(self.values(key, metric, step), self.values(key, other, step))
+        """One metric minus another of the same runs, paired by unit; None without one that has both."""
+        return self.scores.units.paired_difference(self.values(key, metric, step), self.values(key, other, step))
 
     def caption(self, what: str, *more: str) -> str:
         """What was read, on what, over which seeds; ``more`` are the suite's sentences.
@@ -77,13 +78,12 @@ class Audited:
         scores, profile, options = self.scores, self.scores.profile, self.scores.options
         items = slashed(self._rows["n"].tolist()) or "no"
         steps = slashed(arm.spec.steps for arm in scores.arms.values())
-        seeds = ", ".join(map(str, scores.suite.chosen_seeds(options)))
         trained = {arm.spec.data.domains for arm in scores.arms.values() if arm.spec.data}
         domains = f"Trained on {', '.join(next(iter(trained)))} together; runs" if len(trained) == 1 else "Runs"
         parts = [
             f"{what.format(items=items)}.",
             *more,
-            f"{domains} of {steps} steps; seeds {seeds}; ± is half of the 95 % t interval over seeds.",
+            f"{domains} of {steps} steps; {repeated(scores)}",
             learning_rate_sentence(profile, options, scores.entries),
             *standing_sentences(profile, scores.entries, scores.costs),
         ]

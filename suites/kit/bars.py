@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from harness.show.bars import Bar, Group
 
-DOTS = "Dots are seeds, a cross is a collapse."
+DOTS = "Dots are {seeds}, a cross is a collapse."
+
+
+def budgets(scores: ArmScores) -> tuple[At, ...]:
+    """Steps that bars are drawn at, a panel each: the early one, where there is one, then the last."""
+    return ("last",) if scores.early is None else (scores.early, "last")
+
+
+def at_budget(title: str, step: At) -> str:
+    """``mean of domains, early: step 15``."""
+    return title if step == "last" else ", ".join(filter(None, (title, f"early: step {step}")))
 
 
 def arm_bars(
@@ -40,37 +50,37 @@ def arm_bars(
 
     keys = list(scores.arms) if arms is None else list(arms)
     return bars.grouped_bars(
-        [_group(scores, name, measures, keys) for name, measures in groups.items()],
+        [_group(scores, name, measures, keys, step) for name, measures in groups.items() for step in budgets(scores)],
         title=f"{title}{scores.mark}",
         axis=axis or f"{scores.words}, %",
-        caption=f"{caption} {DOTS}",
+        caption=f"{caption} {scores.units.said(DOTS)}",
     )
 
 
-def _group(scores: ArmScores, title: str, measures: Sequence[Measure], keys: Sequence[str]) -> Group:
+def _group(scores: ArmScores, title: str, measures: Sequence[Measure], keys: Sequence[str], step: At) -> Group:
     from harness.show.bars import Group
 
     models = scores.suite.models(scores.profile)
     values = {label: scores.reference(model, measures) for label, model in models.items()}
     return Group(
-        title=title,
-        bars=tuple(arm_bar(scores, key, measures, label=full_label(scores, scores.arms[key])) for key in keys),
+        title=at_budget(title, step),
+        bars=tuple(arm_bar(scores, key, measures, step, full_label(scores, scores.arms[key])) for key in keys),
         references=reference_lines(values),
     )
 
 
 def arm_bar(scores: ArmScores, key: str, measures: Sequence[Measure], step: At = "last", label: str = "") -> Bar:
-    """Mean, interval and seeds of one arm, percent, looking as the method of its own label."""
+    """Mean, interval and units of one arm, percent, looking as the method of its own label."""
     cell, values = scores.cell(key, measures, step), scores.values(key, measures, step)
     bar = seed_bar(scores.arms[key].label, cell, values)
     return replace(bar, label=label) if label else bar
 
 
 def seed_bar(label: str, cell: Cell, values: Mapping[int, float], *notes: str) -> Bar:
-    """A mean over seeds with its interval and the seeds' own, looking as the method of its label.
+    """A mean over units with its interval and the units' own, looking as the method of its label.
 
     Args:
-        values: shares by seed; the cell is percent.
+        values: shares by unit; the cell is percent.
         notes: stand behind the cell's.
     """
     from harness.show.bars import Bar

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 from harness import registry
 from harness.analysis import results, statistics
+from harness.analysis.units import Units
 from harness.config import ModelSpec
 from harness.evaluation import benchmarks
 from harness.method import Entry
 from harness.show.tables import Cell
 from harness.suite import Evaluation, Options, Profile, learning_rate
+from harness.types import Modality
 from suites import TUNING
 
 if TYPE_CHECKING:
@@ -80,20 +82,25 @@ def primary_at(step: At, name: str) -> Evaluation:
     return Evaluation(step, name, known.primary[0], known.version)
 
 
-def tests_sentence(tests: int) -> str:
+def tests_sentence(tests: int, units: Units) -> str:
     """How the differences of a table are tested; ``tests``: how many of them are."""
     if not tests:
-        return "differences are paired by seed; with fewer than two seeds, or none that differ, nothing is tested."
-    return (
-        "differences are paired by seed, p is of the two-sided paired t test, adjusted by Holm over the "
+        return units.said(
+            "differences are paired by {seed}; with fewer than two {seeds}, or none that differ, nothing is tested."
+        )
+    return units.said(
+        "differences are paired by {seed}, p is of the two-sided paired t test, adjusted by Holm over the "
         f"{tests} test{'s' * (tests > 1)} of this table."
     )
 
 
 def listed_methods(options: Options) -> tuple[str, ...]:
-    """Registry names in the order asked for; by default every listed one, a plugin's among them."""
+    """Registry names in the order asked for; by default every listed one, a plugin's among them, but those that show
+    pictures where the profile is of text."""
     if options.methods in (None, "all"):
-        return tuple(name for name, entry in registry.methods().items() if entry.listed)
+        sees = registry.profile(options.profile).modality is Modality.VISION
+        listed = [name for name, entry in registry.methods().items() if entry.listed]
+        return tuple(name for name in listed if sees or not registry.method_class(name).pictures)
     return tuple(dict.fromkeys(map(registry.method_name, options.methods)))
 
 
@@ -178,7 +185,12 @@ def reference_cell(value: float | None) -> Cell:
 
 
 def fixed_weights_sentence(profile: Profile) -> str:
-    """What the intervals do not say."""
+    """What the intervals say of the models, and what they do not."""
+    if profile.draws:
+        return (
+            "Each draw has its own tables, items, student and teacher, so intervals speak of other draws of this world "
+            "and of no other world."
+        )
     return (
         f"Student {profile.student.name} and teacher {profile.teacher.name} are fixed weights: seeds vary "
         "the order of problems and the rollouts, and say nothing of other initialisations or items."

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from harness.analysis import statistics
 from harness.analysis.statistics import Difference
 from harness.show import tables
-from harness.show.tables import Cell, Kind, Line, Table, difference_cell, mean_cell
+from harness.show.tables import Cell, Kind, Line, Table, difference_cell, mean_cell, single
 from harness.types import HarnessError
 
 S = TypeVar("S")
@@ -79,7 +79,7 @@ def paired(difference: Difference | None, missing: str, scale: float = 100.0) ->
     """A difference tested by the paired t test; ``missing``: why there is none, if there is none."""
     if difference is None:
         return Compared(missing=missing)
-    untested = "single run" if difference.n == 1 else "no spread"
+    untested = single(difference.unit) if difference.n == 1 else "no spread"
     return Compared(difference=difference, p=difference.p, untested=untested, scale=scale)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from harness.config import ModelSpec
-from harness.show.tables import Cell, Kind, Table
+from harness.show.tables import Cell, Kind, Shade, Table
 from suites.kit.arms import ArmScores, baseline_words
 from suites.kit.cells import (
     SECONDS,
@@ -14,17 +16,16 @@ from suites.kit.cells import (
     Measure,
     asked,
     benchmark_header,
-    gain_cell,
     measures_of,
-    recovery_cell,
-    reference_cell,
     tests_sentence,
     words_of,
 )
 from suites.kit.columns import (
+    MINUS_BASELINE,
     NO_BASELINE,
     ColumnOf,
     Compared,
+    S,
     Subject,
     Untrained,
     cost_columns,
@@ -60,7 +61,7 @@ def score_column(
         key=key,
         header=header,
         cell=lambda arm: scores.cell(arm, measures),
-        reference=lambda model: reference_cell(scores.reference(model, measures)),
+        reference=lambda model: scores.reference_cell(model, measures),
         ranked=ranked,
     )
 
@@ -77,12 +78,12 @@ def harder_column(scores: ArmScores, *, ranked: bool = True) -> ArmColumn:
 
 def gain_of(scores: ArmScores, key: str) -> Cell:
     """Points over the arm's own student, trained range."""
-    return gain_cell(scores.cell(key, scores.inside), scores.ends(key, scores.inside)[0])
+    return scores.gain(key, scores.inside)
 
 
 def recovery_of(scores: ArmScores, key: str) -> Cell:
     """Percent of the way to the arm's own teacher, trained range."""
-    return recovery_cell(scores.cell(key, scores.inside), *scores.ends(key, scores.inside))
+    return scores.recovered(key, scores.inside)
 
 
 def gain_column(scores: ArmScores) -> ArmColumn:
@@ -129,6 +130,36 @@ def baseline_columns(scores: ArmScores) -> tuple[ArmColumn, ArmColumn]:
     return difference_columns(partial(to_baseline, scores))
 
 
+def early_columns(scores: ArmScores) -> tuple[ArmColumn, ...]:
+    """Mean of the trained range at the early step and its difference to the baseline, without a test."""
+    step = scores.early
+    if step is None:
+        return ()
+    return early_pair(step, partial(early_cell, scores), lambda key: to_baseline(scores, key, step=step))
+
+
+def early_cell(scores: ArmScores, key: str, measures: Sequence[Measure] | None = None) -> Cell:
+    """A score at the early step, with its interval and no colour."""
+    assert scores.early is not None
+    shown = scores.inside if measures is None else measures
+    return replace(scores.cell(key, shown, scores.early), shade=Shade.NONE)
+
+
+def early_pair(
+    step: int, cell: Callable[[S], Cell], compared: Callable[[S], Compared]
+) -> tuple[ColumnOf[S, Any], ColumnOf[S, Any]]:
+    """A score at an early step and its difference to the baseline, with intervals and without a test."""
+    return (
+        ColumnOf(key="early", header=f"early, step {step}, %", cell=cell),
+        ColumnOf(
+            key="early_difference",
+            header=f"early, step {step}, {MINUS_BASELINE}",
+            kind=Kind.DIFFERENCE,
+            compared=compared,
+        ),
+    )
+
+
 def arm_costs(scores: ArmScores) -> tuple[ArmColumn, ...]:
     """What an arm's runs cost."""
     return cost_columns(lambda key: list(scores.run_of(key).values()))
@@ -173,6 +204,7 @@ def comparison_table(
             gain_column(scores),
             recovery_column(scores),
             *baseline_columns(scores),
+            *early_columns(scores),
             *(domain_columns(scores) if extras is None else extras),
             *arm_costs(scores),
         ],
@@ -190,7 +222,7 @@ def compared_caption(scores: ArmScores, keys: Sequence[str], caption: str) -> Ca
     words = baseline_words(scores, keys)
 
     def said(tests: int) -> str:
-        tested = f"Baseline: {words}; {tests_sentence(tests)}" if words else ""
+        tested = f"Baseline: {words}; {tests_sentence(tests, scores.units)}" if words else ""
         return " ".join(filter(None, (caption, tested, SECONDS)))
 
     return said

@@ -111,7 +111,7 @@ def corruption_table(scores: ArmScores, keys: Sequence[str]) -> Table:
     def said(tests: int) -> str:
         baseline = scores.arms[keys[0]].baseline
         named = f"Baseline: {scores.arms[baseline].label}, which sees no p." if baseline else ""
-        tested = f"D{tests_sentence(tests)[1:]}"
+        tested = f"D{tests_sentence(tests, scores.units)[1:]}"
         return " ".join(filter(None, (caption(scores, WHAT), named, tested, SECONDS)))
 
     return table(

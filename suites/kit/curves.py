@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING
 
 from harness.analysis import statistics
 from harness.analysis.statistics import CONFIDENCE, Difference
+from harness.analysis.units import SEED, SEEDS, Units
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT, AUDITS
 from harness.show.bars import Reference
-from harness.show.lines import LinePanel, Series, curves
-from harness.show.tables import Cell, Table
+from harness.show.lines import LinePanel, Moment, Series, curves
+from harness.show.tables import Cell, Table, single
 from harness.suite import Evaluation
 from suites.kit.arms import ArmScores, MethodSuite, benchmarks_at
-from suites.kit.cells import SECONDS, At, Measure, reference_cell
+from suites.kit.cells import SECONDS, At, Measure
 from suites.kit.columns import Compared, difference_columns, paired, table
-from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, untrained_lines
+from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, early_columns, untrained_lines
 from suites.kit.lines import reference_lines
 from suites.kit.looks import label_look
 from suites.kit.seeds import common_seeds
@@ -46,14 +47,14 @@ DRAWS = 10_000
 MILLI = 1000.0
 """Entropies are small numbers of nats: tables and figures show thousandths."""
 BEST = (
-    "Best: at the checkpoint where the other seeds' mean is highest, so that noise alone makes no fall; best step: of "
-    f"the mean over all seeds, in brackets the {100 * CONFIDENCE:g} % percentile interval of a bootstrap over seeds, "
-    "which with so few seeds is too short; fall: best minus last, paired by seed."
+    "Best: at the checkpoint where the other {seeds}' mean is highest, so that noise alone makes no fall; best step: "
+    f"of the mean over all {{seeds}}, in brackets the {100 * CONFIDENCE:g} % percentile interval of a bootstrap over "
+    "{seeds}, which with so few {seeds} is too short; fall: best minus last, paired by {seed}."
 )
 READ = (
     "Entropy: mean over the steps since the checkpoint before, of the policy in training, over the tokens in its loss."
 )
-BAND = "Bands are 95 % t intervals over seeds."
+BAND = "Bands are 95 % t intervals over {seeds}."
 
 
 class CurveSuite(MethodSuite):
@@ -64,7 +65,7 @@ class CurveSuite(MethodSuite):
         if spec.is_reference:
             return benchmarks_at(spec, ("last",))
         *before, last = spec.checkpoint_steps()
-        read = map(training_read, (*before[1:], last))
+        read = map(training_read, spec.probed_steps()[1:])
         return (*benchmarks_at(spec, before, harder=False), *benchmarks_at(spec, (last,)), *read)
 
 
@@ -75,68 +76,78 @@ def training_read(step: At) -> Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One arm at the same checkpoints in every seed.
+    """One arm at the same checkpoints in every seed, or other unit.
 
     Example::
 
-        Curve(steps=(0, 50, 100), by_seed={0: (0.40, 0.52, 0.50), 1: (0.40, 0.50, 0.51)})
+        Curve(steps=(0, 50, 100), by_unit={0: (0.40, 0.52, 0.50), 1: (0.40, 0.50, 0.51)})
     """
 
     steps: tuple[int, ...]
-    by_seed: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
-    """Seeds that have a value at every step; empty if none has."""
+    by_unit: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """Units that have a value at every step; empty if none has."""
+    units: Units = SEEDS
 
     def at(self, step: int) -> dict[int, float]:
-        """By seed."""
-        return {seed: values[self.steps.index(step)] for seed, values in self.by_seed.items()}
+        """By unit."""
+        return {unit: values[self.steps.index(step)] for unit, values in self.by_unit.items()}
 
     def best_step(self, seeds: Sequence[int]) -> int:
-        """Where the mean over some seeds is highest, the earliest of equals."""
-        means = [fmean(values) for values in zip(*(self.by_seed[seed] for seed in seeds), strict=True)]
+        """Where the mean over some units is highest, the earliest of equals."""
+        means = [fmean(values) for values in zip(*(self.by_unit[seed] for seed in seeds), strict=True)]
         return self.steps[means.index(max(means))]
 
     def best(self) -> dict[int, float]:
-        """By seed, the value at the step that is best for the other seeds; empty with a single seed."""
-        others = {seed: [s for s in self.by_seed if s != seed] for seed in self.by_seed}
+        """By unit, the value at the step that is best for the other units; empty with a single one."""
+        others = {seed: [s for s in self.by_unit if s != seed] for seed in self.by_unit}
         return {seed: self.at(self.best_step(rest))[seed] for seed, rest in others.items() if rest}
 
     def fall(self) -> Difference | None:
-        """Best minus last, paired by seed; None with a single seed, which cannot choose for itself."""
-        return statistics.paired_difference(self.best(), self.at(self.steps[-1]))
+        """Best minus last, paired by unit; None with a single one, which cannot choose for itself."""
+        return self.units.paired_difference(self.best(), self.at(self.steps[-1]))
 
     def table(self, seeds: Sequence[int]) -> Floats:
-        """[seeds, steps]."""
+        """[units, steps]."""
         import numpy as np
 
-        return np.array([self.by_seed[seed] for seed in seeds])
+        return np.array([self.by_unit[seed] for seed in seeds])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class When:
-    """When something happens: of the mean over seeds, with a percentile interval over bootstrap draws of seeds."""
+    """When something happens: of the mean over units, with a percentile interval over bootstrap draws of them."""
 
     at: float
     """Infinite: never. NaN: not known."""
     low: float
     high: float
     n: int
-    """Seeds."""
+    """Units."""
+    unit: str = SEED
 
 
-def curve(scores: ArmScores, key: str, measures: Sequence[Measure], *, start: int = 0) -> Curve:
-    """Mean over the measures at every checkpoint from ``start`` on, for the seeds that have all of them."""
-    steps = tuple(step for step in scores.arms[key].spec.checkpoint_steps() if step >= start)
-    return joined(steps, [scores.values(key, measures, step) for step in steps])
+def curve(scores: ArmScores, key: str, measures: Sequence[Measure], *, start: int = 0, probed: bool = False) -> Curve:
+    """Mean over the measures at every checkpoint from ``start`` on, for the seeds that have all of them.
+
+    Args:
+        probed: only where training probes, as for what is read of its log.
+    """
+    spec = scores.arms[key].spec
+    steps = tuple(step for step in (spec.probed_steps() if probed else spec.checkpoint_steps()) if step >= start)
+    found, units = [scores.seed_values(key, measures, step) for step in steps], scores.units
+    seeds = common_seeds(found)  # before they are averaged: a draw's curve is of the same seeds at every step
+    return joined(steps, [units.averaged({seed: each[seed] for seed in seeds}) for each in found], units)
 
 
-def joined(steps: tuple[int, ...], values: Sequence[Mapping[int, float]]) -> Curve:
-    """Values by seed at each step as a curve."""
-    return Curve(steps=steps, by_seed={seed: tuple(each[seed] for each in values) for seed in common_seeds(values)})
+def joined(steps: tuple[int, ...], values: Sequence[Mapping[int, float]], units: Units) -> Curve:
+    """Values by unit at each step as a curve."""
+    by_unit = {unit: tuple(each[unit] for each in values) for unit in common_seeds(values)}
+    return Curve(steps=steps, by_unit=by_unit, units=units)
 
 
 def step_at(spec: RunSpec, share: float) -> int:
-    """The checkpoint nearest to a share of the run, the earlier of two."""
-    return min(spec.checkpoint_steps(), key=lambda step: abs(step - share * spec.steps))
+    """The evenly spaced checkpoint nearest to a share of the run, the earlier of two."""
+    return min(spec.probed_steps(), key=lambda step: abs(step - share * spec.steps))
 
 
 def first_at(steps: Sequence[int], curves_DC: Floats, levels_D: Floats) -> Floats:
@@ -156,8 +167,8 @@ def first_at(steps: Sequence[int], curves_DC: Floats, levels_D: Floats) -> Float
     return np.where(above_DC.any(1), crossed_D, np.inf)
 
 
-def over_seeds(n: int, what: Callable[[NDArray[np.int64]], Floats]) -> When:
-    """``what`` of all ``n`` seeds, and of bootstrap draws of them; ``what`` takes places [draws, seeds] to [draws]."""
+def over_units(n: int, what: Callable[[NDArray[np.int64]], Floats], unit: str) -> When:
+    """``what`` of all ``n`` units, and of bootstrap draws of them; ``what`` takes places [draws, units] to [draws]."""
     import numpy as np
 
     at = float(what(np.arange(n)[None])[0])
@@ -165,29 +176,29 @@ def over_seeds(n: int, what: Callable[[NDArray[np.int64]], Floats]) -> When:
     tail = (1 - CONFIDENCE) / 2
     # The draws may be infinite, so no quantile is a mean of two.
     low, high = np.quantile(draws, [tail, 1 - tail], method="inverted_cdf")
-    return When(at=at, low=float(low), high=float(high), n=n)
+    return When(at=at, low=float(low), high=float(high), n=n, unit=unit)
 
 
 def best_when(of: Curve) -> When | None:
     """The step where the mean is highest."""
     import numpy as np
 
-    seeds, steps = list(of.by_seed), np.asarray(of.steps, float)
+    seeds, steps = list(of.by_unit), np.asarray(of.steps, float)
     if not seeds:
         return None
     values = of.table(seeds)
-    return over_seeds(len(seeds), lambda places_DS: steps[values[places_DS].mean(1).argmax(1)])
+    return over_units(len(seeds), lambda places_DS: steps[values[places_DS].mean(1).argmax(1)], of.units.one)
 
 
 def reach(challenger: Curve, rival: Curve, seconds: Mapping[int, float] | None = None) -> When | None:
-    """The first step at which one curve is at the other's last value; None without a common seed.
+    """The first step at which one curve is at the other's last value; None without a common unit.
 
     Args:
-        seconds: of the challenger's whole run, by seed; the moment is then its share of these, not a step.
+        seconds: of the challenger's whole run, by unit; the moment is then its share of these, not a step.
     """
     import numpy as np
 
-    seeds = [seed for seed in challenger.by_seed if seed in rival.by_seed]
+    seeds = [seed for seed in challenger.by_unit if seed in rival.by_unit]
     if not seeds:
         return None
     mine, theirs = challenger.table(seeds), rival.table(seeds)
@@ -197,7 +208,7 @@ def reach(challenger: Curve, rival: Curve, seconds: Mapping[int, float] | None =
         steps_D = first_at(challenger.steps, mine[places_DS].mean(1), theirs[places_DS].mean(1)[:, -1])
         return steps_D if spent is None else steps_D * spent[places_DS].mean(1)
 
-    return over_seeds(len(seeds), moment)
+    return over_units(len(seeds), moment, challenger.units.one)
 
 
 def when_cell(when: When | None, missing: str = "") -> Cell:
@@ -208,8 +219,8 @@ def when_cell(when: When | None, missing: str = "") -> Cell:
         return Cell(missing="not measured")
     between = () if when.n == 1 else (f"{_said(when.low)} to {_said(when.high)}",)
     if math.isinf(when.at):
-        return Cell(missing=f"never ({', '.join(('single run',) if when.n == 1 else (f'n={when.n}', *between))})")
-    return Cell(value=when.at, n=when.n, notes=between)
+        return Cell(missing=f"never ({', '.join((single(when.unit),) if when.n == 1 else (f'n={when.n}', *between))})")
+    return Cell(value=when.at, n=when.n, unit=when.unit, notes=between)
 
 
 def _said(at: float) -> str:
@@ -217,8 +228,8 @@ def _said(at: float) -> str:
 
 
 def seconds_of(scores: ArmScores, key: str) -> dict[int, float]:
-    """Training seconds of whole runs, by seed; NaN where none are known."""
-    return {seed: run["train_seconds"] for seed, run in scores.run_of(key).items()}
+    """Training seconds of whole runs, by unit; NaN where none are known."""
+    return scores.units.averaged({seed: run["train_seconds"] for seed, run in scores.run_of(key).items()})
 
 
 def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extras: Sequence[ArmColumn] = ()) -> Table:
@@ -230,7 +241,7 @@ def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extra
     paths = {key: curve(scores, key, scores.inside) for key in scores.arms}
 
     def why(key: str) -> str:
-        return "needs two seeds" if paths[key].by_seed else scores.cell_of(key, {}).missing
+        return f"needs two {scores.units.many}" if paths[key].by_unit else scores.cell_of(key, {}).missing
 
     def best(key: str) -> Cell:
         values = paths[key].best()
@@ -246,6 +257,7 @@ def curve_table(scores: ArmScores, *, name: str, title: str, caption: str, extra
             ArmColumn(key="best", header="best, %", cell=best),
             ArmColumn(key="best_step", header="best step", cell=lambda key: when_cell(best_when(paths[key]), why(key))),
             *difference_columns(fall, key="fall", header="fall, points"),
+            *early_columns(scores),
             *extras,
             *arm_costs(scores),
         ],
@@ -270,7 +282,7 @@ def along_columns(scores: ArmScores, shares: Sequence[float], header: str) -> li
             key=f"at_{100 * share:g}",
             header=header.format(f"{100 * share:g}"),
             cell=lambda key: scores.cell(key, scores.inside, step_at(scores.arms[key].spec, share)),
-            reference=(lambda model: reference_cell(scores.reference(model, scores.inside))) if share == 1 else None,
+            reference=(lambda model: scores.reference_cell(model, scores.inside)) if share == 1 else None,
             ranked=True,
         )
 
@@ -292,7 +304,7 @@ def series(
         x: of a step to the place on the axis.
         note: written beside the name.
     """
-    columns = zip(*path.by_seed.values(), strict=True)
+    columns = zip(*path.by_unit.values(), strict=True)
     means = [statistics.estimate([scale * value for value in values]) for values in columns]
     cell = scores.cell_of(key, path.at(path.steps[-1]), scale)
     return Series(
@@ -311,13 +323,24 @@ def ends(scores: ArmScores) -> tuple[Reference, ...]:
     return reference_lines({label: scores.reference(model, scores.inside) for label, model in models.items()})
 
 
-def accuracy_panel(scores: ArmScores, x: Callable[[str, int], float] = lambda _, step: step) -> LinePanel:
+def _steps(key: str, step: int) -> float:
+    """A step's own place on an axis of steps, whatever the arm."""
+    return step
+
+
+def early_moments(scores: ArmScores) -> tuple[Moment, ...]:
+    """The early step as a vertical line on an axis of steps."""
+    return () if scores.early is None else (Moment(label="early", x=scores.early),)
+
+
+def accuracy_panel(scores: ArmScores, x: Callable[[str, int], float] = _steps) -> LinePanel:
     """Mean of the domains along the run; ``x`` of an arm's key and a step to the place on the axis."""
     return LinePanel(
         title="performance: mean of domains",
         y_axis=f"{scores.words}, %",
         series=tuple(series(scores, key, curve(scores, key, scores.inside), x=partial(x, key)) for key in scores.arms),
         references=ends(scores),
+        moments=early_moments(scores) if x is _steps else (),
     )
 
 
@@ -335,7 +358,7 @@ def entropy_panel(scores: ArmScores, notes: Mapping[str, str] | None = None) -> 
 
 def entropy(scores: ArmScores, key: str) -> Curve:
     """Of the policy in training, nats."""
-    return curve(scores, key, [ENTROPY], start=1)
+    return curve(scores, key, [ENTROPY], start=1, probed=True)
 
 
 def step_figure(scores: ArmScores, panels: Sequence[LinePanel], *, title: str, caption: str, x: str = "step") -> Figure:

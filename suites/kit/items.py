@@ -12,7 +12,8 @@ from operator import attrgetter
 
 from harness.analysis import answers, statistics
 from harness.analysis.statistics import CONFIDENCE, DRAWS, FEWEST_SEEDS, Difference
-from harness.show.tables import Cell, Kind, Table, difference_cell
+from harness.analysis.units import Units
+from harness.show.tables import Cell, Kind, Table, difference_cell, single
 from harness.types import NoRowsError
 from suites.kit.arms import ArmScores, baseline_words
 from suites.kit.cells import Measure
@@ -85,15 +86,21 @@ def items_tables(scores: ArmScores, main: Table, pairs: Sequence[Pair], baseline
         found: Found | None = answers.load(scores.suite, scores.profile, scores.options, scores.rows, names)
     except NoRowsError:
         found = None
+    drawn = {} if scores.units.are_seeds else DRAWN_HEADERS
+    what = "draws, and draws with their items" if drawn else "these items, and any items of their kind"
     columns: list[ColumnOf[Intervals, None]] = [
-        ColumnOf(key=key, header=header, kind=kind, cell=attrgetter(key)) for key, (header, kind) in HEADERS.items()
+        ColumnOf(key=key, header=drawn.get(key, header), kind=kind, cell=attrgetter(key))
+        for key, (header, kind) in HEADERS.items()
     ]
     made = table(
-        [Subject(of=intervals(pair, found), block=pair.block, label=pair.label, ranked=False) for pair in pairs],
+        [
+            Subject(of=intervals(pair, found, scores.units), block=pair.block, label=pair.label, ranked=False)
+            for pair in pairs
+        ],
         columns,
         name=f"{main.name}_items",
-        title=f"Differences to the baseline: these items, and any items of their kind, profile {scores.profile.name}",
-        caption=caption(main, pairs, baseline),
+        title=f"Differences to the baseline: {what}, profile {scores.profile.name}",
+        caption=caption(main, pairs, baseline, scores.units),
         headers=(main.block_header, main.label_header),
         partial=main.partial,
     )
@@ -126,8 +133,10 @@ def _ids(scores: ArmScores, key: str) -> dict[int, str]:
     return {seed: line["run"] for seed, line in scores.run_of(key).items()}
 
 
-def caption(main: Table, pairs: Sequence[Pair], baseline: str) -> str:
+def caption(main: Table, pairs: Sequence[Pair], baseline: str, units: Units) -> str:
     """What the two intervals repeat and what neither does."""
+    if not units.are_seeds:
+        return drawn_caption(main, baseline)
     several = max(len(pair.measures) for pair in pairs) > 1
     which = "of all benchmarks whose mean is compared, taken together" if several else "of the tested benchmark"
     percent = f"{100 * CONFIDENCE:g} %"
@@ -141,47 +150,79 @@ def caption(main: Table, pairs: Sequence[Pair], baseline: str) -> str:
     )
 
 
-def intervals(pair: Pair, found: Found | None) -> Intervals:
+def drawn_caption(main: Table, baseline: str) -> str:
+    """The same where every draw has its own items: a draw's mean varies with them, so both intervals cover them."""
+    percent = f"{100 * CONFIDENCE:g} %"
+    return (
+        f"The comparisons of {main.name}, whose caption names the settings; points, paired by draw. Baseline: "
+        f"{baseline}. Every draw has items of its own, counted over all draws. From draws: {percent} t interval, the ± "
+        f"of {main.name}. From draws and items: {percent} bootstrap-t interval over draws, items drawn again within "
+        f"each ({DRAWS:,} resamples, from {FEWEST_SEEDS} draws on). Both speak of other draws with other items of the "
+        f"same kind and of no other world (docs/statistics.md). Neither is adjusted for the number of comparisons, "
+        f"which {main.name} tests."
+    )
+
+
+DRAWN_HEADERS = {
+    "these_low": "from draws: from",
+    "these_high": "from draws: to",
+    "any_low": "from draws and items: from",
+    "any_high": "from draws and items: to",
+}
+"""In the place of ``HEADERS`` where items are a draw's own."""
+
+
+def intervals(pair: Pair, found: Found | None, units: Units) -> Intervals:
     """Everything of one pair, or why there is none."""
     difference = pair.difference
     if difference is None:
         return Intervals(difference=Cell(missing=pair.missing or NO_BASELINE))
     own = Intervals(difference=replace(difference_cell(difference), half=None))
-    return _any_items(_these_items(own, difference), pair, difference.n, found)
+    return _any_items(_these_items(own, difference), pair, difference.n, found, units)
 
 
 def _these_items(own: Intervals, difference: Difference) -> Intervals:
     if difference.half is None:
-        return replace(own, these_low=Cell(missing="single run"))
+        return replace(own, these_low=Cell(missing=single(difference.unit)))
     low, high = difference.mean - difference.half, difference.mean + difference.half
-    return replace(own, these_low=_bound(low, difference.n), these_high=_bound(high, difference.n))
+    return replace(
+        own,
+        these_low=_bound(low, difference.n, difference.unit),
+        these_high=_bound(high, difference.n, difference.unit),
+    )
 
 
-def _any_items(known: Intervals, pair: Pair, seeds: int, found: Found | None) -> Intervals:
-    """With both ends, the items and how many of them differ, or why there are none; ``seeds``: of the difference."""
+def _any_items(known: Intervals, pair: Pair, n: int, found: Found | None, units: Units) -> Intervals:
+    """With both ends, the items and how many of them differ, or why there are none; ``n``: of the difference."""
     if found is None:
         return replace(known, any_low=Cell(missing="no answers published"))
     own, base = (_scores(runs, pair.measures, found) for runs in (pair.own, pair.base))
-    if (both := len(own.keys() & base.keys())) < seeds:
-        return replace(known, any_low=Cell(missing=f"answers of {both} of {seeds} seeds"))
+    if (both := len({units.of(seed) for seed in own} & {units.of(seed) for seed in base})) < n:
+        return replace(known, any_low=Cell(missing=f"answers of {both} of {n} {units.many}"))
     some = pair.own[next(iter(own))]
     if len({len(found[some, measure.benchmark]) for measure in pair.measures}) > 1:
         # their items together have another mean
         return replace(known, any_low=Cell(missing="benchmarks of unequal size"))
-    interval = statistics.paired_bootstrap_t(own, base)
-    assert interval is not None  # there is a difference, so there are common seeds
-    counted = replace(known, items=Cell(value=len(own[next(iter(own))])), differing=Cell(value=_differing(own, base)))
+    a, b = units.averaged_items(own), units.averaged_items(base)
+    interval = statistics.paired_bootstrap_t(a, b, nested=not units.are_seeds)
+    assert interval is not None  # there is a difference, so there are common units
+    items, differing = _counted(own, base, units)
+    counted = replace(known, items=Cell(value=items), differing=Cell(value=differing))
     if interval.low is None or interval.high is None:
         return replace(
-            counted, any_low=Cell(missing=f"under {FEWEST_SEEDS} seeds" if seeds < FEWEST_SEEDS else "no spread")
+            counted, any_low=Cell(missing=f"under {FEWEST_SEEDS} {units.many}" if n < FEWEST_SEEDS else "no spread")
         )
-    return replace(counted, any_low=_bound(interval.low, interval.n), any_high=_bound(interval.high, interval.n))
+    return replace(counted, any_low=_bound(interval.low, n, units.one), any_high=_bound(interval.high, n, units.one))
 
 
-def _differing(own: Mapping[int, Sequence[float]], base: Mapping[int, Sequence[float]]) -> int:
-    """Items that are right in one and wrong in the other at any seed both have."""
-    pairs = [zip(own[seed], base[seed], strict=True) for seed in own.keys() & base.keys()]
-    return sum(any(a != b for a, b in item) for item in zip(*pairs, strict=True))
+def _counted(own: Mapping[int, Sequence[float]], base: Mapping[int, Sequence[float]], units: Units) -> tuple[int, int]:
+    """Items, and those that are right in one and wrong in the other at any seed both have; a draw's are its own."""
+    groups: dict[int, list[int]] = {}
+    for seed in own.keys() & base.keys():
+        groups.setdefault(0 if units.are_seeds else units.of(seed), []).append(seed)
+    pairs = [[zip(own[seed], base[seed], strict=True) for seed in seeds] for seeds in groups.values()]
+    differ = [any(a != b for a, b in item) for each in pairs for item in zip(*each, strict=True)]
+    return len(differ), sum(differ)
 
 
 def _scores(runs: Mapping[int, str], measures: Sequence[Measure], found: Found) -> dict[int, list[float]]:
@@ -194,6 +235,6 @@ def _scores(runs: Mapping[int, str], measures: Sequence[Measure], found: Found) 
     }
 
 
-def _bound(share: float, n: int) -> Cell:
+def _bound(share: float, n: int, unit: str) -> Cell:
     """In points."""
-    return Cell(value=100 * share, n=n)
+    return Cell(value=100 * share, n=n, unit=unit)

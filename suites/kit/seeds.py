@@ -1,4 +1,4 @@
-"""Values by seed, and what is made of several of them seed by seed. No torch."""
+"""Values by seed, or by another unit, and what is made of several of them unit by unit. No torch."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ EVERY = 2
 """Checkpoints between two points of a curve."""
 NO_START = "no score before stage 1"
 Values = dict[int, float]
-"""A share by seed."""
+"""A share by unit."""
 
 
 def stages(profile: Profile, options: Options) -> tuple[str, ...]:
@@ -92,17 +92,18 @@ class StageScores(ArmScores):
         """The benchmark that stands for a domain."""
         return [Measure(self.profile.targets[domain])]
 
-    def before(self, domain: str) -> float | None:
-        """Share of the untrained student; None without its row."""
+    def before(self, domain: str) -> Values:
+        """Share of the untrained student by unit; empty without its row."""
+        if self.profile.draws:
+            return self.reference_values(self.profile.student, self.measures(domain))
         percent = self.reference(self.profile.student, self.measures(domain))
-        return None if percent is None else percent / 100
+        return {} if percent is None else dict.fromkeys(self.suite.chosen_seeds(self.options), percent / 100)
 
     def after(self, method: str, stage: int, domain: str, step: At = "last") -> Values:
-        """R[stage, domain] by seed, or the score at a step of that stage."""
+        """R[stage, domain] by unit, or the score at a step of that stage."""
         if stage:
             return self.values(f"{self.stages[stage - 1]}/{method}", self.measures(domain), step)
-        start = self.before(domain)
-        return {} if start is None else dict.fromkeys(self.suite.chosen_seeds(self.options), start)
+        return self.before(domain)
 
     def average(self, method: str) -> Values:
         """Mean of the stages' domains after the last stage."""
@@ -122,15 +123,15 @@ class StageScores(ArmScores):
     def normalised(self, method: str, stage: int, domain: str, step: At = "last") -> Values:
         """Divided by the untrained student's; empty where that is 0 or unknown."""
         start = self.before(domain)
-        return {seed: v / start for seed, v in self.after(method, stage, domain, step).items()} if start else {}
+        return {unit: v / start[unit] for unit, v in self.after(method, stage, domain, step).items() if start.get(unit)}
 
     def stage_cell(self, method: str, stage: int, values: Values, step: At = "last") -> Cell:
-        """Percent over seeds of anything that needs the runs of the first ``stage`` stages, the last up to a step."""
+        """Percent over units of anything that needs the runs of the first ``stage`` stages, the last up to a step."""
         keys = [f"{domain}/{method}" for domain in self.stages[:stage]]
         runs = [self.run_of(key) for key in keys]
         states = {seed: joint_state(run[seed]["state"] for run in runs) for seed in self.arms[keys[0]].specs}
         fallen = set[int]().union(*(self.collapsed(key) for key in keys[:-1]), self.collapsed(keys[-1], step))
-        cell = seed_cell(values, states, fallen)
+        cell = seed_cell(values, states, fallen, units=self.units)
         unscaled = cell.value is None and set(states.values()) == {RunState.DONE.value}
         return Cell(missing=NO_START) if unscaled else cell
 

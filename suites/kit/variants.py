@@ -13,9 +13,9 @@ from harness.config import RunSpec
 from harness.show.tables import Cell, Table, marked
 from harness.suite import Evaluation, Options, Profile, training_run
 from harness.types import Privilege
-from suites.kit.arms import Arm, ArmScores, benchmarks_at
-from suites.kit.bars import DOTS, arm_bar
-from suites.kit.cells import joint_domains
+from suites.kit.arms import Arm, ArmScores, benchmarks_at, early_step
+from suites.kit.bars import DOTS, arm_bar, at_budget, budgets
+from suites.kit.cells import At, joint_domains
 from suites.kit.columns import table
 from suites.kit.comparison import (
     ArmColumn,
@@ -23,6 +23,7 @@ from suites.kit.comparison import (
     arm_lines,
     baseline_columns,
     compared_caption,
+    early_columns,
     harder_column,
     recovery_column,
     untrained_lines,
@@ -99,7 +100,9 @@ def along_the_run(spec: RunSpec, shares: Sequence[float] = SHARES) -> tuple[Eval
     """The trained range at the checkpoints nearest to some shares of a run, the harder range at its end."""
     if spec.is_reference:
         return benchmarks_at(spec, ("last",))
-    before = [step for step in dict.fromkeys(step_at(spec, share) for share in shares) if step != spec.steps]
+    shown = [step for step in dict.fromkeys(step_at(spec, share) for share in shares) if step != spec.steps]
+    early = early_step(spec)
+    before = shown if early is None else list(dict.fromkeys((*shown, early)))
     return (*benchmarks_at(spec, before, harder=False), *benchmarks_at(spec, (spec.steps,)))
 
 
@@ -127,6 +130,7 @@ def settings_table(
             *along_columns(scores, shares, "at {} % of the run, %"),
             recovery_column(scores),
             *baseline_columns(scores),
+            *early_columns(scores),
             harder_column(scores),
             *extras,
             *arm_costs(scores),
@@ -155,15 +159,16 @@ def block_bars(scores: ArmScores, *, title: str, caption: str, anchor: str = "")
 
     blocks = dict.fromkeys(arm.block for arm in scores.arms.values())
     return bars.grouped_bars(
-        [_group(scores, block, anchor) for block in blocks],
+        [_group(scores, block, anchor, step) for block in blocks for step in budgets(scores)],
         title=f"{title}{scores.mark}",
         axis=f"{scores.label}, mean of domains, %",
-        caption=f"{caption} {DOTS}",
+        caption=f"{caption} {scores.units.said(DOTS)}",
     )
 
 
-def _group(scores: ArmScores, block: str, anchor: str) -> Group:
+def _group(scores: ArmScores, block: str, anchor: str, step: At) -> Group:
     from harness.show.bars import Group
 
     keys = [key for key, arm in scores.arms.items() if block == arm.block or key == anchor]
-    return Group(title=block, bars=tuple(arm_bar(scores, key, scores.inside) for key in keys), references=ends(scores))
+    bars = tuple(arm_bar(scores, key, scores.inside, step) for key in keys)
+    return Group(title=at_budget(block, step), bars=bars, references=ends(scores))

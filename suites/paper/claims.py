@@ -15,6 +15,7 @@ from typing import Any
 from harness import registry
 from harness.analysis import results
 from harness.analysis.claims import Claim, Decision, Direction, Equivalence, Values, decide
+from harness.analysis.units import units_of
 from harness.suite import Options, Profile
 from harness.types import HarnessError, NoRowsError
 from suites.kit.cells import BASELINE
@@ -47,7 +48,7 @@ NEGLIGIBLE = 2.0
 """Points: a seventh of vanilla OPD's embedded gain, and below every difference the paper calls an effect."""
 SUBSTANTIAL = 0.25
 """A quarter of what there was: the least that is called a collapse, or about half with room for noise."""
-EARLY, SHARE_80 = 0.2, 0.4
+EARLY_SHARE, SHARE_80 = 0.2, 0.4
 """Shares of a run: the first fifth, the paper's step 80 of 200."""
 FAMILY = (
     "{largest_teacher}-{smaller_student}",
@@ -93,7 +94,7 @@ def illusion(arm: str, label: str) -> list[Claim]:
             source="Figure 3",
             suite="privilege_illusion",
             rule=Direction(),
-            values=difference(arm, BASELINE, EARLY),
+            values=difference(arm, BASELINE, EARLY_SHARE),
         ),
         Claim(
             id=f"illusion_late_{arm}",
@@ -410,7 +411,8 @@ CLAIMS: tuple[Claim, ...] = (
 def decisions(profile: Profile, options: Options) -> list[Decision]:
     """Every claim with its verdict, from the rows of one source; each suite's rows are read once."""
     scores = {suite: _scores(suite, profile, options) for suite in dict.fromkeys(claim.suite for claim in CLAIMS)}
-    return [decide(cast(claim, profile), _values(claim, scores[claim.suite])) for claim in CLAIMS]
+    over = units_of(profile).many
+    return [decide(cast(claim, profile), _values(claim, scores[claim.suite]), over) for claim in CLAIMS]
 
 
 def _scores(name: str, profile: Profile, options: Options) -> Any:

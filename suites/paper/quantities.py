@@ -1,4 +1,4 @@
-"""What the claims measure: named values by seed, in points or millinats, from the scores of one suite. No torch.
+"""What the claims measure: named values by unit, in points or millinats, from the scores of one suite. No torch.
 
 Keys of arms and names of domains may hold roles (``suites.paper.roles``), which the profile of the scores plays.
 """
@@ -12,7 +12,7 @@ from harness.analysis.claims import Values
 from suites.kit.arms import ArmScores
 from suites.kit.cells import BASELINE
 from suites.kit.curves import ENTROPY, MILLI, joined, step_at
-from suites.kit.seeds import mean, minus, scaled
+from suites.kit.seeds import common_seeds, mean, minus, scaled
 from suites.kit.stages import StageScores
 from suites.paper.roles import played
 
@@ -22,12 +22,12 @@ MIDDLE = 0.5
 
 
 def points(scores: ArmScores, key: str, share: float = 1.0) -> dict[int, float]:
-    """Mean of the domains by seed, percent, at a share of the run."""
+    """Mean of the domains by unit, percent, at a share of the run."""
     return scaled(scores.values(key, scores.inside, step_at(scores.arms[key].spec, share)), 100)
 
 
 def entropy(scores: ArmScores, key: str, share: float = 1.0) -> dict[int, float]:
-    """Millinats by seed, mean since the checkpoint before."""
+    """Millinats by unit, mean since the probed step before."""
     return scaled(scores.values(key, [ENTROPY], step_at(scores.arms[key].spec, share)), MILLI)
 
 
@@ -54,10 +54,11 @@ def ahead_of_time(share: float, rivals: Sequence[str]) -> Callable[[ArmScores], 
 
 def gap_share(scores: ArmScores) -> Values:
     """DOPD's score above half of the way from student to teacher, points."""
-    student, teacher = scores.ends(SUBJECT, scores.inside)
-    if student is None or teacher is None:
+    student, teacher = (scaled(each, 100) for each in scores.end_values(SUBJECT, scores.inside))
+    if not student or not teacher:
         return {SUBJECT: {}}
-    return {"above half of the gap": {s: v - (student + teacher) / 2 for s, v in points(scores, SUBJECT).items()}}
+    half = {unit: (student[unit] + teacher[unit]) / 2 for unit in common_seeds([student, teacher])}
+    return {"above half of the gap": minus(points(scores, SUBJECT), half)}
 
 
 def gains(method: str, pairs: Sequence[str]) -> Callable[[ArmScores], Values]:
@@ -73,13 +74,13 @@ def gains(method: str, pairs: Sequence[str]) -> Callable[[ArmScores], Values]:
 def late_fall(key: str) -> Callable[[ArmScores], Values]:
     """How far the end lies below the best checkpoint of the first half, points.
 
-    Each seed's best checkpoint is chosen by the other seeds: its own maximum shows a fall in pure noise.
+    Each unit's best checkpoint is chosen by the other units: its own maximum shows a fall in pure noise.
     """
 
     def values(scores: ArmScores) -> Values:
         spec = scores.arms[key].spec
-        early = tuple(step for step in spec.checkpoint_steps() if 0 < step <= MIDDLE * spec.steps)
-        half = joined(early, [points(scores, key, step / spec.steps) for step in early])
+        early = tuple(step for step in spec.probed_steps() if 0 < step <= MIDDLE * spec.steps)
+        half = joined(early, [points(scores, key, step / spec.steps) for step in early], scores.units)
         return {f"fall of {key}": minus(half.best(), points(scores, key))}
 
     return values
@@ -94,8 +95,8 @@ def gain(key: str) -> Callable[[ArmScores], Values]:
     """Of an arm over the untrained student, points."""
 
     def values(scores: ArmScores) -> Values:
-        student, _ = scores.ends(key, scores.inside)
-        return {f"gain of {key}": {} if student is None else {s: v - student for s, v in points(scores, key).items()}}
+        student, _ = scores.end_values(key, scores.inside)
+        return {f"gain of {key}": minus(points(scores, key), scaled(student, 100))}
 
     return values
 
@@ -112,7 +113,7 @@ def gain_lost(key: str, beyond: float) -> Callable[[ArmScores], Values]:
 
 def entropy_path(scores: ArmScores) -> Values:
     """DOPD's entropy at each tenth of the run, millinats."""
-    steps = [step for step in scores.arms[SUBJECT].spec.checkpoint_steps() if step > 0]
+    steps = [step for step in scores.arms[SUBJECT].spec.probed_steps() if step > 0]
     return {f"step {step}": entropy(scores, SUBJECT, step / steps[-1]) for step in steps}
 
 

@@ -215,7 +215,7 @@ def test_continuous_integration_runs_the_sessions() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
     called = re.findall(r"nox -s (\w+)", script.read_text(encoding="utf-8"))
-    assert called == ["tests", "lint", "types", "crosscheck", "latex", "browser"]
+    assert called == ["tests", "vision", "lint", "types", "crosscheck", "latex", "browser"]
 
 
 def test_readme_shows_what_methods_new_writes() -> None:

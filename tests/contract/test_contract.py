@@ -9,12 +9,15 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from support.small import fixed_batch, loss_and_gradient, policies, small_method, tiny
+from support import small, small_pictures
+from support.small import fixed_batch, loss_and_gradient, small_method, tiny
 
 from harness import registry
+from harness.method import Method
 from harness.training.reduce import coefficients, gather_pool
 from harness.training.step import Batch, build_pool, score_views
 from harness.types import PLAIN, PRIVILEGED, Policy
@@ -22,22 +25,28 @@ from harness.types import PLAIN, PRIVILEGED, Policy
 NAMES = list(registry.methods())
 LEAKING = ("opcd", "eopd")
 """Sources whose truncated KL has neither a tail nor renormalisation: even at agreement it pushes on its support."""
+WORLDS = {"text": small, "pictures": small_pictures}
+"""Where a method must hold: models that read, and models that see."""
 GOLDEN = Path(__file__).with_name("method_losses.json")
 
 
-def assert_close(a: tuple, b: tuple) -> None:
-    assert a[0] == pytest.approx(b[0], rel=1e-10, abs=1e-13)
+def assert_close(a: tuple, b: tuple, world: str) -> None:
+    """To float64, but for what comes through a tower: the library turns its queries and keys in float32."""
+    loose = 1.0 if world == "text" else 1e5
+    assert a[0] == pytest.approx(b[0], rel=1e-10 * loose, abs=1e-13 * loose)
     scale = max(float(g.abs().max()) for g in a[1])
     for x, y in zip(a[1], b[1], strict=True):
-        torch.testing.assert_close(x, y, rtol=1e-9, atol=1e-11 * max(scale, 1e-3))
+        torch.testing.assert_close(x, y, rtol=1e-9 * loose, atol=1e-11 * loose * max(scale, 1e-3))
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", NAMES)
-def test_gradient_reaches_the_student_and_nobody_else(name: str) -> None:
-    models = policies()
+def test_gradient_reaches_the_student_and_nobody_else(name: str, world: str) -> None:
+    here = WORLDS[world]
+    models = here.policies()
     models[Policy.TEACHER].requires_grad_(True)
     losses, gradients = loss_and_gradient(
-        small_method(name), fixed_batch(models[Policy.STUDENT], method=small_method(name)), models=models
+        small_method(name), here.fixed_batch(models[Policy.STUDENT], method=small_method(name)), models=models
     )
     assert all(torch.tensor(losses).isfinite())
     assert max(float(g.abs().max()) for g in gradients) > 1e-6
@@ -46,13 +55,15 @@ def test_gradient_reaches_the_student_and_nobody_else(name: str) -> None:
             assert all(p.grad is None for p in model.parameters()), policy
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", NAMES)
-def test_privileged_input_gets_no_gradient(name: str) -> None:
+def test_privileged_input_gets_no_gradient(name: str, world: str) -> None:
     """The student reads p in no-grad views only, unless the method trains its privileged view by design."""
+    here = WORLDS[world]
     method = small_method(name)
     trains_privileged = any(t.trained.context == PRIVILEGED for t in method.terms)
-    models = policies()
-    batch = fixed_batch(models[Policy.STUDENT], method=method)
+    models = here.policies()
+    batch = here.fixed_batch(models[Policy.STUDENT], method=method)
     seen: list[int] = []
     decoder = models[Policy.STUDENT].get_decoder()
     width = batch.contexts[PRIVILEGED].ids_QL.shape[1]
@@ -65,41 +76,51 @@ def test_privileged_input_gets_no_gradient(name: str) -> None:
     assert (width in seen) == trains_privileged
 
 
+def learnt(world: str, method: Method, *, microbatch: int = 64, **how: Any) -> tuple[list[float], list[torch.Tensor]]:
+    """Loss and gradient of the fixed batch of a world."""
+    here = WORLDS[world]
+    models = here.policies()
+    batch = here.fixed_batch(models[Policy.STUDENT], method=method, **how)
+    return loss_and_gradient(method, batch, microbatch=microbatch, models=models)
+
+
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("microbatch", [1, 3])
-def test_independent_of_the_micro_batch(name: str, microbatch: int) -> None:
-    method, student = small_method(name), tiny(0)
-    whole = loss_and_gradient(method, fixed_batch(student, method=method))
-    assert_close(whole, loss_and_gradient(method, fixed_batch(student, method=method), microbatch=microbatch))
+def test_independent_of_the_micro_batch(name: str, microbatch: int, world: str) -> None:
+    method = small_method(name)
+    assert_close(learnt(world, method), learnt(world, method, microbatch=microbatch), world)
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", NAMES)
-def test_independent_of_padding(name: str) -> None:
-    method, student = small_method(name), tiny(0)
-    wide = fixed_batch(student, method=method, pad_left=3, pad_right=4)
-    assert_close(loss_and_gradient(method, fixed_batch(student, method=method)), loss_and_gradient(method, wide))
+def test_independent_of_padding(name: str, world: str) -> None:
+    method = small_method(name)
+    assert_close(learnt(world, method), learnt(world, method, pad_left=3, pad_right=4), world)
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", NAMES)
-def test_independent_of_order(name: str) -> None:
-    method, student = small_method(name), tiny(0)
+def test_independent_of_order(name: str, world: str) -> None:
+    method = small_method(name)
     if method.updates > 1:
         pytest.skip("which prompts feed which optimiser step is the order itself")
-    shuffled = fixed_batch(student, method=method, order=(2, 0, 3, 1))
-    assert_close(loss_and_gradient(method, fixed_batch(student, method=method)), loss_and_gradient(method, shuffled))
+    assert_close(learnt(world, method), learnt(world, method, order=(2, 0, 3, 1)), world)
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", NAMES)
-def test_assignment_is_equal_for_every_order_and_padding(name: str) -> None:
-    method, models = small_method(name), policies()
+def test_assignment_is_equal_for_every_order_and_padding(name: str, world: str) -> None:
+    here = WORLDS[world]
+    method, models = small_method(name), here.policies()
     student = models[Policy.STUDENT]
 
     def assignment(batch: Batch):
         pool, _ = gather_pool(build_pool(method, models, batch, score_views(method, models, batch, microbatch=3)))
         return pool, method.assign(pool, progress=0.25)
 
-    pool, straight = assignment(fixed_batch(student, method=method))
-    _, shuffled = assignment(fixed_batch(student, method=method, order=(2, 0, 3, 1), pad_left=2, pad_right=1))
+    pool, straight = assignment(here.fixed_batch(student, method=method))
+    _, shuffled = assignment(here.fixed_batch(student, method=method, order=(2, 0, 3, 1), pad_left=2, pad_right=1))
     rows = torch.tensor([2 * p + i for p in (2, 0, 3, 1) for i in (0, 1)])
     rows = torch.cat([rows + offset for offset in range(0, len(pool.mask_BT), 8)])
     T = pool.mask_BT.shape[1]
@@ -112,13 +133,15 @@ def test_assignment_is_equal_for_every_order_and_padding(name: str) -> None:
     assert float(coefficient_BT[~straight.mask_BT].abs().sum()) == 0.0
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", NAMES)
-def test_no_loss_and_no_gradient_when_every_view_agrees(name: str) -> None:
+def test_no_loss_and_no_gradient_when_every_view_agrees(name: str, world: str) -> None:
+    here = WORLDS[world]
     method = small_method(name)
     if method.needs_reward or not all(term.sources for term in method.terms):
         pytest.skip("learns from more than the difference between its views")
-    models = dict.fromkeys(policies(), tiny(0).requires_grad_(False)) | {Policy.STUDENT: tiny(0)}
-    batch = fixed_batch(models[Policy.STUDENT], method=method)
+    models = dict.fromkeys(here.policies(), here.tiny(0).requires_grad_(False)) | {Policy.STUDENT: here.tiny(0)}
+    batch = here.fixed_batch(models[Policy.STUDENT], method=method)
     same = replace(batch, contexts=dict.fromkeys(batch.contexts, batch.contexts[PLAIN]))
     losses, gradients = loss_and_gradient(method, same, models=models)
     assert losses == pytest.approx([0.0] * len(losses), abs=1e-12)

@@ -210,8 +210,8 @@ def student_privileged(f: Facts) -> list[float]:
     return [seq_mean(student_top_k(f, "teacher", "plain", trained="privileged"))]
 
 
-def dopd(f: Facts, own: str = "student") -> list[float]:
-    """The paper's four regimes; ``own`` is the policy that stands for the privileged student."""
+def dopd(f: Facts, own: str = "student", high: Callable[[Array, Array], float] = jsd) -> list[float]:
+    """The paper's four regimes; ``own`` is the policy that stands for the privileged student, ``high`` is HT's."""
     ls, lt = f.of(own, "privileged"), f.of("teacher", "privileged")
     gap = [np.abs(b - a) for a, b in zip(ls, lt, strict=True)]
     all_gaps = np.concatenate(gap)
@@ -220,7 +220,7 @@ def dopd(f: Facts, own: str = "student") -> list[float]:
     sum_bar = np.exp(np.concatenate(ls))[stays].mean() + np.exp(np.concatenate(lt))[stays].mean()
     from_teacher = student_top_k(f, "teacher", "privileged")
     from_self = student_top_k(f, own, "privileged")
-    js = per_token(jsd, f.live("plain", 1.0), f.fixed("teacher", "privileged", 1.0))
+    js = per_token(high, f.live("plain", 1.0), f.fixed("teacher", "privileged", 1.0))
     losses = []
     for b in range(len(f.tokens)):
         row = []
@@ -243,6 +243,11 @@ def dopd_initial_self(f: Facts) -> list[float]:
 def dopd_ema_self(f: Facts) -> list[float]:
     """DOPD with the moving average for the privileged student."""
     return dopd(f, "ema")
+
+
+def dopd_reverse_kl(f: Facts) -> list[float]:
+    """DOPD with KL_r over V where it has JS."""
+    return dopd(f, high=reverse_kl)
 
 
 def opd_dropped(f: Facts) -> list[float]:
@@ -322,6 +327,46 @@ def sdpo(f: Facts) -> list[float]:
         divergence = [jsd(with_tail(q[n], i), with_tail(t[n], i)) for n, i in enumerate(ids)]
         losses.append(np.minimum(np.exp(sampled - old), 2.0) * np.array(divergence))
     return [token_mean(only(losses, f.has["feedback"]))]
+
+
+def vision_opd(f: Facts) -> list[float]:
+    """3.10: SDPO's function, JSD_½ on the student's top-K and tail to Π_E(crop) times min(q/Π_old, 2) detached, on
+    every rollout that has a crop; token-mean over those.
+    """
+    losses = []
+    views = (f.live("plain", 1.0), f.fixed("ema", "evidence", 1.0), f.fixed("student", "plain", 1.0))
+    for q, t, now, sampled, old in zip(*views, f.of("student"), f.old, strict=True):
+        ids = [top(row, f.k) for row in now]
+        divergence = [jsd(with_tail(q[n], i), with_tail(t[n], i)) for n, i in enumerate(ids)]
+        losses.append(np.minimum(np.exp(sampled - old), 2.0) * np.array(divergence))
+    return [token_mean(only(losses, f.has["evidence"]))]
+
+
+def va_opd(f: Facts) -> list[float]:
+    """3.11, Eqs. 2-6: a_n = max(log T(y_n|v) − log T(y_n|ṽ), 0); w = softmax of the siblings' standardised means; half
+    for the mean KL_r of the top ⌈20 %⌉ by a_n, half for that of the rest; their w-weighted sum, mean over prompts.
+
+    Rollouts without a degraded picture are no siblings; a prompt of none counts as 0. One token alone is all of its
+    rollout.
+    """
+    advantage = [np.maximum(a - b, 0.0) for a, b in zip(f.of("teacher"), f.of("teacher", "degraded"), strict=True)]
+    loss = per_token(reverse_kl, f.live("plain", 1.0), f.fixed("teacher", "plain", 1.0))
+    prompts = np.unique(f.group)
+    total = 0.0
+    for g in prompts:
+        siblings = [b for b in range(len(loss)) if f.group[b] == g and f.has["degraded"][b]]
+        if not siblings:
+            continue
+        mean = np.array([advantage[b].mean() for b in siblings])
+        z = (mean - mean.mean()) / (np.sqrt(((mean - mean.mean()) ** 2).mean()) + 1e-6)
+        w = np.exp(z) / np.exp(z).sum()
+        for share, b in zip(w, siblings, strict=True):
+            n = len(loss[b])
+            order = sorted(range(n), key=lambda i, b=b: (-advantage[b][i], i))
+            high = -(-n // 5)
+            first, rest = loss[b][order[:high]], loss[b][order[high:]]
+            total += share * (0.5 * first.mean() + 0.5 * rest.mean() if len(rest) else first.mean())
+    return [total / len(prompts)]
 
 
 def eopd(f: Facts) -> list[float]:
@@ -438,6 +483,8 @@ METHODS: Mapping[str, Reference] = {
     "opsd": opsd,
     "opsd_v1": opsd_v1,
     "sdpo": sdpo,
+    "vision_opd": vision_opd,
+    "va_opd": va_opd,
     "eopd": eopd,
     "tip": tip,
     "dapd": dapd,
@@ -448,6 +495,7 @@ METHODS: Mapping[str, Reference] = {
     "dopd": dopd,
     "dopd_initial_self": dopd_initial_self,
     "dopd_ema_self": dopd_ema_self,
+    "dopd_reverse_kl": dopd_reverse_kl,
     "dopd_ablation": dopd,
     "opd_dropped": opd_dropped,
 }

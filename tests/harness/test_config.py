@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
@@ -32,11 +33,12 @@ FULL = RunSpec(
     profile="embedded",
     student=ModelSpec(name="small", sha256="a"),
     teacher=ModelSpec(name="big", sha256="b"),
-    data=DataSpec(domains=("coding", "general"), corruption=Corruption.WRONG_STEPS, corrupted=0.5),
+    data=DataSpec(domains=("coding", "general"), corruption=Corruption.WRONG_STEPS, corrupted=0.5, draw=1),
     method=MethodSpec(name="dopd", settings={"k": 8}),
     optim=OptimSpec(lr=1e-3),
     steps=20,
     lora=LoraSpec(rank=4, alpha=8.0, targets=("q_proj", "v_proj")),
+    extra_checkpoints=(5, 7),
 )
 RECIPE = dataclasses.replace(
     FULL, method=None, teacher=None, lora=None, recipe=RecipeSpec(name="fine_tune", settings={"k": 8})
@@ -122,9 +124,10 @@ def _at(spec: Any, path: tuple[str, ...]) -> Any:
 
 def test_what_came_later_is_left_out_while_it_has_its_default() -> None:
     """A field that is new must not move the runs that were made before it."""
-    plain = dataclasses.replace(FULL, data=DataSpec(domains=("coding",)), lora=None)
+    plain = dataclasses.replace(FULL, data=DataSpec(domains=("coding",)), extra_checkpoints=(), lora=None)
     text = str(to_json(plain))
-    assert not [new for new in ("corrupt", "first_step", "lora", "privileged_turn", "template") if new in text]
+    new = ("corrupt", "first_step", "draw", "extra_checkpoints", "lora", "privileged_turn", "template", "revision")
+    assert not any(name in text for name in new)
     assert plain.hash == "3a5718828b", "an old run has another name: which field lost its `since`?"
     assert from_json(to_json(plain)).optim == OptimSpec(lr=1e-3, first_step=FirstStep.ZERO)
 
@@ -157,3 +160,15 @@ def test_an_id_and_the_text_of_a_shared_part_are_made_once(monkeypatch: pytest.M
     assert specs[0].id is specs[0].id
     assert sum(value is data for value in written) == 1
     assert sum(value == 1.0 and type(value) is float for value in written) == 2 * 3, "temperature and top_p of each run"
+
+
+def test_extra_checkpoints_are_kept_and_not_probed() -> None:
+    spec = dataclasses.replace(FULL, steps=20, checkpoints=4, extra_checkpoints=(5, 7))
+    assert spec.checkpoint_steps() == (0, 5, 7, 10, 15, 20) and spec.probed_steps() == (0, 5, 10, 15, 20)
+
+
+@pytest.mark.parametrize("steps", [(0,), (20,), (7, 5), (5, 5)])
+def test_extra_checkpoints_that_are_none(steps: tuple[int, ...]) -> None:
+    message = re.escape(f"extra_checkpoints={steps} of a run of 20 steps: give steps between")
+    with pytest.raises(HarnessError, match=message):
+        dataclasses.replace(FULL, extra_checkpoints=steps)

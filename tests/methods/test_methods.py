@@ -860,7 +860,11 @@ def data_check(name: str, rollouts: int = 4) -> None:
     check_data(spec, method, world, [problem])
 
 
-@pytest.mark.parametrize("name", NAMES)
+READING = [name for name in NAMES if not registry.method_class(name).pictures]
+"""That a world of text can hold; the others' refusals are in ``test_pictures.py``."""
+
+
+@pytest.mark.parametrize("name", READING)
 def test_a_group_of_one_is_refused_where_siblings_are_compared(name: str) -> None:
     data_check(name, rollouts=2)
     if name in ("grpo", "uni_opd", "sdpo"):
@@ -870,7 +874,7 @@ def test_a_group_of_one_is_refused_where_siblings_are_compared(name: str) -> Non
         data_check(name, rollouts=1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", READING)
 def test_data_without_a_grader_is_refused_where_rewards_are_needed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SlotWorld, "grade", lambda *_: None)
     if registry.method_class(name).needs_reward or Source.VERIFIED_TEACHER in small_method(name).sampling:

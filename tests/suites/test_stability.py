@@ -14,6 +14,7 @@ from support.synthetic import PROFILE, frames, make_done
 
 from harness import registry
 from harness.analysis import results
+from harness.analysis.units import SEEDS
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT
 from harness.evaluation.benchmarks import told
@@ -265,7 +266,7 @@ def test_first_at_between_checkpoints() -> None:
 
 
 def curve(values: Mapping[int, tuple[float, ...]]) -> Curve:
-    return Curve(steps=(0, 10, 20), by_seed=values)
+    return Curve(steps=(0, 10, 20), by_unit=values)
 
 
 def test_a_seed_does_not_choose_its_own_best_step() -> None:
@@ -275,7 +276,7 @@ def test_a_seed_does_not_choose_its_own_best_step() -> None:
     assert noise.best() == {0: 0.0, 1: 0.0, 2: 0.0}
     fall = noise.fall()
     assert fall is not None and fall.mean == pytest.approx(-1 / 3)
-    assert Curve(steps=(0, 10), by_seed={0: (1.0, 0.0)}).fall() is None
+    assert Curve(steps=(0, 10), by_unit={0: (1.0, 0.0)}).fall() is None
     assert curve({}).best() == {} and curve({}).fall() is None
 
 
@@ -285,7 +286,7 @@ def test_noise_alone_makes_no_fall() -> None:
     falls = []
     for _ in range(400):
         values = generator.normal(size=(5, 11))
-        found = Curve(steps=STEPS, by_seed={seed: tuple(row) for seed, row in enumerate(values.tolist())}).fall()
+        found = Curve(steps=STEPS, by_unit={seed: tuple(row) for seed, row in enumerate(values.tolist())}).fall()
         assert found is not None
         falls.append(found.mean)
     assert abs(fmean(falls)) < 4 * np.std(falls) / 20
@@ -314,7 +315,7 @@ def test_intervals_of_moments() -> None:
 
 
 def test_only_seeds_with_a_whole_curve_count() -> None:
-    assert joined((0, 10), [{0: 1.0, 1: 2.0}, {1: 3.0}]).by_seed == {1: (2.0, 3.0)}
+    assert joined((0, 10), [{0: 1.0, 1: 2.0}, {1: 3.0}], SEEDS).by_unit == {1: (2.0, 3.0)}
 
 
 def test_steps_are_asked_as_numbers_so_that_plans_agree() -> None:

@@ -22,7 +22,7 @@ def declared(name: str) -> dict[str, str]:
     """Line by line but for its first and ``loss``, which are prose; empty where there is nothing to say."""
     method = registry.build_method(registry.method_spec(name))
     views = [view for term in method.terms for view in term.sources]
-    needs = {"reward": method.needs_reward, "siblings": method.needs_siblings}
+    needs = {"reward": method.needs_reward, "siblings": method.needs_siblings, "pictures": method.pictures}
     return {
         "trains": ", ".join(dict.fromkeys(described(term.trained) for term in method.terms)),
         "sources": ", ".join(dict.fromkeys(map(described, views))),

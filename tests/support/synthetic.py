@@ -46,7 +46,7 @@ def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
 
 def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row]:
     """Every row the suite wants of one run, made by the code that is here."""
-    here = code_of(spec)
+    here, draw = code_of(spec), spec.data.draw if spec.data else None
     name = spec.method.name if spec.method else f"reference/{spec.student.name}"
     return [
         Row(
@@ -54,7 +54,7 @@ def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row
             method=name,
             profile=spec.profile,
             seed=spec.seed,
-            train_domains=spec.data.domains if spec.data else (),
+            train_domains=spec.train_domains,
             step=evaluation.at(spec),
             steps=spec.steps,
             benchmark=evaluation.benchmark,
@@ -69,6 +69,8 @@ def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row
             tokens=300_000 if spec.method else 0,
             training_code=here.training,
             evaluation_code=here.evaluation,
+            world=spec.data.source if draw is not None and spec.data else "",
+            draw=draw,
         )
         for evaluation in suite.evaluations(spec)
         for metric in metrics(evaluation)
@@ -88,7 +90,7 @@ def cost(spec: RunSpec) -> Cost:
         run=spec.id,
         method=spec.method.name if spec.method else f"reference/{spec.student.name}",
         seed=spec.seed,
-        train_domains=spec.data.domains if spec.data else (),
+        train_domains=spec.train_domains,
         steps=spec.steps,
         tokens=300_000 if spec.method else 0,
         forwards_per_token=3.0,

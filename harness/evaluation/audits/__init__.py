@@ -46,6 +46,8 @@ class Unit(StrEnum):
 
     SHARE = "share"
     """In [0, 1]."""
+    PERCENT = "percent"
+    """In [0, 100]."""
     NATS = "nats"
     TOKENS = "tokens"
 

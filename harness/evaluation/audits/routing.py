@@ -28,7 +28,7 @@ from harness.models.prompts import Prompts, render
 from harness.models.sampler import RolloutBatch, sample
 from harness.training.contexts import build_batch
 from harness.training.step import build_pool, score_views
-from harness.types import PLAIN, PRIVILEGED, Assignment, HarnessError, Policy, Privilege, View, Want, text_of
+from harness.types import PLAIN, PRIVILEGED, Assignment, HarnessError, Policy, Privilege, View, Want, text_of, told
 from harness.worlds import world_of
 from harness.worlds.world import KnowsFacts, graded, require
 
@@ -201,7 +201,7 @@ def record(subject: Subject, routed: Routed, row: int) -> dict[str, Any]:
     return {
         "id": example.id,
         "prompt": text_of(example.messages[-1]),
-        "privileged": example.privileged[spec.data.privilege],
+        "privileged": told(example.privileged[spec.data.privilege]),
         "right": graded(world_of(spec.data), example, text).answer,
         "tokens": [
             {

@@ -13,9 +13,9 @@ PROBE = {"accuracy_with_p": "probe/accuracy_with_p"}
 
 
 def training(subject: Subject) -> Findings:
-    """Means over the steps since the checkpoint before; at step 0 only what was probed there."""
+    """Means over the steps since the probed step before; at step 0 only what was probed there."""
     spec = subject.folder.spec
-    before = max((step for step in spec.checkpoint_steps() if step < subject.step), default=-1)
+    before = max((step for step in spec.probed_steps() if step < subject.step), default=-1)
     lines = [m for m in files.read_jsonl(subject.folder.metrics) if before < m["step"] <= subject.step]
     seen = {name: [m[name] for m in lines if m.get(name) is not None] for name in LOGGED}
     values = {name: fmean(found) for name, found in seen.items() if found}

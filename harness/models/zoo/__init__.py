@@ -87,8 +87,14 @@ def _read() -> dict[str, Any]:
     return json.loads(file.read_text()) if file.exists() else {"models": {}, "gates": []}
 
 
-MANIFEST: dict[str, dict[str, Any]] = _read()["models"]
-"""Name -> sha256 of model.safetensors, parameters, recipe, accuracy."""
+LADDER: dict[str, dict[str, Any]] = _read()["models"]
+"""Of the slot world's models: name -> sha256 of model.safetensors, parameters, recipe, accuracy."""
+MANIFEST: dict[str, dict[str, Any]] = LADDER | {
+    name: entry
+    for file in sorted(WEIGHTS.glob("*/manifest.json"))
+    for name, entry in json.loads(file.read_text())["models"].items()
+}
+"""Of all shipped models, other worlds' too; each entry has its sha256 and, where that is not its name, its folder."""
 GATES: list[dict[str, Any]] = _read()["gates"]
 """Each gate: name, bound, value, passed. Set before any distillation; failures stay on record."""
 
@@ -97,7 +103,7 @@ def path(name: str) -> Path:
     """Folder of an embedded model. Raises HarnessError for a name that is not in the zoo."""
     if name not in MANIFEST:
         raise HarnessError(f"no embedded model {name!r}; the zoo has: {', '.join(MANIFEST) or 'none'}")
-    return WEIGHTS / name
+    return WEIGHTS / MANIFEST[name].get("folder", name)
 
 
 def mean(cell: dict[str, float]) -> float:

@@ -150,7 +150,7 @@ def _run(line: Mapping[str, Any], spec: RunSpec, suites: tuple[str, ...], enviro
         id=line["run"],
         method=spec.method.name if spec.method else "reference",
         seed=None if spec.is_reference else spec.seed,
-        domains=", ".join(spec.data.domains) if spec.data else "",
+        domains=", ".join(spec.train_domains),
         lr=spec.optim.lr if spec.optim else None,
         steps=spec.steps,
         student=spec.student.name,

@@ -39,7 +39,7 @@ class FineTune(Recipe):
 
     def prepare(self, spec: RunSpec, root: Path | None) -> Making:
         """The base with the optimiser and schedule of a distillation."""
-        from harness.models import load
+        from harness.models import load, sight
         from harness.models.forward import check_logits
         from harness.training import lengths
         from harness.training.making import Making
@@ -57,6 +57,7 @@ class FineTune(Recipe):
         student = load.load(spec.student, dtype=spec.dtype, device=device(), root=root)
         check_logits(student)
         reader = load.load_reader(spec.student, root=root)
+        sight.check_seen(student, reader)
         validation = world.examples(spec.data, "validation", PROBE_SIZE)
         kind = spec.data.privilege if self.privileged_share else readable(reader, validation[0], spec.data.privilege)
         self._check_lengths(student, reader, world, examples, spec)

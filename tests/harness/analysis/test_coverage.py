@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import defaultdict
 from itertools import islice
@@ -161,3 +162,30 @@ def test_docs_hold_the_promise_at_five_seeds() -> None:
 def test_share_cell_by_hand() -> None:
     # sqrt(0.9 * 0.1 / 100) = 0.03.
     assert coverage.share_cell(90, 100) == "90.0 ± 3.0"
+
+
+def test_intervals_over_draws_cover_and_pooled_seeds_do_not() -> None:
+    """Two seeds of a draw are not two numbers: taken as such, four intervals in five cover. Standard error 1.5."""
+    world = coverage.World(noise=coverage.NORMAL)
+    found = coverage.drawn_coverage(world, 5, 2, paired=True, replications=200, resamples=399)
+    shares = {name: count.population / count.n for name, count in found.items()}
+    assert shares["t over draws"] >= 0.9 and shares["with items"] >= 0.9 and shares["t over seeds"] <= 0.88
+
+
+def test_a_drawn_score_is_expected_where_it_lies() -> None:
+    world = coverage.World(noise=coverage.NORMAL)
+    found = coverage.drawn_experiments(world, 5, 1, paired=False)
+    means = [next(found).scores_DSI.mean((1, 2)) for _ in range(100)]
+    assert fmean(mean.mean() for mean in means) == pytest.approx(coverage.drawn_expected(world), abs=0.006)
+    deviation = math.sqrt(fmean(float(mean.var(ddof=1)) for mean in means))
+    assert deviation == pytest.approx(coverage.DRAW_DEVIATION, abs=0.004)
+
+
+def test_docs_show_coverage_over_draws() -> None:
+    for paired, of in ((False, "Score of one method, over draws:"), (True, "Difference of two methods, over draws:")):
+        table = coverage.drawn_table(paired=paired, replications=1)
+        shown = DOCS.split(of)[1].strip().split("\n\n")[0]
+        assert shown.splitlines()[:2] == table.splitlines()[:2] and shown.count("\n") == table.count("\n")
+        for line in shown.splitlines()[2:]:
+            over_draws, with_items = (float(cell.split(" ± ")[0]) for cell in line.split("|")[3:5])
+            assert min(over_draws, with_items) >= 93

@@ -685,3 +685,11 @@ def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
         max_new_tokens=benchmark.max_new_tokens,
     )
     assert value == [scores[0].value]
+
+
+def test_an_export_of_all_is_of_all_that_lm_eval_can_ask(tmp_path: Path) -> None:
+    """Of worlds of text; a benchmark of pictures is refused by name."""
+    written = {path.name for path in export(tmp_path)}
+    assert {f"{name}.jsonl" for name in OWN} == {name for name in written if name.endswith(".jsonl")}
+    with pytest.raises(HarnessError):
+        export(tmp_path, ["scenes_general"])

@@ -418,7 +418,9 @@ def test_names_of_a_benchmark_are_refused_with_near_ones() -> None:
         dataclasses.replace(GSM8K, primary=(NATIVE, "exact_match,strict"))
     with pytest.raises(HarnessError, match="no decoding 'natives'; did you mean native"):
         benchmarks.decoding(GSM8K, "natives")
-    with pytest.raises(HarnessError, match="benchmark x: no evaluator for engine ''; choose one of own, lm_eval"):
+    with pytest.raises(
+        HarnessError, match="benchmark x: no evaluator for engine ''; choose one of own, pictured, lm_eval, vlmeval"
+    ):
         evaluator.check(benchmarks.Benchmark(name="x"))
     with pytest.raises(HarnessError, match="gsm8k is not ours to export: lm_eval ships it"):
         export(Path("never"), ["gsm8k"])

@@ -117,6 +117,9 @@ class Colours:
     def to(self, device: torch.device | str) -> Media:
         return Colours(self.shift_Q.to(device))
 
+    def after(self, text_Q: Tensor) -> Tensor:
+        return text_Q
+
     def inputs(self, model: PreTrainedModel, text: Mapping[str, Any]) -> Mapping[str, Any]:
         embedded = model.get_input_embeddings()(text["input_ids"]) + self.shift_Q[:, None, None]
         return {**text, "input_ids": None, "inputs_embeds": embedded}
