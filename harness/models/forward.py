@@ -29,7 +29,8 @@ from harness.types import HarnessError, Want
 CHECKED = 8
 """Tokens of prompt and response each in ``check_logits``."""
 ROUNDING, ROUNDING_HALF = 1e-4, 0.3
-"""Nats that two ways of computing a log-probability may differ by, in float32 and in half precision."""
+"""Nats that two ways of computing a log-probability may differ by, in float32 and in half precision, and the same share
+of the log-probability: of 30 layers and 49,152 words the least likely differ by more than the likely."""
 
 
 def output_layer(model: PreTrainedModel) -> Linear:
@@ -137,7 +138,8 @@ def apart(model: PreTrainedModel, hidden_1TD: Tensor, logits_1TV: Tensor) -> flo
     """Nats between the log-probabilities of hidden states and those of logits; None within rounding."""
     rebuilt, own = (x.double().log_softmax(-1) for x in (logits_layer(model)(hidden_1TD), logits_1TV))
     off, allowed = float((rebuilt - own).abs().max()), ROUNDING if model.dtype.itemsize > 2 else ROUNDING_HALF
-    return None if off <= allowed else off
+    within = (rebuilt - own).abs() <= allowed * (1 + own.abs())
+    return None if bool(within.all()) else off
 
 
 def _words(model: PreTrainedModel, ids_BL: Tensor) -> dict[str, Tensor]:

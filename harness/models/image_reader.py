@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from harness.config import PrivilegedTurn
 from harness.models.media import Picture, PictureMedia, places
 from harness.models.prompts import Prompts
 from harness.models.reader import TextReader
@@ -65,8 +66,9 @@ class ImageReader(TextReader):
         eye: Eye,
         *,
         records: Sequence[Path] = (),
+        privileged_turn: PrivilegedTurn = PrivilegedTurn.SYSTEM,
     ) -> None:
-        super().__init__(tokenizer)
+        super().__init__(tokenizer, privileged_turn)
         self.image_processor, self.eye = image_processor, eye
         self._records = tuple(records)
         self._alive: WeakValueDictionary[str, Picture] = WeakValueDictionary()
@@ -135,11 +137,9 @@ class ImageReader(TextReader):
         return picture
 
     def _expanded(self, turns: Sequence[Message], pictures: Sequence[Picture]) -> list[int]:
-        # Any: its stubs know of no content but text
-        shown: Any = [{"role": turn["role"], "content": _content(turn)} for turn in turns]
-        ids: Any = self.tokenizer.apply_chat_template(shown, add_generation_prompt=True, return_dict=False)
+        ids = self.templated([{"role": turn["role"], "content": _content(turn)} for turn in self.arranged(turns)])
         token = self.eye.image_token_id
-        if (marks := list(ids).count(token)) != len(pictures):
+        if (marks := ids.count(token)) != len(pictures):
             raise HarnessError(
                 f"the chat template of {self.tokenizer.name_or_path} makes {marks} picture tokens of messages with "
                 f"{len(pictures)} pictures: a text must not hold {self.tokenizer.convert_ids_to_tokens(token)}, and "

@@ -20,10 +20,10 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 
-from harness.config import DTYPES, ModelSpec
+from harness.config import DTYPES, ModelSpec, Template
 from harness.models import sources, vocabulary, zoo
 from harness.models.image_reader import RECORDS, Eye, ImageReader
-from harness.models.reader import Reader, TextReader
+from harness.models.reader import PLAIN, Reader, TextReader
 from harness.models.sampler import eos_ids
 from harness.types import HarnessError
 
@@ -53,11 +53,12 @@ def load(
     transformers_logging.disable_progress_bar()
     found = sources.place(spec, root)
     try:
-        config = AutoConfig.from_pretrained(found.path, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(found.path, revision=found.revision, trust_remote_code=False)
         family = AutoModelForCausalLM if Eye.of(config) is None else AutoModelForImageTextToText
         # A tensor of another shape is told by `_check_whole`, in the words of those that lack.
         loaded: Any = family.from_pretrained(
             found.path,
+            revision=found.revision,
             dtype=getattr(torch, dtype),
             output_loading_info=True,
             ignore_mismatched_sizes=True,
@@ -81,11 +82,18 @@ def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTo
     found = sources.place(spec, root)
     try:
         # lm-eval decodes by itself: cleaned spaces are 0.0 where 54.0 is right.
-        return AutoTokenizer.from_pretrained(
-            found.path, padding_side="left", clean_up_tokenization_spaces=False, trust_remote_code=False
+        tokenizer = AutoTokenizer.from_pretrained(
+            found.path,
+            revision=found.revision,
+            padding_side="left",
+            clean_up_tokenization_spaces=False,
+            trust_remote_code=False,
         )
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
+    if spec.template == Template.PLAIN:
+        tokenizer.chat_template = PLAIN
+    return tokenizer
 
 
 def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
@@ -94,17 +102,18 @@ def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
     Raises:
         HarnessError: a model that sees has no image processor, or see ``ImageReader``.
     """
-    tokenizer = load_tokenizer(spec, root=root)
-    path = sources.place(spec, root).path
+    tokenizer, turn = load_tokenizer(spec, root=root), spec.privileged_turn
+    found = sources.place(spec, root)
+    path, revision = found.path, found.revision
     try:
-        eye = Eye.of(AutoConfig.from_pretrained(path, trust_remote_code=False))
+        eye = Eye.of(AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False))
         if eye is None:
-            return TextReader(tokenizer)
-        processor = AutoImageProcessor.from_pretrained(path, backend="pil", trust_remote_code=False)
+            return TextReader(tokenizer, turn)
+        processor = AutoImageProcessor.from_pretrained(path, revision=revision, backend="pil", trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
-    records = [cached_file(path, name, _raise_exceptions_for_missing_entries=False) for name in RECORDS]
-    return ImageReader(tokenizer, processor, eye, records=[Path(record) for record in records if record])
+    records = [cached_file(path, n, revision=revision, _raise_exceptions_for_missing_entries=False) for n in RECORDS]
+    return ImageReader(tokenizer, processor, eye, records=[Path(r) for r in records if r], privileged_turn=turn)
 
 
 def _missing(spec: ModelSpec, error: Exception) -> str:

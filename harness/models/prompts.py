@@ -134,3 +134,13 @@ def render(
         HarnessError: an example has no p of this kind; the reader cannot read a message.
     """
     return reader.prompts([privilege.messages(example, kind) for example in examples]).to(device)
+
+
+def both_prompts(reader: Reader, example: Example, kind: str) -> list[list[int]]:
+    """Token ids of the prompt of an example without p and with p of ``kind``.
+
+    Raises:
+        HarnessError: as ``render``.
+    """
+    each = (render(reader, [example], one).ids_QL[0] for one in (Privilege.NONE, kind))
+    return [ids_L.tolist() for ids_L in each]

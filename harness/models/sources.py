@@ -23,6 +23,8 @@ CONFIG = "config.json"
 """File that every model's folder has."""
 READ = (".safetensors", ".json", ".jinja", ".txt", ".model", ".bin", ".gguf", ".py")
 """Endings of the files in a model's folder that decide what the model is: weights, config, tokenizer, template."""
+HUB_SECONDS = 10.0
+"""To wait for the hub's answer while a run is planned."""
 HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 
 
@@ -44,6 +46,8 @@ class Place:
     source: Source
     path: str
     """A folder; a hub name for ``Source.HUB``."""
+    revision: str | None = None
+    """Commit of a hub name; None: the latest."""
 
 
 def named(text: str) -> ModelSpec:
@@ -120,17 +124,43 @@ def digest(folder: Path) -> str:
 
 
 def identified(spec: ModelSpec) -> ModelSpec:
-    """The same model, of a local folder by its content: what is replaced under the same path is another model."""
+    """The same model, of a local folder by its content, of a hub name by its commit: what is replaced under the same
+    name is another model."""
     if spec.made is not None:
         student, teacher = spec.made.student, spec.made.teacher
         made = replace(spec.made, student=identified(student), teacher=teacher and identified(teacher))
         return replace(spec, made=made)
-    return replace(spec, content=digest(Path(spec.name))) if _is_folder(spec) and not spec.content else spec
+    if _is_folder(spec):
+        return spec if spec.content else replace(spec, content=digest(Path(spec.name)))
+    return spec if spec.revision or not _is_hub_name(spec) else replace(spec, revision=latest(spec.name))
+
+
+def latest(name: str) -> str:
+    """The commit that a hub name stands for: the cache's, which is what would be loaded, else the hub's; empty where
+    neither knows the name, and then it cannot be loaded either."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    kept = Path(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "refs", "main")
+    if kept.is_file():
+        return kept.read_text(encoding="utf-8").strip()
+    if constants.HF_HUB_OFFLINE:
+        return ""
+    try:
+        return huggingface_hub.HfApi().model_info(name, timeout=HUB_SECONDS).sha or ""
+    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError):
+        return ""
 
 
 def unsaid(run: RunSpec) -> dict[str, str]:
     """Content of the local folders a run reads, by name, where its specs do not say it."""
     return {m.name: digest(Path(m.name)) for m in run.models if _is_folder(m) and not m.content}
+
+
+def _is_hub_name(spec: ModelSpec) -> bool:
+    return (
+        spec.made is None and spec != NOTHING and spec.name not in zoo.MANIFEST and bool(HUB_NAME.fullmatch(spec.name))
+    )
 
 
 def _is_folder(spec: ModelSpec) -> bool:
@@ -171,7 +201,9 @@ def place(spec: ModelSpec, root: Path | None = None) -> Place:
     if spec.content and _is_folder(spec):
         _check(spec, spec.content, digest(Path(spec.name)), "the folder holds")
     is_folder = Path(spec.name).is_dir() or not HUB_NAME.fullmatch(spec.name)
-    return Place(source=Source.FOLDER if is_folder else Source.HUB, path=spec.name)
+    if is_folder:
+        return Place(source=Source.FOLDER, path=spec.name)
+    return Place(source=Source.HUB, path=spec.name, revision=spec.revision or None)
 
 
 def _made(spec: ModelSpec, root: Path | None) -> Path:

@@ -23,7 +23,7 @@ from harness.evaluation.evaluate import evaluate
 from harness.evaluation.evaluate import prepare as prepare_evaluations
 from harness.evaluation.evaluator import Score, unsaid
 from harness.method import forwards_per_token
-from harness.models import load, sources, vocabulary
+from harness.models import load, lora, sources
 from harness.models.stock import save_stock
 from harness.storage import checkpoint, files
 from harness.storage.code import Code, code_of
@@ -215,13 +215,14 @@ def audit_scores(evaluation: Evaluation, subject: Subject) -> list[Score]:
 
 
 def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
-    """The student at one checkpoint; for a reference row, the model as it came.
+    """The student at one checkpoint, adapters merged; for a reference row, the model as it came.
 
     A run that continues another has checkpoints of its own from step 0 on, so the other one is not asked.
     """
     model = load.load(folder.spec.student, dtype=folder.spec.dtype, device=device(folder.spec.device), root=folder.root)
     if not folder.spec.is_reference:
-        vocabulary.take(model, checkpoint.at_step(folder.checkpoints, step).weights())
+        weights = checkpoint.at_step(folder.checkpoints, step).weights()
+        lora.trained(model, weights, folder.spec.lora, folder.spec.seed)
     return model
 
 

@@ -36,9 +36,9 @@ DIGITS = 10
 """Of a digest, as of a run's hash."""
 ROOMS = ("losses", "models", "training")
 EVALUATION = "evaluation"
-PLUMBING = ("config", "profile", "registry", "suite", "worlds", "training.memory", "training.phases")
+PLUMBING = ("config", "profile", "registry", "suite", "worlds", "models.gguf", "training.memory", "training.phases")
 """Modules that decide no number. The values of a spec are its run's id; ``worlds`` only lists worlds, of which a run
-has one; memory and seconds are told of a run."""
+has one; memory and seconds are told of a run; a file that is rebuilt is a folder known by its content."""
 PLUMBING_PACKAGES = ("storage", "models.zoo", "training.recipes")
 """The same, with all modules in them. The zoo's models are known by the sha256 of their weights, whatever made them; of
 the recipes a run has its own."""

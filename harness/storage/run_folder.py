@@ -48,7 +48,7 @@ CURE = "delete its folder or select it with --force, and it is trained anew; or 
 """For a run that other code began."""
 AGAIN = "delete rows.jsonl and done in that folder and run again; it evaluates anew from the checkpoints"
 """For rows."""
-PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "datasets", "safetensors")
+PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "datasets", "safetensors", "peft")
 """Distributions whose versions can move a number."""
 
 
@@ -526,7 +526,7 @@ def continued(root: Path, spec: RunSpec) -> RunFolder:
         raise _misplaced(path.parent, first.spec)
     if first.spec.is_reference:
         raise HarnessError(f"{head}, a reference row without training: leave start empty to begin from that model")
-    for what in ("profile", "student"):
+    for what in ("profile", "student", "lora"):
         have, want = getattr(first.spec, what), getattr(spec, what)
         if have != want:
             raise HarnessError(f"{head}, whose {what} is {_named(have)}, not {_named(want)}: continue one of the same")
@@ -580,8 +580,10 @@ def environment() -> tuple[dict[str, Any], bytes]:
     return record, diff
 
 
-def _named(value: str | ModelSpec) -> str:
-    return value if isinstance(value, str) else f"{value.name} {(value.sha256 or value.content)[:10]}".strip()
+def _named(value: object) -> str:
+    return (
+        f"{value.name} {(value.sha256 or value.content)[:10]}".strip() if isinstance(value, ModelSpec) else str(value)
+    )
 
 
 def _misplaced(folder: Path, stored: RunSpec) -> HarnessError:

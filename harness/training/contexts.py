@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from harness import seeds
-from harness.method import Method
+from harness.method import Method, contexts_read
 from harness.models.prompts import Prompts, render
 from harness.models.reader import Reader
 from harness.models.sampler import RolloutBatch, from_texts
@@ -23,16 +23,17 @@ from harness.worlds.world import World
 def build_batch(
     method: Method, reader: Reader, world: World, rollouts: RolloutBatch, kind: str, *, seed: int, step: int
 ) -> Batch:
-    """Rollouts, rewards where the world can verify, and the contexts: plain, with p of ``kind``, the method's own."""
+    """Rollouts, rewards where the world can verify, and the contexts: plain, with p of ``kind`` if a view reads it, the
+    method's own."""
     written, device = len(rollouts.finish), rollouts.response_ids_BT.device
     if any(term.completion is Completion.REFERENCE for term in method.terms):
         rollouts = with_references(reader, world, rollouts)
     responses = rollouts.responses(reader)
     reward_B = rewards(world, rollouts, responses)
-    contexts = {
-        PLAIN: rollouts.prompts,
-        PRIVILEGED: render(reader, rollouts.examples, kind, device=device).continued_by(rollouts.prompt_of_B),
-    }
+    contexts = {PLAIN: rollouts.prompts}
+    if PRIVILEGED in contexts_read(method):  # a template may have no place for p
+        told = render(reader, rollouts.examples, kind, device=device)
+        contexts[PRIVILEGED] = told.continued_by(rollouts.prompt_of_B)
     examples = [rollouts.examples[p] for p in rollouts.prompt_of_B.tolist()]
     own = method.contexts(examples, responses, None if reward_B is None else reward_B.tolist())
     for name, shown in own.items():

@@ -10,10 +10,11 @@ import torch
 from transformers import PreTrainedModel
 
 from harness.config import RunSpec
-from harness.models import load
+from harness.models import load, lora
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.training.contexts import build_batch
+from harness.training.masters import Masters
 from harness.training.memory import peak_memory_mb
 from harness.training.phases import Phases
 from harness.training.probe import accuracies
@@ -184,23 +185,25 @@ def written_batch(trainer: Trainer) -> Batch:
 
 def apply_gradient(trainer: Trainer) -> float:
     """Clip, step, zero, see ``descend``."""
-    return descend(trainer.student, [trainer.optimiser], [trainer.schedule], trainer.optim.clip_norm)
+    return descend(trainer.weights, [trainer.optimiser], [trainer.schedule], trainer.optim.clip_norm)
 
 
 def descend(
-    model: PreTrainedModel,
+    weights: Masters,
     optimisers: Sequence[torch.optim.Optimizer],
     schedules: Sequence[torch.optim.lr_scheduler.LRScheduler],
     clip_norm: float,
 ) -> float:
     """Clip, step, zero. Returns the gradient norm before the cut; a norm that is not finite is not applied."""
-    norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm))
+    weights.take_gradients()
+    norm = float(torch.nn.utils.clip_grad_norm_(weights.moved, clip_norm))
     if math.isfinite(norm):
         for optimiser in optimisers:
             optimiser.step()
+        weights.write()
     for schedule in schedules:
         schedule.step()
-    model.zero_grad(set_to_none=True)
+    weights.drop_gradients()
     return norm
 
 
@@ -246,7 +249,7 @@ def probe(trainer: Trainer) -> dict[str, float]:
         trainer.reader,
         trainer.world,
         trainer.validation,
-        trainer.data.privilege,
+        trainer.probed,
         max_new_tokens=trainer.spec.max_response_tokens,
     )
 
@@ -265,7 +268,7 @@ def detect_collapse(metrics: Sequence[Mapping[str, Any]]) -> str:
 def save(folder: RunFolder, learner: Learner) -> None:
     """A checkpoint of everything the rest of the run depends on."""
     if is_first_rank():
-        weights = learner.student.state_dict()
+        weights = lora.kept(learner.student)
         checkpoint.save(folder.checkpoints, learner.step, weights=weights, state=learner.state(), log=folder.metrics)
 
 
@@ -274,7 +277,7 @@ def restore(folder: RunFolder, learner: Learner, found: checkpoint.Checkpoint | 
     if is_first_rank():
         checkpoint.restore_log(folder.metrics, found)
     if found is not None:
-        learner.student.load_state_dict(found.weights())
+        lora.take(learner.student, found.weights())
         learner.load_state(found.state())
         learner.step = found.step
 

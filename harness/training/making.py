@@ -15,6 +15,7 @@ from harness import registry
 from harness.config import RunSpec
 from harness.models.reader import Reader
 from harness.training.loop import descend
+from harness.training.masters import Masters
 from harness.training.phases import Phases
 from harness.training.reduce import sum_gradients, sum_over_ranks
 
@@ -35,6 +36,8 @@ class Making:
 
     spec: RunSpec
     student: PreTrainedModel
+    weights: Masters
+    """The student's, that the optimisers move."""
     reader: Reader
     optimisers: Sequence[torch.optim.Optimizer]
     schedules: Sequence[torch.optim.lr_scheduler.LRScheduler]
@@ -52,11 +55,13 @@ class Making:
         return {
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "schedules": [schedule.state_dict() for schedule in self.schedules],
+            "masters": self.weights.copies(),
             "tokens": self.tokens,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """The inverse of ``state``; weights and step are the caller's."""
+        self.weights.load(state["masters"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
@@ -82,7 +87,7 @@ def advance(making: Making) -> dict[str, Any]:
         lesson.loss.backward()
         sum_gradients(making.student)
     with making.phases("optimiser"):
-        norm = descend(making.student, making.optimisers, making.schedules, making.clip_norm)
+        norm = descend(making.weights, making.optimisers, making.schedules, making.clip_norm)
     totals = torch.tensor([float(lesson.loss.detach()), lesson.tokens], dtype=torch.float64)
     sum_over_ranks(totals)
     making.step += 1

@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING
 
 from harness import seeds
 from harness.models.forward import undisturbed
+from harness.models.prompts import render
 from harness.models.reader import Reader
 from harness.models.sampler import sample
 from harness.training.writers import rewards
-from harness.types import Example, Privilege
+from harness.types import Example, HarnessError, Privilege
 from harness.worlds import privilege
 from harness.worlds.world import World
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+def readable(reader: Reader, example: Example, kind: str) -> str:
+    """The kind itself, or none where the reader has no place for p: a chat template without a system role."""
+    try:
+        render(reader, [example], kind)
+    except HarnessError:
+        return Privilege.NONE
+    return kind
 
 
 def accuracies(

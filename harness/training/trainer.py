@@ -14,20 +14,24 @@ from transformers import PreTrainedModel, get_scheduler
 from harness import registry
 from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec, RunSpec
 from harness.method import Method, check_sampling, untrained_views
-from harness.models import load, sight, vocabulary
+from harness.models import load, lora, sight, vocabulary
 from harness.models.forward import check_logits, vocabulary_size
-from harness.models.prompts import render
-from harness.models.reader import Reader
+from harness.models.prompts import both_prompts
+from harness.models.reader import Reader, check_one_difference
 from harness.storage import checkpoint, run_folder
+from harness.training import lengths, probe
+from harness.training.masters import Masters
 from harness.training.phases import Phases
 from harness.training.process import device
-from harness.types import Example, HarnessError, Policy, text_of
+from harness.types import PRIVILEGED, Example, HarnessError, Policy, text_of
 from harness.worlds import corruption, privilege, world_of
 from harness.worlds.needs import check_data, check_world
 from harness.worlds.world import HasReferences, World, training_set
 
 PROBE_SIZE = 96
 """Validation problems of the probe at each checkpoint."""
+MOVING = (Policy.EMA, Policy.SNAPSHOT)
+"""Policies that follow the student."""
 
 
 @dataclass(kw_only=True)
@@ -41,17 +45,23 @@ class Trainer:
     method: Method
     reader: Reader
     policies: dict[Policy, PreTrainedModel]
+    weights: Masters
+    """The student's, that the optimiser moves."""
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     examples: Sequence[Example]
     """The training set, p corrupted in the share the run's data says."""
     validation: Sequence[Example]
     """Of the probe, p never corrupted: it is a reading of the student, not a lesson."""
+    probed: str
+    """The kind of p in the probe; none where the model's chat template has no place for p, and no view reads it."""
     step: int = 0
     """Rollout batches taken."""
     tokens: int = 0
     """Response tokens trained on."""
     phases: Phases = field(default_factory=Phases)
+    copies: dict[Policy, Masters] = field(default_factory=dict)
+    """Of the policies that have moved, and so have a model of their own; see ``own_weights``."""
 
     @property
     def student(self) -> PreTrainedModel:
@@ -61,26 +71,23 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps beside the student's weights; random streams are derived from the step.
 
-        A copy still shared with another policy has not moved, so it is the initial one that ``prepare`` makes.
+        A copy that has not moved is the initial one that ``prepare`` makes.
         """
-        copies = {
-            policy.value: model.state_dict()
-            for policy, model in self.policies.items()
-            if policy in (Policy.EMA, Policy.SNAPSHOT) and not is_shared(self.policies, policy)
-        }
         return {
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "tokens": self.tokens,
-            "copies": copies,
+            "masters": self.weights.copies(),
+            "copies": {policy.value: copied.values() for policy, copied in self.copies.items()},
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """The inverse of ``state``; weights and step are the caller's."""
+        self.weights.load(state["masters"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
-        for name, weights in state["copies"].items():
-            own_copy(self.policies, Policy(name)).load_state_dict(weights)
+        for name, values in state["copies"].items():
+            own_weights(self, Policy(name)).load(values)
         self.tokens = state["tokens"]
 
 
@@ -93,8 +100,7 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
 
     Raises:
         HarnessError: the spec is a reference row; see also ``check_sampling``, ``starting_weights``, ``world_of``,
-            ``check_world``, ``check_data``, ``load.check_pair``, ``sight.check_pair``, ``check_logits``,
-            ``sight.check_seen``, ``load.check_words``, ``load.check_prompts``, ``load.check_lengths``.
+            ``check_world``, ``check_data``, ``load_pair``, ``begin``, ``check_texts``.
     """
     if spec.method is None or spec.optim is None or spec.data is None or spec.teacher is None:
         raise HarnessError(f"run {spec.id} is a reference row: it is evaluated, not trained; use evaluate")
@@ -107,17 +113,11 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
     examples = training_set(world, spec.data)
     check_data(spec, method, world, examples)
     examples = corruption.corrupt(examples, spec.data, world)
-    pair = (spec.student, spec.teacher)
-    student, teacher = (load.load(s, dtype=spec.dtype, device=device(spec.device), root=root) for s in pair)
-    reader = reader_of_both(pair, (student, teacher), root)
-    if start is not None:
-        vocabulary.take(student, start)
-    vocabulary.cut_to_common(student, teacher)
-    for model in (student, teacher):
-        check_logits(model)
-        sight.check_seen(model, reader)
+    student, teacher, reader = load_pair(spec, spec.teacher, root)
+    base = begin(spec, (student, teacher), reader, start)
     method.check_vocabulary(vocabulary_size(student))
-    optimiser, schedule = build_optimiser(student, spec.optim, spec.steps * method.updates)
+    weights = Masters(student)
+    optimiser, schedule = build_optimiser(weights.moved, spec.optim, spec.steps * method.updates)
     trainer = Trainer(
         spec=spec,
         data=spec.data,
@@ -125,35 +125,96 @@ def prepare(spec: RunSpec, root: Path | None = None) -> Trainer:
         optim=spec.optim,
         method=method,
         reader=reader,
-        policies=build_policies(method, student, teacher),
+        policies=build_policies(method, student, teacher, base),
+        weights=weights,
         optimiser=optimiser,
         schedule=schedule,
         examples=examples,
         validation=world.examples(spec.data, "validation", PROBE_SIZE),
+        probed=spec.data.privilege,
     )
-    looked_at = examples[:256]
-    texts = [text for example in looked_at for text in read_and_written(example, spec.data.privilege, world)]
-    load.check_words(reader, texts, f"world {spec.data.world!r}")
-    # All that follow are measured when they are read, see ``writers.sampled`` and ``step.check_fits``.
-    longest = render(reader, looked_at, spec.data.privilege).lengths
-    load.check_prompts(longest, spec.max_prompt_tokens)
-    for model in (student, teacher):
-        load.check_lengths(model, longest, spec.max_response_tokens)
+    check_texts(trainer)
     return trainer
 
 
-def reader_of_both(
-    specs: tuple[ModelSpec, ModelSpec], models: tuple[PreTrainedModel, PreTrainedModel], root: Path | None
-) -> Reader:
-    """The student's, which the teacher's is like; both are given student first.
+def check_texts(trainer: Trainer) -> None:
+    """What the run will read and write: known words, one difference between x and (x, p), positions for all.
+
+    Sets the kind of p that the probe shows.
 
     Raises:
-        HarnessError: see ``load.load_reader``, ``load.check_pair``, ``sight.check_pair``.
+        HarnessError: see ``load.check_words``, ``check_one_difference``, ``lengths.check``; the model's chat template
+            has no place for p, and a view reads it.
     """
-    ours, theirs = (load.load_reader(spec, root=root) for spec in specs)
-    load.check_pair(models[0], ours.tokenizer, models[1], theirs.tokenizer)
+    spec, reader, world = trainer.spec, trainer.reader, trainer.world
+    kind, first = trainer.data.privilege, trainer.examples[0]
+    texts = [text for each in trainer.examples[:256] for text in read_and_written(each, kind, world)]
+    load.check_words(reader, texts, f"world {trainer.data.world!r}")
+    if PRIVILEGED not in {context for _, context in lengths.read(trainer.method)}:
+        trainer.probed = probe.readable(reader, first, kind)
+    elif privilege.messages(first, kind)[0].get("privileged"):  # else pictures, which stand elsewhere
+        plain, told = reader.decode(both_prompts(reader, first, kind), special=True)
+        check_one_difference(plain, told, reader.tokenizer)
+    teacher = trainer.policies[Policy.TEACHER]
+    lengths.check(spec, trainer.method, reader, world, trainer.examples, trainer.student, teacher)
+    lengths.check_probe(trainer.student, reader, trainer.validation, trainer.probed, spec.max_response_tokens)
+
+
+def load_pair(
+    spec: RunSpec, teacher_spec: ModelSpec, root: Path | None
+) -> tuple[PreTrainedModel, PreTrainedModel, Reader]:
+    """Student and teacher, compared, and what reads for both.
+
+    Raises:
+        HarnessError: p stands elsewhere for each; see ``load.load``, ``load.check_pair``,
+            ``sight.check_pair``.
+    """
+    turns = (spec.student.privileged_turn, teacher_spec.privileged_turn)
+    if turns[0] != turns[1]:
+        raise HarnessError(
+            f"privileged_turn is {str(turns[0])!r} of student {spec.student.name} and {str(turns[1])!r} of teacher "
+            f"{teacher_spec.name}, which read one text: give both the same"
+        )
+    specs = (spec.student, teacher_spec)
+    student, teacher = (load.load(each, dtype=spec.dtype, device=device(spec.device), root=root) for each in specs)
+    ours, theirs = (load.load_reader(each, root=root) for each in specs)
+    load.check_pair(student, ours.tokenizer, teacher, theirs.tokenizer)
     sight.check_pair(ours, theirs)
-    return ours
+    return student, teacher, ours
+
+
+def begin(
+    spec: RunSpec,
+    models: tuple[PreTrainedModel, PreTrainedModel],
+    reader: Reader,
+    start: Mapping[str, torch.Tensor] | None,
+) -> PreTrainedModel | None:
+    """Both as the first step finds them, with the same rows in their vocabularies; in place.
+
+    Args:
+        models: student and teacher.
+        start: the student's weights, or its adapters; None for its own.
+
+    Returns:
+        What is the student without its adapters; None where it has none, or they are not new.
+
+    Raises:
+        HarnessError: see ``check_logits``, ``sight.check_seen``, ``lora.attach``, ``lora.take``.
+    """
+    student, teacher = models
+    if start is not None:
+        lora.cut(student, start) if spec.lora else vocabulary.take(student, start)
+    vocabulary.cut_to_common(student, teacher)
+    for model in models:
+        check_logits(model)
+        sight.check_seen(model, reader)
+    if spec.lora is None:
+        return None
+    base = lora.attach(student, spec.lora, spec.seed)
+    if start is None:
+        return base
+    lora.take(student, start)
+    return None
 
 
 def read_and_written(example: Example, kind: str, world: World) -> list[str]:
@@ -178,16 +239,22 @@ def starting_weights(spec: RunSpec, root: Path | None) -> Mapping[str, torch.Ten
     return checkpoint.at_step(first.checkpoints, first.spec.steps).weights()
 
 
-def build_policies(method: Method, student: PreTrainedModel, teacher: PreTrainedModel) -> dict[Policy, PreTrainedModel]:
+def build_policies(
+    method: Method, student: PreTrainedModel, teacher: PreTrainedModel, base: PreTrainedModel | None = None
+) -> dict[Policy, PreTrainedModel]:
     """Student, teacher, and one frozen copy of the student that every other policy of the method's views shares.
 
-    Those that move get a copy of their own at their first move, see ``own_copy``.
+    Those that move get a copy of their own at their first move, see ``own_weights``. Of a student with adapters nothing
+    but these is copied, and at once: ``base``, which is the student before it moves, serves the policies that never do.
     """
     policies = {Policy.STUDENT: student, Policy.TEACHER: teacher.requires_grad_(False)}
     others = {view.policy for view in untrained_views(method)} - set(policies)
-    if others:
-        policies |= dict.fromkeys(others, copy.deepcopy(student).requires_grad_(False))
-    return policies
+    if not others:
+        return policies
+    if not lora.is_attached(student):
+        return policies | dict.fromkeys(others, copy.deepcopy(student).requires_grad_(False))
+    still = base or lora.twin(student)
+    return policies | {policy: lora.twin(student) if policy in MOVING else still for policy in others}
 
 
 def is_shared(policies: Mapping[Policy, PreTrainedModel], policy: Policy) -> bool:
@@ -195,28 +262,24 @@ def is_shared(policies: Mapping[Policy, PreTrainedModel], policy: Policy) -> boo
     return sum(model is policies[policy] for model in policies.values()) > 1
 
 
-def own_copy(policies: dict[Policy, PreTrainedModel], policy: Policy) -> PreTrainedModel:
-    """The policy's model, after this call nobody else's: it may be written to."""
-    if is_shared(policies, policy):
-        policies[policy] = copy.deepcopy(policies[policy])
-    return policies[policy]
+def own_weights(trainer: Trainer, policy: Policy) -> Masters:
+    """The weights of a policy that moves, after this call nobody else's: they may be written to."""
+    if policy not in trainer.copies:
+        if is_shared(trainer.policies, policy):
+            trainer.policies[policy] = copy.deepcopy(trainer.policies[policy])
+        trainer.copies[policy] = Masters(trainer.policies[policy], trainer.weights.names)
+    return trainer.copies[policy]
 
 
 def build_optimiser(
-    student: PreTrainedModel, optim: OptimSpec, steps: int
+    weights: Sequence[torch.Tensor], optim: OptimSpec, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW with linear warm-up and a cosine to ``final_lr_share`` of the peak, over ``steps`` optimiser steps.
 
-    Raises:
-        HarnessError: weights in half precision, which round most updates away, and all of an average's.
+    ``weights`` are a model's, or what moves in their place, see ``Masters``.
     """
-    if half := [weight.dtype for weight in student.parameters() if weight.dtype.itemsize < 4]:
-        raise HarnessError(
-            f"the student's weights are {str(half[0]).removeprefix('torch.')}: an update of the usual size is rounded "
-            "away there, and no float32 copy is kept; train in dtype float32"
-        )
     optimiser = torch.optim.AdamW(
-        student.parameters(),
+        weights,
         lr=optim.lr,
         betas=optim.betas,
         eps=optim.eps,
@@ -248,6 +311,7 @@ def refresh_copies(trainer: Trainer) -> None:
                 continue
         if not share:
             continue
-        moved = own_copy(trainer.policies, policy)
-        for copied, current in zip(moved.parameters(), trainer.student.parameters(), strict=True):
+        moved = own_weights(trainer, policy)
+        for copied, current in zip(moved.moved, trainer.weights.moved, strict=True):
             copied.lerp_(current, share)
+        moved.write()

@@ -30,9 +30,9 @@ from harness.worlds.world import Demonstrates, Pictured, World, require
 def messages(example: Example, kind: str) -> tuple[Message, ...]:
     """The chat turns of x with p of ``kind`` in it; x alone for ``Privilege.NONE``.
 
-    Text stands before x as a system turn, so that the distance from x to the response does not depend on p. Parts with
-    images begin the first user turn instead: chat templates show no image in a system turn. ``Instead`` puts other
-    images in the place of those of x.
+    Text stands before x as a system turn, so that the distance from x to the response does not depend on p; the turn is
+    marked, for a reader whose template has no place for it. Parts with images begin the first user turn instead: chat
+    templates show no image in a system turn. ``Instead`` puts other images in the place of those of x.
 
     Raises:
         HarnessError: the example has no p of this kind; as ``instead`` says.
@@ -86,7 +86,7 @@ def _with(example: Example, p: PrivilegedInput) -> tuple[Message, ...]:
     if isinstance(p, Instead):
         return instead(example.messages, p.images, f"privileged input of example {example.id}")
     if isinstance(p, str) or not any(isinstance(part, ImagePart) for part in p):
-        return ({"role": "system", "content": told(p)}, *example.messages)
+        return ({"role": "system", "content": told(p), "privileged": True}, *example.messages)
     first = next((i for i, turn in enumerate(example.messages) if turn["role"] == "user"), None)
     if first is None:
         raise HarnessError(

@@ -17,6 +17,7 @@ from harness.config import (
     SCHEMA,
     DataSpec,
     FirstStep,
+    LoraSpec,
     MethodSpec,
     ModelSpec,
     OptimSpec,
@@ -38,9 +39,12 @@ FULL = RunSpec(
     method=MethodSpec(name="dopd", settings={"k": 8}),
     optim=OptimSpec(lr=1e-3),
     steps=20,
+    lora=LoraSpec(rank=4, alpha=8.0, targets=("q_proj", "v_proj")),
     extra_checkpoints=(5, 7),
 )
-RECIPE = dataclasses.replace(FULL, method=None, teacher=None, recipe=RecipeSpec(name="fine_tune", settings={"k": 8}))
+RECIPE = dataclasses.replace(
+    FULL, method=None, teacher=None, lora=None, recipe=RecipeSpec(name="fine_tune", settings={"k": 8})
+)
 MADE = dataclasses.replace(FULL, student=ModelSpec(name="tuned", made=RECIPE))
 SPECS = {"method": FULL, "recipe": RECIPE, "made": MADE}
 """Between them no field is empty, so that every one can change."""
@@ -149,9 +153,10 @@ def _at(spec: Any, path: tuple[str, ...]) -> Any:
 
 def test_what_came_later_is_left_out_while_it_has_its_default() -> None:
     """A field that is new must not move the runs that were made before it."""
-    plain = dataclasses.replace(FULL, data=DataSpec(domains=("coding",)), extra_checkpoints=())
+    plain = dataclasses.replace(FULL, data=DataSpec(domains=("coding",)), extra_checkpoints=(), lora=None)
     text = str(to_json(plain))
-    assert not any(name in text for name in ("corrupt", "first_step", "draw", "extra_checkpoints"))
+    new = ("corrupt", "first_step", "draw", "extra_checkpoints", "lora", "privileged_turn", "template", "revision")
+    assert not any(name in text for name in new)
     assert plain.hash == "3a5718828b", "an old run has another name: which field lost its `since`?"
     assert from_json(to_json(plain)).optim == OptimSpec(lr=1e-3, first_step=FirstStep.ZERO)
 

@@ -32,9 +32,10 @@ from harness.losses.objectives import Divergence, Granularity
 from harness.losses.tokens import TokenView
 from harness.method import Method
 from harness.suite import Options, training_run
+from harness.training.masters import Masters
 from harness.training.reduce import coefficients
 from harness.training.step import Batch, optimiser_losses
-from harness.training.trainer import build_policies, own_copy, refresh_copies
+from harness.training.trainer import build_policies, own_weights, refresh_copies
 from harness.types import (
     PLAIN,
     PRIVILEGED,
@@ -777,7 +778,10 @@ def copies(method: Method) -> Any:
     names = {view.policy for term in method.terms for view in term.sources} | {Policy.TEACHER}
     named = dict.fromkeys(names) | {Policy.STUDENT: None}
     weights = {p: number(3.0 if p is Policy.STUDENT else 1.0) for p in named}
-    return SimpleNamespace(method=method, policies=weights, student=weights[Policy.STUDENT], step=0)
+    student = weights[Policy.STUDENT]
+    return SimpleNamespace(
+        method=method, policies=weights, student=student, weights=Masters(student), copies={}, step=0
+    )
 
 
 def value(trainer: Any, policy: Policy) -> float:
@@ -825,7 +829,8 @@ def test_a_copy_that_moves_first_leaves_the_one_it_shared(moved: Policy) -> None
     own = trainer.policies[moved]
     assert own is not shared and trainer.policies[Policy.INITIAL] is trainer.policies[Policy.REFERENCE] is shared
     assert (value(trainer, moved), value(trainer, Policy.INITIAL)) == (3.0 if moved is Policy.SNAPSHOT else 1.5, 1.0)
-    assert own_copy(trainer.policies, moved) is own, "copied once"
+    own_weights(trainer, moved)
+    assert trainer.policies[moved] is own, "copied once"
 
 
 @pytest.mark.parametrize("name", ["sdft", "opsd", "exopd", "dapd"])

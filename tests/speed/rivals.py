@@ -29,6 +29,7 @@ from harness.losses.objectives import Divergence
 from harness.models.prompts import Prompts
 from harness.models.sampler import RolloutBatch, sample
 from harness.training.loop import descend
+from harness.training.masters import Masters
 from harness.training.step import Batch, optimiser_losses
 from harness.training.trainer import build_optimiser
 from harness.types import PLAIN, Example, Finish, Policy
@@ -88,7 +89,7 @@ def ours(vocabulary: int, prompts_PL: Tensor, divergence: Divergence) -> Side:
     rows, rollouts, length = SHAPES[vocabulary]
     student, teacher = model(vocabulary, 0), model(vocabulary, 1).requires_grad_(False)
     method = GeneralisedDistillation(student_share=1.0, divergence=divergence)
-    optimiser, _ = build_optimiser(student, OptimSpec(lr=1e-4), 1000)
+    optimiser, _ = build_optimiser(Masters(student).moved, OptimSpec(lr=1e-4), 1000)
     one_each = Prompts.of_ids(prompts_PL.tolist(), 0)
     nobody = Example(
         id="", domain="", split="train", messages=(), answer="", trace=None, facts=(), privileged={}, difficulty=None
@@ -196,7 +197,7 @@ def step(side: Side, ids_BT: Tensor) -> dict[str, float]:
     lap("generate")
     side.gradient(ids_BT)
     lap("gradient")
-    descend(side.student, [side.optimiser], [], CLIP)
+    descend(Masters(side.student), [side.optimiser], [], CLIP)
     lap("optimiser")
     return seconds | {"step": sum(seconds.values())}
 

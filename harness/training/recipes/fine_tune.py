@@ -41,9 +41,10 @@ class FineTune(Recipe):
         """The base with the optimiser and schedule of a distillation."""
         from harness.models import load, sight
         from harness.models.forward import check_logits
-        from harness.models.prompts import render
+        from harness.training import lengths
         from harness.training.making import Making
-        from harness.training.probe import accuracies
+        from harness.training.masters import Masters
+        from harness.training.probe import accuracies, readable
         from harness.training.process import device
         from harness.training.trainer import PROBE_SIZE, build_optimiser
 
@@ -57,21 +58,37 @@ class FineTune(Recipe):
         check_logits(student)
         reader = load.load_reader(spec.student, root=root)
         sight.check_seen(student, reader)
-        kind = spec.data.privilege if self.privileged_share else Privilege.NONE
-        load.check_lengths(student, render(reader, examples[:256], kind).lengths, spec.max_response_tokens)
-        optimiser, schedule = build_optimiser(student, spec.optim, spec.steps)
         validation = world.examples(spec.data, "validation", PROBE_SIZE)
+        kind = spec.data.privilege if self.privileged_share else readable(reader, validation[0], spec.data.privilege)
+        self._check_lengths(student, reader, world, examples, spec)
+        lengths.check_probe(student, reader, validation, kind, spec.max_response_tokens)
+        weights = Masters(student)
+        optimiser, schedule = build_optimiser(weights.moved, spec.optim, spec.steps)
         length = spec.max_response_tokens
         return Making(
             spec=spec,
             student=student,
+            weights=weights,
             reader=reader,
             optimisers=[optimiser],
             schedules=[schedule],
             clip_norm=spec.optim.clip_norm,
             lesson=partial(self.lesson, student, reader, world, examples, spec),
-            read=partial(accuracies, student, reader, world, validation, spec.data.privilege, max_new_tokens=length),
+            read=partial(accuracies, student, reader, world, validation, kind, max_new_tokens=length),
         )
+
+    def _check_lengths(
+        self, model: PreTrainedModel, reader: Reader, world: World, examples: Sequence[Example], spec: RunSpec
+    ) -> None:
+        """Over all that the run can draw, with p wherever a prompt may hold it."""
+        from harness.models import load
+        from harness.training import lengths
+
+        assert spec.data is not None
+        drawn = lengths.drawn(examples, spec, a_step=spec.prompts_per_step)
+        room = lengths.longest_reference(reader, world, drawn)
+        for kind in {str(Privilege.NONE), str(spec.data.privilege if self.privileged_share else Privilege.NONE)}:
+            load.check_lengths(model, lengths.prompts(reader, drawn, kind), room)
 
     def lesson(
         self,

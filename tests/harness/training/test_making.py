@@ -19,6 +19,7 @@ from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import made_model
 from harness.training import recipes
 from harness.training.making import Lesson, Making
+from harness.training.masters import Masters
 from harness.training.recipes import Recipe
 from harness.types import HarnessError
 
@@ -43,6 +44,7 @@ class Born(Recipe):
         return Making(
             spec=spec,
             student=student,
+            weights=Masters(student),
             reader=load.load_reader(registry.profile("embedded").student),
             optimisers=optimisers,
             schedules=schedules,

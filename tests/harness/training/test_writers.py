@@ -147,11 +147,16 @@ def test_the_writer_is_the_policy_and_context_asked_for(
     """The sampler's log-probabilities are those of that view and of no other."""
     trainer = with_method(prepared, method)
     rollouts = wrote(trainer)
-    contexts = built(trainer, rollouts).contexts
+    contexts = {PLAIN: rollouts.prompts, PRIVILEGED: told(trainer, rollouts)}
     for each in (Policy.STUDENT, Policy.TEACHER):
         for name in (PLAIN, PRIVILEGED):
             far = float((logp(trainer, each, contexts[name], rollouts) - rollouts.logp_BT).abs().max())
             assert (far < 1e-3) == ((each, name) == (policy, context)), (each, name, far)
+
+
+def told(trainer: Trainer, rollouts: RolloutBatch) -> Prompts:
+    """The prompts with p, also for a method whose views read none."""
+    return render(trainer.reader, rollouts.examples, trainer.data.privilege).continued_by(rollouts.prompt_of_B)
 
 
 def logp(trainer: Trainer, policy: Policy, prompts: Prompts, rollouts: RolloutBatch) -> torch.Tensor:
@@ -343,7 +348,7 @@ def test_a_rollout_without_feedback_stands_with_the_plain_prompt(
     monkeypatch.setattr("harness.training.contexts.rewards", lambda *_: given)
     batch = built(trainer, rollouts)
     feedback: Any = batch.contexts[FEEDBACK]
-    plain, hinted = (shown(trainer, batch.contexts[name]) for name in (PLAIN, PRIVILEGED))
+    plain, hinted = (shown(trainer, prompts) for prompts in (batch.contexts[PLAIN], told(trainer, rollouts)))
     seen = shown(trainer, feedback)
     for b, mark in enumerate(pattern * 2):
         lone = pattern == "R.R." and mark == "R"
