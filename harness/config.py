@@ -15,10 +15,17 @@ from harness.types import Corruption, HarnessError, Privilege
 
 SCHEMA = 1
 """Bumped when the meaning of a field changes; part of the identity."""
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+"""That a model can be read in."""
 PLAIN = (bool, int, float, str)
 """Types of JSON that hold nothing else."""
 ALWAYS = object()
 """Equal to no value: of a field that is never left out."""
+APART: Mapping[str, Any] = {"identity": False}
+"""Metadata of a field that says where or in what pieces something is computed, not what: it is in no spec that is
+written and in no hash. Such a field is given ``compare=False`` as well."""
+READABLE = 160
+"""Most bytes of the readable part of a run's id."""
 STEPLESS = (Privilege.NONE, Privilege.FINAL_ANSWER)
 """Kinds of p that name no step."""
 
@@ -90,6 +97,18 @@ NOTHING = ModelSpec(name="nothing")
 """The student of a recipe that begins from no model."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where problems that stand in a file are, and how its fields are to be read."""
+
+    path: str
+    """A jsonl file, or a folder of the library datasets."""
+    columns: tuple[tuple[str, str], ...] = ()
+    """Field of the schema and the column that holds it; where there is one, other columns are not read."""
+    values: tuple[tuple[str, str], ...] = ()
+    """Field of the schema and its value where no line gives one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataSpec(Part):
     """What is trained on."""
@@ -112,6 +131,10 @@ class DataSpec(Part):
     """Share of the training examples with a wrong p, in [0, 1]; 0 exactly where ``corruption`` is none."""
     draw: int | None = field(default=None, metadata={"since": 2})
     """Which draw of the world: its secret tables, orders and models; None for a world without draws."""
+    content: str = field(default="", metadata={"since": 3})
+    """sha256 of what was read, of problems that stand in a file; empty where the world makes them itself."""
+    file: Source | None = field(default=None, compare=False, metadata=APART)
+    """Where they stand. Apart from the identity: the same problems in another place are the same data."""
 
     @property
     def source(self) -> str:
@@ -139,8 +162,34 @@ class DataSpec(Part):
             )
 
 
-FIRST_WORLD = DataSpec(domains=()).source
+FIRST_WORLD: str = DataSpec(domains=()).source
 """Of the rows from before rows named their world."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """A held-out set of problems, to be asked as a benchmark."""
+
+    name: str
+    """Of the benchmark, unique over all worlds."""
+    version: int = 1
+    """Bumped when an item, its grading or the length limit changes; part of every row. Of items that stand in a file a
+    number made of their content."""
+    data: DataSpec
+    """Whose problems these are; one domain."""
+    split: str
+    """test, or validation for tuning."""
+    n: int = 400
+    """Items: the first so many of the split."""
+    max_new_tokens: int
+    """What is cut there was wrong already."""
+    traces: bool = True
+    """Whether the items have reference traces, so that these are graded too."""
+
+    @property
+    def domain(self) -> str:
+        """Of all items."""
+        return self.data.domains[0]
 
 
 class FirstStep(StrEnum):
@@ -254,6 +303,12 @@ class RunSpec:
     """Adapters of the student; None: every weight of it is trained."""
     extra_checkpoints: tuple[int, ...] = field(default=(), metadata={"since": 2})
     """Further steps at which a checkpoint is kept and may be evaluated, rising; nothing is probed there."""
+    max_prompt_tokens: int | None = field(default=None, compare=False, metadata=APART)
+    """A longer prompt, p included, is refused, never cut; None: as many as the models have positions for."""
+    micro_batch: int = field(default=64, compare=False, metadata=APART)
+    """Rollouts per forward pass in training. Changes memory, never the numbers."""
+    device: str = field(default="auto", compare=False, metadata=APART)
+    """Of torch: cpu, cuda, cuda:1; auto: a GPU where there is one."""
 
     def __post_init__(self) -> None:
         extra = self.extra_checkpoints
@@ -273,6 +328,8 @@ class RunSpec:
                 f"steps={self.steps}, prompts_per_step={self.prompts_per_step}, "
                 f"rollouts_per_prompt={self.rollouts_per_prompt}: steps must be >= 0, the others >= 1"
             )
+        if self.micro_batch < 1:
+            raise HarnessError(f"micro_batch={self.micro_batch}: give the rollouts of a forward pass, at least 1")
 
     @property
     def is_reference(self) -> bool:
@@ -311,13 +368,16 @@ class RunSpec:
 
     @cached_property
     def id(self) -> str:
-        """Readable, unique, free of suite names: ``dopd-mid-base-coding-seed0-1a2b3c4d5e``."""
+        """Readable, unique, free of suite names: ``dopd-mid-base-coding-seed0-1a2b3c4d5e``.
+
+        A file system takes names of 255 bytes: of long ones the readable part is cut, seed and hash never.
+        """
         if self.recipe:
-            return f"made-{_slug(self.recipe.name)}-{_slug(self.student.name)}-seed{self.seed}-{self.hash}"
+            return _cut(f"made-{_slug(self.recipe.name)}-{_slug(self.student.name)}") + f"-seed{self.seed}-{self.hash}"
         if self.method is None or self.data is None or self.teacher is None:
-            return f"reference-{_slug(self.student.name)}-{self.hash}"
+            return _cut(f"reference-{_slug(self.student.name)}") + f"-{self.hash}"
         parts = (self.method.name, self.teacher.name, self.student.name, "+".join(self.data.domains))
-        return "-".join(map(_slug, parts)) + f"-seed{self.seed}-{self.hash}"
+        return _cut("-".join(map(_slug, parts))) + f"-seed{self.seed}-{self.hash}"
 
     def checkpoint_steps(self) -> tuple[int, ...]:
         """Steps at which a checkpoint is kept: 0, every tenth, the last, and the extra ones; rising."""
@@ -342,7 +402,7 @@ def to_json(value: Any) -> Any:
     """Dataclasses, tuples and enums as plain JSON values.
 
     A field with ``metadata={"since": n}``, n > 1, came after the first specs were published: it is left out while
-    it has its default, so the identity of every older run stays.
+    it has its default, so the identity of every older run stays. One with the metadata ``APART`` is always left out.
     """
     if value is None or type(value) in PLAIN:
         return value
@@ -366,7 +426,8 @@ def _json_fields(cls: type) -> tuple[tuple[str, Any], ...] | None:
     """Names of a dataclass's fields, each with the value at which it is left out; None for another class."""
     if not dataclasses.is_dataclass(cls):
         return None
-    return tuple((f.name, f.default if f.metadata.get("since", 1) > 1 else ALWAYS) for f in dataclasses.fields(cls))
+    kept = [f for f in dataclasses.fields(cls) if f.metadata.get("identity", True)]
+    return tuple((f.name, f.default if f.metadata.get("since", 1) > 1 else ALWAYS) for f in kept)
 
 
 def canonical_json(value: Any) -> str:
@@ -428,6 +489,10 @@ def _model(record: Mapping[str, Any]) -> ModelSpec:
     fields["privileged_turn"] = PrivilegedTurn(fields.get("privileged_turn", PrivilegedTurn.SYSTEM))
     fields["template"] = Template(fields.get("template", Template.OWN))
     return ModelSpec(**fields)
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:READABLE].decode(errors="ignore")
 
 
 def _slug(text: str) -> str:

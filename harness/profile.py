@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from harness import registry
-from harness.config import DataSpec, LoraSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec
+from harness.config import DTYPES, DataSpec, HeldOut, LoraSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec
 from harness.types import HarnessError, Modality
 
 
@@ -110,6 +110,40 @@ class Draws:
         return (*range(self.n), self.development)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Default:
+    """A setting of a profile of the user's own, where nothing is said."""
+
+    value: Any
+    source: str
+    """paper, or default."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task of lm-eval that only this profile asks, or asks on items of its own."""
+
+    name: str
+    """Of the benchmark."""
+    task: str
+    """lm-eval's name of it."""
+    folder: str = ""
+    """Of lm-eval's tasks, that holds it; by default of the same name."""
+    version: float
+    """Of lm-eval's task, which must be the one that is installed."""
+    metrics: tuple[str, ...]
+    """As lm-eval writes them, ``exact_match,strict-match``; the first is what tables are about."""
+    data: str = ""
+    """A local jsonl file of the task's schema, for a group a folder; empty: the hub's data set."""
+    fewshot: int | None = None
+    """Examples in each prompt; None: as the task says."""
+    max_new_tokens: int | None = None
+    """Of a response; None: as the task says, 256 where it does not."""
+    chat: bool = False
+    """Whether the prompt is rendered as a user's turn by the model's chat template."""
+
+
 @dataclass(frozen=True, kw_only=True)  # no slots: what its methods are is kept beside its fields
 class Profile:
     """A setting of the whole benchmark; fills in fields of ``RunSpec``. What is optional only some suites need."""
@@ -137,6 +171,14 @@ class Profile:
     prompts_per_step: int
     rollouts_per_prompt: int = 4
     max_response_tokens: int
+    max_prompt_tokens: int | None = None
+    """A longer prompt, p included, is refused; None: as many as the models have positions for."""
+    micro_batch: int = 64
+    """Rollouts per forward pass in training. Changes memory, never the numbers."""
+    dtype: str = "float32"
+    """Of the weights: float32, float64, bfloat16 or float16."""
+    device: str = "auto"
+    """Of torch: cpu, cuda, cuda:1; auto: a GPU where there is one."""
     lora: LoraSpec | None = None
     """Adapters that are trained in place of the student's weights; needs the extra ``lora``."""
     overrides: Mapping[str, Override] = field(default_factory=dict)
@@ -155,6 +197,10 @@ class Profile:
     """By domain, the benchmark that chooses a learning rate and decides nothing else."""
     further: tuple[str, ...] = ()
     """Held-out benchmarks that no mean holds; a suite that shows them asks for them itself."""
+    held_out: tuple[HeldOut, ...] = ()
+    """Sets of problems that come with this profile, to be named as benchmarks."""
+    tasks: tuple[Task, ...] = ()
+    """Tasks of lm-eval that come with it."""
     obstacle: str = ""
     """Why it can be planned, not run, where this package has no loader for its data or benchmarks."""
     extra_checkpoints: tuple[int, ...] = ()
@@ -260,6 +306,7 @@ class Profile:
                 f"profile {self.name}: early_step {self.early_step} is none of its extra_checkpoints "
                 f"({', '.join(map(str, self.extra_checkpoints)) or 'none'}): name one of them"
             )
+        self._check_own()
         if list(self.learning_rates) != sorted(set(self.learning_rates)):
             raise HarnessError(f"profile {self.name}: learning_rates must rise, each once")
         if self.draws:
@@ -275,6 +322,15 @@ class Profile:
             )
         if self.data.draw is not None:
             raise HarnessError(f"profile {self.name}: its data name draw {self.data.draw}, leave that to its draws")
+
+    def _check_own(self) -> None:
+        if self.dtype not in DTYPES:
+            raise HarnessError(f"profile {self.name}: dtype {self.dtype!r}: choose one of {', '.join(DTYPES)}")
+        own = [each.name for each in (*self.held_out, *self.tasks)]
+        if twice := sorted({name for name in own if own.count(name) > 1}):
+            raise HarnessError(
+                f"profile {self.name}: two of its benchmarks are called {twice[0]!r}: rename a file, or leave one out"
+            )
 
     def _check_ladder(self, ladder: Ladder) -> None:
         pairs = [name for pair in (*ladder.pairs, ladder.erring) for name in pair]

@@ -33,7 +33,7 @@ from harness.types import HarnessError
 
 if TYPE_CHECKING:
     from harness.analysis.claims import Decision
-    from harness.profile import Profile
+    from harness.profile import Default, Profile
     from harness.show.looks import Look
     from harness.suite import Options, Suite
     from harness.training.recipes import Recipe
@@ -45,12 +45,15 @@ CLAIMS_MODULE = "suites.paper.claims"
 SUITE_SKELETON_MODULE = "suites.kit.skeleton"
 LOOKS_MODULE = "suites.kit.looks"
 PROFILES_MODULE = "suites.profiles"
+OWN_DEFAULTS_MODULE = "suites.profiles.own"
 MODELS_MODULE = "harness.models.sources"
 ENTRY_POINTS = "dopd.methods"
 PROGRAM = ENTRY_POINTS.partition(".")[0]
 """The console command; groups of entry points begin with its name."""
 PLUGIN_MODULE, PROFILE_MODULE, SUITE_FILE_MODULE = "dopd_plugin", "dopd_profile", "dopd_suite"
 """Names of the modules that files of the user's become."""
+OWN = "_OWN"
+"""The user's profile in the second."""
 FIELDS_ERROR = re.compile(
     r"(\w+)\.__init__\(\) "
     r"(?:got an unexpected keyword argument '(\w+)'|missing \d+ required keyword-only arguments?: (.+))"
@@ -61,7 +64,7 @@ T = TypeVar("T")
 _plugin: dict[str, Entry] = {}
 """Methods of the ``--plugin`` file; one per process."""
 _own_profile: dict[str, str] = {}
-"""That of the ``--profile`` file, as in ``profiles``; one per process."""
+"""That of the ``--profile`` file or of flags, as in ``profiles``; one per process."""
 
 
 def methods() -> dict[str, Entry]:
@@ -295,7 +298,12 @@ def look(label: str) -> Look | None:
 
 def profiles() -> dict[str, str]:
     """``module:NAME`` of every profile by name: ours, then that of the user's file."""
-    return {**_shipped_profiles(), **_own_profile}
+    return {**shipped_profiles(), **_own_profile}
+
+
+def own_defaults() -> Mapping[str, Default]:
+    """What a profile made by flags has where they say nothing, by flag."""
+    return importlib.import_module(OWN_DEFAULTS_MODULE).DEFAULTS
 
 
 def default_profile() -> str:
@@ -314,6 +322,25 @@ def profile(name: str) -> Profile:
     return resolve(known[name], f"profile {name!r}")
 
 
+def own_profile() -> Profile | None:
+    """The user's, of a file or of flags; None without one."""
+    return next((resolve(target, f"profile {name!r}") for name, target in _own_profile.items()), None)
+
+
+def use_profile(made: Profile) -> None:
+    """Registers a profile of the user's under its name, in the place of another one; of ours, if it is changed."""
+    module = sys.modules.setdefault(PROFILE_MODULE, types.ModuleType(PROFILE_MODULE))
+    setattr(module, OWN, made)
+    _own_profile.clear()
+    _own_profile[made.name] = f"{PROFILE_MODULE}:{OWN}"
+
+
+def forget_changes() -> None:
+    """Ours are as they are shipped again, where flags had changed one."""
+    for name in _own_profile.keys() & shipped_profiles().keys():
+        del _own_profile[name]
+
+
 def load_profile(path: Path) -> Profile:
     """Registers the one profile that a file defines under its own name; ours may be imported there to start from.
 
@@ -327,22 +354,20 @@ def load_profile(path: Path) -> Profile:
 
     path = path.resolve()
     module = _run_file(path, PROFILE_MODULE, "profile")
-    ours = [id(profile(name)) for name in _shipped_profiles()]
+    ours = [id(profile(name)) for name in shipped_profiles()]
     found = {n: v for n, v in vars(module).items() if isinstance(v, Profile) and n[0] != "_" and id(v) not in ours}
     if len(found) != 1:
         raise HarnessError(
             f"profile {path} defines {', '.join(found) or 'no profile'}: it must hold one harness.profile.Profile of "
             "its own, without _ in front"
         )
-    ((name, value),) = found.items()
+    (value,) = found.values()
     made = typed_fields(value, f"profile {path}")
-    if _plain(made.name) in map(_plain, _shipped_profiles()):
+    if _plain(made.name) in map(_plain, shipped_profiles()):
         raise HarnessError(f"profile {path} has the name {made.name!r} of a shipped profile: rename it")
     made.check()
     made = made.with_models(importlib.import_module(MODELS_MODULE).identified)
-    setattr(module, name, made)
-    _own_profile.clear()
-    _own_profile[made.name] = f"{PROFILE_MODULE}:{name}"
+    use_profile(made)
     return made
 
 
@@ -427,7 +452,7 @@ def _run_file(path: Path, name: str, kind: str) -> types.ModuleType:
     try:
         # Not by importlib: its bytecode cache may be of an earlier text of the same size and second.
         exec(compile(path.read_bytes(), path, "exec"), vars(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if told := _told_of_fields(error):
             raise HarnessError(f"{kind} {path}: {told}") from error
         reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -435,7 +460,7 @@ def _run_file(path: Path, name: str, kind: str) -> types.ModuleType:
     return module
 
 
-def _told_of_fields(error: Exception) -> str:
+def _told_of_fields(error: BaseException) -> str:
     """What fields a dataclass was made without, or of which it has none; empty if the error is about anything else."""
     found = FIELDS_ERROR.search(str(error)) if isinstance(error, TypeError) else None
     cls = _dataclass(found[1]) if found else None
@@ -469,7 +494,8 @@ def _field_doc(cls: type[Any], name: str) -> str:
     return ""
 
 
-def _shipped_profiles() -> dict[str, str]:
+def shipped_profiles() -> dict[str, str]:
+    """``module:NAME`` of ours by name."""
     return importlib.import_module(PROFILES_MODULE).PROFILES
 
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from harness.show.tables import Table
 
-PUBLISHED = Path(__file__).resolve().parent.parent / "results"
+SHIPPED = Path(__file__).resolve().parent / "published"
+"""What an installed package has of the committed results, to be read only; a checkout has none."""
+PUBLISHED = SHIPPED if SHIPPED.is_dir() else Path(__file__).resolve().parent.parent / "results"
 """Folder of the committed results of this checkout: ``<profile>/<suite>/`` and ``paper/``."""
 ALL = "all"
 """Stands for every suite of the paper, where a suite is named."""
@@ -87,6 +89,10 @@ class Options:
     plugin: Path | None = None
     profile_file: Path | None = None
     """What ``--profile`` named, if it was a file."""
+    own: Profile | None = None
+    """The profile as the flags of a profile changed it, or made it; None without such flags."""
+    flags: tuple[str, ...] = ()
+    """These flags, ``--rate 0.001``."""
     force: bool = False
     reuse: Literal["", "published"] = ""
     """published: runs whose rows are published count as made, see ``harness.runs.reuse``."""
@@ -96,7 +102,7 @@ class Options:
         """What the user selected, as flags: ``--seeds 0,1 --steps 50``; empty if nothing."""
         names = ("methods", "seeds", "steps", "train_domains")
         chosen = {name.replace("_", "-"): value for name in names if (value := getattr(self, name)) is not None}
-        return " ".join(f"--{name} {_flag(value)}" for name, value in chosen.items())
+        return " ".join((*(f"--{name} {_flag(value)}" for name, value in chosen.items()), *self.flags))
 
     @property
     def folder(self) -> str:
@@ -220,6 +226,7 @@ def training_run(
         seed=seed,
         lora=profile.lora,
         extra_checkpoints=tuple(step for step in profile.extra_checkpoints if step < steps),
+        **_how(profile),
     )
     return _changed(spec, changes)
 
@@ -295,7 +302,13 @@ def reference_run(profile: Profile, model: ModelSpec) -> RunSpec:
         optim=None,
         steps=0,
         max_response_tokens=profile.max_response_tokens,
+        **_how(profile),
     )
+
+
+def _how(profile: Profile) -> dict[str, Any]:
+    """Fields of a run on how it is computed."""
+    return {name: getattr(profile, name) for name in ("dtype", "device", "micro_batch", "max_prompt_tokens")}
 
 
 def made_model(

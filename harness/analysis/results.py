@@ -24,7 +24,8 @@ from harness.runs import reuse
 from harness.storage import files, published_folder
 from harness.storage.code import Code, MadeBy, code_of, worst
 from harness.storage.published_folder import COSTS_FILE, ROWS_FILE, SCHEMA
-from harness.storage.run_folder import RunFolder, RunState
+from harness.storage.run_folder import AGAIN, RunFolder, RunState
+from harness.suite import PUBLISHED
 from harness.types import Cost, HarnessError, Row
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ def samples(name: str, suite: Suite, profile: Profile, options: Options) -> list
         HarnessError: a file is damaged.
     """
     if options.source == "published":
-        return files.read_jsonl(options.published / profile.name / options.folder / f"{name}.jsonl")
+        return files.read_jsonl(
+            options.published / profile.name / options.folder / f"{name}.jsonl", cure=published_folder.RESTORE
+        )
     specs = {spec.id: spec for spec in suite.runs(profile, options)}.values()
     return run_samples(name, suite, (RunFolder(options.results, spec) for spec in specs))
 
@@ -111,7 +114,7 @@ def run_samples(name: str, suite: Suite, folders: Iterable[RunFolder]) -> list[d
         for folder in done
         for evaluation in suite.evaluations(folder.spec)
         if evaluation.benchmark == name
-        for record in files.read_jsonl(folder.samples(evaluation))
+        for record in files.read_jsonl(folder.samples(evaluation), cure=AGAIN)
     ]
 
 
@@ -245,7 +248,8 @@ def paper_numbers(name: str, published: Path) -> list[dict[str, Any]]:
     """
     import pandas as pd
 
-    path = published / PAPER / f"{name}.csv"
+    # What somebody published of their own has no numbers of the paper beside it.
+    path = next((each / PAPER for each in (published, PUBLISHED) if (each / PAPER).is_dir()), published) / f"{name}.csv"
     if not path.is_file():
         raise HarnessError(f"the paper's numbers {path} are missing: restore the file (git checkout)")
     return records(pd.read_csv(path))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from harness.config import DTYPES
 from harness.registry import PROGRAM
 from harness.types import HarnessError
 
@@ -22,12 +24,16 @@ RATES = ("shared", "tuned")
 EXIT_USER_ERROR = 2
 
 
+MOST_SEEDS = 10_000
+"""Of a plan: more are a slip, and would be planned for minutes before a word."""
+
+
 def _names(text: str) -> tuple[str, ...] | str:
     if text.strip() == "all":
         return "all"
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names:
-        raise argparse.ArgumentTypeError("give names separated by commas, or all")
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name: give names separated by single commas, or all")
     return names
 
 
@@ -36,6 +42,8 @@ def _seeds(text: str) -> tuple[int, ...]:
         numbers = [int(number) for number in text.split(",") if number.strip()]
     except ValueError:
         numbers = []
+    if len(numbers) > MOST_SEEDS or ("," not in text and sum(numbers) > MOST_SEEDS):
+        raise argparse.ArgumentTypeError(f"{text!r}: at most {MOST_SEEDS} seeds; for one seed write it with a comma")
     seeds = tuple(numbers) if "," in text else tuple(range(sum(numbers)))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise argparse.ArgumentTypeError(
@@ -62,8 +70,7 @@ def _folder(text: str) -> Path:
 def _rate(text: str) -> str:
     if text not in RATES:
         raise argparse.ArgumentTypeError(
-            f"{text!r}: choose {' or '.join(RATES)}; a rate of your own is given by a suite of your own, "
-            "optim=dataclasses.replace(profile.optim, lr=...)"
+            f"{text!r}: choose {' or '.join(RATES)}; a rate of your own is given by --rate"
         )
     return text
 
@@ -81,6 +88,36 @@ def _at_least(least: float, kind: type[int] | type[float]) -> Callable[[str], fl
     return parse
 
 
+def _above_zero(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number above 0, as 5e-6")
+    return number
+
+
+def _list(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r}: give files or names separated by commas, none empty")
+    return names
+
+
+def _columns(text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """``prompt=question,grader:number``: columns by field, then values by field."""
+    columns, values = dict[str, str](), dict[str, str]()
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*([\w.-]+)\s*([=:])\s*(.*\S)\s*", part)
+        if not found or found[1] in columns or found[1] in values:
+            raise argparse.ArgumentTypeError(
+                f"{part!r}: give FIELD=COLUMN for a column, FIELD:VALUE for one value of all lines, each field once"
+            )
+        (columns if found[2] == "=" else values)[found[1]] = found[3]
+    return columns, values
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
     """One flag of the command line and the verbs that take it."""
@@ -93,8 +130,15 @@ class Flag:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def _jobs() -> int:
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def capped(jobs: int) -> str:
+    """What is said of more workers than cores: ``--jobs 1000: 2 cores are here, so 2 workers``; else nothing."""
+    here = cores()
+    return f"--jobs {jobs}: {here} cores are here, so {here} workers" if jobs > here else ""
 
 
 ON_SUITES = ("plan", "run", "evaluate", "table", "figure", "publish")
@@ -102,6 +146,10 @@ ON_SUITES = ("plan", "run", "evaluate", "table", "figure", "publish")
 
 SELECTING = (*ON_SUITES, "tune", "claims")
 """``tune`` is ``run`` of one suite, ``claims`` reads several."""
+
+
+WITH_PROFILE = (*SELECTING, "report", "profile new")
+"""Verbs that take the settings of a profile."""
 
 
 FLAGS = (
@@ -136,7 +184,7 @@ FLAGS = (
     Flag(
         name="--steps",
         metavar="N",
-        verbs=SELECTING,
+        verbs=(*SELECTING, "profile new"),
         help="optimiser steps, instead of the profile's",
         settings={"type": _at_least(1, int)},
     ),
@@ -153,6 +201,99 @@ FLAGS = (
         verbs=ON_SUITES,
         help="shared, or tuned: each method's own as published by the suite tuning (default: shared)",
         settings={"type": _rate, "default": "shared"},
+    ),
+    Flag(
+        name="--student",
+        metavar="MODEL",
+        verbs=WITH_PROFILE,
+        help="the model that is trained: a folder, hub:owner/name, or zoo:base; with --teacher and --data",
+    ),
+    Flag(
+        name="--teacher",
+        metavar="MODEL",
+        verbs=WITH_PROFILE,
+        help="the model it learns from, written as --student",
+    ),
+    Flag(
+        name="--data",
+        metavar="FILE",
+        verbs=WITH_PROFILE,
+        help="problems of your own: a jsonl file, or a folder of datasets (docs/data.md)",
+    ),
+    Flag(
+        name="--columns",
+        metavar="MAP",
+        verbs=WITH_PROFILE,
+        help="how --data calls its fields: prompt=question,answer=final,privileged.hints=steps,grader:number",
+        settings={"type": _columns},
+    ),
+    Flag(
+        name="--privilege",
+        metavar="KIND",
+        verbs=WITH_PROFILE,
+        help="the kind of p that is shown, or none (default: hints, else the only one of the data)",
+    ),
+    Flag(
+        name="--benchmarks",
+        metavar="NAMES",
+        verbs=WITH_PROFILE,
+        help="jsonl files, gsm8k, lm_eval:TASK; TASK=FILE asks items of your own (default: the data's test split)",
+        settings={"type": _list},
+    ),
+    Flag(
+        name="--rate",
+        metavar="RATE",
+        verbs=WITH_PROFILE,
+        help="peak learning rate of all methods (default: the profile's; of your own models the paper's 5e-6)",
+        settings={"type": _above_zero},
+    ),
+    Flag(
+        name="--prompts",
+        metavar="N",
+        verbs=WITH_PROFILE,
+        help="prompts of a step (default: the profile's; of your own models the paper's 128)",
+        settings={"type": _at_least(1, int)},
+    ),
+    Flag(
+        name="--rollouts",
+        metavar="N",
+        verbs=WITH_PROFILE,
+        help="answers to each prompt (default: the profile's; of your own models the paper's 4)",
+        settings={"type": _at_least(1, int)},
+    ),
+    Flag(
+        name="--max-prompt-tokens",
+        metavar="N",
+        verbs=WITH_PROFILE,
+        help="refuse longer prompts, p included (default: the profile's, else what the models have positions for)",
+        settings={"type": _at_least(1, int)},
+    ),
+    Flag(
+        name="--max-response-tokens",
+        metavar="N",
+        verbs=WITH_PROFILE,
+        help="cut longer answers (default: the profile's; of your own models 1024)",
+        settings={"type": _at_least(1, int)},
+    ),
+    Flag(
+        name="--micro-batch",
+        metavar="N",
+        verbs=WITH_PROFILE,
+        help="answers of a forward pass in training: memory, never the numbers (default: the profile's, 64)",
+        settings={"type": _at_least(1, int)},
+    ),
+    Flag(
+        name="--dtype",
+        metavar="NAME",
+        verbs=WITH_PROFILE,
+        help="of the weights: float32, float64, bfloat16 or float16 (default: the profile's, float32)",
+        settings={"choices": DTYPES},
+    ),
+    Flag(
+        name="--device",
+        metavar="NAME",
+        verbs=WITH_PROFILE,
+        help="cpu, cuda, cuda:1, or auto, a GPU where there is one (default: the profile's, auto)",
     ),
     Flag(
         name="--results",
@@ -172,8 +313,8 @@ FLAGS = (
         name="--jobs",
         metavar="N",
         verbs=("plan", "run", "tune", "evaluate"),
-        help="worker processes of one thread each (default: the cores, at most 8)",
-        settings={"type": _at_least(1, int), "default": _jobs()},
+        help="worker processes of one thread each, no more than cores (default: the cores, at most 8)",
+        settings={"type": _at_least(1, int), "default": min(cores(), 8)},
     ),
     Flag(
         name="--list",
@@ -244,7 +385,7 @@ FLAGS = (
     Flag(
         name="--out",
         metavar="DIR",
-        verbs=("methods new", "suites new"),
+        verbs=("methods new", "suites new", "profile new"),
         help="folder to write to (default: the current one)",
         settings={"type": _folder, "default": Path()},
     ),
@@ -273,6 +414,8 @@ VERBS = {
     "methods new": "write NAME.py, a method that works, and test_NAME.py beside it",
     "suites": "list the suites",
     "suites new": "write NAME.py, a suite that runs, and test_NAME.py beside it",
+    "profile": "list the profiles",
+    "profile new": "write NAME.py, a commented profile of your own models and data for --profile",
 }
 
 

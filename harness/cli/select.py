@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import registry
+from harness.cli import own
+from harness.cli.flags import cores
 from harness.cli.waiting import shown_when_slow
 from harness.report import selection
 from harness.runs.plan import PlannedRun, planned
-from harness.storage import run_folder
-from harness.suite import Options, Profile, Suite, Together
+from harness.storage import published_folder, run_folder
+from harness.suite import SHIPPED, Options, Profile, Suite, Together
 from harness.types import HarnessError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+
+NEW = "profile new"
+"""The verb whose flags are written to a file, not used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +70,25 @@ class Selection:
 
 
 def load_files(given: argparse.Namespace) -> None:
-    """Reads the user's files: methods of ``--plugin``, then ``--profile``, in whose place its name is put.
+    """Reads the user's files: methods of ``--plugin``, then ``--profile``, in whose place its name is put, and what
+    other flags make of it (``harness.cli.own``).
 
     Raises:
-        HarnessError: one cannot be read.
+        HarnessError: one cannot be read, or what a flag names is not there.
     """
+    registry.forget_changes()
     if getattr(given, "plugin", None):
         registry.load_plugin(given.plugin)
     named = str(getattr(given, "profile", None) or "")
     given.profile_file = Path(named).resolve() if named.endswith(".py") else None
     if given.profile_file:
         given.profile = registry.load_profile(given.profile_file).name
+    given.chosen = own.given_flags(given)
+    if given.chosen and given.verb != NEW:
+        base = registry.profile(given.profile) if given.profile else None
+        given.own = own.profile(given.chosen, base, steps=getattr(given, "steps", None))
+        registry.use_profile(given.own)
+        given.profile = given.own.name
 
 
 def select(given: argparse.Namespace) -> Selection:
@@ -95,18 +109,33 @@ def select(given: argparse.Namespace) -> Selection:
         steps=given.steps,
         train_domains=given.train_domains,
         learning_rate=getattr(given, "learning_rate", "shared"),
-        jobs=getattr(given, "jobs", 1),
+        jobs=min(getattr(given, "jobs", 1), cores()),
         minutes=getattr(given, "minutes", None),
         results=given.results,
         source=getattr(given, "source", "runs"),
+        **published(given, profile),
         plugin=given.plugin.resolve() if given.plugin else None,
         profile_file=getattr(given, "profile_file", None),
+        own=getattr(given, "own", None),
+        flags=own.as_flags(given.chosen),
         force=getattr(given, "force", False),
         reuse=getattr(given, "reuse", ""),
     )
+    if options.learning_rate == "tuned" and "rate" in given.chosen:
+        raise HarnessError("--rate is one rate for all, --learning-rate tuned each method's own: give one of the two")
     if options.force and options.reuse:
         raise HarnessError("--force trains anew what --reuse takes as made: give one of the two")
     return Selection(suite=suite, profile=profile, options=options)
+
+
+def published(given: argparse.Namespace, profile: Profile) -> dict[str, Path]:
+    """The field of the options, where it is not its default: an installed package is only read.
+
+    Then what is published goes to the folder of ``--results``, and is read there once something is.
+    """
+    own = any((given.results / profile.name).glob(f"*/{published_folder.ROWS_FILE}"))
+    shown = getattr(given, "source", "runs") == "published" and own
+    return {"published": given.results} if SHIPPED.is_dir() and (given.verb == "publish" or shown) else {}
 
 
 def require_runs(chosen: Selection) -> None:
@@ -118,7 +147,7 @@ def require_runs(chosen: Selection) -> None:
     root = chosen.options.results
     if chosen.options.source != "runs":
         return
-    there = sum(1 for _ in run_folder.folders(root))
+    there = run_folder.count(root)
     if not there:
         raise HarnessError(
             f"no runs in {root / run_folder.RUNS}: give the folder of your runs with --results, make some with "

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
 from harness import registry
-from harness.cli import skeleton
-from harness.cli.flags import EXIT_USER_ERROR, check_verb, meant, parser, unknown_flag
+from harness.cli import own, profile_file, skeleton
+from harness.cli.flags import EXIT_USER_ERROR, capped, check_verb, meant, parser, unknown_flag
 from harness.cli.methods_table import absent_table, methods_table
 from harness.cli.plan_table import plan_lines, plan_table, states
 from harness.cli.select import Selection, load_files, require_runs, select
@@ -36,8 +39,9 @@ from harness.runs.plan import (
     missing,
     overrides_table,
 )
+from harness.storage import files
 from harness.storage.code import told
-from harness.storage.run_folder import RunFolder, RunState
+from harness.storage.run_folder import RUNS, RunFolder, RunState
 from harness.suite import ALL, Options, Together
 from harness.types import HarnessError
 
@@ -48,30 +52,85 @@ if TYPE_CHECKING:
 
 WIDTH = 160
 """Columns where the output is no terminal."""
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+EXIT_FAILED = 1
+NOTHING_DONE = "no run is done, there is nothing to show yet"
 INSTALL_SECONDS = "DOPD_INSTALL_SECONDS"
 """Environment variable in which nox tells how long the installation took."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb. Returns 0; 1 if a run failed; 2 after one line on a user's error; 130 after Ctrl-C."""
+    """Runs one verb.
+
+    Returns 0; 1 if a run failed; 2 after one line on a user's error or the system's; 128 and the signal's number after
+    one that stopped it: 130 after Ctrl-C, 143 after SIGTERM, 129 after a hang-up.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     os.environ["MPLBACKEND"] = "agg"  # a notebook leaves one here that only a notebook can load
     try:
-        check_verb(words)
-        given, unknown = parser().parse_known_args(words)
-        if unknown:
-            raise unknown_flag(given.verb, unknown[0])
-        load_files(given)
-        return ACTIONS[given.verb](given)
+        with listening():
+            check_verb(words)
+            given, unknown = parser().parse_known_args(words)
+            if unknown:
+                raise unknown_flag(given.verb, unknown[0])
+            if given.verb in ("run", "tune", "evaluate") and sys.flags.optimize > 1:
+                _with_docstrings()
+            load_files(given)
+            return ACTIONS[given.verb](given)
     except HarnessError as error:
         print(f"{registry.PROGRAM}: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
-    except KeyboardInterrupt:
-        print(
-            f"{registry.PROGRAM}: interrupted; every finished step is kept, the same command goes on", file=sys.stderr
-        )
-        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left to write has no reader
+        return EXIT_FAILED
+    except OSError as error:
+        print(f"{registry.PROGRAM}: {files.told(error, Path())}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt as stopped:
+        name, code = ("interrupted", signal.SIGINT)
+        if isinstance(stopped, Stopped):
+            name, code = f"stopped by {stopped.signal.name}", stopped.signal
+        with contextlib.suppress(OSError):  # the terminal of a hang-up is gone
+            print(f"{registry.PROGRAM}: {name}; every finished step is kept, the same command goes on", file=sys.stderr)
+        return 128 + code
+
+
+def _with_docstrings() -> NoReturn:
+    """Begins this command again under -O: transformers reads its own docstrings, which -OO strips, to make a model.
+
+    Raises:
+        HarnessError: it is not known where -OO was said.
+    """
+    words = ["-O" if word == "-OO" else word for word in sys.orig_argv]
+    said = os.environ.pop("PYTHONOPTIMIZE", "")
+    if words == sys.orig_argv and not said:
+        raise HarnessError("python -OO strips docstrings that transformers reads: run without it, or with -O")
+    os.execv(sys.executable, [sys.executable, *words[1:]])
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal other than Ctrl-C that asks to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a command as Ctrl-C does; one that is ignored, as under nohup, or taken stays so."""
+    ours = threading.current_thread() is threading.main_thread()
+    free = [each for each in (signal.SIGTERM, signal.SIGHUP) if ours and signal.getsignal(each) is signal.SIG_DFL]
+    for each in free:
+        signal.signal(each, _stop)
+    try:
+        yield
+    finally:
+        for each in free:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def _stop(number: int, frame: object) -> None:
+    raise Stopped(number)
 
 
 def _plan(given: argparse.Namespace) -> int:
@@ -79,9 +138,13 @@ def _plan(given: argparse.Namespace) -> int:
     if given.list:
         sys.stdout.writelines(f"{line}\n" for line in plan_lines(chosen.plan()))
         return 0
-    _say_seeds(chosen, console)
+    _say_meant(chosen, given.jobs, console)
     plan = chosen.plan()
     obstacle = _obstacle(chosen, plan)
+    if chosen.options.own or chosen.options.profile_file:
+        console.print(
+            own.settings_table(chosen.profile, given.chosen, chosen.options.profile_file, chosen.options.steps)
+        )
     console.print(plan_table(plan, title=f"{chosen.suite.name}: {chosen.suite.title}"))
     overrides = overrides_table(chosen.profile, (run.spec.method.name for run in plan if run.spec.method))
     if overrides:
@@ -119,13 +182,13 @@ def _run(given: argparse.Namespace) -> int:
     chosen, console, start = select(given), _console(), time.monotonic()
     done = LaunchReport()
     if chosen.options.source == "runs":
-        _say_seeds(chosen, console)
+        _say_meant(chosen, given.jobs, console)
         plan = chosen.plan()
         _say(console, f"{chosen.suite.name}: {_summary(plan, chosen.options.jobs)}")
         done = _launch(plan, chosen, console)
     for part, rows, costs in _loaded(chosen, console):
         if rows.empty and part.options.source != "paper":
-            _say(console, f"{part.suite.name}: no run is done, there is nothing to show yet")
+            _say(console, f"{part.suite.name}: {NOTHING_DONE}")
         else:
             _show(part, rows, costs, console)
     if isinstance(chosen.suite, Together):
@@ -152,6 +215,7 @@ def _show(chosen: Selection, rows: DataFrame, costs: DataFrame, console: Console
 
 def _evaluate(given: argparse.Namespace) -> int:
     chosen, console = select(given), _console()
+    _say_if(console, capped(given.jobs))
     plan = chosen.plan()
     untrained = [run.spec.id for run in missing(plan) if not _is_trained(run, chosen.options)]
     if untrained:
@@ -169,8 +233,7 @@ def _table(given: argparse.Namespace) -> int:
     from harness.report import output
 
     chosen, console = select(given), _console()
-    require_runs(chosen)
-    for part, rows, costs in _loaded(chosen, console):
+    for part, rows, costs in _to_show(chosen, console):
         tables = output.tables_of(part.suite, rows, costs, part.options)
         with output.of_selection(part.reports, part.options) as wrote:
             wrote += output.write_tables(tables, part.reports, console=console)
@@ -182,8 +245,7 @@ def _figure(given: argparse.Namespace) -> int:
     from harness.report import output
 
     chosen, console = select(given), _console()
-    require_runs(chosen)
-    for part, rows, costs in _loaded(chosen, console):
+    for part, rows, costs in _to_show(chosen, console):
         figures = part.suite.figures(rows, costs, part.options)
         with output.of_selection(part.reports, part.options) as wrote:
             wrote += output.write_figures(figures, part.reports)
@@ -274,6 +336,27 @@ def _suites(given: argparse.Namespace) -> int:
     return 0
 
 
+def _profile(given: argparse.Namespace) -> int:
+    table = Table("name", "student", "teacher", "modality")
+    for name in registry.profiles():
+        found = registry.profile(name)
+        table.add_row(name, found.student.name, found.teacher.name, found.modality.value)
+    _console().print(table)
+    return 0
+
+
+def _profile_new(given: argparse.Namespace) -> int:
+    console = _console()
+    path = profile_file.write(given.name, given.out, given.chosen, given.steps)
+    _wrote(console, [path])
+    _say(
+        console,
+        f"read it, change what you like, then: dopd plan --suite in_distribution --profile {path} "
+        "--methods dopd,vanilla_opd --seeds 1",
+    )
+    return 0
+
+
 ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": _plan,
     "run": _run,
@@ -289,6 +372,8 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "methods new": _methods_new,
     "suites": _suites,
     "suites new": _suites_new,
+    "profile": _profile,
+    "profile new": _profile_new,
 }
 
 
@@ -302,6 +387,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
         if not chosen.options.force:
             check_code(plan, chosen.options.results)
         _try_new(plan, chosen, console)
+        _try_models(plan, chosen, console)
     _take_published(plan, chosen.options)
     return launch(plan, chosen.options, console=console)
 
@@ -339,6 +425,30 @@ def _try_new(plan: Sequence[PlannedRun], chosen: Selection, console: Console) ->
         raise HarnessError(f"on two prompts, before anything was evaluated: {reason.partition(' (traceback')[0]}")
 
 
+def _try_models(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> None:
+    """Each pair of models of the user's own that no run of the plan has yet, loaded and looked at with its data.
+
+    Raises:
+        HarnessError: a run of it would be refused; nothing has been evaluated or trained.
+    """
+    from harness.runs import local
+
+    if not (chosen.options.own or chosen.options.profile_file):
+        return
+    trained = [run for run in plan if run.spec.method and not run.spec.start and not any(makings(run.spec))]
+    known = {run.spec.models for run in trained if run.state is not RunState.ABSENT}
+    new = {run.spec.models: run.spec for run in reversed(trained) if run.spec.models not in known}
+    if not new:
+        return
+    _say(console, "looking at the models together, before anything is evaluated")
+    trial = [PlannedRun(spec=spec, state=RunState.ABSENT, wanted=(), estimate_seconds=0.0) for spec in new.values()]
+    with tempfile.TemporaryDirectory() as folder:
+        options = replace(chosen.options, results=Path(folder), minutes=None)
+        done = local.launch(trial, options, console=console, target=local.REHEARSAL, what="models")
+    for reason in done.failed.values():
+        raise HarnessError(reason.partition(" (traceback")[0])
+
+
 def _loaded(chosen: Selection, console: Console) -> Iterator[tuple[Selection, DataFrame, DataFrame]]:
     """Rows and costs suite by suite; among several, one that has none says why.
 
@@ -355,6 +465,28 @@ def _loaded(chosen: Selection, console: Console) -> Iterator[tuple[Selection, Da
             _say(console, f"{part.suite.name}: {error}")
             continue
         yield part, rows, costs
+
+
+def _to_show(chosen: Selection, console: Console) -> Iterator[tuple[Selection, DataFrame, DataFrame]]:
+    """As ``_loaded``, without suites of which no run is done.
+
+    Raises:
+        HarnessError: this machine's runs are asked for, and none is there, or none is done.
+    """
+    require_runs(chosen)
+    nothing = True
+    for part, rows, costs in _loaded(chosen, console):
+        if rows.empty and chosen.options.source == "runs":
+            if part is not chosen:
+                _say(console, f"{part.suite.name}: {NOTHING_DONE}")
+            continue
+        nothing = False
+        yield part, rows, costs
+    if nothing and chosen.options.source == "runs":
+        raise HarnessError(
+            f"none of the runs asked for is done in {chosen.options.results / RUNS}: `dopd run` with the same flags "
+            "goes on with them; or give another folder with --results"
+        )
 
 
 def _show_claims(chosen: Selection, console: Console) -> None:
@@ -435,9 +567,10 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH, emoji=False)
 
 
-def _say_seeds(chosen: Selection, console: Console) -> None:
-    """Which seeds a count means, before they are run."""
+def _say_meant(chosen: Selection, jobs: int, console: Console) -> None:
+    """Which seeds a count means, and how many workers there will be, before anything is run."""
     _say_if(console, meant(chosen.options.seeds or ()))
+    _say_if(console, capped(jobs))
 
 
 def _say_if(console: Console, text: str) -> None:

@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness import worlds
-from harness.config import DataSpec
+from harness import registry, worlds
+from harness.config import DataSpec, HeldOut
 from harness.evaluation.audits import AUDITS, Unit
+from harness.profile import Task
 from harness.types import Example, HarnessError, Modality
-from harness.worlds.world import Drawn, HeldOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,45 @@ DECODINGS = {
     "greedy": Decoding(name="greedy", samples=1, temperature=0.0, items=None),
     "sample4": Decoding(name="sample4", samples=4, temperature=1.0, items=200),
 }
+
+
+PLAIN: Mapping[str, Any] = {
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "min_length": 0,
+    "min_new_tokens": None,
+    "max_time": None,
+    "stop_strings": None,
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+    "bad_words_ids": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "sequence_bias": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "exponential_decay_length_penalty": None,
+    "guidance_scale": None,
+    "watermarking_config": None,
+    "token_healing": False,
+    "penalty_alpha": None,
+    "dola_layers": None,
+    "prompt_lookup_num_tokens": None,
+}
+"""Settings of transformers that change which token is the most probable, how many there are or where they end, each at
+the value at which it does nothing: what an exported task leaves out, a model's generation_config.json decides. Only
+``max_new_tokens`` cannot be said: lm-eval gives a length of prompt and response, which transformers takes second."""
+WHOLE: Mapping[str, Any] = {
+    "top_k": 0,  # transformers' own default keeps the 50 most probable tokens
+    "top_p": 1.0,
+    "min_p": None,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+}
+"""The same of sampling: what cuts the distribution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +183,7 @@ class OwnBenchmark(Benchmark):
     @property
     def draws(self) -> tuple[int | None, ...]:
         """Of its world; None alone where that has none."""
-        world = worlds.world(self.data.world)
-        return world.draws if isinstance(world, Drawn) else (None,)
+        return worlds.draws(self.data.world) or (None,)
 
     def in_draw(self, draw: int | None) -> OwnBenchmark:
         """With the items of that draw, if its world has draws."""
@@ -305,6 +343,22 @@ def _own(held_out: HeldOut, modality: Modality) -> OwnBenchmark:
         split=held_out.split,
         n=held_out.n,
         max_new_tokens=held_out.max_new_tokens,
+        metrics=OWN_METRICS if held_out.traces else OWN_METRICS[:1],
+    )
+
+
+def _task(task: Task) -> LmEvalBenchmark:
+    return LmEvalBenchmark(
+        name=task.name,
+        task=task.task,
+        folder=task.folder,
+        version=task.version,
+        metrics=tuple(Metric(name=name) for name in task.metrics),
+        primary=(NATIVE, task.metrics[0]),
+        data=task.data,
+        fewshot=task.fewshot,
+        max_new_tokens=task.max_new_tokens,
+        chat=task.chat,
     )
 
 
@@ -323,9 +377,8 @@ def exported(own: PicturedBenchmark, form: Form) -> ExportedBenchmark:
 
 
 def _of_world(name: str) -> Iterator[Benchmark]:
-    world = worlds.world(name)
-    for held_out in world.benchmarks():
-        made = _own(held_out, world.modality)
+    for held_out in worlds.held_out(name):
+        made = _own(held_out, worlds.world(name).modality)
         yield made
         if isinstance(made, PicturedBenchmark):
             yield from (exported(made, form) for form in Form)
@@ -449,15 +502,29 @@ BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in (
 """Those of no world, by name."""
 
 
+def _of_profile() -> Mapping[str, Benchmark]:
+    """Those that come with the user's profile."""
+    own = registry.own_profile()
+    return _made_of(own.held_out, own.tasks) if own else {}
+
+
+@cache
+def _made_of(held_out: tuple[HeldOut, ...], tasks: tuple[Task, ...]) -> Mapping[str, Benchmark]:
+    return {each.name: each for each in (*(_own(each, Modality.TEXT) for each in held_out), *map(_task, tasks))}
+
+
 def every() -> Mapping[str, Benchmark]:
-    """Those of every world by name, as ``embedded_<domain>``, then ``BENCHMARKS``.
+    """Those of every world by name, as ``embedded_<domain>``, then ``BENCHMARKS``, then those of the user's profile.
 
     Made when asked, not on import: a mistake in a world's registration is then told as any other.
 
     Raises:
         HarnessError: two have one name; a world is registered wrongly.
     """
-    return {**_of_worlds(tuple(worlds.known())), **BENCHMARKS}
+    known, own = {**_of_worlds(tuple(worlds.known())), **BENCHMARKS}, _of_profile()
+    if taken := sorted(known.keys() & own.keys()):
+        raise HarnessError(f"benchmark {taken[0]!r} of your profile has the name of another: rename its file")
+    return {**known, **own}
 
 
 def benchmark(name: str, version: float | None = None) -> Benchmark:
@@ -479,7 +546,12 @@ def benchmark(name: str, version: float | None = None) -> Benchmark:
 
 def told(name: str) -> Benchmark:
     """The benchmark of that name; of one that this package does not have, what is told of it by name only."""
-    return BENCHMARKS.get(name) or _of_worlds(tuple(worlds.known())).get(name) or Benchmark(name=name)
+    return (
+        BENCHMARKS.get(name)
+        or _of_profile().get(name)
+        or _of_worlds(tuple(worlds.known())).get(name)
+        or Benchmark(name=name)
+    )
 
 
 def decoding(benchmark: Benchmark, name: str) -> str:
@@ -544,10 +616,9 @@ def lm_eval_config(benchmark: OwnBenchmark, decoding: Decoding) -> dict[str, Any
 
     A document has at least the fields ``id``, ``question`` (the user turn) and ``answer``.
     """
-    generation: dict[str, Any] = {"until": [], "max_gen_toks": benchmark.max_new_tokens, "do_sample": False}
+    generation: dict[str, Any] = {"until": [], "max_gen_toks": benchmark.max_new_tokens, "do_sample": False, **PLAIN}
     if decoding.temperature > 0:
-        # Without the last two, transformers keeps only the 50 most probable tokens.
-        generation |= {"do_sample": True, "temperature": decoding.temperature, "top_k": 0, "top_p": 1.0}
+        generation |= {"do_sample": True, "temperature": decoding.temperature, **WHOLE}
     return {
         "task": task_name(benchmark, decoding),
         "test_split": "test",

@@ -20,15 +20,15 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
 
-from harness.config import ModelSpec, Template
+from harness.config import DTYPES, ModelSpec, Template
 from harness.models import sources, vocabulary, zoo
 from harness.models.image_reader import RECORDS, Eye, ImageReader
 from harness.models.reader import PLAIN, Reader, TextReader
 from harness.models.sampler import eos_ids
 from harness.types import HarnessError
 
-DTYPES = ("float32", "float64", "bfloat16", "float16")
-"""That a model can be read in; float16 is for evaluation alone, see ``Masters`` of the training."""
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+"""Endings of weights that are not read."""
 PROBES = (
     "reasoning 7 a . +3 *7 ! 4",
     "def f(x):\n    return x + 1",
@@ -53,7 +53,7 @@ def load(
     transformers_logging.disable_progress_bar()
     found = sources.place(spec, root)
     try:
-        config = AutoConfig.from_pretrained(found.path, revision=found.revision)
+        config = AutoConfig.from_pretrained(found.path, revision=found.revision, trust_remote_code=False)
         family = AutoModelForCausalLM if Eye.of(config) is None else AutoModelForImageTextToText
         # A tensor of another shape is told by `_check_whole`, in the words of those that lack.
         loaded: Any = family.from_pretrained(
@@ -62,6 +62,8 @@ def load(
             dtype=getattr(torch, dtype),
             output_loading_info=True,
             ignore_mismatched_sizes=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise HarnessError(_missing(spec, error)) from error
@@ -81,7 +83,11 @@ def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTo
     try:
         # lm-eval decodes by itself: cleaned spaces are 0.0 where 54.0 is right.
         tokenizer = AutoTokenizer.from_pretrained(
-            found.path, revision=found.revision, padding_side="left", clean_up_tokenization_spaces=False
+            found.path,
+            revision=found.revision,
+            padding_side="left",
+            clean_up_tokenization_spaces=False,
+            trust_remote_code=False,
         )
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
@@ -100,10 +106,10 @@ def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
     found = sources.place(spec, root)
     path, revision = found.path, found.revision
     try:
-        eye = Eye.of(AutoConfig.from_pretrained(path, revision=revision))
+        eye = Eye.of(AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False))
         if eye is None:
             return TextReader(tokenizer, turn)
-        processor = AutoImageProcessor.from_pretrained(path, revision=revision, backend="pil")
+        processor = AutoImageProcessor.from_pretrained(path, revision=revision, backend="pil", trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
     records = [cached_file(path, n, revision=revision, _raise_exceptions_for_missing_entries=False) for n in RECORDS]
@@ -111,6 +117,16 @@ def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
 
 
 def _missing(spec: ModelSpec, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return (
+            f"model {spec.name!r} brings code of its own (auto_map in its config), which is not run here: give a model "
+            "of an architecture that transformers has"
+        )
+    if pickled := sorted(path.name for path in Path(spec.name).glob("*") if path.suffix in PICKLED):
+        return (
+            f"model {spec.name!r} has its weights as pickle ({pickled[0]}), which can run code when it is read: load "
+            "it where you trust it and write it with save_pretrained, which makes a .safetensors file"
+        )
     first_line = str(error).strip().splitlines()[0][:160]
     return (
         f"model {spec.name!r} could not be loaded ({first_line}); give an embedded name "
@@ -198,6 +214,20 @@ def check_lengths(model: PreTrainedModel, prompt_lengths: Sequence[int], max_res
             f"prompt of {max(prompt_lengths)} tokens and response of {max_response_tokens} exceed the model's "
             f"{limit} positions ({model.name_or_path or type(model).__name__}); "
             "shorten max_response_tokens or drop the long privileged inputs"
+        )
+
+
+def check_prompts(lengths: Sequence[int], limit: int | None) -> None:
+    """No prompt is longer than the user allows: it would not be cut.
+
+    Raises:
+        HarnessError: one is; how many of these and how long the longest.
+    """
+    long = [length for length in lengths if limit is not None and length > limit]
+    if long:
+        raise HarnessError(
+            f"{len(long)} of {len(lengths)} prompts, p included, have more than max_prompt_tokens={limit}, the longest "
+            f"{max(long)}: allow so many (--max-prompt-tokens), or drop the long problems"
         )
 
 

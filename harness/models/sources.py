@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+from harness import registry
 from harness.config import NOTHING, ModelSpec, RunSpec
 from harness.models import zoo
 from harness.storage import files, run_folder
@@ -16,6 +19,8 @@ from harness.types import HarnessError
 
 WEIGHTS = "model.safetensors"
 """File of a model's folder, which the hash is of."""
+CONFIG = "config.json"
+"""File that every model's folder has."""
 READ = (".safetensors", ".json", ".jinja", ".txt", ".model", ".bin", ".gguf", ".py")
 """Endings of the files in a model's folder that decide what the model is: weights, config, tokenizer, template."""
 HUB_SECONDS = 10.0
@@ -43,6 +48,72 @@ class Place:
     """A folder; a hub name for ``Source.HUB``."""
     revision: str | None = None
     """Commit of a hub name; None: the latest."""
+
+
+def named(text: str) -> ModelSpec:
+    """A model as a user writes it, never guessed: a folder is its path, a name of the hub begins with ``hub:``, one of
+    the zoo may begin with ``zoo:``.
+
+    Raises:
+        HarnessError: it may be two of these, or is none; how to write each.
+    """
+    kind, colon, name = text.partition(":")
+    if not colon or kind not in (Source.ZOO, Source.HUB):
+        return _unprefixed(text)
+    if kind == Source.ZOO:
+        return _of_zoo(registry.lookup("model of the zoo", name, zoo.MANIFEST))
+    if not HUB_NAME.fullmatch(name):
+        raise HarnessError(f"model {text!r}: a name of the hub is hub:owner/name")
+    if Path(name).is_dir() or name in zoo.MANIFEST:
+        raise HarnessError(
+            f"model {text!r}: {name} is also a folder here or a model of the zoo, which would be read in its place: "
+            "run from another folder, or give the path of a copy of the hub's model"
+        )
+    return ModelSpec(name=name)
+
+
+def _of_zoo(name: str) -> ModelSpec:
+    return ModelSpec(name=name, sha256=zoo.MANIFEST[name]["sha256"])
+
+
+def _unprefixed(text: str) -> ModelSpec:
+    in_zoo, is_folder = text in zoo.MANIFEST, Path(text).expanduser().is_dir()
+    if in_zoo and is_folder:
+        raise HarnessError(
+            f"model {text!r} is a folder here and a model of the zoo: write ./{text} for the folder, zoo:{text} for "
+            "the other"
+        )
+    if in_zoo:
+        return _of_zoo(text)
+    if is_folder:
+        folder = Path(text).expanduser()
+        if not (folder / CONFIG).is_file():
+            raise HarnessError(f"model {text!r}: the folder has no {CONFIG}: give one that save_pretrained wrote")
+        # Without the ./ the same folder is the same model; with it, it is not the zoo's.
+        return ModelSpec(name=f"./{folder}" if str(folder) in zoo.MANIFEST else str(folder))
+    looks = f", a name of the hub hub:{text}" if HUB_NAME.fullmatch(text) else ", a name of the hub hub:owner/name"
+    raise HarnessError(
+        f"model {text!r}: there is no such folder, and the zoo has {', '.join(zoo.MANIFEST)}: write a folder as its "
+        f"path{looks}"
+    )
+
+
+def parameters(spec: ModelSpec) -> int | None:
+    """Of the weights of a folder or of the zoo, read off the heads of their files; None where they are not here."""
+    folder = zoo.path(spec.name) if spec.name in zoo.MANIFEST else Path(spec.name)
+    found = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    return sum(map(_parameters, found)) if found else None
+
+
+def _parameters(path: Path) -> int:
+    """A file of safetensors begins with the length of its head, 8 bytes, and the head, JSON."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        try:
+            head = json.loads(file.read(min(size, path.stat().st_size)))
+            return sum(math.prod(each["shape"]) for name, each in head.items() if name != "__metadata__")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise HarnessError(f"{path} is no file of safetensors ({type(error).__name__}): restore it") from error
 
 
 def digest(folder: Path) -> str:

@@ -106,7 +106,9 @@ def published(suite: Suite, folder: Path) -> Part:
         answers=found,
         environments=_environments(folder),
         samples={
-            name: _by_run(files.read_jsonl(folder / f"{name}.jsonl"), folder / f"{name}.jsonl")
+            name: _by_run(
+                files.read_jsonl(folder / f"{name}.jsonl", cure=published_folder.RESTORE), folder / f"{name}.jsonl"
+            )
             for name in suite.published_samples
         },
     )

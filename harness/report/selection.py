@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.analysis import results
 from harness.storage import files
-from harness.storage.published_folder import SPECS_FILE
+from harness.storage.published_folder import RESTORE, SPECS_FILE
 from harness.suite import Options, Profile, Suite
 from harness.types import HarnessError
 
@@ -25,7 +25,7 @@ def published_specs(folder: Path) -> list[dict[str, Any]]:
     Raises:
         HarnessError: the file is damaged.
     """
-    return files.read_jsonl(folder / SPECS_FILE)
+    return files.read_jsonl(folder / SPECS_FILE, cure=RESTORE)
 
 
 def as_published(suite: Suite, profile: Profile, options: Options) -> Options:

@@ -29,14 +29,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from harness import registry
 from harness.config import RunSpec
 from harness.runs.plan import PlannedRun, duration, missing
+from harness.storage import files
 from harness.storage.run_folder import RunFolder, RunState
-from harness.suite import Evaluation, Options
+from harness.suite import Evaluation, Options, Profile
 from harness.types import HarnessError
 
 TARGET = "harness.runs.run:run"
 """``run(folder, evaluations, report, asking) -> str``: makes one run done, returns a remark or nothing."""
+REHEARSAL = "harness.runs.run:rehearse"
+"""The same, which only looks whether the run could be trained."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 """Parallelism is over runs."""
+CUT = 0.1
+"""Share of the answers of a run's first batch that may be cut at the length limit without a word."""
 HEARTBEAT_SECONDS = 30.0
 """Between two lines on running workers, where the output is no terminal."""
 
@@ -73,6 +78,13 @@ class Asked:
 
     def __str__(self) -> str:
         return f"evaluating {self.name}, {self.number} of {self.of}"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Sent by a worker: a line that is worth reading before the run is over."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +168,7 @@ class Pool:
     def __init__(self, todo: Sequence[PlannedRun], options: Options, display: Display, target: str) -> None:
         self.report = LaunchReport()
         self._pending = [Job(run.spec, run.wanted, options.force) for run in todo]
-        self._arguments = (options.results.resolve(), options.plugin, options.profile_file, target)
+        self._arguments = (options.results.resolve(), options.plugin, options.profile_file, options.own, target)
         self._jobs = options.jobs
         minutes = float("inf") if options.minutes is None else options.minutes
         self._deadline = time.monotonic() + 60 * minutes
@@ -224,6 +236,9 @@ class Pool:
         if isinstance(message, Step | Asked):
             self._display.step(worker.job.spec, message)
             return
+        if isinstance(message, Said):
+            self._display.say(worker.job.spec, message)
+            return
         job, worker.job = worker.job, None
         self._end(job, message, seconds=time.monotonic() - worker.started)
 
@@ -282,6 +297,10 @@ class Display:
             words = f"{spec.id} evaluating {step.name}"
             self._bars.update(self._tasks[spec.id], description=words, completed=step.number, total=step.of)
 
+    def say(self, spec: RunSpec, said: Said) -> None:
+        """A line of a run under way."""
+        self._line(f"{self._count} {spec.id} {said.text}")
+
     def end(self, spec: RunSpec, result: Finished, seconds: float) -> None:
         """A run is done or has failed."""
         self._ended += 1
@@ -314,18 +333,20 @@ class Display:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def start_worker(root: Path, plugin: Path | None, profile: Path | None, target: str) -> Worker:
+def start_worker(root: Path, plugin: Path | None, profile: Path | None, own: Profile | None, target: str) -> Worker:
     """A fresh process, so that threads are set before torch is imported."""
     context = get_context("spawn")
     # The type of a pipe's ends differs between systems; their interface does not.
     ours, theirs = cast("tuple[Connection, Connection]", context.Pipe())
-    process = context.Process(target=work, args=(theirs, root, plugin, profile, target))
+    process = context.Process(target=work, args=(theirs, root, plugin, profile, own, target))
     process.start()
     theirs.close()
     return Worker(process=process, pipe=ours)
 
 
-def work(pipe: Connection, root: Path, plugin: Path | None, profile: Path | None, target: str) -> None:
+def work(
+    pipe: Connection, root: Path, plugin: Path | None, profile: Path | None, own: Profile | None, target: str
+) -> None:
     """The life of a worker: jobs from the pipe, one after another, until it gets None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(ONE_THREAD)
@@ -334,11 +355,13 @@ def work(pipe: Connection, root: Path, plugin: Path | None, profile: Path | None
         registry.load_plugin(plugin)
     if profile is not None:
         registry.load_profile(profile)
+    if own is not None:
+        registry.use_profile(own)
     while (job := pipe.recv()) is not None:
         pipe.send(do_job(job, root, target, pipe.send))
 
 
-def do_job(job: Job, root: Path, target: str, send: Callable[[Step | Asked], None]) -> Finished:
+def do_job(job: Job, root: Path, target: str, send: Callable[[Step | Asked | Said], None]) -> Finished:
     """One run, under its lock, its output in its folder; errors become one line."""
     folder = RunFolder(root, job.spec)
     clock = Clock(send)
@@ -349,6 +372,8 @@ def do_job(job: Job, root: Path, target: str, send: Callable[[Step | Asked], Non
             return _do_locked(job, folder, target, clock)
     except HarnessError as error:
         return Finished(error=str(error))
+    except OSError as error:  # a folder that cannot be written or read: there is no log to put a traceback in
+        return Finished(error=files.told(error, folder.path))
 
 
 def _do_locked(job: Job, folder: RunFolder, target: str, clock: Clock) -> Finished:
@@ -362,11 +387,13 @@ def _do_locked(job: Job, folder: RunFolder, target: str, clock: Clock) -> Finish
             error = f"it ended {state.value}, see {folder.log}"
     except HarnessError as user_error:
         error = str(user_error)
+    except OSError as system:
+        error = f"{files.told(system, folder.path)} (traceback in {folder.log})"
     except Exception as bug:
         error = f"{type(bug).__name__}: {str(bug).strip().split(chr(10))[0]} (traceback in {folder.log})"
     if error:
         # On a full disk this cannot be written either; the launcher says it all the same.
-        with contextlib.suppress(HarnessError):
+        with contextlib.suppress(HarnessError, OSError):
             folder.mark_failed(error)
     return Finished(error=error, remark=remark, **clock.read())
 
@@ -374,7 +401,7 @@ def _do_locked(job: Job, folder: RunFolder, target: str, clock: Clock) -> Finish
 class Clock:
     """Splits a job's seconds: training until the last step's report, evaluation from there."""
 
-    def __init__(self, send: Callable[[Step | Asked], None]) -> None:
+    def __init__(self, send: Callable[[Step | Asked | Said], None]) -> None:
         self._send = send
         self._start = self._last_step = time.perf_counter()
 
@@ -382,6 +409,14 @@ class Clock:
         """Called by the training loop after each step."""
         self._last_step = time.perf_counter()
         self._send(Step(step, steps))
+        cut = metrics.get("truncation_rate") or 0.0
+        if step == 1 and cut > CUT:
+            self._send(
+                Said(
+                    f"{100 * cut:.0f} % of the answers of the first batch were cut at the length limit: what is cut "
+                    "ends without an answer; more room is --max-response-tokens"
+                )
+            )
 
     def asking(self, name: str, number: int, of: int) -> None:
         """Called as each evaluation begins."""
@@ -398,13 +433,16 @@ def _output_in(path: Path) -> Iterator[None]:
     """Appends stdout, stderr and a traceback to ``path``: workers share one terminal."""
     saved = [os.dup(number) for number in (1, 2)]
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with files.disk_guard(path):
+            opened = path.open("a", encoding="utf-8")
+        with opened as file:
             for number in (1, 2):
                 os.dup2(file.fileno(), number)
             try:
                 yield
             except BaseException:
-                traceback.print_exc()
+                with contextlib.suppress(OSError):  # of a full disk the first error is the one to tell
+                    traceback.print_exc()
                 raise
     finally:
         for number, descriptor, stream in zip((1, 2), saved, (sys.stdout, sys.stderr), strict=True):

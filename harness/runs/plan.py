@@ -20,7 +20,7 @@ from harness.evaluation.audits import AUDIT
 from harness.runs import references, reuse
 from harness.storage import published_folder, run_folder
 from harness.storage.code import TOLD, MadeBy, code_of, of_rows, worst
-from harness.storage.run_folder import FoundFolder, RunFolder, RunState
+from harness.storage.run_folder import FoundFolder, Question, RunFolder, RunState
 from harness.suite import Evaluation, Options, Profile, Suite
 from harness.types import Cost, HarnessError, Row
 from harness.worlds import needs
@@ -72,10 +72,11 @@ def planned(suite: Suite, profile: Profile, options: Options, root: Path, track:
         HarnessError: an unknown name, a damaged run folder, a run that continues one neither planned nor trained, or
             one whose steps move nothing.
     """
-    found = {folder.spec.id: folder for folder in track(run_folder.found(root), "reading the runs that are there")}
-    rates = _rates(profile, options, found.values())
     asked = {spec.id: spec for spec in suite.runs(profile, options)}
     specs = {each.id: each for spec in asked.values() for each in (*makings(spec), spec)}
+    there = track(run_folder.found(root, specs), "reading the runs that are there")
+    found = {folder.spec.id: folder for folder in there}
+    rates = _rates(profile, options, found.values())
     reused = reuse.published(suite, profile, options) if options.reuse else {}
     shown = references.shown(suite)
     check_starts(specs, root, made=reused.keys())
@@ -264,8 +265,8 @@ def _if_published(
 
 def _rates(profile: Profile, options: Options, found: Iterable[FoundFolder]) -> Rates:
     """Measured here if a run of the method is done here, else as any suite published, else the profile's guess."""
-    known = [f for f in found if f.spec.profile in (profile.name, "") and not f.published()]
-    here = [(cost, f.evaluated()) for f in known if (cost := f.cost())]
+    known = [f for f in found if f.spec.profile in (profile.name, "")]
+    here = [paid for f in known if (paid := _paid(f))]
     files = sorted((options.published / profile.name).glob(f"*/{published_folder.COSTS_FILE}"))
     published = [cost for path in files for cost in published_folder.read_costs(path)]
     evaluations = [cost.evaluation_seconds / len(evaluated) for cost, evaluated in here if evaluated]
@@ -273,6 +274,15 @@ def _rates(profile: Profile, options: Options, found: Iterable[FoundFolder]) -> 
         step=_per_step(published) | _per_step(cost for cost, _ in here),
         evaluation=fmean(evaluations) if evaluations else profile.seconds_per_evaluation,
     )
+
+
+def _paid(folder: FoundFolder) -> tuple[Cost, Set[Question]] | None:
+    """What a run cost and what it evaluated; None of one that is copied, or damaged: an estimate can do without it."""
+    try:
+        cost = None if folder.published() else folder.cost()
+        return (cost, folder.evaluated()) if cost else None
+    except HarnessError:
+        return None
 
 
 def _per_step(costs: Iterable[Cost]) -> dict[str, float]:

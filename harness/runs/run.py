@@ -52,18 +52,39 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report, as
     torch.set_num_threads(folder.spec.threads)
     reset_peak_memory()
     me = process()
+    changed = ""
     with folder.lock() if me.is_main_process else nullcontext():
         if me.is_main_process:
             folder.prepare()
+            changed = folder.drop_changed_rows()
             folder.keep_models(sources.unsaid(folder.spec))
             prepare_evaluations([e for e in folder.missing(evaluations) if e.decoding != AUDIT], _draw(folder.spec))
         me.wait_for_everyone()
         fault = "" if is_trained(folder) else train_missing(folder, report)
         me.wait_for_everyone()
         if me.is_main_process:
+            fault = "; ".join(filter(None, (changed, fault, mended(folder))))
             finish(folder, evaluations, asking)
         me.wait_for_everyone()
     return fault
+
+
+def rehearse(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report, asking: Asking = unsaid) -> str:
+    """Load the models of a run and make every check that stands before its first step; nothing is trained.
+
+    Raises:
+        HarnessError: what ``run`` would refuse.
+    """
+    prepare(folder.spec, folder.root)
+    folder.mark_done(())
+    return ""
+
+
+def mended(folder: RunFolder) -> str:
+    """Brings back the log of a trained run if it was changed; a line on it, see ``checkpoint.mend_log``."""
+    if folder.spec.is_reference:
+        return ""
+    return checkpoint.mend_log(folder.checkpoints, folder.spec.steps, folder.metrics)
 
 
 def train_missing(folder: RunFolder, report: Report) -> str:
@@ -149,18 +170,19 @@ def evaluate_missing(folder: RunFolder, evaluations: Sequence[Evaluation], askin
 
 
 def whole_log(folder: RunFolder) -> list[dict[str, Any]]:
-    """A line for every step; rows and cost are summed over them.
+    """One line for every step; rows and cost are summed over them.
 
     Raises:
-        HarnessError: a step is missing.
+        HarnessError: a step is missing, stands twice, or a line is damaged.
     """
-    metrics, spec = files.read_jsonl(folder.metrics), folder.spec
-    lost = sorted(set(range(spec.steps + 1)) - {m["step"] for m in metrics})
+    cure = "so tokens and status of the run are not known: restore the file, or train the run again with --force"
+    metrics, spec = files.read_jsonl(folder.metrics, cure=cure), folder.spec
+    steps = [m.get("step") for m in metrics]
+    lost = sorted(set(range(spec.steps + 1)) - {*steps})
     if lost and not spec.is_reference:
-        raise HarnessError(
-            f"{folder.metrics} has no line of step {lost[-1]} of {spec.steps}, so tokens and status of the run are not "
-            "known: restore the file, or train the run again with --force"
-        )
+        raise HarnessError(f"{folder.metrics} has no line of step {lost[-1]} of {spec.steps}, {cure}")
+    if len(steps) > spec.steps + 1:
+        raise HarnessError(f"{folder.metrics} has {len(steps)} lines of {spec.steps + 1} steps, {cure}")
     return metrics
 
 
@@ -197,7 +219,7 @@ def student_at(folder: RunFolder, step: int) -> PreTrainedModel:
 
     A run that continues another has checkpoints of its own from step 0 on, so the other one is not asked.
     """
-    model = load.load(folder.spec.student, dtype=folder.spec.dtype, device=device(), root=folder.root)
+    model = load.load(folder.spec.student, dtype=folder.spec.dtype, device=device(folder.spec.device), root=folder.root)
     if not folder.spec.is_reference:
         weights = checkpoint.at_step(folder.checkpoints, step).weights()
         lora.trained(model, weights, folder.spec.lora, folder.spec.seed)
@@ -240,7 +262,7 @@ def _draw(spec: RunSpec) -> int | None:
 
 def write_cost(folder: RunFolder, evaluation_seconds: float) -> None:
     """What the run cost, over all the processes that worked on it."""
-    spec, before = folder.spec, folder.cost()
+    spec, before = folder.spec, folder.cost_if_readable()
     metrics = whole_log(folder)
     seconds = [value for m in metrics for name, value in m.items() if name.startswith("seconds/")]
     acted = [m["acted"] for m in metrics if m.get("acted") is not None]

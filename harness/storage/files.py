@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +15,17 @@ from typing import Any, Self
 
 from harness.types import HarnessError
 
+PART = ".tmp"
+"""Ending of what is being written; its name begins with a dot."""
+
 
 @contextlib.contextmanager
 def disk_guard(path: Path) -> Iterator[None]:
     """Turns a full disk (or quota) while ``path`` is written into a one-line ``HarnessError``."""
     try:
         yield
+    except HarnessError:
+        raise  # told already
     except Exception as error:
         if not _is_disk_full(error):
             raise
@@ -27,6 +33,16 @@ def disk_guard(path: Path) -> Iterator[None]:
             f"disk full while writing {path}: everything written before is kept, this file was not replaced; "
             "free space and run the same command again"
         ) from error
+
+
+def told(error: OSError, path: Path) -> str:
+    """An error of the system in one line, with the file it is about.
+
+    Args:
+        path: what was read or written, where the error does not say.
+    """
+    reason = error.strerror or str(error)
+    return f"{error.filename or path}: {reason}; check that the folder is there and can be read and written"
 
 
 def _is_disk_full(error: BaseException | None) -> bool:
@@ -41,23 +57,35 @@ def _is_disk_full(error: BaseException | None) -> bool:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Writes beside ``path``, syncs, renames: a reader sees the old text or the new, never a part.
+    """The text in UTF-8, see ``write_bytes_atomic``."""
+    write_bytes_atomic(path, text.encode())
+
+
+def write_bytes_atomic(path: Path, content: bytes) -> None:
+    """Writes beside ``path``, syncs, renames: a reader sees the old content or the new, never a part.
 
     Raises:
         HarnessError: the disk is full; the old file is untouched.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     with disk_guard(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with part.open("wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)
         except BaseException:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                part.unlink(missing_ok=True)
             raise
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what killed writers left below a folder; to be called by its only writer, under its lock."""
+    for path in folder.rglob(f".*{PART}"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_json_atomic(path: Path, value: Any) -> None:
@@ -65,16 +93,24 @@ def write_json_atomic(path: Path, value: Any) -> None:
     write_text_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, kind: type[Any] = object) -> Any:
     """The value of a JSON file.
 
+    Args:
+        kind: ``dict`` or ``list``, where only that will do.
+
     Raises:
-        HarnessError: the file is damaged.
+        HarnessError: the file is damaged, or holds another kind of value.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_bytes())
     except ValueError as error:
         raise HarnessError(f"{path} is not JSON ({error}): move it away and run again") from error
+    if not isinstance(value, kind):
+        raise HarnessError(
+            f"{path} holds a {type(value).__name__}, not a {kind.__name__}: it is damaged, move it away and run again"
+        )
+    return value
 
 
 def jsonl(records: list[dict[str, Any]]) -> str:
@@ -94,8 +130,14 @@ def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
         file.write(line.encode())
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
+ANEW = "bring the file back from a copy, or delete the run's folder and make it anew"
+"""What helps in general where a file of a run is damaged."""
+
+
+def read_jsonl(path: Path, *, cure: str = ANEW) -> list[dict[str, Any]]:
     """Records of a jsonl file; an absent file has none, a torn last line is not counted.
+
+    ``cure`` is what the message says of a damaged line.
 
     Raises:
         HarnessError: a whole line is not a JSON object.
@@ -110,10 +152,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             record = None
         if not isinstance(record, dict):
-            raise HarnessError(
-                f"{path} line {number} is damaged (not a JSON object): move the file away and run the same "
-                "command again; what is missing is made anew"
-            )
+            raise HarnessError(f"{path} line {number} is damaged (not a JSON object): {cure}")
         records.append(record)
     return records
 
@@ -153,7 +192,7 @@ class RunLock:
         try:
             self._lock.acquire()
         except Timeout as error:
-            holder = self._path.read_text(encoding="utf-8").strip() or "unknown"
+            holder = self._path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
             raise HarnessError(
                 f"run {self._name} is being written by another process (pid {holder}): "
                 "wait for it or stop it, then run the same command again"

@@ -17,6 +17,8 @@ ROWS_FILE = "rows.jsonl"
 COSTS_FILE = "costs.csv"
 SPECS_FILE = "specs.jsonl"
 ENVIRONMENTS_FILE = "environments.json"
+RESTORE = "restore it (git checkout) or publish again"
+"""What helps where a published file is damaged."""
 SCHEMA: int = Row.__dataclass_fields__["schema"].default
 JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "tuple[str, ...]": (list,),
@@ -67,7 +69,7 @@ def read_whole(path: Path, what: str) -> list[dict[str, Any]]:
         raise HarnessError(f"{path} is empty: restore it (git checkout) or publish again")
     if not path.read_bytes().endswith(b"\n"):
         raise HarnessError(f"{path} is cut off in its last line: restore it (git checkout) or publish again")
-    return files.read_jsonl(path)
+    return files.read_jsonl(path, cure=RESTORE)
 
 
 def _parsed(record: Mapping[str, Any]) -> Row:

@@ -9,6 +9,8 @@
     metrics.jsonl      a line a step
     checkpoints/       step-000120/, see ``harness.storage.checkpoint``
     rows.jsonl         one ``Row`` a line, sorted; samples/ the items behind them
+    written.json       sha256 of rows.jsonl as it was written, and as it was before; without it rows count under
+                       ``done`` only
     model/             of a run with a recipe: config, weights and tokenizer of the model it made
     costs.json         one ``Cost``
     published.json     which rows were not made here but are published, and where; of a reference only
@@ -18,13 +20,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -42,6 +46,8 @@ RUNS = "runs"
 LOCK = ".lock"
 CURE = "delete its folder or select it with --force, and it is trained anew; or go back to that code"
 """For a run that other code began."""
+AGAIN = "delete rows.jsonl and done in that folder and run again; it evaluates anew from the checkpoints"
+"""For rows."""
 PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "datasets", "safetensors", "peft")
 """Distributions whose versions can move a number."""
 
@@ -91,6 +97,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model"
         self._rows = self.path / "rows.jsonl"
+        self._written = self.path / "written.json"
         self._environments = self.path / "environment.json"
         self._costs = self.path / "costs.json"
         self._models = self.path / "models.json"
@@ -109,14 +116,17 @@ class RunFolder:
     def prepare(self) -> None:
         """Makes the folder, writes spec.json if it is absent, and adds this environment if it is new.
 
+        To be called under the lock: what a killed writer left half written is removed.
+
         Raises:
             HarnessError: spec.json is of another run, or the disk is full.
         """
         self._keep_spec()
+        files.remove_parts(self.path)
         self._failed.unlink(missing_ok=True)
         record, diff = environment()
         if diff:
-            files.write_text_atomic(self.path / f"{record['diff_sha256'][:10]}.diff", diff)
+            files.write_bytes_atomic(self.path / f"{record['diff_sha256'][:10]}.diff", diff)
         code = {"training_code": self.trained_by(), "evaluation_code": code_of(self.spec).evaluation}
         self._add_environments([record | {"torch_threads": self.spec.threads} | code])
 
@@ -130,7 +140,7 @@ class RunFolder:
             if contents:
                 files.write_json_atomic(self._models, dict(contents))
             return
-        kept = files.read_json(self._models)
+        kept = files.read_json(self._models, dict)
         if changed := [name for name, content in contents.items() if kept.get(name) != content]:
             raise HarnessError(
                 f"the files of model {changed[0]} are not those that run {self.spec.id} began with: bring them back, "
@@ -153,7 +163,7 @@ class RunFolder:
 
     def published(self) -> list[dict[str, Any]]:
         """Where rows were taken from that were not made here, with (step, benchmark, version, decoding) of each."""
-        return files.read_json(self._published) if self._published.exists() else []
+        return files.read_json(self._published, list) if self._published.exists() else []
 
     def clear(self) -> None:
         """Removes everything but the lock; for ``--force``. ``done`` goes first, spec.json last."""
@@ -182,7 +192,8 @@ class RunFolder:
         if self.spec.is_reference:
             return 0
         manifests = self.checkpoints.glob("step-*/manifest.json")
-        return max((int(path.parent.name.removeprefix("step-")) for path in manifests), default=None)
+        steps = (checkpoint_step(path.parent) for path in manifests)
+        return max((step for step in steps if step is not None), default=None)
 
     def trained_by(self) -> str:
         """Training digest of the code behind its checkpoints, and while there are none of the code that is here."""
@@ -245,23 +256,37 @@ class RunFolder:
         return [row for row in self.rows() if answered(row) in keys]
 
     def rows(self) -> list[Row]:
-        """Rows on disk.
+        """Rows on disk that are what was written; before the run is done, others do not count and are made anew.
 
         Raises:
             HarnessError: a line is damaged, or ``done`` was written for other rows.
         """
-        if self._done.exists() and files.read_json(self._done)["rows_sha256"] != self._rows_sha256():
-            raise HarnessError(
-                f"{self._rows} is not what was written (sha256 is not the one in done): delete rows.jsonl "
-                "and done in that folder and run again; it evaluates anew from the checkpoints"
-            )
+        if not self._as_written():
+            if self._done.exists():
+                raise HarnessError(f"{self._rows} is not what was written (sha256 is not the one in done): {AGAIN}")
+            return []
         try:
-            return [_row(record) for record in files.read_jsonl(self._rows)]
+            return [_row(record) for record in files.read_jsonl(self._rows, cure=AGAIN)]
         except (KeyError, TypeError) as error:
-            raise HarnessError(
-                f"{self._rows} was written by another version ({error}): delete rows.jsonl and done in that "
-                "folder and run again; it evaluates anew from the checkpoints"
-            ) from error
+            raise HarnessError(f"{self._rows} was written by another version ({error}): {AGAIN}") from error
+
+    def drop_changed_rows(self) -> str:
+        """Removes rows that do not count, see ``rows``, and says so; nothing to say where all do."""
+        if self._done.exists() or self._as_written():
+            return ""
+        self._rows.unlink(missing_ok=True)
+        return f"{self._rows.name} was not what was written: its rows are made anew"
+
+    def _as_written(self) -> bool:
+        """Whether ``done``, or before it ``written.json``, knows the rows that are there; no file is as written."""
+        if self._done.exists():
+            return files.read_json(self._done, dict).get("rows_sha256") == self._rows_sha256()
+        if not self._rows.exists():
+            return True
+        try:
+            return self._rows_sha256() in files.read_json(self._written, dict)["rows_sha256"]
+        except (FileNotFoundError, HarnessError, KeyError, TypeError):
+            return False
 
     def write_rows(self, rows: Iterable[Row]) -> None:
         """Adds rows; one of the same step, benchmark, version, decoding and metric is replaced.
@@ -270,9 +295,12 @@ class RunFolder:
         until ``mark_done``.
         """
         merged = {_key(row): row for row in (*self.rows(), *rows)}
+        text = files.jsonl([to_json(merged[key]) for key in sorted(merged)])
+        # Both, so that there is no moment at which those on disk are unknown; first, so that ``done`` may go.
+        before = [self._rows_sha256()] if self._rows.exists() and self._as_written() else []
+        files.write_json_atomic(self._written, {"rows_sha256": [*before, hashlib.sha256(text.encode()).hexdigest()]})
         self._done.unlink(missing_ok=True)
-        ordered = [to_json(merged[key]) for key in sorted(merged)]
-        files.write_text_atomic(self._rows, files.jsonl(ordered))
+        files.write_text_atomic(self._rows, text)
 
     def samples(self, evaluation: Evaluation) -> Path:
         """The jsonl file of per-item results behind one evaluation's rows."""
@@ -291,14 +319,25 @@ class RunFolder:
         """What the run cost so far; None before the first ``write_cost``."""
         if not self._costs.exists():
             return None
-        record = files.read_json(self._costs)
+        record = files.read_json(self._costs, dict)
         try:
-            record["train_domains"] = tuple(record["train_domains"])
-            return Cost(**record)
+            given: dict[str, Any] = {**record, "train_domains": tuple(record["train_domains"])}
+            cost = Cost(**given)
+            numbers = [getattr(cost, f.name) for f in dataclasses.fields(cost) if f.type in ("int", "float")]
+            if not all(type(number) in (int, float) for number in numbers):
+                raise TypeError("a number is none")
         except (KeyError, TypeError) as error:
             raise HarnessError(
                 f"{self._costs} was written by another version ({error}): delete it, only estimates need it"
             ) from error
+        return cost
+
+    def cost_if_readable(self) -> Cost | None:
+        """The same, None of a damaged file: seconds of evaluation are lost with it, no number of the run is."""
+        try:
+            return self.cost()
+        except HarnessError:
+            return None
 
     def mark_done(self, wanted: Iterable[Evaluation] = ()) -> None:
         """Writes ``done``, the last file of a run.
@@ -309,6 +348,8 @@ class RunFolder:
         if missing := self.missing(wanted):
             names = ", ".join(f"{e.benchmark}@{e.version} {e.decoding} step {e.at(self.spec)}" for e in missing)
             raise HarnessError(f"run {self.spec.id} is not done, it has no rows of {names}: evaluate it")
+        if not self._as_written():
+            raise HarnessError(f"{self._rows} is not what was written: {AGAIN}")
         record: dict[str, Any] = {"rows_sha256": self._rows_sha256()}
         if self.model.exists():
             record["model_sha256"] = self._model_sha256()
@@ -323,7 +364,12 @@ class RunFolder:
 
         The training digest is that of the code behind its checkpoints, also where it was only evaluated.
         """
-        return files.read_json(self._environments) if self._environments.exists() else []
+        if not self._environments.exists():
+            return []
+        found = files.read_json(self._environments, list)
+        if not all(isinstance(record, dict) for record in found):
+            raise HarnessError(f"{self._environments} is damaged: restore it, or delete the run's folder")
+        return found
 
     def _rows_sha256(self) -> str:
         return files.sha256(self._rows) if self._rows.exists() else ""
@@ -339,7 +385,7 @@ class RunFolder:
         """
         if not self._done.exists():
             return None
-        if files.read_json(self._done).get("model_sha256") != self._model_sha256():
+        if files.read_json(self._done, dict).get("model_sha256") != self._model_sha256():
             raise HarnessError(
                 f"{self.model} is not the model that was made (sha256 is not the one in done): delete model and "
                 f"done in {self.path} and run again; it is written anew from the last checkpoint"
@@ -356,7 +402,7 @@ class RunFolder:
             files.write_json_atomic(self.path / "spec.json", to_json(self.spec))
 
     def _check_spec(self) -> None:
-        stored = from_json(files.read_json(self.path / "spec.json"))
+        stored = _stored(self.path)
         if stored != self.spec:
             raise _misplaced(self.path, stored)
 
@@ -364,6 +410,12 @@ class RunFolder:
         known = self.environments()
         if new := [record for record in records if record not in known]:
             files.write_json_atomic(self._environments, [*known, *new])
+
+
+def checkpoint_step(path: Path) -> int | None:
+    """Of a checkpoint's folder; None of any other folder, as a copy somebody put beside it."""
+    found = re.fullmatch(r"step-([0-9]{6,})", path.name)
+    return int(found[1]) if found else None
 
 
 def asked(evaluation: Evaluation, spec: RunSpec) -> Question:
@@ -404,14 +456,28 @@ class FoundFolder(RunFolder):
         """Nothing: it was made of its spec.json."""
 
 
-def found(root: Path) -> Iterator[FoundFolder]:
-    """Every run below ``root``/runs, by name, to be read only.
+def found(root: Path, asked: Container[str] = ()) -> Iterator[FoundFolder]:
+    """Every run below ``root``/runs that can be read, by name, to be read only.
+
+    Args:
+        asked: ids of runs that are needed: others that are damaged are passed over.
 
     Raises:
-        HarnessError: as ``folders``.
+        HarnessError: the spec.json of one that is needed is damaged or disagrees with its folder's name.
     """
-    for spec in _specs(root):
+    for path in _paths(root):
+        try:
+            spec = _named_spec(path)
+        except HarnessError:
+            if path.name in asked:
+                raise
+            continue
         yield FoundFolder(root, spec)
+
+
+def count(root: Path) -> int:
+    """Of the runs below ``root``/runs, readable or not."""
+    return len(_paths(root))
 
 
 def folders(root: Path) -> Iterator[RunFolder]:
@@ -420,16 +486,29 @@ def folders(root: Path) -> Iterator[RunFolder]:
     Raises:
         HarnessError: a spec.json is damaged or disagrees with its folder's name.
     """
-    for spec in _specs(root):
-        yield RunFolder(root, spec)
+    for path in _paths(root):
+        yield RunFolder(root, _named_spec(path))
 
 
-def _specs(root: Path) -> Iterator[RunSpec]:
-    for path in sorted((root / RUNS).glob("*/spec.json")):
-        spec = from_json(files.read_json(path))
-        if spec.id != path.parent.name:
-            raise _misplaced(path.parent, spec)
-        yield spec
+def _paths(root: Path) -> list[Path]:
+    return sorted(path.parent for path in (root / RUNS).glob("*/spec.json"))
+
+
+def _named_spec(folder: Path) -> RunSpec:
+    """Raises HarnessError if it is damaged or of another folder."""
+    spec = _stored(folder)
+    if spec.id != folder.name:
+        raise _misplaced(folder, spec)
+    return spec
+
+
+def _stored(folder: Path) -> RunSpec:
+    """Raises HarnessError if it is damaged or of another version; the folder is named."""
+    path = folder / "spec.json"
+    try:
+        return from_json(files.read_json(path, dict))
+    except HarnessError as error:
+        raise error if str(path) in str(error) else HarnessError(f"{path}: {error}") from error
 
 
 def continued(root: Path, spec: RunSpec) -> RunFolder:
@@ -442,7 +521,7 @@ def continued(root: Path, spec: RunSpec) -> RunFolder:
     path = root / RUNS / spec.start / "spec.json"
     if not path.exists():
         raise HarnessError(f"{head}, which is not in {root / RUNS}: train that one first, or plan both together")
-    first = RunFolder(root, from_json(files.read_json(path)))
+    first = RunFolder(root, _stored(path.parent))
     if first.spec.id != spec.start:
         raise _misplaced(path.parent, first.spec)
     if first.spec.is_reference:
@@ -475,16 +554,21 @@ def made_model(root: Path, model: ModelSpec) -> Path:
 
 
 @functools.cache
-def environment() -> tuple[dict[str, Any], str]:
-    """What this process runs on, and the uncommitted diff of the code (empty if clean or not a checkout)."""
+def environment() -> tuple[dict[str, Any], bytes]:
+    """What this process runs on, and the uncommitted diff of the code (empty if clean or not a checkout).
+
+    The diff is bytes: files may be in any encoding.
+    """
     code = Path(__file__).resolve().parents[2]
-    commit = _git(code, "rev-parse", "HEAD").strip()
-    diff = _git(code, "diff", "HEAD") if commit else ""
+    # Of this checkout, not of another project in whose environment we are installed.
+    ours = _git(code, "rev-parse", "--show-toplevel").decode().strip() == str(code)
+    commit = _git(code, "rev-parse", "HEAD").decode().strip() if ours else ""
+    diff = _git(code, "diff", "HEAD") if commit else b""
     record: dict[str, Any] = {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "commit": commit or None,
         "dirty": bool(commit and _git(code, "status", "--porcelain").strip()),
-        "diff_sha256": hashlib.sha256(diff.encode()).hexdigest() if diff else None,
+        "diff_sha256": hashlib.sha256(diff).hexdigest() if diff else None,
         "machine": {
             "system": platform.system(),
             "architecture": platform.machine(),
@@ -525,13 +609,13 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def _git(folder: Path, *arguments: str) -> bytes:
     """Output of a git command; empty where there is no git, no checkout or no commit."""
     try:
         command = ("git", "-C", str(folder), *arguments)
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(command, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        return ""
+        return b""
 
 
 def _processor() -> str:

@@ -38,10 +38,10 @@ def drawn(training_set: Sequence[Example], spec: RunSpec, *, a_step: int) -> lis
     return [training_set[int(place)] for place in epoch_order(n, spec.seed, 0)[:wanted]]
 
 
-def longest(reader: Reader, examples: Sequence[Example], kind: str) -> int:
-    """Tokens of the longest prompt, p of ``kind`` in it."""
+def prompts(reader: Reader, examples: Sequence[Example], kind: str) -> list[int]:
+    """Tokens of each prompt, p of ``kind`` in it."""
     starts = range(0, len(examples), AT_ONCE)
-    return max(max(render(reader, examples[start : start + AT_ONCE], kind).lengths) for start in starts)
+    return [n for start in starts for n in render(reader, examples[start : start + AT_ONCE], kind).lengths]
 
 
 def longest_reference(reader: Reader, world: World, examples: Sequence[Example]) -> int:
@@ -68,7 +68,7 @@ def check(
     """Every policy has positions for every context that it reads, over all that the run can draw.
 
     Raises:
-        HarnessError: one has not.
+        HarnessError: one has not, or a prompt is longer than ``RunSpec.max_prompt_tokens``.
     """
     assert spec.data is not None
     sources = {source for source, share in method.sampling.items() if share}
@@ -82,9 +82,10 @@ def check(
     who_reads = read(method)
     for context, kind in ((PLAIN, Privilege.NONE), (PRIVILEGED, spec.data.privilege)):
         readers = {policy is Policy.TEACHER for policy, name in who_reads if name == context}
-        tokens = longest(reader, found, kind) if readers else 0
+        tokens = prompts(reader, found, kind) if readers else []
+        load.check_prompts(tokens, spec.max_prompt_tokens)
         for is_teacher in readers:
-            load.check_lengths(teacher if is_teacher else student, [tokens], room)
+            load.check_lengths(teacher if is_teacher else student, tokens, room)
 
 
 def check_probe(
@@ -96,4 +97,4 @@ def check_probe(
         HarnessError: it has not.
     """
     for each in {str(Privilege.NONE), kind}:
-        load.check_lengths(model, [longest(reader, examples, each)], max_response_tokens)
+        load.check_lengths(model, prompts(reader, examples, each), max_response_tokens)

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from harness.config import RunSpec
-from harness.models import lora
+from harness.models import load, lora
 from harness.storage import checkpoint, files
 from harness.storage.run_folder import RunFolder
 from harness.training.contexts import build_batch
@@ -24,8 +24,6 @@ from harness.training.trainer import Trainer, refresh_copies
 from harness.training.writers import select, truncation_rate, write_rollouts
 from harness.types import HarnessError
 
-MICROBATCH = 64
-"""Rollouts per forward pass. Changes memory, never the numbers."""
 COLLAPSE_SHARE = 0.5
 """A run has collapsed if its probe accuracy ends below this share of where it began ..."""
 COLLAPSE_TRUNCATION = 0.5
@@ -143,7 +141,7 @@ def train_step(trainer: Trainer) -> dict[str, Any]:
         trainer.policies,
         batch,
         progress=trainer.step / trainer.spec.steps,
-        microbatch=MICROBATCH,
+        microbatch=trainer.spec.micro_batch,
         phases=trainer.phases,
     ):
         with trainer.phases("optimiser"):
@@ -157,7 +155,11 @@ def train_step(trainer: Trainer) -> dict[str, Any]:
 
 
 def written_batch(trainer: Trainer) -> Batch:
-    """The rollouts of the step with every context of the method's views."""
+    """The rollouts of the step with every context of the method's views.
+
+    Raises:
+        HarnessError: a prompt longer than the run allows.
+    """
     rollouts = write_rollouts(
         trainer.method,
         trainer.policies,
@@ -167,7 +169,7 @@ def written_batch(trainer: Trainer) -> Batch:
         spec=trainer.spec,
         step=trainer.step,
     )
-    return build_batch(
+    batch = build_batch(
         trainer.method,
         trainer.reader,
         trainer.world,
@@ -176,6 +178,9 @@ def written_batch(trainer: Trainer) -> Batch:
         seed=trainer.spec.seed,
         step=trainer.step,
     )
+    for prompts in batch.contexts.values():
+        load.check_prompts(prompts.lengths, trainer.spec.max_prompt_tokens)
+    return batch
 
 
 def apply_gradient(trainer: Trainer) -> float:
@@ -264,14 +269,13 @@ def save(folder: RunFolder, learner: Learner) -> None:
     """A checkpoint of everything the rest of the run depends on."""
     if is_first_rank():
         weights = lora.kept(learner.student)
-        checkpoint.save(folder.checkpoints, learner.step, weights=weights, state=learner.state())
+        checkpoint.save(folder.checkpoints, learner.step, weights=weights, state=learner.state(), log=folder.metrics)
 
 
 def restore(folder: RunFolder, learner: Learner, found: checkpoint.Checkpoint | None) -> None:
-    """Continue from a checkpoint, or from nothing; metrics after it are dropped, they will be made again."""
-    step = -1 if found is None else found.step
+    """Continue from a checkpoint, or from nothing; metrics are those up to it, later ones will be made again."""
     if is_first_rank():
-        files.keep_jsonl(folder.metrics, lambda record: record["step"] <= step)
+        checkpoint.restore_log(folder.metrics, found)
     if found is not None:
         lora.take(learner.student, found.weights())
         learner.load_state(found.state())

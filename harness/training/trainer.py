@@ -176,7 +176,7 @@ def load_pair(
             f"{teacher_spec.name}, which read one text: give both the same"
         )
     specs = (spec.student, teacher_spec)
-    student, teacher = (load.load(each, dtype=spec.dtype, device=device(), root=root) for each in specs)
+    student, teacher = (load.load(each, dtype=spec.dtype, device=device(spec.device), root=root) for each in specs)
     ours, theirs = (load.load_reader(each, root=root) for each in specs)
     load.check_pair(student, ours.tokenizer, teacher, theirs.tokenizer)
     sight.check_pair(ours, theirs)

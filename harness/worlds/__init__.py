@@ -1,22 +1,25 @@
 """Where problems, privileged input and grades come from. No torch.
 
-A world is a class (``harness.worlds.world.World``) and one line: in ``WORLDS``, or among the entry points of its own
-package (group ``dopd.worlds``, ``name = "module:Class"``). The name is what ``DataSpec.world`` says.
+A world is a class (``harness.worlds.world.World``, or ``OfData`` where problems stand in files) and one line: in
+``WORLDS``, or among the entry points of its own package (group ``dopd.worlds``, ``name = "module:Class"``). The name is
+what ``DataSpec.world`` says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 
 from harness import registry
-from harness.config import DataSpec
+from harness.config import DataSpec, HeldOut
 from harness.types import HarnessError, Privilege
-from harness.worlds.world import Drawn, World
+from harness.worlds.world import Drawn, OfData, World
 
 WORLDS: dict[str, str] = {
     "embedded": "harness.worlds.slots_world:SlotWorld",
     "scenes": "harness.worlds.scenes.world:ScenesWorld",
+    "files": "harness.worlds.files.world:Files",
 }
 """``module:Class`` by name, imported on use."""
 ENTRY_POINTS = "dopd.worlds"
@@ -40,8 +43,28 @@ def world(name: str) -> World:
     """The world of that name.
 
     Raises:
-        HarnessError: unknown, near names are offered; or its class does not import, or is no world's.
+        HarnessError: unknown, near names are offered; its class does not import, or is no world's; or its problems
+            stand in files, so that there is one for each data (``world_of``).
     """
+    found = _registered(name)
+    if isinstance(found, OfData):
+        raise HarnessError(f"world {name!r} is another for each data: give it data (harness.worlds.world_of)")
+    return found
+
+
+def held_out(name: str) -> Sequence[HeldOut]:
+    """The held-out sets that a world has by itself; raises HarnessError as ``world`` does."""
+    found = _registered(name)
+    return () if isinstance(found, OfData) else found.benchmarks()
+
+
+def draws(name: str) -> tuple[int, ...]:
+    """Numbers of the draws of a world; empty of one without. Raises HarnessError as ``world`` does."""
+    found = _registered(name)
+    return found.draws if isinstance(found, Drawn) else ()
+
+
+def _registered(name: str) -> World | OfData:
     targets = known()
     try:
         name = registry.lookup("world", name, targets)
@@ -56,21 +79,23 @@ def world_of(data: DataSpec) -> World:
 
     Raises:
         HarnessError: the world is unknown or of another version, or lacks a draw, a domain or the kind of p that is
-            asked for.
+            asked for; a file of problems that cannot be read, or is not what it was.
     """
-    found = world(data.world)
+    found = _registered(data.world)
     if data.version != found.version:
         raise HarnessError(
             f"world {data.world!r} is version {found.version} here, the data ask for version {data.version}: set "
             f"version={found.version} in the data and plan the run again, or install the package that holds the other"
         )
+    if isinstance(found, OfData):
+        found = found.of(data)
     _check_draw(found, data)
     if not data.domains:
         raise HarnessError(f"domains is empty; name at least one of {', '.join(found.domains)}")
     for domain in data.domains:
         registry.lookup(f"domain of world {data.world!r}:", domain, found.domains)
     if data.privilege != Privilege.NONE:
-        registry.lookup(f"privileged input of world {data.world!r}:", data.privilege, found.privileges)
+        registry.lookup(f"privileged input of world {data.world!r}:", str(data.privilege), found.privileges)
     return found
 
 
@@ -93,13 +118,15 @@ def _installed() -> tuple[tuple[str, str], ...]:
 
 
 @cache
-def _made(target: str, name: str) -> World:
+def _made(target: str, name: str) -> World | OfData:
     what = f"world {name!r} ({target})"
     found = registry.resolve(target, f"world {name!r}")
     try:
         made = found()
     except TypeError as error:
         raise HarnessError(f"{what} is not made without arguments ({error}): name a class that is") from error
+    if isinstance(made, OfData):
+        return made
     if lost := [name for name in vars(World) if not (name.startswith("_") or hasattr(made, name))]:
         raise HarnessError(f"{what} has no {', '.join(lost)}: a world has all that harness.worlds.world.World has")
     return made

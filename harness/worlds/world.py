@@ -13,7 +13,7 @@ from functools import cache
 from random import Random
 from typing import Protocol, TypeVar, cast, overload, runtime_checkable
 
-from harness.config import DataSpec
+from harness.config import DataSpec, HeldOut
 from harness.types import Corruption, Example, Fact, HarnessError, Message, Modality, Span, images_of
 
 
@@ -27,29 +27,6 @@ class Grade:
     """Everything the grader reads equals the reference trace."""
     parsed: bool
     """The response ends in some answer, right or wrong."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
-    """A held-out set of problems, to be asked as a benchmark."""
-
-    name: str
-    """Of the benchmark, unique over all worlds."""
-    version: int = 1
-    """Bumped when an item, its grading or the length limit changes; part of every row."""
-    data: DataSpec
-    """Whose problems these are; one domain."""
-    split: str
-    """test, or validation for tuning."""
-    n: int = 400
-    """Items: the first so many of the split."""
-    max_new_tokens: int
-    """What is cut there was wrong already."""
-
-    @property
-    def domain(self) -> str:
-        """Of all items."""
-        return self.data.domains[0]
 
 
 class World(Protocol):
@@ -102,6 +79,28 @@ class Drawn(Protocol):
     @property
     def draws(self) -> tuple[int, ...]:
         """Numbers of those that this package holds."""
+        ...
+
+
+@runtime_checkable
+class OfData(Protocol):
+    """Where problems stand in files of the user's: what such a world has is known once the data are.
+
+    Registered in the place of a ``World``, and like one made without arguments and without state. ``world_of`` asks it
+    for the world of a run's data; it has no benchmarks, a profile names its own (``harness.profile.Profile.held_out``).
+    """
+
+    @property
+    def version(self) -> int:
+        """Bumped when the same file would give other problems; part of every run's identity."""
+        ...
+
+    def of(self, data: DataSpec) -> World:
+        """The world of these data: equal data give equal worlds.
+
+        Raises:
+            HarnessError: what ``data`` names cannot be read, or is not what it was.
+        """
         ...
 
 

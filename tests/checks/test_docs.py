@@ -38,6 +38,8 @@ DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("methods/
 SUFFIXES = {".py", ".md", ".toml", ".txt", ".cff", ".yaml", ".csv", ".json", ".jsonl", ".safetensors"}
 MADE_BY_RUNS = ("results/runs", ".nox")
 EXAMPLE_FILES = {
+    "exam.jsonl",
+    "mine.py",
     "my_method.py",
     "test_my_method.py",
     "my_profile.py",
@@ -60,8 +62,8 @@ def spans(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def blocks(path: Path, language: str = "") -> list[str]:
-    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", path.read_text(encoding="utf-8"), flags=re.M | re.S)
-    return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in found]
+    found = re.findall(r"^( *)```(\w*)\n(.*?)^\1```", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, named, body in found if named == language]
 
 
 def commands(path: Path) -> Iterator[list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import pickle
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -22,6 +23,7 @@ from harness.config import (
     OptimSpec,
     RecipeSpec,
     RunSpec,
+    Source,
     canonical_json,
     from_json,
     to_json,
@@ -68,13 +70,18 @@ def others(value: Any) -> Iterator[Any]:
 
 
 def paths(spec: Any, head: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Of every field that holds a value."""
-    for field in dataclasses.fields(spec):
+    """Of every field of the identity that holds a value."""
+    for field in kept(spec):
         value = getattr(spec, field.name)
         if value is None or (field.name == "sha256" and not value):  # a model that is made has none
             continue
         inner = dataclasses.is_dataclass(value)
         yield from paths(value, (*head, field.name)) if inner else [(*head, field.name)]
+
+
+def kept(spec: Any) -> list[dataclasses.Field[Any]]:
+    """Fields of the identity."""
+    return [field for field in dataclasses.fields(spec) if field.metadata.get("identity", True)]
 
 
 def changed(spec: Any, path: tuple[str, ...]) -> Any:
@@ -98,7 +105,29 @@ EVERY_FIELD = pytest.mark.parametrize(
 
 def test_no_field_is_left_out() -> None:
     known = {path[0] for spec in SPECS.values() for path in paths(spec)}
-    assert known == {field.name for field in dataclasses.fields(RunSpec)}
+    assert known == {field.name for field in kept(RunSpec)}
+
+
+def test_where_and_in_what_pieces_is_no_part_of_a_run() -> None:
+    """Memory, machine and the place of a file: the same run, whose folder says nothing of them."""
+    source = Source(path="there.jsonl", columns=(("prompt", "question"),))
+    assert FULL.data
+    moved = dataclasses.replace(
+        FULL, data=dataclasses.replace(FULL.data, file=source), micro_batch=2, device="cuda:1", max_prompt_tokens=9
+    )
+    apart = {f.name for kind in (RunSpec, DataSpec) for f in dataclasses.fields(kind)} - {
+        f.name for kind in (RunSpec, DataSpec) for f in kept(kind)
+    }
+    assert apart == {"file", "micro_batch", "device", "max_prompt_tokens"}
+    assert moved == FULL and moved.hash == FULL.hash and to_json(moved) == to_json(FULL)
+    assert pickle.loads(pickle.dumps(moved)).data.file == source, "a worker must find the file"
+    content = dataclasses.replace(FULL, data=dataclasses.replace(FULL.data, content="c"))
+    assert content != FULL and content.hash != FULL.hash
+
+
+def test_a_forward_pass_has_a_rollout() -> None:
+    with pytest.raises(HarnessError, match="micro_batch=0: give the rollouts of a forward pass, at least 1"):
+        dataclasses.replace(FULL, micro_batch=0)
 
 
 @EVERY_FIELD
@@ -172,3 +201,15 @@ def test_extra_checkpoints_that_are_none(steps: tuple[int, ...]) -> None:
     message = re.escape(f"extra_checkpoints={steps} of a run of 20 steps: give steps between")
     with pytest.raises(HarnessError, match=message):
         dataclasses.replace(FULL, extra_checkpoints=steps)
+
+
+@pytest.mark.parametrize("name", ["/very/deep" * 40, "/" + "ż" * 200, "x" * 300])
+def test_a_long_name_is_cut_in_the_id_and_the_hash_never(name: str) -> None:
+    """A folder's name has at most 255 bytes; 151 characters for each of two models were too many."""
+    long = dataclasses.replace(FULL, student=ModelSpec(name=name), teacher=ModelSpec(name=name))
+    for spec in (long, dataclasses.replace(long, teacher=None, method=None, data=None, optim=None, steps=0)):
+        assert len(spec.id.encode()) <= 200
+        assert spec.id.endswith(f"-{spec.hash}")
+    assert f"-seed{long.seed}-" in long.id
+    other = dataclasses.replace(long, student=ModelSpec(name=name + "y"))
+    assert other.id != long.id

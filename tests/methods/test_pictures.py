@@ -11,12 +11,12 @@ from support.picture_world import PROFILE, PictureWorld
 from support.small import small_method
 from torch import Tensor
 
-from harness import registry, worlds
+from harness import registry
 from harness.config import DataSpec, RunSpec
 from harness.losses.tokens import TokenView
 from harness.suite import Options, training_run
 from harness.training.reduce import coefficients
-from harness.types import HarnessError, Pictures, Policy, Privilege, ScorePool, View
+from harness.types import HarnessError, Modality, Pictures, Policy, Privilege, ScorePool, View
 from harness.worlds import needs
 from harness.worlds.slots_world import SlotWorld
 from methods.va_opd import DEGRADED, VisualAdvantageDistillation
@@ -188,7 +188,8 @@ def test_methods_that_show_pictures_are_left_out_of_all_where_there_are_none(mon
     chosen = Options(suite="methods", methods="all")
     assert not seeing & set(listed_methods(chosen))
     assert not needs.shows(SlotWorld(), VisionDistillation) and needs.shows(PictureWorld(), VisionDistillation)
-    monkeypatch.setitem(worlds.WORLDS, "embedded", "support.picture_world:PictureWorld")
+    of_pictures = dataclasses.replace(registry.profile("embedded"), modality=Modality.VISION)
+    monkeypatch.setattr(registry, "profile", lambda name: of_pictures)
     assert seeing <= set(listed_methods(chosen))
 
 

@@ -54,7 +54,7 @@ class FineTune(Recipe):
         world = world_of(spec.data)
         require(world, HasReferences, f"run {spec.id}")
         examples = training_set(world, spec.data)
-        student = load.load(spec.student, dtype=spec.dtype, device=device(), root=root)
+        student = load.load(spec.student, dtype=spec.dtype, device=device(spec.device), root=root)
         check_logits(student)
         reader = load.load_reader(spec.student, root=root)
         sight.check_seen(student, reader)
@@ -88,7 +88,7 @@ class FineTune(Recipe):
         drawn = lengths.drawn(examples, spec, a_step=spec.prompts_per_step)
         room = lengths.longest_reference(reader, world, drawn)
         for kind in {str(Privilege.NONE), str(spec.data.privilege if self.privileged_share else Privilege.NONE)}:
-            load.check_lengths(model, [lengths.longest(reader, drawn, kind)], room)
+            load.check_lengths(model, lengths.prompts(reader, drawn, kind), room)
 
     def lesson(
         self,

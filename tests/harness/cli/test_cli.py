@@ -8,8 +8,10 @@ import functools
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import pytest
 from support.fakes import BUG, LAST, PROFILE, USER_ERROR, FakeSuite
 
 from harness import registry
-from harness.cli import select, skeleton
+from harness.cli import flags, select, skeleton
 from harness.cli import verbs as cli
 from harness.config import DataSpec
 from harness.evaluation import benchmarks
@@ -121,6 +123,11 @@ def test_seeds(text: str, seeds: tuple[int, ...]) -> None:
         ["--minutes", "-1"],
         ["--minutes", "nan"],
         ["--methods", ","],
+        ["--methods", "dopd,,vanilla_opd"],
+        ["--train-domains", "coding,"],
+        ["--seeds", "1000000000"],
+        ["--seeds", "100000"],
+        ["--seeds", ",".join(map(str, range(10_001)))],
         ["--from", "memory"],
         ["--learning-rate", "1e-3"],
         ["--results", __file__],
@@ -191,7 +198,7 @@ def test_a_file_is_no_folder(words: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_rate_is_refused_with_the_way_to_give_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["run", "--suite", "ood", "--learning-rate", "1e-3"])
-    assert "choose shared or tuned; a rate of your own is given by a suite" in capsys.readouterr().err
+    assert "choose shared or tuned; a rate of your own is given by --rate" in capsys.readouterr().err
 
 
 def test_a_missing_suite_is_asked_for_with_the_list(capsys: pytest.CaptureFixture[str]) -> None:
@@ -511,6 +518,149 @@ def test_interrupt_says_what_to_do_and_ends_with_130(
     assert capsys.readouterr().err == "dopd: interrupted; every finished step is kept, the same command goes on\n"
 
 
+SLOW_RUN = f"""
+import functools, signal, sys
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+from pathlib import Path
+from support.fakes import SLOW
+from harness import registry
+from harness.cli import select, verbs
+from harness.runs import local
+from harness.suite import Options
+if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, getattr(signal, sys.argv[2]))  # whatever started the tests may ignore it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    registry.SUITES_MODULE = registry.PROFILES_MODULE = "support.fakes"
+    local.launch = functools.partial(local.launch, target="support.fakes:run")
+    verbs.check_evaluations = lambda plan: None
+    select.Options = functools.partial(Options, published=Path(sys.argv[1], "published"))
+    given = ["--suite", "fake", "--profile", "fake", "--methods", "dopd", "--seeds", f"{{SLOW}},", "--jobs", "1"]
+    sys.exit(verbs.main(["run", "--results", sys.argv[1], *given]))
+"""
+
+
+def slow_run(tmp_path: Path, hup: str = "SIG_DFL") -> subprocess.Popen[str]:
+    """A real command whose run sleeps after its second step."""
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW_RUN)
+    command = [sys.executable, str(script), str(tmp_path), hup]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("runs/dopd-*/checkpoints/step-000002")):
+        assert started.poll() is None, started.communicate()
+        time.sleep(0.02)
+    return started
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_that_ends_a_command_is_told_and_its_workers_end_with_it(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """Before, both were silent."""
+    started = slow_run(tmp_path)
+    started.send_signal(number)
+    _, error = started.communicate(timeout=60)
+    assert started.returncode == code
+    assert error == f"dopd: stopped by {number.name}; every finished step is kept, the same command goes on\n"
+    (folder,) = (each for each in folders(tmp_path) if each.spec.method)
+    with folder.lock():
+        assert folder.state((LAST,)) is RunState.PARTIAL
+
+
+def test_under_nohup_a_hang_up_ends_nothing(tmp_path: Path) -> None:
+    started = slow_run(tmp_path, "SIG_IGN")
+    started.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert started.poll() is None
+    started.terminate()
+    assert started.wait(timeout=60) == 143
+    assert started.stdout and started.stderr
+    started.stdout.close(), started.stderr.close()
+
+
+def test_an_error_of_the_system_is_one_line(
+    fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error", "/mnt/results")
+
+    monkeypatch.setattr(launcher, "launch", fail)
+    assert dopd("run", fake) == 2
+    told = "/mnt/results: Input/output error; check that the folder is there and can be read and written"
+    assert capsys.readouterr().err == f"dopd: {told}\n"
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="no folder here that nobody can write")
+def test_results_that_cannot_be_written_are_one_line(
+    fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "check_room", lambda *_: None)
+    assert dopd("run", Path("/sys/kernel")) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "/sys/kernel/runs" in error and "check that the folder" in error
+
+
+def test_a_name_of_results_that_no_disk_takes_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("plan", Path("x" * 300)) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["run", "plan", "evaluate"])
+def test_more_workers_than_cores_are_capped_with_a_line(
+    fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    for module in (flags, select):
+        monkeypatch.setattr(module, "cores", lambda: 2)
+    assert dopd(verb, fake, "--jobs", "1000") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("--jobs 1000: 2 cores are here, so 2 workers\n")
+    assert "1000 workers" not in out
+    assert dopd(verb, fake, "--jobs", "2") == 0
+    assert "cores are here" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["table", "figure"])
+def test_runs_none_of_which_is_done_make_no_table(verb: str, fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before, pictures without a point were written, exit 0."""
+    assert dopd("run", fake, "--seeds", "1") == 0
+    for folder in folders(fake):
+        (folder.path / "done").unlink()
+    shutil.rmtree(fake / "reports")
+    capsys.readouterr()
+    assert dopd(verb, fake, "--seeds", "1") == 2
+    assert f"none of the runs asked for is done in {fake / 'runs'}: " in capsys.readouterr().err
+    assert not (fake / "reports").exists()
+
+
+def test_a_plugin_that_exits_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("import sys\nsys.exit(3)\n")
+    assert cli.main(["methods", "--plugin", str(plugin)]) == 2
+    assert capsys.readouterr().err == f"dopd: plugin {plugin} does not import (SystemExit: 3): mend the file\n"
+
+
+def test_one_damaged_costs_file_harms_no_other_suite(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake, "--seeds", "1") == 0
+    folder = next(each for each in folders(fake) if each.spec.method)
+    (folder.path / "costs.json").write_text("{}")
+    capsys.readouterr()
+    assert dopd("plan", fake, "--seeds", "2") == 0
+    assert dopd("table", fake, "--seeds", "1") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and str(folder.path / "costs.json") in error and "delete it" in error
+
+
+def test_a_shorter_publish_is_refused_and_replaces_with_a_line(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dopd("run", fake, "--seeds", "1") == dopd("publish", fake, "--seeds", "1") == 0
+    rows = fake.parent / "published" / "fake" / "fake" / "rows.jsonl"
+    before = rows.read_bytes()
+    assert dopd("run", fake, "--seeds", "1", "--steps", "4") == 0
+    capsys.readouterr()
+    assert dopd("publish", fake, "--seeds", "1", "--steps", "4") == 2
+    assert "2 of other settings" in capsys.readouterr().err and rows.read_bytes() == before
+    assert dopd("publish", fake, "--seeds", "1", "--steps", "4", "--replace") == 0
+    assert "dropped 2 published runs: 2 of other settings" in capsys.readouterr().out
+
+
 def test_export_writes_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", "--out", str(tmp_path), "--benchmarks", "embedded_coding"]) == 0
     assert (tmp_path / "embedded_coding.jsonl").exists()
@@ -586,9 +736,13 @@ def test_module_is_the_command(tmp_path: Path) -> None:
 
 
 def test_options_are_the_flags() -> None:
-    """A field without a flag could not be asked for; ``published`` is for tests, the file is of ``--profile``."""
+    """A field without a flag could not be asked for; ``published`` is for tests, the file is of ``--profile``, the rest
+    what flags of a profile make of it."""
     destinations = {action.dest for action in subparsers()["run"]._actions}
-    assert {field.name for field in dataclasses.fields(Options)} - destinations == {"profile_file", "published"}
+    assert {field.name for field in dataclasses.fields(Options)} - destinations == {
+        *("profile_file", "published"),
+        *("own", "flags"),
+    }
 
 
 def test_states_are_seen_by_folder_and_publish_alike(fake: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from support.folders import Weights, model_folder
 from support.small import tiny
 from tokenizers.pre_tokenizers import Split
@@ -181,3 +182,31 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_dtype_is_told() -> None:
     with pytest.raises(HarnessError, match="dtype 'bf16': choose one of float32, float64, bfloat16, float16"):
         models.load(ModelSpec(name="base"), dtype="bf16")
+
+
+def test_pickled_weights_are_refused_by_name(tmp_path: Path) -> None:
+    """Reading a pickle can run code; a folder that has both is read from its safetensors."""
+    spec = model_folder(tmp_path / "m")
+    weights = tmp_path / "m" / "model.safetensors"
+    torch.save(load_file(weights), tmp_path / "m" / "pytorch_model.bin")
+    models.load(spec)
+    weights.unlink()
+    with pytest.raises(HarnessError, match=r"has its weights as pickle \(pytorch_model.bin\).*save_pretrained") as told:
+        models.load(spec)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("what", ["config", "tokenizer_config"])
+def test_code_that_a_model_brings_is_refused_by_name_and_not_run(tmp_path: Path, what: str) -> None:
+    """A tokenizer that transformers has in the place of the one that is brought may be read; nothing is run."""
+    names = {"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model", "AutoTokenizer": ["mine.Words", None]}
+    brought = {"auto_map": names, "model_type": "mine", "tokenizer_class": "Words"}
+    spec = model_folder(tmp_path / "m", **{what: brought})
+    (tmp_path / "m" / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    if what == "config":
+        with pytest.raises(HarnessError, match=r"brings code of its own .*, which is not run") as told:
+            models.load(spec)
+        assert "\n" not in str(told.value)
+    else:
+        assert models.load_tokenizer(spec).encode("A B") == models.load_tokenizer(ModelSpec(name="base")).encode("A B")
+    assert not (tmp_path / "ran").exists()

@@ -110,6 +110,39 @@ def test_failing_runs_do_not_stop_the_others(tmp_path: Path) -> None:
     assert RunFolder(tmp_path, specs[2]).last_step() == 2, "goes on from here"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_keeps_its_message_though_the_log_is_on_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """Before, the traceback that could not be written took the place of what had failed."""
+    with pytest.raises(HarnessError, match=r"disk full while writing x$"), launcher._output_in(Path("/dev/full")):
+        print("a line that is lost", flush=False)
+        raise HarnessError("disk full while writing x")
+    print("back on the terminal", flush=True)
+    assert capfd.readouterr().out.endswith("back on the terminal\n")
+
+
+def test_an_error_of_the_system_in_a_worker_is_one_line_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "unread.py").write_text(
+        "def run(folder, evaluations, report, asking):\n"
+        "    raise OSError(5, 'Input/output error', str(folder.metrics))\n"
+    )
+    sys.path.insert(0, str(tmp_path))
+    try:
+        ended = launch(tmp_path, [spec()], target="unread:run")
+    finally:
+        sys.path.remove(str(tmp_path))
+    folder = RunFolder(tmp_path, spec())
+    reason = ended.report.failed[spec().id]
+    assert reason.startswith(f"{folder.metrics}: Input/output error; check that the folder is there")
+    assert "\n" not in reason
+
+
+def test_runs_below_a_file_are_one_line_each_and_no_worker_dies(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("x")
+    ended = launch(tmp_path, [spec()])
+    assert f"{tmp_path / 'runs'}" in ended.report.failed[spec().id]
+    assert "exit code" not in ended.report.failed[spec().id]
+
+
 def test_one_worker_goes_on_after_a_failure(tmp_path: Path) -> None:
     specs = [spec(seed=seed) for seed in (BUG, KILLED, 0)]
     ended = launch(tmp_path, specs, jobs=1)

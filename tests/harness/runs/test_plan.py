@@ -258,8 +258,8 @@ def test_a_run_that_is_there_is_read_once_and_an_absent_one_not_at_all(
         make_done(tmp_path, run.spec, train_seconds=1.0, evaluation_seconds=1.0)
     read: list[Path] = []
     looked = files.read_json, files.read_jsonl
-    monkeypatch.setattr(files, "read_json", lambda path: read.append(path) or looked[0](path))
-    monkeypatch.setattr(files, "read_jsonl", lambda path: read.append(path) or looked[1](path))
+    monkeypatch.setattr(files, "read_json", lambda path, *kind: read.append(path) or looked[0](path, *kind))
+    monkeypatch.setattr(files, "read_jsonl", lambda path, **how: read.append(path) or looked[1](path, **how))
     found = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(0, 1, 2)))
     done = [run.spec.id for run in found if run.state is RunState.DONE]
     assert (len(done), len(found)) == (3, 7)
@@ -324,3 +324,21 @@ def test_what_other_code_made_is_said_and_what_it_began_is_refused(
     ):
         plan.check_code(runs, tmp_path)
     plan.check_code(runs[:2], tmp_path)
+
+
+def test_a_damaged_run_stops_no_plan_that_does_not_need_it(tmp_path: Path) -> None:
+    """Its costs are an estimate's, its spec only its own; before, one of either stopped every suite."""
+    whole = planned(tmp_path)
+    run = next(each.spec for each in whole if each.spec.method)
+    make_done(tmp_path, run, train_seconds=1.0, evaluation_seconds=1.0)
+    folder = RunFolder(tmp_path, run).path
+    for text in ("{}", "[]", '{"run":', ""):
+        (folder / "costs.json").write_text(text)
+        assert [each.spec.id for each in planned(tmp_path) if each.state is RunState.DONE] == [run.id]
+    for text in ("{}", "[]", '{"profile":', ""):
+        (folder / "spec.json").write_text(text)
+        others = planned(tmp_path, options=dataclasses.replace(OPTIONS, seeds=(1,)))
+        assert run.id not in {each.spec.id for each in others}
+        with pytest.raises(HarnessError, match=rf"{run.id}/spec.json") as refused:
+            planned(tmp_path)
+        assert "\n" not in str(refused.value)

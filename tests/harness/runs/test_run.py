@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
-from support.drive_run import short_run
+from support.drive_run import EVALUATIONS, short_run
 from support.fakes import PROFILE, spec
 from support.folders import model_folder
 
 from harness.evaluation.audits import AUDIT
-from harness.evaluation.benchmarks import Benchmark
+from harness.evaluation.benchmarks import BENCHMARKS, Benchmark, benchmark
 from harness.evaluation.evaluator import Job, Score
 from harness.models.sources import identified
 from harness.runs import run as one_run
@@ -23,8 +24,10 @@ from harness.storage import files
 from harness.storage.code import Code
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, reference_run
+from harness.training import loop, trainer
 from harness.types import HarnessError
 
+CODING = "embedded_coding"
 SCORE = Score(
     benchmark="quiz",
     version=1,
@@ -86,6 +89,37 @@ def test_a_log_without_its_last_step_is_refused(tmp_path: Path, kept: int) -> No
     with pytest.raises(HarnessError, match=r"metrics.jsonl has no line of step 10 of 10, .*with --force$") as refused:
         whole_log(folder)
     assert "\n" not in str(refused.value)
+
+
+def test_a_log_with_a_step_twice_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, spec())
+    lines = log(10)
+    files.write_text_atomic(folder.metrics, files.jsonl([*lines[:4], *lines[2:]]))
+    with pytest.raises(HarnessError, match=r"metrics.jsonl has 13 lines of 11 steps, .*with --force$"):
+        whole_log(folder)
+
+
+def test_a_collapsed_run_stays_collapsed_when_its_log_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, it came back as ok with 0 tokens: the tool's own advice was to move the log away."""
+    monkeypatch.setitem(BENCHMARKS, CODING, replace(benchmark(CODING), n=4))
+    monkeypatch.setattr(trainer, "PROBE_SIZE", 4)
+    monkeypatch.setattr(loop, "COLLAPSE_TRUNCATION", 0.0)
+    folder = RunFolder(tmp_path, short_run("vanilla_opd", 2))
+    one_run.run(folder, EVALUATIONS[:1], lambda *_: None)
+    before = folder.rows()
+    assert {(r.status, r.tokens > 0) for r in before} == {("collapsed", True)}
+    for name in ("done", "rows.jsonl", "metrics.jsonl"):
+        (folder.path / name).unlink()
+    said = one_run.run(folder, EVALUATIONS[:1], lambda *_: None)
+    assert said == "metrics.jsonl was not what was written: brought back from step-000002"
+    assert folder.rows() == before
+    (folder.path / "done").unlink()
+    rows = folder.path / "rows.jsonl"
+    rows.write_text(re.sub(r'"value": [\d.]+', '"value": 0.99', rows.read_text()))
+    assert rows.read_text().count("0.99") == len(before)
+    said = one_run.run(folder, EVALUATIONS[:1], lambda *_: None)
+    assert said == "rows.jsonl was not what was written: its rows are made anew"
+    assert folder.rows() == before, "not what stood there by hand"
 
 
 def test_a_whole_log_and_that_of_a_reference_pass(tmp_path: Path) -> None:

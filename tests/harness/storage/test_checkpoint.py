@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from harness.storage import checkpoint, files
-from harness.storage.checkpoint import MANIFEST, STATE, WEIGHTS
+from harness.storage.checkpoint import LOG, MANIFEST, STATE, WEIGHTS
 from harness.types import HarnessError
 
 
@@ -234,3 +234,116 @@ def test_manifest_names_what_was_written(folder: Path) -> None:
     path = folder / "step-000020"
     manifest = files.read_json(path / MANIFEST)
     assert manifest == {"step": 20, "sha256": {n: files.sha256(path / n) for n in (WEIGHTS, STATE)}}
+
+
+@pytest.fixture
+def logged(folder: Path) -> Path:
+    """The log of a run with checkpoints at 0, 10 and 20, a line a step and two after the last checkpoint."""
+    log = folder.parent / LOG
+    log.write_text("")
+    for number in range(23):
+        files.append_jsonl(log, {"step": number})
+        if number in (0, 10, 20):
+            checkpoint.save(folder, number, weights={"w": torch.ones(1)}, state={}, log=log)
+    return log
+
+
+def steps_of(log: Path) -> list[int]:
+    return [record["step"] for record in files.read_jsonl(log)]
+
+
+def lose(log: Path) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:5] + lines[7:]))
+
+
+def tear(log: Path) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:8]) + lines[8][:4])
+
+
+def double(log: Path) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:8] + lines[3:]))
+
+
+def spoil(log: Path) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:8]) + b"\xff\n" + b"".join(lines[9:]))
+
+
+LOSSES = [lose, tear, double, spoil, Path.unlink]
+
+
+@pytest.mark.parametrize("harm", LOSSES)
+def test_a_resume_has_the_lines_up_to_its_checkpoint_whatever_became_of_the_log(
+    logged: Path, folder: Path, harm: Callable[[Path], None]
+) -> None:
+    """Before, lost and doubled lines stayed, and a damaged one asked to move the file away: tokens and status fell."""
+    harm(logged)
+    found, message = checkpoint.latest_valid(folder)
+    assert found is not None and (found.step, message) == (20, "")
+    checkpoint.restore_log(logged, found)
+    assert steps_of(logged) == list(range(21))
+
+
+def test_a_damaged_copy_of_the_log_falls_back_with_its_checkpoint(logged: Path, folder: Path) -> None:
+    damage(folder / "step-000020" / LOG, "truncated")
+    found, message = checkpoint.latest_valid(folder)
+    assert found is not None and found.step == 10
+    assert "sha256 of metrics.jsonl differs" in message
+    checkpoint.restore_log(logged, found)
+    assert steps_of(logged) == list(range(11))
+
+
+@pytest.mark.parametrize("harm", LOSSES)
+def test_the_log_of_a_trained_run_is_brought_back(logged: Path, folder: Path, harm: Callable[[Path], None]) -> None:
+    checkpoint.restore_log(logged, checkpoint.latest_valid(folder)[0])
+    assert checkpoint.mend_log(folder, 20, logged) == ""
+    harm(logged)
+    said = checkpoint.mend_log(folder, 20, logged)
+    assert said == "metrics.jsonl was not what was written: brought back from step-000020"
+    assert steps_of(logged) == list(range(21))
+
+
+def test_a_log_without_a_whole_copy_is_refused(logged: Path, folder: Path) -> None:
+    checkpoint.restore_log(logged, checkpoint.latest_valid(folder)[0])
+    damage(folder / "step-000020" / LOG, "flipped")
+    assert checkpoint.mend_log(folder, 20, logged) == "", "the log itself is whole"
+    lose(logged)
+    with pytest.raises(HarnessError, match=r"metrics.jsonl is not what was written, .*step-000020 .*--force") as error:
+        checkpoint.mend_log(folder, 20, logged)
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_without_a_copy_keeps_the_lines_up_to_it(folder: Path) -> None:
+    """Of an older version."""
+    log = folder.parent / LOG
+    for number in range(25):
+        files.append_jsonl(log, {"step": number})
+    assert checkpoint.mend_log(folder, 20, log) == ""
+    checkpoint.restore_log(log, checkpoint.latest_valid(folder)[0])
+    assert steps_of(log) == list(range(21))
+
+
+def test_copies_of_the_log_are_kept_for_the_newest_two(logged: Path, folder: Path) -> None:
+    assert sorted(path.parent.name for path in folder.glob(f"*/{LOG}")) == ["step-000010", "step-000020"]
+
+
+@pytest.mark.parametrize("name", ["step-000020.bak", "step-000010 (copy)", "step-", "step-x", "step-00002"])
+def test_a_stray_folder_is_no_checkpoint(folder: Path, name: str) -> None:
+    """Before, a copy beside the checkpoints ended every verb in a ValueError."""
+    (folder / name).mkdir()
+    (folder / name / MANIFEST).write_text("{}")
+    found, message = checkpoint.latest_valid(folder)
+    assert found is not None and (found.step, message) == (20, "")
+    save(folder, 30)
+    assert (folder / name).is_dir()
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "5", '{"sha256": 5}', '{"sha256": []}', '{"sha256": {}}', "null"])
+def test_a_manifest_of_another_kind_is_damaged(folder: Path, text: str) -> None:
+    (folder / "step-000020" / MANIFEST).write_text(text)
+    found, message = checkpoint.latest_valid(folder)
+    assert found is not None and found.step == 10
+    assert "step-000020 (manifest.json is damaged)" in message

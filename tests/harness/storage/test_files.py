@@ -78,7 +78,9 @@ def test_file_that_is_one_torn_line_starts_again(tmp_path: Path) -> None:
 def test_damaged_line_is_named(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"a": 1}\n' + damage + b'{"c": 3}\n')
-    with pytest.raises(HarnessError, match=r"a\.jsonl line 2 is damaged.*run the same command again") as error:
+    with pytest.raises(
+        HarnessError, match=r"a\.jsonl line 2 is damaged.*delete the run.s folder and make it anew"
+    ) as error:
         files.read_jsonl(path)
     assert "\n" not in str(error.value)
 
@@ -137,3 +139,36 @@ def test_lock_is_reentrant_on_one_object_and_free_afterwards(tmp_path: Path) -> 
             pass
     with files.RunLock(tmp_path / ".lock", name="x"):
         pass
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".rows.jsonl.123.tmp", "samples/.a.jsonl.9.tmp", ".lock", "notes.tmp", "rows.jsonl"):
+        files.write_text_atomic(tmp_path / name, "x")
+    (tmp_path / "checkpoints" / ".step-000003.tmp").mkdir(parents=True)
+    (tmp_path / "checkpoints" / ".step-000003.tmp" / "weights.safetensors").write_text("half")
+    files.remove_parts(tmp_path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {".lock", "notes.tmp", "rows.jsonl"}
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(("text", "kind"), [("{}", list), ("[]", dict), ("5", dict), ("null", list)])
+def test_json_of_another_kind_is_one_line(tmp_path: Path, text: str, kind: type) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(HarnessError, match=rf"a\.json holds a \w+, not a {kind.__name__}: it is damaged") as error:
+        files.read_json(path, kind)
+    assert "\n" not in str(error.value)
+
+
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    """A guard around another does not put its own file in the place of the one that was written."""
+    guards = files.disk_guard(Path("outer")), files.disk_guard(Path("inner"))
+    with pytest.raises(HarnessError, match="disk full while writing inner"), guards[0], guards[1]:
+        raise OSError(28, "No space left on device")
+
+
+def test_an_error_of_the_system_is_one_line_with_its_file() -> None:
+    told = files.told(OSError(5, "Input/output error", "/mnt/a"), Path("b"))
+    assert told == "/mnt/a: Input/output error; check that the folder is there and can be read and written"
+    assert files.told(OSError("odd"), Path("b")).startswith("b: odd; ")

@@ -205,7 +205,9 @@ def test_changed_rows_of_a_done_run_are_refused(folder: RunFolder) -> None:
 
 def test_rows_of_another_version_are_refused(folder: RunFolder) -> None:
     record = dataclasses.asdict(row(folder.spec)) | {"colour": "red"}
-    (folder.path / "rows.jsonl").write_text(json.dumps(record) + "\n")
+    rows = folder.path / "rows.jsonl"
+    rows.write_text(json.dumps(record) + "\n")
+    files.write_json_atomic(folder.path / "done", {"rows_sha256": files.sha256(rows)})
     with pytest.raises(HarnessError, match=r"another version .*colour"):
         folder.rows()
 
@@ -220,6 +222,121 @@ def test_samples_are_named_by_evaluation(folder: RunFolder) -> None:
     folder.write_samples(LAST, [{"id": "a", "answer": True}])
     assert folder.samples(LAST).name == "step-000010.quiz@1.greedy.jsonl"
     assert files.read_jsonl(folder.samples(LAST)) == [{"id": "a", "answer": True}]
+
+
+def better(folder: RunFolder) -> None:
+    path = folder.path / "rows.jsonl"
+    path.write_text(path.read_text().replace("0.25", "0.99"))
+
+
+@pytest.mark.parametrize("gone", [("done",), ("done", "written.json"), ("written.json", "done")])
+def test_rows_that_were_changed_do_not_count_when_done_is_gone(folder: RunFolder, gone: tuple[str, ...]) -> None:
+    """Before, without ``done`` whatever stood there was taken."""
+    checkpoint(folder, 10)
+    folder.write_rows([row(folder.spec, value=0.25)])
+    folder.mark_done((LAST,))
+    better(folder)
+    for name in gone:
+        (folder.path / name).unlink(missing_ok=True)
+    assert (folder.rows(), folder.state((LAST,))) == ([], RunState.UNEVALUATED)
+    with pytest.raises(HarnessError, match="not what was written"):
+        folder.mark_done()
+    assert folder.drop_changed_rows() == "rows.jsonl was not what was written: its rows are made anew"
+    assert folder.drop_changed_rows() == ""
+    folder.write_rows([row(folder.spec, value=0.25)])
+    folder.mark_done((LAST,))
+    assert [found.value for found in folder.rows()] == [0.25]
+
+
+def test_rows_as_they_were_written_count_when_done_is_gone(folder: RunFolder) -> None:
+    checkpoint(folder, 10)
+    folder.write_rows([row(folder.spec, value=0.25)])
+    folder.mark_done((LAST,))
+    (folder.path / "done").unlink()
+    assert folder.missing((LAST,)) == ()
+    assert folder.drop_changed_rows() == ""
+    folder.mark_done((LAST,))
+    assert folder.state((LAST,)) is RunState.DONE
+
+
+@pytest.mark.parametrize("writes", [1, 2])
+def test_a_writer_killed_between_its_files_loses_no_row(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    folder.write_rows([row(folder.spec, value=0.25)])
+    folder.mark_done((LAST,))
+    replace, done = os.replace, []
+
+    def stop(source: Path, target: Path) -> None:
+        if len(done) == writes:
+            raise KeyboardInterrupt
+        done.append(target)
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", stop)
+        if writes == 1:
+            with pytest.raises(KeyboardInterrupt):
+                folder.write_rows([row(folder.spec, EARLY)])
+        else:
+            folder.write_rows([row(folder.spec, EARLY)])
+    assert len(folder.rows()) == writes
+    assert not (folder.path / "done").exists()
+
+
+@pytest.mark.parametrize("name", ["done", "environment.json", "models.json", "published.json", "costs.json"])
+@pytest.mark.parametrize("text", ["{}", "[]", "7", '{"a": 1', "[{}", "[5]", ""])
+def test_json_of_another_kind_is_one_line_and_no_traceback(folder: RunFolder, name: str, text: str) -> None:
+    folder.write_rows([row(folder.spec)])
+    folder.write_cost(cost(folder.spec))
+    folder.mark_done((LAST,))
+    (folder.path / name).write_text(text)
+    readers = {
+        "done": folder.rows,
+        "environment.json": folder.environments,
+        "models.json": lambda: folder.keep_models({"m": "x"}),
+        "published.json": folder.published,
+        "costs.json": folder.cost,
+    }
+    whole = {("environment.json", "[]"), ("published.json", "[]"), ("published.json", "[5]")}
+    if (name, text) in whole:
+        readers[name]()
+        return
+    with pytest.raises(HarnessError, match=folder.spec.id) as error:
+        readers[name]()
+    assert "\n" not in str(error.value)
+
+
+def test_the_diff_is_recorded_in_whatever_bytes_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte that is no UTF-8 failed every run."""
+    code = tmp_path / "code"
+    code.mkdir()
+    git = ("git", "-C", str(code), "-c", "user.name=a", "-c", "user.email=a@b")
+    (code / "log.md").write_text("fine\n")
+    for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "one")):
+        subprocess.run((*git, *command), check=True)
+    (code / "log.md").write_bytes(b"caf\xe9\r\n")
+    monkeypatch.setattr(run_folder, "__file__", str(code / "harness" / "storage" / "run_folder.py"))
+    monkeypatch.setattr(run_folder, "environment", run_folder.environment.__wrapped__)
+    folder = RunFolder(tmp_path, spec())
+    folder.prepare()
+    (path,) = folder.path.glob("*.diff")
+    assert b"+caf\xe9\r\n" in path.read_bytes()
+    assert folder.environments()[0]["diff_sha256"] == files.sha256(path)
+
+
+def test_leftovers_of_killed_writers_go_when_the_next_begins(folder: RunFolder) -> None:
+    part = folder.path / ".rows.jsonl.12345.tmp"
+    part.write_text("half")
+    folder.prepare()
+    assert not part.exists()
+
+
+def test_a_stray_folder_beside_the_checkpoints_is_no_step(folder: RunFolder) -> None:
+    checkpoint(folder, 5)
+    (folder.checkpoints / "step-000005").rename(folder.checkpoints / "step-000009.bak")
+    checkpoint(folder, 5)
+    assert folder.last_step() == 5
 
 
 def edit_spec(folder: RunFolder) -> None:
@@ -263,7 +380,7 @@ def test_environment_is_recorded_once_and_again_when_it_changes(
     first = files.read_json(path)
     folder.prepare()
     assert files.read_json(path) == first
-    monkeypatch.setattr(run_folder, "environment", lambda: ({"commit": "abc", "diff_sha256": "d" * 64}, "- a\n+ b\n"))
+    monkeypatch.setattr(run_folder, "environment", lambda: ({"commit": "abc", "diff_sha256": "d" * 64}, b"- a\n+ b\n"))
     folder.prepare()
     here = code_of(folder.spec)
     changed = {"commit": "abc", "diff_sha256": "d" * 64, "torch_threads": 1}
@@ -277,7 +394,7 @@ def test_environment_says_versions_machine_and_commit() -> None:
     assert record["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert record["versions"]["torch"]
     assert record["machine"]["cores"] >= 1
-    assert (record["diff_sha256"] is None) == (diff == "")
+    assert (record["diff_sha256"] is None) == (diff == b"")
 
 
 def killed_and_resumed(results: Path, moments: list[float]) -> None:

@@ -25,6 +25,7 @@ from harness.storage import files
 from harness.storage.run_folder import RunFolder, RunState
 from harness.training import trainer as module
 from harness.training.loop import detect_collapse, train, train_step, written_batch
+from harness.training.process import device
 from harness.training.trainer import Trainer, prepare
 from harness.types import PLAIN, HarnessError, Policy, Privilege, Want
 
@@ -112,6 +113,40 @@ def test_a_prompt_after_those_looked_at_is_measured_before_it_is_continued() -> 
     trainer.policies[Policy.TEACHER].config.max_position_embeddings = 40
     with pytest.raises(HarnessError, match=r"exceed the model's 40 positions \(.*mid\)"):
         written_batch(trainer)
+
+
+def test_a_prompt_longer_than_the_run_allows_is_refused_whole() -> None:
+    with pytest.raises(
+        HarnessError, match=r"\d+ of 256 prompts, p included, have more than max_prompt_tokens=40, the lon"
+    ):
+        small_trainer("vanilla_opd", max_prompt_tokens=40)
+    trainer = small_trainer("sdpo", max_prompt_tokens=300)
+    trainer.spec = dataclasses.replace(trainer.spec, max_prompt_tokens=40)
+    with pytest.raises(HarnessError, match="prompts, p included, have more than max_prompt_tokens=40"):
+        written_batch(trainer)
+
+
+def test_a_micro_batch_changes_the_passes_and_no_number() -> None:
+    losses, passes = [], []
+    for micro_batch in (64, 3):
+        trainer = small_trainer("dopd", micro_batch=micro_batch)
+        counted: list[int] = []
+        teacher = trainer.policies[Policy.TEACHER]
+        teacher.register_forward_hook(lambda *_, counted=counted: counted.append(1))
+        teacher.base_model.register_forward_hook(lambda *_, counted=counted: counted.append(1))
+        losses.append([train_step(trainer)["loss"] for _ in range(2)])
+        passes.append(len(counted))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert passes[1] > passes[0]
+
+
+def test_a_device_is_taken_by_name_or_refused() -> None:
+    assert {device("cpu"), device("auto")} == {torch.device("cpu")} or torch.cuda.is_available()
+    for name in ("cuda:77", "gpu"):
+        with pytest.raises(HarnessError, match=rf"device '{name}' is not here \(.*\): give cpu, cuda, cuda:1 or auto"):
+            device(name)
+    with pytest.raises(HarnessError, match="device 'gpu' is not here"):
+        small_trainer("vanilla_opd", device="gpu")
 
 
 def test_two_steps_twice_give_the_same_bits() -> None:

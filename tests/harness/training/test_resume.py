@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from support.drive_run import folder_of
 
-from harness.storage import checkpoint
-from harness.training.loop import restore, save, train_step
+from harness.storage import checkpoint, files
+from harness.training.loop import log, restore, save, train_step
 from harness.training.trainer import Trainer, prepare
 from harness.types import Policy
 
@@ -25,13 +25,18 @@ def test_stopped_after_two_of_three_steps(tmp_path: Path) -> None:
     """Of a method with a moving copy: optimiser, schedule and copy are all needed for the third step."""
     folder = folder_of(tmp_path, "dopd_ema_self", 3)
     whole = prepare(folder.spec)
-    train_step(whole), train_step(whole)
+    restore(folder, whole, None)
+    for step in (1, 2):
+        train_step(whole)
+        log(folder, {"step": step})
     save(folder, whole)
+    log(folder, {"step": 3})
     at_two = [weight.clone() for weight in whole.policies[Policy.EMA].parameters()]
     train_step(whole)
     resumed = prepare(folder.spec)
     found, _ = checkpoint.latest_valid(folder.checkpoints)
     restore(folder, resumed, found)
+    assert files.read_jsonl(folder.metrics) == [{"step": 1}, {"step": 2}]
     pairs = zip(at_two, resumed.policies[Policy.EMA].parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     train_step(resumed)

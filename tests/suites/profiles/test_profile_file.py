@@ -114,7 +114,7 @@ def test_a_shipped_profile_may_be_changed(tmp_path: Path) -> None:
             text(name=None, teacher=None),
             r"Profile needs name, str \(As in ``--profile``.*\); teacher, ModelSpec; give them\n$",
         ),
-        (text(stpes="5"), r"my_profile.py: Profile has no field stpes: did you mean steps\?\n$"),
+        (text(stpes="5"), r"my_profile.py: Profile has no field stpes: did you mean steps or dtype\?\n$"),
         (text(Steps="5", steps=None), r"my_profile.py: Profile has no field Steps: write steps\n$"),
         (text(zzz="5"), r"my_profile.py: Profile has no field zzz: known: name, modality, .*megabytes_per_run\n$"),
         (text(data="DataSpec(domain=('law',))"), r"my_profile.py: DataSpec has no field domain: did you mean domains"),
@@ -124,7 +124,7 @@ def test_a_shipped_profile_may_be_changed(tmp_path: Path) -> None:
         (text(student="'ant'"), r"student of profile .* = 'ant': allowed is ModelSpec"),
         (text(student="ModelSpec(name=3)"), r"name of student of profile .* = 3: allowed is str"),
         (text(targets="{'law': 3}"), r"law in targets of profile .* = 3: allowed is str"),
-        (text(benchmarks="'exam'"), r"benchmarks of profile .* = 'exam': allowed is tuple"),
+        (text(benchmarks="'exam'"), r"benchmarks of profile .* = 'exam': allowed is a tuple"),
         (text(modality="'smell'"), r"modality of profile .* = 'smell': allowed is text"),
         (text(name="'embedded'"), r"has the name 'embedded' of a shipped profile: rename it"),
         (text(name="'Embedded'"), r"has the name 'Embedded' of a shipped profile: rename it"),
@@ -172,7 +172,7 @@ class Failing(SlotWorld):
     [
         (
             "world='slots', domains=('law',)",
-            "unknown world 'slots': known: embedded, failing; a new one needs its line in",
+            "unknown world 'slots': known: embedded, scenes, files, failing; a new one needs its line in",
         ),
         ("domains=('law',)", "unknown domain of world 'embedded': 'law': known: general, reasoning, coding"),
         ("domains=('coding',), privilege='hint'", "unknown privileged input of world 'embedded': 'hint': did you mean"),

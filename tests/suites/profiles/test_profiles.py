@@ -31,7 +31,9 @@ PUBLISHED_K = {
     "dopd_initial_self": 128,
     "dopd_ema_self": 128,
     "dopd_ablation": 128,
+    "dopd_reverse_kl": 128,
     "opd_dropped": 128,
+    "vision_opd": 100,
 }
 """Every method of the registry whose k acts and exceeds the embedded vocabulary."""
 
