@@ -141,6 +141,7 @@ class TextReader:
         return list(ids)
 
     def _text(self, turns: Sequence[dict[str, str]]) -> str:
+        check_template(self.tokenizer)
         text: Any = self.tokenizer.apply_chat_template(list(turns), add_generation_prompt=True, tokenize=False)
         return text
 

@@ -149,7 +149,8 @@ def test_a_ratio_is_a_share(ratio: float) -> None:
 def test_text_alone_is_a_system_turn() -> None:
     problem = picture_world.example("one", "train", 1)
     hinted = dataclasses.replace(problem, privileged={"a": "go left", "b": (TextPart("go "), TextPart("left"))})
-    assert privilege.messages(hinted, "a") == ({"role": "system", "content": "go left"}, *problem.messages)
+    turn = {"role": "system", "content": "go left", "privileged": True}
+    assert privilege.messages(hinted, "a") == (turn, *problem.messages)
     assert privilege.messages(hinted, "b") == privilege.messages(hinted, "a")
 
 
