@@ -13,7 +13,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-SELECTED = (*"--suite ood --methods dopd,vanilla_opd --seeds 1 --steps 2".split(), "--train-domains", "coding")
+SELECTED = ("--suite", "ood", "--methods", "dopd,vanilla_opd", "--seeds", "1", "--steps", "2")
+SELECTED += ("--train-domains", "coding")
 NOT_BUILT = "No matching distribution|Could not find a version|Connection|hatchling"
 """What pip says where it cannot reach the build's own requirements."""
 
