@@ -117,11 +117,11 @@ def select(given: argparse.Namespace) -> Selection:
         plugin=given.plugin.resolve() if given.plugin else None,
         profile_file=getattr(given, "profile_file", None),
         own=getattr(given, "own", None),
-        flags=own.as_flags(given.chosen),
+        flags=own.as_flags(getattr(given, "chosen", {})),
         force=getattr(given, "force", False),
         reuse=getattr(given, "reuse", ""),
     )
-    if options.learning_rate == "tuned" and "rate" in given.chosen:
+    if options.learning_rate == "tuned" and "rate" in getattr(given, "chosen", {}):
         raise HarnessError("--rate is one rate for all, --learning-rate tuned each method's own: give one of the two")
     if options.force and options.reuse:
         raise HarnessError("--force trains anew what --reuse takes as made: give one of the two")

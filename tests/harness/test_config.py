@@ -207,7 +207,10 @@ def test_extra_checkpoints_that_are_none(steps: tuple[int, ...]) -> None:
 def test_a_long_name_is_cut_in_the_id_and_the_hash_never(name: str) -> None:
     """A folder's name has at most 255 bytes; 151 characters for each of two models were too many."""
     long = dataclasses.replace(FULL, student=ModelSpec(name=name), teacher=ModelSpec(name=name))
-    for spec in (long, dataclasses.replace(long, teacher=None, method=None, data=None, optim=None, steps=0)):
+    for spec in (
+        long,
+        dataclasses.replace(long, teacher=None, method=None, data=None, optim=None, lora=None, steps=0, extra_checkpoints=()),
+    ):
         assert len(spec.id.encode()) <= 200
         assert spec.id.endswith(f"-{spec.hash}")
     assert f"-seed{long.seed}-" in long.id

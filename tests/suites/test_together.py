@@ -91,7 +91,7 @@ def test_suites_without_rows_say_why(
     (tmp_path / "published" / "paper").symlink_to(Options(suite="all").published / "paper")
     monkeypatch.setattr(select, "Options", partial(Options, published=tmp_path / "published"))
     make_done(tmp_path, replace(registry.suite("ood").runs(PROFILE, chosen("ood", tmp_path))[-1], seed=99), half)
-    assert verbs.main(["table", "--suite", "all", "--results", str(tmp_path)]) == 0
+    assert verbs.main(["table", "--suite", "all", "--results", str(tmp_path)]) == 2, "nothing at all to show"
     assert verbs.main(["run", "--suite", "all", "--minutes", "0", "--results", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "continual: no run is done, there is nothing to show yet" in shown

@@ -7,10 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from random import Random
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from harness.worlds.scenes.words import BIN, BINS, COLOURS, LAMPS, PLACES, SHAPES, SIDE, TICKS
 
@@ -35,7 +32,11 @@ RGB = {
     "pink": (240, 135, 190),
     "white": (235, 235, 235),
 }
-Pixels = NDArray[np.uint8]
+if TYPE_CHECKING:  # a world is planned with where numpy is not
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,8 @@ _POOLS = {"colours": COLOURS, "shapes": SHAPES, "ticks": TICKS}
 @cache
 def _mask(shape: str, radius: int) -> NDArray[np.bool_]:
     """Which pixels of a square of ``2 radius + 1`` belong to the shape."""
+    import numpy as np
+
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     distance, thin = x * x + y * y, radius // 3
     masks = {
@@ -127,6 +130,8 @@ def _mask(shape: str, radius: int) -> NDArray[np.bool_]:
 
 def draw(scene: Scene) -> Pixels:
     """uint8 [72, 72, 3]."""
+    import numpy as np
+
     rng = np.random.default_rng(scene.noise)
     out = np.full((PIXELS, PIXELS, 3), BACKGROUND, dtype=np.int16)
     shades = rng.integers(-COLOUR_SHIFT, COLOUR_SHIFT + 1, size=(len(PLACES), 3))
@@ -160,6 +165,7 @@ def greyed(pixels: Pixels, kept: Collection[str]) -> Pixels:
 
 def pixelated(pixels: Pixels) -> Pixels:
     """Bilinear to a tenth of each side, and back by the nearest pixel: little is left but some colour."""
+    import numpy as np
     from PIL import Image
 
     image = Image.fromarray(pixels)

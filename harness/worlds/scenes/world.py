@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from random import Random
+from typing import TYPE_CHECKING
 
 from harness.config import DataSpec
 from harness.types import (
@@ -23,10 +24,13 @@ from harness.types import (
     told,
 )
 from harness.worlds.scenes import questions, scribe, tables, words
-from harness.worlds.scenes.picture import Pixels, draw, greyed, pixelated, png
+from harness.worlds.scenes.picture import draw, greyed, pixelated, png
 from harness.worlds.scenes.questions import Question
 from harness.worlds.scenes.words import BLANK, CODES, DEGRADED, END, EVIDENCE, HEADERS, ITEMS, READINGS, SLOT, STRIDE
 from harness.worlds.world import Grade, HeldOut, in_turn, word_spans
+
+if TYPE_CHECKING:
+    from harness.worlds.scenes.picture import Pixels
 
 MAX_NEW_TOKENS = scribe.LENGTH + 2
 """One more than the longest right response, its end included."""

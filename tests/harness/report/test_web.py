@@ -274,6 +274,7 @@ def test_the_papers_numbers_stand_apart(gathered: Content, html: str) -> None:
 
 
 def test_a_damaged_file_of_the_paper_is_named(small: None, chosen: Options, tmp_path: Path) -> None:
+    (tmp_path / "paper").mkdir()
     bare = dataclasses.replace(chosen, published=tmp_path)
     section = content.gather(PROFILE, bare).sections[0]
     assert section.paper.reason.startswith("the paper's numbers results/paper/figure7b.csv are missing")

@@ -13,7 +13,7 @@ from harness.config import FirstStep, OptimSpec
 from harness.runs.run import run
 from harness.storage import checkpoint
 from harness.storage.run_folder import RunFolder
-from harness.training.loop import restore, save, train_step
+from harness.training.loop import log, restore, save, train_step
 from harness.training.masters import Masters
 from harness.training.trainer import Trainer, prepare
 from harness.types import HarnessError, Policy
@@ -88,7 +88,9 @@ def test_stopped_after_two_of_three_steps_in_half_precision(tmp_path: Path, meth
     """Masters of student and average, and a snapshot: to the last bit of each."""
     whole = trainer(method)
     folder = RunFolder(tmp_path, whole.spec)
-    train_step(whole), train_step(whole)
+    folder.path.mkdir(parents=True)
+    for step in (1, 2):
+        log(folder, {"step": step, **train_step(whole)})
     save(folder, whole)
     train_step(whole)
     resumed = prepare(folder.spec)

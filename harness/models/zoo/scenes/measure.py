@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,9 +17,12 @@ from harness.models.zoo.scenes.vocabulary import EOS, IDS, WORDS
 from harness.types import HarnessError, Privilege
 from harness.worlds.minds import Cell, Mind, class_of
 from harness.worlds.scenes import questions, scribe, tables
-from harness.worlds.scenes.picture import Pixels, draw, greyed, pixelated
+from harness.worlds.scenes.picture import draw, greyed, pixelated
 from harness.worlds.scenes.questions import NOTHING, Question, Told
 from harness.worlds.scenes.words import BLANK, CODES, DEGRADED, EVIDENCE, HEADERS, ITEMS, KINDS, PLACES, STRIDE, Kind
+
+if TYPE_CHECKING:
+    from harness.worlds.scenes.picture import Pixels
 
 CHUNK = 250
 """Questions read at once."""

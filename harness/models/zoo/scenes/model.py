@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,8 +27,10 @@ from harness.models.zoo.scenes.vocabulary import (
     VISION_START,
     WORDS,
 )
-from harness.worlds.scenes.picture import Pixels
 from harness.worlds.scenes.words import SIDE
+
+if TYPE_CHECKING:
+    from harness.worlds.scenes.picture import Pixels
 
 Model = Qwen3VLForConditionalGeneration
 GRID = (1, SIDE * MERGE, SIDE * MERGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,10 +14,13 @@ from harness.models.zoo.scenes.recipe import Mix, Recipe
 from harness.models.zoo.scenes.vocabulary import EOS, IDS, IMAGE, PAD, START, TASKS, TOKENS, VISION_END, VISION_START
 from harness.worlds.minds import Beliefs, Mind
 from harness.worlds.scenes import questions, scribe, tables, words
-from harness.worlds.scenes.picture import Pixels, Scene, draw, greyed, pixelated
+from harness.worlds.scenes.picture import Scene, draw, greyed, pixelated
 from harness.worlds.scenes.questions import NOTHING, Item, Question, Told
 from harness.worlds.scenes.tables import Know
 from harness.worlds.scenes.words import BLANK, ITEMS, LINES, PLACES, STRIDE, Kind
+
+if TYPE_CHECKING:
+    from harness.worlds.scenes.picture import Pixels
 
 IGNORE = -100
 
