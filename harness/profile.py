@@ -149,6 +149,7 @@ class Task:
     """Whether the prompt is rendered as a user's turn by the model's chat template."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """What a profile runs of a suite; what is left empty is the suite's own.
 

@@ -34,7 +34,7 @@ def beside_tables(scores: ArmScores) -> list[Table]:
             name=f"{name}_beside",
             title=f"Beside the paper's {name.replace('table', 'Table ')}, profile {scores.profile.name}",
             caption=f"{caption(scores)} {BESIDE}",
-            headers=("", printed.headers[1]),
+            headers=("", printed.label_header),
             across=True,
             partial=scores.partial,
         )

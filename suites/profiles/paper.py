@@ -41,11 +41,11 @@ PROFILE = Profile(
     targets={"general": "livebench", "reasoning": "math500", "coding": "bfcl_v3"},
     directions=("coding", "reasoning"),
     privileges={
-        Privilege.FINAL_ANSWER: "final answer",
-        Privilege.HINTS_WITH_EXECUTION: "hints with execution",
-        Privilege.HINTS: "hints",
-        Privilege.SUMMARY: "summary of hints",
-        Privilege.NONE: "no privileged input",
+        Privilege.FINAL_ANSWER.value: "final answer",
+        Privilege.HINTS_WITH_EXECUTION.value: "hints with execution",
+        Privilege.HINTS.value: "hints",
+        Privilege.SUMMARY.value: "summary of hints",
+        Privilege.NONE.value: "no privileged input",
     },  # Table 4's, in its order; its step-wise hints without execution are the hints
     obstacle=(
         "no loader for the training sets RaR-Science-20K, DAPO-Math-17K, Skywork-OR1-Coding-14K with generated hints, "
