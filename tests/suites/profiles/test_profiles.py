@@ -34,7 +34,6 @@ PUBLISHED_K = {
     "dopd_ablation": 128,
     "dopd_reverse_kl": 128,
     "opd_dropped": 128,
-    "vision_opd": 100,
 }
 """Every method of the registry whose k acts and exceeds the embedded vocabulary."""
 
