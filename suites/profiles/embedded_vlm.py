@@ -114,7 +114,7 @@ PROFILE = Profile(
         "tuning": Part(arms=MAIN),
     },
     extra_checkpoints=(5, 10, 15, 20, 30, 40, 60),
-    early_step=None,  # not measured yet: suites.kit.early finds it from vanilla OPD's validation curves
+    early_step=None,  # not measured yet: suites.kit.early.measured, after `dopd tune --methods vanilla_opd --seeds 3`
     seconds_per_step=0.5,
     seconds_per_evaluation=1.0,
     megabytes_per_run=60.0,
