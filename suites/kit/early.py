@@ -38,7 +38,7 @@ def measured(profile: Profile, options: Options) -> int:
     seeds = options.seeds or tuple(range(FEWEST))
     chosen = replace(options, suite=TUNING, profile=profile.name, methods=(BASELINE,), seeds=seeds)
     rows, _ = results.load(options.source, suite, profile, chosen)
-    wanted = {spec.id for spec in suite.runs(profile, chosen) if spec.optim in (None, profile.optim)}
+    wanted = [spec.id for spec in suite.runs(profile, chosen) if spec.optim in (None, profile.optim)]
     return early_step(profile, rows.loc[rows["run"].isin(wanted)])
 
 

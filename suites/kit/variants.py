@@ -147,7 +147,7 @@ def settings_table(
             recovery_column(scores),
             *baseline_columns(scores),
             *early_columns(scores),
-            harder_column(scores),
+            *([harder_column(scores)] if scores.harder else []),
             *extras,
             *arm_costs(scores),
         ],

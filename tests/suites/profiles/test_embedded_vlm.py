@@ -22,7 +22,9 @@ from harness.runs.plan import check_draws, planned
 from harness.show.tables import Cell, Table
 from harness.suite import PUBLISHED, Evaluation, Options, Together
 from harness.types import HarnessError
+from harness.worlds import world_of
 from harness.worlds.scenes import words
+from suites.trajectory import is_of
 
 PROFILE = registry.profile("embedded_vlm")
 MAIN = {"vanilla_opd", "privileged_teacher", "dopd", "dopd_reverse_kl"}
@@ -237,6 +239,13 @@ def test_every_suite_has_tables_that_speak_of_draws(suite: str, tmp_path: Path) 
     for table in tables.values():
         assert "over seeds" not in table.caption and "by seed" not in table.caption, table.name
         assert "{" not in table.caption, table.name
+        assert "harder" not in {column.key for column in table.columns}, table.name
+
+
+def test_a_trajectory_finds_the_problems_of_a_draw() -> None:
+    """By the ids that the world gives."""
+    example = world_of(PROFILE.in_draw(5).data).examples(PROFILE.in_draw(5).data, "test", 1)[0]
+    assert [domain for domain in words.DOMAINS if is_of({"id": example.id}, domain)] == [example.domain]
 
 
 # --- a run
