@@ -33,25 +33,28 @@ class Override:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopK:
-    """A rule for every method that looks at its k most probable tokens: what k becomes where the vocabulary is smaller.
+    """A rule for every method that looks at its k most probable tokens: what k becomes where it is too large.
 
     A method says itself whether it fits (``Method.check_vocabulary``), so one whose k does not act keeps it.
     """
 
     vocabulary: int
     """Tokens."""
+    above: int | None = None
+    """The largest k that stays; None: the vocabulary's size."""
     k: int
-    """In place of a k above the vocabulary."""
+    """In place of a larger one."""
     reason: str
     """Why; ``{k}`` stands for the published one."""
 
     def override(self, spec: MethodSpec) -> Override | None:
         """For a method as it is published; None where it fits."""
         k = spec.settings.get("k")
-        if not isinstance(k, int) or k <= self.vocabulary:
+        largest = self.vocabulary if self.above is None else self.above
+        if not isinstance(k, int) or k <= largest:
             return None
         try:
-            registry.build_method(spec).check_vocabulary(self.vocabulary)
+            registry.build_method(spec).check_vocabulary(largest)
         except HarnessError:
             return Override(settings={"k": self.k}, reason=self.reason.format(k=k))
         return None
@@ -99,6 +102,8 @@ class Draws:
     twice: tuple[str, ...] = ()
     """Registry names of methods that the main table runs with a second seed in each draw, so that what is the seed's is
     told from what is the draw's (``harness.analysis.units.variance``)."""
+    held: tuple[int, ...] | None = None
+    """Draws whose models are there; runs of another one can be planned. None: all."""
 
     def of(self, seed: int) -> int:
         """The draw that a seed runs."""
@@ -142,6 +147,25 @@ class Task:
     """Of a response; None: as the task says, 256 where it does not."""
     chat: bool = False
     """Whether the prompt is rendered as a user's turn by the model's chat template."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a profile runs of a suite; what is left empty is the suite's own.
+
+    Example::
+
+        Part(arms=("vanilla_opd", "va_opd", "dopd"), seeds=(0, 1, 2), table="table2")
+    """
+
+    arms: tuple[str, ...] = ()
+    """In order: registry names of methods; in a suite whose arms are its question, keys of these arms."""
+    seeds: tuple[int, ...] = ()
+    table: str = ""
+    """The paper's table that the suite's main one has the name of and shows beside it (``suites.paper``)."""
+
+
+_WHOLE = Part()
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: what its methods are is kept beside its fields
@@ -195,6 +219,11 @@ class Profile:
     """By domain, the benchmark over a harder range than the training data's."""
     validation: Mapping[str, str] = field(default_factory=dict)
     """By domain, the benchmark that chooses a learning rate and decides nothing else."""
+    privileges: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of privileged input that are compared, to their labels, in the order of the table."""
+    parts: Mapping[str, Part] | None = None
+    """By name, the suites that ``--suite all`` holds in this profile, and what they run; None: every one of the paper,
+    as it is. Any suite can be asked for by its own name."""
     further: tuple[str, ...] = ()
     """Held-out benchmarks that no mean holds; a suite that shows them asks for them itself."""
     held_out: tuple[HeldOut, ...] = ()
@@ -337,6 +366,14 @@ class Profile:
         _check_names(self, "ladder", dict.fromkeys((*pairs, *ladder.parameters)), "its models", ladder.models)
         if len({student for _, student in ladder.pairs}) != 2:
             raise HarnessError(f"profile {self.name}: the pairs of its ladder need two students, as Figure 6 has")
+
+    def part(self, suite: str) -> Part:
+        """What it runs of a suite; an empty one is the suite's own."""
+        return (self.parts or {}).get(suite, _WHOLE)
+
+    def holds(self, suite: str) -> bool:
+        """Whether a suite of the paper is one of its own."""
+        return self.parts is None or suite in self.parts
 
     def given(self, name: str, suite: str) -> Any:
         """A field that is optional, for a suite that needs it.

@@ -156,13 +156,20 @@ class Suite(ABC):
         return ""
 
     def wholly(self, options: Options) -> Options:
-        """The options for this suite, ``whole`` in place of what the user left open."""
-        open_ = {name: value for name, value in self.whole.items() if getattr(options, name) is None}
+        """The options for this suite, ``whole`` in place of what the user left open and the profile does not say."""
+        part = registry.profile(options.profile).part(self.name)
+        said = {"methods": part.arms, "seeds": part.seeds}
+        open_ = {
+            name: value for name, value in self.whole.items() if getattr(options, name) is None and not said.get(name)
+        }
         return dataclasses.replace(options, suite=self.name, **open_)
 
 
 class Together(Suite):
-    """Several suites as one plan: a run that more than one asks for is trained once and evaluated for all."""
+    """Several suites as one plan: a run that more than one asks for is trained once and evaluated for all.
+
+    A profile may leave some out (``Profile.parts``).
+    """
 
     name = ALL
     title = "every table and figure of the paper"
@@ -172,13 +179,17 @@ class Together(Suite):
         self._askers: dict[str, dict[str, Suite]] = {}
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
-        """Of each suite in turn, each run once."""
+        """Of each suite of the profile in turn, each run once."""
         found: dict[str, RunSpec] = {}
-        for suite in self.suites:
+        for suite in self.of(profile):
             for spec in suite.runs(profile, suite.wholly(options)):
                 found.setdefault(spec.id, spec)
                 self._askers.setdefault(spec.id, {})[suite.name] = suite
         return list(found.values())
+
+    def of(self, profile: Profile) -> tuple[Suite, ...]:
+        """Those that a profile holds."""
+        return tuple(suite for suite in self.suites if profile.holds(suite.name))
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """What any suite that planned the run asks of it."""

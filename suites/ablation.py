@@ -97,19 +97,25 @@ class Ablation(AnalysisSuite):
 
     def tables_of(self, scores: ArmScores) -> list[Table]:
         """``table8``: each variant against DOPD; ``table8_items``: with an interval over items too; ``table8_why``:
-        what was added to explain it, tested apart."""
+        what was added to explain it, tested apart, where it is among the arms."""
         main = table8(scores)
-        return [main, *arm_items(scores, main, components(scores)), table8_why(scores)]
+        why = [table8_why(scores)] if explained(scores) else []
+        return [main, *arm_items(scores, main, components(scores)), *why]
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``table8``: the paper's rows, and the other readings."""
-        words = caption(scores, WHAT, WHY)
+        words = caption(scores, WHAT, *([WHY] if explained(scores) else []))
         return {"table8": block_bars(scores, title="DOPD without a part", caption=words, anchor=SUBJECT)}
 
 
 def components(scores: ArmScores) -> list[str]:
     """Keys of Table 8's rows and their other readings."""
     return [key for key, arm in scores.arms.items() if arm.block != MECHANISM]
+
+
+def explained(scores: ArmScores) -> bool:
+    """Whether arms that explain Table 8 are there."""
+    return any(arm.block == MECHANISM for arm in scores.arms.values())
 
 
 def table8(scores: ArmScores) -> Table:

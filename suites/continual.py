@@ -62,7 +62,7 @@ class Continual(PaperNumbers):
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
         """``<domain>/<method>``, stage by stage."""
-        names = selected_methods(options, METHODS)
+        names = selected_methods(options, profile.part(self.name).arms or METHODS)
         arms: dict[tuple[str, str], Arm] = {}
         before = ""
         for number, domain in enumerate(stages(profile, options), start=1):

@@ -1,6 +1,7 @@
-"""Table 1 and Figure 1: every compared method on the domains it was trained on.
+"""Tables 1 and 2 and Figure 1: every compared method on the domains it was trained on.
 
-The paper trains Qwen3-1.7B on three domains together and asks eight benchmarks of the same domains. Here a domain is
+The paper trains Qwen3-1.7B on three domains together and asks eight benchmarks of the same domains; with pictures the
+same of Qwen3-VL-2B. Here a domain is
 one benchmark in the trained range of difficulty and one in a harder range that no method saw.
 """
 
@@ -15,11 +16,14 @@ from suites.kit.bars import arm_bars
 from suites.kit.comparison import comparison_table
 from suites.kit.draws import variance_tables
 from suites.kit.items import arm_items
+from suites.paper.beside import beside_tables
 from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+TABLE = "table1"
+"""Of the paper, where the profile names no other."""
 METHODS = ("vanilla_opd", "opcd", "exopd", "uni_opd", "sdft", "opsd", "sdpo", "eopd", "tip", "dopd")
 """Table 1's, in its order."""
 
@@ -36,10 +40,11 @@ class InDistribution(PaperNumbers, MethodSuite):
 
     def tables_of(self, scores: ArmScores) -> list[Table]:
         """``table1``: mean, each domain, the harder range, gain, gap recovered, difference to vanilla OPD, cost;
-        ``table1_items``: that difference with an interval over items too; ``variance``: where arms have several seeds
-        a draw, what of it is the draw's."""
+        ``table1_items``: that difference with an interval over items too; ``table2_beside``: the paper's numbers
+        beside ours, where the profile names its table, whose name the others then have; ``variance``: where arms have
+        several seeds a draw, what of it is the draw's."""
         main = table1(scores)
-        return [main, *arm_items(scores, main), *variance_tables(scores)]
+        return [main, *beside_tables(scores), *arm_items(scores, main), *variance_tables(scores)]
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure1``: bars of the mean and of each domain."""
@@ -52,7 +57,7 @@ def table1(scores: ArmScores) -> Table:
     """All arms in one ranking: blocks are the paradigms' names, but every method competes with every other."""
     return comparison_table(
         scores,
-        name="table1",
+        name=scores.profile.part(scores.suite.name).table or TABLE,
         title="In distribution",
         caption=caption(scores),
         block_header="paradigm",

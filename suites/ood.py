@@ -85,7 +85,8 @@ class OutOfDomain(PaperNumbers):
         Raises:
             HarnessError: there are no two domains, one to train on and one to ask.
         """
-        names, trained = selected_methods(options, METHODS), trained_domains(profile, options)
+        names = selected_methods(options, profile.part(self.name).arms or METHODS)
+        trained = trained_domains(profile, options)
         if not directions_of(profile, trained):
             raise HarnessError(
                 f"suite {self.name} trains on one domain and asks in another, profile {profile.name} has "
@@ -139,7 +140,8 @@ class OutOfDomain(PaperNumbers):
     def figures_of(self, scores: DirectionScores) -> Mapping[str, Figure]:
         """``figure7b``: the paper's directions, and its methods or the few that were named; ``ood_all``: all, if there
         are more of either."""
-        methods = drawn_methods(list(scores.entries), scores.options)
+        named = isinstance(scores.options.methods, tuple) or bool(scores.profile.part(self.name).arms)
+        methods = drawn_methods(list(scores.entries), named=named)
         papers = set(scores.profile.directions)
         directions = [pair for pair in scores.directions if set(pair) == papers] or scores.directions
         drawn = {"figure7b": figure7b(scores, methods, directions)}
@@ -156,9 +158,9 @@ class OutOfDomain(PaperNumbers):
         return said if "ood_all" in drawn else ""
 
 
-def drawn_methods(names: Sequence[str], options: Options) -> list[str]:
-    """Of Figure 7b: all that were named with ``--methods``, if they are few; else the paper's, where some are there."""
-    if isinstance(options.methods, tuple) and len(names) <= FEW:
+def drawn_methods(names: Sequence[str], *, named: bool) -> list[str]:
+    """Of Figure 7b: all that user or profile named, if they are few; else the paper's, where some are there."""
+    if named and len(names) <= FEW:
         return list(names)
     return [name for name in names if name in PAPER_METHODS] or list(names)
 

@@ -49,7 +49,7 @@ MEANING = (
     "first token of a rollout that the grader refuses. Right: over tokens that the grader looks at and whose prefix "
     "holds no error; for policies, whether their most probable token is the reference's. Source: the policy that "
     "supervises the regime (teacher for LH and HT, student for LL and HS, both with p); source minus other is paired "
-    "by seed, p is of the two-sided paired t test, adjusted by Holm over this table."
+    "by {seed}, p is of the two-sided paired t test, adjusted by Holm over this table."
 )
 
 COSTS = "Costs are of the whole run, the same in all of its lines."
@@ -79,7 +79,7 @@ class RegimeAudit(CurveSuite):
         from harness.show.hbars import lying_bars
 
         audited = Audited(scores=scores, audit=AUDIT_NAME)
-        words = audited.caption(READ, MEANING)
+        words = audited.caption(READ, audited.scores.units.said(MEANING))
         panels = [share_panel(audited, metric) for metric in PARTS]
         shares = step_figure(scores, panels, title="What the regimes hold", caption=words)
         first = next(iter(scores.arms.values()))
@@ -137,7 +137,7 @@ def regimes_table(audited: Audited) -> Table:
         ],
         name="regime_audit",
         title=f"What the regimes hold, profile {scores.profile.name}",
-        caption=audited.caption(READ, MEANING, COSTS, SECONDS),
+        caption=audited.caption(READ, audited.scores.units.said(MEANING), COSTS, SECONDS),
         headers=("run", "regime"),
         partial=scores.partial,
     )

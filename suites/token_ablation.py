@@ -126,8 +126,10 @@ class TokenAblation(AnalysisSuite):
         return along_the_run(spec, [step / spec.steps for step in spec.probed_steps()])
 
     def tables_of(self, scores: ArmScores) -> list[Table]:
-        """``figure4`` and ``figure4_kept``: what is left of vanilla OPD's gain; ``table6``: sets of regimes."""
-        return [figure4_table(scores), kept_table(scores), table6(scores)]
+        """``figure4`` and ``figure4_kept``: what is left of vanilla OPD's gain; ``table6``: sets of regimes, where some
+        are among the arms."""
+        regimes = [table6(scores)] if scores.arms.keys() & set(TABLE6_KEYS) else []
+        return [figure4_table(scores), kept_table(scores), *regimes]
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure4``: accuracy against the step."""

@@ -32,8 +32,8 @@ LEGEND = (
     "Yellow LH: small gap, both confident; grey LL: small gap, both unsure; green HT: large gap, the teacher more "
     f"confident; blue HS: large gap, the student more confident. A: bars, nats, cut at {GAP_TOP:g}, the dashed line is "
     "the batch's threshold; q: triangle the teacher, circle the student, from 0 to 1. Thick frame and cross: the first "
-    "error; what follows is not judged. _: unknown, k0 to k7: codes that only p holds. Problems are the first of each "
-    "domain."
+    "error; what follows is not judged. _: unknown, k and a digit: codes that only p holds. Problems are the first of "
+    "each domain."
 )
 
 
@@ -104,12 +104,17 @@ def panels(audited: Audited, records: Sequence[Mapping[str, Any]]) -> Iterator[S
     mine = [record for record in records if record["run"] == run]
     for domain in arm.spec.data.domains:
         for step in steps(arm.spec):
-            found = [r for r in mine if r["step"] == step and r["id"].startswith(f"{domain}/")]
+            found = [r for r in mine if r["step"] == step and is_of(r, domain)]
             where = f"{domain}, {'before training' if step == 0 else f'step {step}'}"
             if found:
                 yield strip(where, found[0])
             else:
                 yield Strip(title=f"{where}: {audited.missing(arm.key, step)}", tokens=())
+
+
+def is_of(record: Mapping[str, Any], domain: str) -> bool:
+    """Whether a record's problem is of a domain: ``coding/test/3``, in a world of draws ``draw0/coding/test/3``."""
+    return domain in record["id"].split("/")
 
 
 def strip(where: str, record: Mapping[str, Any]) -> Strip:

@@ -30,6 +30,7 @@ from suites.kit.cells import (
     listed_methods,
     override_sentences,
     primary_at,
+    references,
     slashed,
     stale_sentences,
 )
@@ -53,8 +54,8 @@ class Tuning(ArmSuite):
     seeds = (0,)
 
     def models(self, profile: Profile) -> dict[str, ModelSpec]:
-        """None: rates are compared with one another."""
-        return {}
+        """None, since rates are compared with one another; student and teacher where an early step is to be found."""
+        return references(profile) if profile.extra_checkpoints else {}
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
         """``<method>/<rate>``, method by method, so that whatever is done holds whole sweeps.
@@ -81,7 +82,7 @@ class Tuning(ArmSuite):
                 },
                 key=arm_key(method, rate),
             )
-            for method in listed_methods(options)
+            for method in tuned_methods(profile, options)
             for rate in profile.given("learning_rates", TUNING)
         ]
 
@@ -90,9 +91,9 @@ class Tuning(ArmSuite):
         return tuple(FIRST_SEED + seed for seed in super().chosen_seeds(options))
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
-        """Validation problems of every domain, greedy, at the last step."""
-        names = registry.profile(spec.profile).validation.values()
-        return tuple(primary_at("last", name) for name in names)
+        """Validation problems of every domain, greedy, at the last step; and where an early step may lie."""
+        names, steps = registry.profile(spec.profile).validation.values(), spec.extra_checkpoints
+        return tuple(primary_at(step, name) for step in (*steps, "last") for name in names)
 
     def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> Sweep:
         """Rows and costs, found by method, rate and seed."""
@@ -101,6 +102,12 @@ class Tuning(ArmSuite):
     def tables_of(self, scores: Sweep) -> list[Table]:
         """The sweep, and the rates it gave, in the form ``--learning-rate tuned`` reads."""
         return [sweep_table(scores), rates_table(scores)]
+
+
+def tuned_methods(profile: Profile, options: Options) -> tuple[str, ...]:
+    """Those asked for; without a choice the profile's, or every listed one."""
+    own = profile.part(TUNING).arms if options.methods is None else ()
+    return own or listed_methods(options)
 
 
 def arm_key(method: str, rate: float) -> str:
@@ -115,7 +122,7 @@ class Sweep(ArmScores):
     @cached_property
     def methods(self) -> dict[str, Entry]:
         """Entries of the methods asked for, by name."""
-        return by_paradigm(listed_methods(self.options))
+        return by_paradigm(tuned_methods(self.profile, self.options))
 
     @property
     def grid(self) -> tuple[float, ...]:

@@ -52,7 +52,7 @@ class Selection:
         o = self.options
         return [
             replace(self, suite=s, options=replace(o, suite=s.name) if o.source == "published" else s.wholly(o))
-            for s in self.suite.suites
+            for s in self.suite.of(self.profile)
         ]
 
     def load(self) -> tuple[DataFrame, DataFrame]:

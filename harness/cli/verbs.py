@@ -31,6 +31,7 @@ from harness.runs import references
 from harness.runs.plan import (
     PlannedRun,
     check_code,
+    check_draws,
     check_evaluations,
     check_profile,
     check_worlds,
@@ -169,6 +170,7 @@ def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:
     """Why the profile cannot run here; empty if it can, and then worlds and evaluations must be known."""
     try:
         check_profile(chosen.profile)
+        check_draws(chosen.profile, plan)
     except HarnessError as error:
         return str(error)
     check_worlds(plan)
@@ -382,6 +384,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
 
     if plan:
         check_profile(chosen.profile)
+        check_draws(chosen.profile, plan)
         check_worlds(plan)
         check_evaluations(plan)
         if not chosen.options.force:

@@ -17,6 +17,7 @@ from harness import registry
 from harness.config import DataSpec, RunSpec, makings
 from harness.evaluation import audits, benchmarks, evaluator
 from harness.evaluation.audits import AUDIT
+from harness.profile import DEVELOPMENT_SEEDS
 from harness.runs import references, reuse
 from harness.storage import published_folder, run_folder
 from harness.storage.code import TOLD, MadeBy, code_of, of_rows, worst
@@ -203,6 +204,26 @@ def check_profile(profile: Profile) -> None:
         raise HarnessError(
             f"profile {profile.name} cannot run here: {profile.obstacle}; use --profile {registry.default_profile()}, "
             "or `dopd plan` to see what it would run"
+        )
+
+
+def check_draws(profile: Profile, plan: Iterable[PlannedRun]) -> None:
+    """To be called before compute: a draw may be planned whose models are not there.
+
+    Raises:
+        HarnessError: something is left to do of such a draw.
+    """
+    if (draws := profile.draws) is None or draws.held is None:
+        return
+    wanted = {run.spec.data.draw for run in missing(plan) if run.spec.data and run.spec.data.draw is not None}
+    if lacking := sorted(wanted - set(draws.held)):
+        of_results = ",".join(str(draw) for draw in draws.held if draw != draws.development)
+        seeds = [of_results, str(DEVELOPMENT_SEEDS) if draws.development in draws.held else ""]
+        cure = " or ".join(f"--seeds {each}," for each in seeds if each) or "no seed, but other models,"
+        raise HarnessError(
+            f"profile {profile.name}: this package does not hold the models of draw{'s' * (len(lacking) > 1)} "
+            f"{', '.join(map(str, lacking))} (it holds those of: {', '.join(map(str, draws.held)) or 'none'}); "
+            f"give {cure} to run"
         )
 
 

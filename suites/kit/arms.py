@@ -151,8 +151,8 @@ class ArmSuite(Suite):
         return (*early_benchmarks(spec), *benchmarks_at(spec, ("last",)))
 
     def chosen_seeds(self, options: Options) -> tuple[int, ...]:
-        """Those asked for, or the suite's."""
-        return options.seeds or self.seeds
+        """Those asked for, or the profile's, or the suite's."""
+        return options.seeds or registry.profile(options.profile).part(self.name).seeds or self.seeds
 
     def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> Any:
         """Rows and costs, found by arm and seed: ``ArmScores``, or what a suite makes of them."""
@@ -179,9 +179,13 @@ class MethodSuite(ArmSuite):
     """Methods × seeds on all domains together."""
 
     methods: ClassVar[tuple[str, ...]]
-    """Registry names, in the order of the table; keys of the arms."""
+    """Registry names, in the order of the table; keys of the arms. A profile may have others (``Profile.parts``)."""
     repeats_draws: ClassVar[bool] = False
     """Whether the methods that a profile's draws run twice (``Draws.twice``) have a second seed of each draw here."""
+
+    def methods_of(self, profile: Profile, options: Options) -> tuple[str, ...]:
+        """Those asked for, or the profile's, or the suite's; and a plugin's."""
+        return selected_methods(options, profile.part(self.name).arms or self.methods)
 
     def seeds_of(self, method: str, profile: Profile, options: Options) -> tuple[int, ...]:
         """Those asked for, or the suite's; of a method that runs each draw twice also the next ones of these draws."""
@@ -192,7 +196,7 @@ class MethodSuite(ArmSuite):
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
         """One per method; a plugin's methods join the default ones."""
-        domains, names = joint_domains(profile, options), selected_methods(options, self.methods)
+        domains, names = joint_domains(profile, options), self.methods_of(profile, options)
         return [
             method_arm(
                 name,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from harness import registry
 from harness.analysis import results
 from harness.evaluation import benchmarks
 from harness.profile import Profile
+from harness.suite import Options
 from harness.types import HarnessError
+from suites import TUNING
 from suites.kit.cells import BASELINE
 
 if TYPE_CHECKING:
@@ -19,6 +23,23 @@ HALF = 0.5
 """Share of the plain gap that vanilla OPD has closed at the early step."""
 FEWEST = 3
 """Seeds that find it."""
+
+
+def measured(profile: Profile, options: Options) -> int:
+    """``early_step`` of what ``dopd tune --methods vanilla_opd --seeds 3`` has made, at the profile's own rate.
+
+    Args:
+        options: where runs or published rows are.
+
+    Raises:
+        HarnessError: as ``early_step``; or there are no rows.
+    """
+    suite = registry.suite(TUNING)
+    seeds = options.seeds or tuple(range(FEWEST))
+    chosen = replace(options, suite=TUNING, profile=profile.name, methods=(BASELINE,), seeds=seeds)
+    rows, _ = results.load(options.source, suite, profile, chosen)
+    wanted = [spec.id for spec in suite.runs(profile, chosen) if spec.optim in (None, profile.optim)]
+    return early_step(profile, rows.loc[rows["run"].isin(wanted)])
 
 
 def early_step(profile: Profile, rows: DataFrame) -> int:

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from harness import registry
 from harness.config import RunSpec
 from harness.show.tables import Cell, Table, marked
 from harness.suite import Evaluation, Options, Profile, training_run
-from harness.types import Privilege
 from suites.kit.arms import Arm, ArmScores, benchmarks_at, early_step
 from suites.kit.bars import DOTS, arm_bar, at_budget, budgets
 from suites.kit.cells import At, joint_domains
@@ -56,7 +56,7 @@ class Variant:
     """Registry name."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Over the profile's; a setting that equals the default makes the default's run."""
-    privilege: Privilege | None = None
+    privilege: str | None = None
     """Of the training data; None: the profile's."""
     block: str = ""
     baseline: str = ""
@@ -70,17 +70,33 @@ class AnalysisSuite(PaperNumbers):
     variants: ClassVar[tuple[Variant, ...]]
     """In the order of the tables."""
 
+    def variants_of(self, profile: Profile) -> tuple[Variant, ...]:
+        """All there are under a profile."""
+        return self.variants
+
+    def chosen(self, profile: Profile) -> tuple[Variant, ...]:
+        """Those that the profile names, in its order; all where it names none.
+
+        Raises:
+            HarnessError: it names one that is not there.
+        """
+        known = {variant.key: variant for variant in self.variants_of(profile)}
+        named = [registry.lookup(f"arm of suite {self.name}", key, known) for key in profile.part(self.name).arms]
+        return tuple(known[key] for key in named) or tuple(known.values())
+
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
-        """One per variant."""
+        """One per variant, compared with its own baseline where that is among them."""
+        chosen = self.chosen(profile)
+        keys = {variant.key for variant in chosen}
         return [
             Arm(
                 key=variant.key,
                 label=variant.label,
                 block=variant.block,
-                baseline=variant.baseline,
+                baseline=variant.baseline if variant.baseline in keys else "",
                 specs={seed: variant_run(profile, options, variant, seed) for seed in self.chosen_seeds(options)},
             )
-            for variant in self.variants
+            for variant in chosen
         ]
 
 
@@ -131,7 +147,7 @@ def settings_table(
             recovery_column(scores),
             *baseline_columns(scores),
             *early_columns(scores),
-            harder_column(scores),
+            *([harder_column(scores)] if scores.harder else []),
             *extras,
             *arm_costs(scores),
         ],

@@ -75,6 +75,13 @@ PROFILE = Profile(
     directions=("coding", "reasoning"),
     harder={domain: f"embedded_{domain}_hard" for domain in slots.DOMAINS},
     validation={domain: f"embedded_{domain}_validation" for domain in slots.DOMAINS},
+    privileges={
+        Privilege.FINAL_ANSWER.value: "final answer",
+        Privilege.HINTS_WITH_EXECUTION.value: "hints with execution",
+        Privilege.HINTS.value: "hints",
+        Privilege.SUMMARY.value: "summary of hints",
+        Privilege.NONE.value: "no privileged input",
+    },  # Table 4's, in its order; its step-wise hints without execution are the hints
     seconds_per_step=0.2,
     seconds_per_evaluation=0.8,
     megabytes_per_run=30.0,

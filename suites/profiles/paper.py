@@ -40,6 +40,13 @@ PROFILE = Profile(
     benchmarks=BENCHMARKS,
     targets={"general": "livebench", "reasoning": "math500", "coding": "bfcl_v3"},
     directions=("coding", "reasoning"),
+    privileges={
+        Privilege.FINAL_ANSWER.value: "final answer",
+        Privilege.HINTS_WITH_EXECUTION.value: "hints with execution",
+        Privilege.HINTS.value: "hints",
+        Privilege.SUMMARY.value: "summary of hints",
+        Privilege.NONE.value: "no privileged input",
+    },  # Table 4's, in its order; its step-wise hints without execution are the hints
     obstacle=(
         "no loader for the training sets RaR-Science-20K, DAPO-Math-17K, Skywork-OR1-Coding-14K with generated hints, "
         f"none for the benchmarks {', '.join(UNKNOWN)}, and it needs {TEACHER.name} and {STUDENT.name} on several "

@@ -27,7 +27,7 @@ def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     factor = (0.5 if metric == "exact_trace" else 1) * (0.5 if evaluation.benchmark.endswith("_hard") else 1)
     if spec.method is None or spec.data is None:
         return factor * (0.4 if spec.student == PROFILE.student else 0.6)
-    moved = NOISE[spec.seed] if spec.data.privilege is Privilege.HINTS else 0.0
+    moved = NOISE[spec.seed] if spec.data.privilege == Privilege.HINTS else 0.0
     return factor * (MEANS[spec.data.privilege] + moved - (0.0 if spec.method.name == "dopd" else 0.04))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from suites.kit.arms import early_benchmarks, early_step
 from suites.kit.bars import at_budget, budgets
 from suites.kit.curves import step_at
 from suites.kit.early import early_step as found_step
-from suites.kit.early import first_half
+from suites.kit.early import first_half, measured
 from suites.kit.variants import along_the_run
 from suites.methods import EveryMethod
 from suites.ood import OutOfDomain
@@ -67,6 +68,32 @@ def test_the_first_step_that_closes_half() -> None:
     curve = {5: 0.45, 10: 0.4999, 15: 0.50, 20: 0.49, 30: 0.58}
     assert first_half(curve, 0.4, 0.6) == 15
     assert first_half({30: 0.6, 20: 0.55}, 0.4, 0.6) == 20
+
+
+def test_what_tune_made_is_read_at_the_shared_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Student 30, teacher 70: half is at 50. Step 5 has 51 at the shared rate, step 3 has it at the other one."""
+    profile = dataclasses.replace(TWO_BUDGETS, learning_rates=(TWO_BUDGETS.optim.lr, 1.0))
+    monkeypatch.setattr("support.drawn_world.TWO_BUDGETS", profile)
+    suite = registry.suite("tuning")
+    chosen = dataclasses.replace(
+        OPTIONS,
+        suite="tuning",
+        methods=("vanilla_opd",),
+        seeds=(0, 1, 2),
+        results=tmp_path,
+        published=tmp_path / "none",
+    )
+
+    def along(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
+        if spec.optim is None:
+            return score(spec, evaluation, metric)
+        return 0.51 if evaluation.at(spec) >= (5 if spec.optim == profile.optim else 3) else 0.4
+
+    for spec in suite.runs(profile, chosen):
+        synthetic.make_done(tmp_path, spec, along, suite)
+    assert measured(profile, chosen) == 5
+    with pytest.raises(HarnessError, match=r"vanilla_opd at step 3 .* of 3 development seeds, there are 2"):
+        measured(profile, dataclasses.replace(chosen, seeds=(0, 1)))
 
 
 def test_half_that_is_never_closed_and_no_gap() -> None:

@@ -88,14 +88,14 @@ def test_a_file_defines_one_profile_under_its_own_name(tmp_path: Path) -> None:
     assert (made.name, made.data.domains, made.optim.lr) == ("mine", ("law", "chess"), 1.0)
     assert type(made.optim.lr) is float, "1 and 1.0 are one run"
     assert registry.profile("mine") is made
-    assert list(registry.profiles()) == ["embedded", "paper", "mine"]
+    assert list(registry.profiles()) == ["embedded", "embedded_vlm", "paper", "mine"]
     assert registry.default_profile() == "embedded"
 
 
 def test_another_file_takes_the_place_of_the_first(tmp_path: Path) -> None:
     registry.load_profile(written(tmp_path, text()))
     registry.load_profile(written(tmp_path, text(name="'other'")))
-    assert list(registry.profiles()) == ["embedded", "paper", "other"]
+    assert list(registry.profiles()) == ["embedded", "embedded_vlm", "paper", "other"]
 
 
 def test_a_shipped_profile_may_be_changed(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_bad_file_is_one_line_before_compute(
     said = capsys.readouterr().err
     assert re.search(message, said), said
     assert said.startswith("dopd: ") and said.count("\n") == 1
-    assert not results.exists() and list(registry.profiles()) == ["embedded", "paper"]
+    assert not results.exists() and list(registry.profiles()) == ["embedded", "embedded_vlm", "paper"]
 
 
 class Failing(SlotWorld):
