@@ -209,7 +209,9 @@ def test_a_long_name_is_cut_in_the_id_and_the_hash_never(name: str) -> None:
     long = dataclasses.replace(FULL, student=ModelSpec(name=name), teacher=ModelSpec(name=name))
     for spec in (
         long,
-        dataclasses.replace(long, teacher=None, method=None, data=None, optim=None, lora=None, steps=0, extra_checkpoints=()),
+        dataclasses.replace(
+            long, teacher=None, method=None, data=None, optim=None, lora=None, steps=0, extra_checkpoints=()
+        ),
     ):
         assert len(spec.id.encode()) <= 200
         assert spec.id.endswith(f"-{spec.hash}")
