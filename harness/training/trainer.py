@@ -175,6 +175,8 @@ def load_pair(
             f"privileged_turn is {str(turns[0])!r} of student {spec.student.name} and {str(turns[1])!r} of teacher "
             f"{teacher_spec.name}, which read one text: give both the same"
         )
+    if spec.lora is not None:
+        lora.check_installed()
     specs = (spec.student, teacher_spec)
     student, teacher = (load.load(each, dtype=spec.dtype, device=device(spec.device), root=root) for each in specs)
     ours, theirs = (load.load_reader(each, root=root) for each in specs)

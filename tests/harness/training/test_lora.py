@@ -20,7 +20,7 @@ from harness.runs.run import run, student_at
 from harness.storage import checkpoint
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Evaluation
-from harness.training.loop import restore, save, train_step
+from harness.training.loop import log, restore, save, train_step
 from harness.training.trainer import Trainer, prepare
 from harness.types import HarnessError, Policy
 
@@ -121,7 +121,9 @@ def weights_of(trainer: Trainer) -> list[Tensor]:
 def test_stopped_after_two_of_three_steps(tmp_path: Path, method: str, dtype: str) -> None:
     folder = RunFolder(tmp_path, spec_of(method, dtype=dtype))
     whole = prepare(folder.spec)
-    train_step(whole), train_step(whole)
+    folder.path.mkdir(parents=True)
+    for step in (1, 2):
+        log(folder, {"step": step, **train_step(whole)})
     save(folder, whole)
     assert all(lora.MARK in n or n == lora.ROWS for n in checkpoint.at_step(folder.checkpoints, 2).weights())
     train_step(whole)
@@ -136,7 +138,9 @@ def test_what_is_evaluated_is_the_student_merged(tmp_path: Path) -> None:
     """Plain layers, the numbers of the adapters; what is saved loads without peft."""
     folder = RunFolder(tmp_path, spec_of("dopd"))
     trainer = prepare(folder.spec)
-    train_step(trainer), train_step(trainer)
+    folder.path.mkdir(parents=True)
+    for step in (1, 2):
+        log(folder, {"step": step, **train_step(trainer)})
     save(folder, trainer)
     merged = student_at(folder, 2)
     assert not lora.is_attached(merged)
