@@ -82,8 +82,11 @@ def made_of(model: ModelSpec) -> RunSpec:
 # Planned
 
 
-def test_what_makes_a_model_is_planned_once_before_the_runs_that_need_it(tmp_path: Path) -> None:
+def test_what_makes_a_model_is_planned_once_before_the_runs_that_need_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As teacher, student and reference, of two suites; a base that is made comes before what is made of it."""
+    monkeypatch.setattr(registry, "profile", lambda name: PROFILE)
     base = fake_model()
     model = fake_model("twice-tuned", base=base)
     runs = [fake_run(base), fake_run(model, 1), dataclasses.replace(fake_run(PROFILE.teacher), student=model)]

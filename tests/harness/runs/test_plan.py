@@ -48,9 +48,11 @@ def test_every_suite_plans_and_every_method_is_listed_without_torch(tmp_path: Pa
     script = f"""
 import sys
 
+blocked = set({UNPLANNED})
+
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {UNPLANNED}:
+        if name.split(".")[0] in blocked:
             raise ImportError(name + " is blocked")
 
 sys.meta_path.insert(0, Blocker())
@@ -61,8 +63,13 @@ from harness.cli import flags, select, verbs
 assert verbs.main(["methods"]) == verbs.main(["suites"]) == 0
 for name in registry.methods():
     registry.build_method(registry.method_spec(name)).terms
-for suite in registry.suites():
-    for profile in registry.profiles():
+of_text_first = sorted(registry.profiles(), key=lambda name: registry.profile(name).modality)
+for profile in of_text_first:
+    if registry.profile(profile).modality == "vision":
+        blocked -= {{"numpy", "PIL"}}  # a problem is looked at, and its picture drawn
+    for suite in registry.suites():
+        if not registry.profile(profile).holds(suite):
+            continue
         arguments = ["plan", "--suite", suite, "--profile", profile, "--results", {str(tmp_path)!r}]
         assert verbs.main(arguments) == 0, (suite, profile)
         methods = [] if registry.suite(suite).own_arms else ["--methods", "all"]

@@ -15,6 +15,7 @@ from harness.analysis.claims import Claim, Decision, Direction, Order, Verdict
 from harness.config import DataSpec, ModelSpec, OptimSpec, RunSpec
 from harness.profile import Ladder, Profile
 from harness.suite import Evaluation, Options
+from harness.types import Privilege
 from suites import profiles
 from suites.paper import claims
 from suites.paper.orders import rising
@@ -40,6 +41,7 @@ OTHER = Profile(
     benchmarks=tuple(f"exam_{domain}" for domain in DOMAINS),
     targets={domain: f"exam_{domain}" for domain in DOMAINS},
     directions=("chess", "law"),
+    privileges={each.value: each.value for each in Privilege},
     seconds_per_step=1.0,
     seconds_per_evaluation=1.0,
 )
