@@ -324,7 +324,10 @@ def test_every_suite_is_planned_or_says_what_it_needs(capsys: pytest.CaptureFixt
         except HarnessError as error:
             told[name] = str(error)
     assert set(told) == {"robustness", "privileged_input"}, told
-    assert told["privileged_input"] == "unknown privileged input of world 'files': 'final_answer': known: hints"
+    assert (
+        told["privileged_input"]
+        == "suite privileged_input needs the field privileges of profile own: give it there, or choose another suite"
+    )
     assert set(registry.suites()) - references <= {*told, "tuning", "trajectory", "regime_audit"}
     assert "suite robustness needs the field ladder of profile own" in told["robustness"]
 
