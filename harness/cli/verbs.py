@@ -351,11 +351,8 @@ def _profile_new(given: argparse.Namespace) -> int:
     console = _console()
     path = profile_file.write(given.name, given.out, given.chosen, given.steps)
     _wrote(console, [path])
-    _say(
-        console,
-        f"read it, change what you like, then: dopd plan --suite in_distribution --profile {path} "
-        "--methods dopd,vanilla_opd --seeds 1",
-    )
+    first = next(iter(registry.suites()))
+    _say(console, f"read it, change what you like, then: dopd plan --suite {first} --profile {path} --seeds 1")
     return 0
 
 
