@@ -125,7 +125,7 @@ def test_rates_are_tuned_on_the_development_draw() -> None:
 
 
 def test_a_claim_counts_draws() -> None:
-    claim = registry.resolve("suites.paper.claims:CLAIMS", "claims")[0]
+    claim = registry.resolve("suites.paper.claims_of_language:CLAIMS", "claims")[0]
     from harness.analysis.claims import decide
 
     made = decide(dataclasses.replace(claim, rule=Direction()), {"x": {0: 1.0, 1: 1.1, 2: 0.9}}, "draws")

@@ -17,7 +17,7 @@ from harness.cli import select, verbs
 from harness.config import RunSpec
 from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import Evaluation, Options, Suite, Together
-from suites.paper import claims
+from suites.paper.claims_of_language import CLAIMS
 
 
 def chosen(suite: str, root: Path) -> Options:
@@ -128,7 +128,7 @@ def test_the_papers_numbers_decide_no_claim(papers: tuple[Path, str]) -> None:
 
 def test_all_plans_whatever_the_claims_need(tmp_path: Path) -> None:
     planned = {spec.id for spec in registry.suite("all").runs(PROFILE, chosen("all", tmp_path))}
-    for claim in claims.CLAIMS:
+    for claim in CLAIMS:
         suite = registry.suite(claim.suite)
         needed = suite.runs(PROFILE, suite.wholly(chosen(suite.name, tmp_path)))
         assert {spec.id for spec in needed} <= planned, claim.id

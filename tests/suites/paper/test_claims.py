@@ -22,7 +22,7 @@ from harness.show.tables import to_csv
 from harness.show.verdicts import claims_table, effect_text, summary
 from harness.suite import Evaluation, Options
 from harness.types import HarnessError
-from suites.paper import claims
+from suites.paper.claims_of_language import CLAIMS
 from suites.paper.orders import first_best
 
 SPREAD = (-0.6, -0.2, 0.0, 0.3, 0.5)
@@ -150,9 +150,9 @@ def test_too_few_seeds_or_a_reason_is_not_run() -> None:
 
 
 def test_ids_are_unique_and_suites_known_or_named() -> None:
-    ids = [each.id for each in claims.CLAIMS]
+    ids = [each.id for each in CLAIMS]
     assert len(set(ids)) == len(ids) > 40
-    assert {each.suite for each in claims.CLAIMS} <= set(registry.suites())
+    assert {each.suite for each in CLAIMS} <= set(registry.suites())
 
 
 def test_every_claim_finds_its_arms_in_the_default_plan(tmp_path: Path) -> None:
@@ -164,12 +164,12 @@ def test_every_claim_finds_its_arms_in_the_default_plan(tmp_path: Path) -> None:
 def decided(root: Path, mean: object) -> list[Decision]:
     """Claims over rows in which a method's share is ``mean`` of its name."""
     found: dict[str, Any] = {}
-    for name in dict.fromkeys(each.suite for each in claims.CLAIMS):
+    for name in dict.fromkeys(each.suite for each in CLAIMS):
         suite: Any = registry.suite(name)
         chosen = suite.wholly(Options(suite=name, results=root, published=root / "published"))
         rows, costs = frames(chosen, lambda spec, e, metric: share(spec, e, metric, mean), suite=suite)
         found[name] = suite.scores(rows, costs, chosen)
-    return [decide(each, each.values(found[each.suite])) for each in claims.CLAIMS]
+    return [decide(each, each.values(found[each.suite])) for each in CLAIMS]
 
 
 def share(spec: RunSpec, evaluation: Evaluation, metric: str, mean: object) -> float:
@@ -190,20 +190,20 @@ def test_nothing_that_a_claim_reads_is_there(tmp_path: Path, capsys: pytest.Capt
     make_done(tmp_path, replace(registry.suite("ood").runs(PROFILE, options(tmp_path))[-1], seed=99), lambda *_: 0.5)
     assert verbs.main(["claims", "--results", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    assert f"0 reproduced, 0 contradicted, 0 undecided, {len(claims.CLAIMS)} not run" in shown
+    assert f"0 reproduced, 0 contradicted, 0 undecided, {len(CLAIMS)} not run" in shown
     written = (tmp_path / "reports" / "embedded" / "claims" / "claims.md").read_text(encoding="utf-8")
     assert "DOPD beats vanilla OPD" in written and "no run of the suite is done" in written
 
 
 def test_the_table_says_what_was_claimed_and_found() -> None:
-    made = decide(claims.CLAIMS[0], {"d": around(1.0)})
+    made = decide(CLAIMS[0], {"d": around(1.0)})
     table = claims_table([made], "embedded")
     assert table.title.endswith("1 reproduced, 0 contradicted, 0 undecided, 0 not run")
     cells = dict(zip([c.key for c in table.columns], table.lines[0].cells, strict=True))
     assert cells["verdict"].words == "reproduced" and cells["effect"].value == pytest.approx(1.0)
     assert cells["predicted"].words == "+7.5 points" and cells["n"].value == 5
     assert cells["written"].words == "before its rows"
-    late = claims_table([decide(replace(claims.CLAIMS[0], late=True), {"d": around(1.0)})], "embedded", "--seeds 3")
+    late = claims_table([decide(replace(CLAIMS[0], late=True), {"d": around(1.0)})], "embedded", "--seeds 3")
     assert "after its rows" in [cell.words for cell in late.lines[0].cells]
     assert late.caption.startswith("Selection: --seeds 3. ")
     (record,) = csv.DictReader(io.StringIO(to_csv(table)))

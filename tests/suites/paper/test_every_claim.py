@@ -12,16 +12,21 @@ from functools import cache
 from typing import Any
 
 import pytest
-from support.synthetic import PROFILE, frames
+from support.synthetic import frames
 
 from harness import registry
 from harness.analysis.claims import Claim, Decision, Verdict, decide
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT
 from harness.evaluation.benchmarks import is_primary
-from harness.suite import Evaluation, Options
+from harness.suite import Evaluation, Options, Profile
+from harness.types import Modality
 from suites.paper.claims import CLAIMS
 
+PROFILES: Mapping[Modality, Profile] = {
+    Modality.TEXT: registry.profile("embedded"),
+    Modality.VISION: registry.profile("embedded_vlm"),
+}
 SEEDS = (0, 1, 2)
 STUDENT, TEACHER, ARM = 0.4, 0.8, 0.5
 """Shares where nothing moves them: the untrained student, its teacher, every trained arm."""
@@ -29,7 +34,7 @@ ENTROPY = 0.1
 """Nats, of every arm where nothing moves it."""
 NOISE = 0.001
 """Of a share; of an entropy a tenth of it. Its mean over the seeds is 0, so that effects are exact."""
-DOMAINS = {benchmark: domain for domain, benchmark in PROFILE.targets.items()}
+DOMAINS = {benchmark: domain for profile in PROFILES.values() for domain, benchmark in profile.targets.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,13 @@ class Move:
     by: float
     share: float | None = 1.0
     """Of the run; None: all along."""
-    what: tuple[str, ...] = tuple(DOMAINS.values())
+    what: tuple[str, ...] = ()
+    """Empty: any trained domain."""
 
     def at(self, place: Place) -> float:
         near = self.share is None or abs(place.share - self.share) < 1e-9
-        return self.by if near and self.name in place.names and place.what in self.what else 0.0
+        read = place.what in (self.what or DOMAINS.values())
+        return self.by if near and read and self.name in place.names else 0.0
 
     def around(self, place: Place) -> float:
         """At this arm's every other place."""
@@ -102,9 +109,7 @@ def above(a: str, b: str, **where: Any) -> Case:
     return Case(holds=holds, effect=5.0, against=(mirror(holds),), short=(replace(holds, elsewhere=True),))
 
 
-def first(
-    name: str, rivals: Sequence[str], *, share: float = 1.0, what: Sequence[str] = tuple(DOMAINS.values())
-) -> Case:
+def first(name: str, rivals: Sequence[str], *, share: float = 1.0, what: Sequence[str] = ()) -> Case:
     """One arm 4 above the first of several and 5 above the others; a single one that is ahead of it contradicts."""
     lead, (_, *others) = Move(name, 4.0, share, tuple(what)), rivals
     ahead = [World(moves=(lead, Move(rival, 9.0, 1.0, tuple(what)))) for rival in rivals]
@@ -186,6 +191,15 @@ def peaks(name: str) -> Case:
     )
 
 
+def stages(first: str, second: str, third: str) -> dict[str, Case]:
+    """Continual learning through these domains; what is forgotten is the mean of 3 in the first and 0 in the next."""
+    return {
+        "continual_gain_reasoning": above(f"{second}/dopd", f"{first}/dopd", what=(second,)),
+        "continual_gain_coding": above(f"{third}/dopd", f"{second}/dopd", what=(third,)),
+        "continual_forgetting": negligible(Move(f"{third}/dopd", -3.0, what=(first,)), effect=-1.5),
+    }
+
+
 BASE = "vanilla_opd"
 DIVERGENCES = [f"{d}/{g}" for d in ("forward_kl", "reverse_kl", "js") for g in ("sampled", "top_k", "full")]
 ILLUSION = {
@@ -199,13 +213,10 @@ ILLUSION = {
         "collapse": loses_entropy(arm, 25.0),
     }.items()
 }
-CASES: Mapping[str, Case] = ILLUSION | {
+SHARED: Mapping[str, Case] = ILLUSION | {
     "main_gain": above("dopd", BASE),
     # Half of the way from 40 to 80 % is 60 %: 10 points above where the arms stand.
     "main_recovery": over(10.0, Move("dopd", 1.0)),
-    "beats_standard": first("dopd", (BASE, "opcd", "exopd", "uni_opd")),
-    "beats_self": first("dopd", ("sdft", "opsd", "sdpo")),
-    "beats_adaptive": first("dopd", ("eopd", "tip")),
     "illusion_both": above(BASE, "privileged_both"),
     "illusion_both_gain": over(0.0, Move("privileged_both", 1.0), arm=STUDENT),
     "tokens_high": above("drop_random", "drop_high"),
@@ -213,6 +224,24 @@ CASES: Mapping[str, Case] = ILLUSION | {
     "tokens_half": over(5.0, Move("drop_high", -1.0), others=(Move(BASE, 10.0),)),
     "tokens_random": negligible(Move("drop_random", -1.5), effect=1.5),
     "tokens_low": negligible(Move("drop_low", -1.5), effect=1.5),
+    "answers_hurt": above("none", "final_answer"),
+    **{
+        f"component_{part}": above("dopd", part)
+        for part in (
+            "no_privilege",
+            "no_student_source",
+            "no_teacher_source",
+            "not_adaptive",
+            "one_divergence",
+            "one_granularity",
+        )
+    },
+}
+"""Claims of both halves."""
+LANGUAGE: Mapping[str, Case] = SHARED | {
+    "beats_standard": first("dopd", (BASE, "opcd", "exopd", "uni_opd")),
+    "beats_self": first("dopd", ("sdft", "opsd", "sdpo")),
+    "beats_adaptive": first("dopd", ("eopd", "tip")),
     **{
         f"pair_{teacher}_{student}": above(f"{teacher}-{student}/dopd", f"{teacher}-{student}/{BASE}")
         for teacher, student in (
@@ -225,10 +254,7 @@ CASES: Mapping[str, Case] = ILLUSION | {
     },
     "pairs_trend_dopd": rises(*(f"{teacher}-small/dopd" for teacher in ("base", "mid", "strong"))),
     "pairs_trend_vanilla": rises(*(f"{teacher}-small/{BASE}" for teacher in ("strong", "mid", "base"))),
-    "continual_gain_reasoning": above("reasoning/dopd", "general/dopd", what=("reasoning",)),
-    "continual_gain_coding": above("coding/dopd", "reasoning/dopd", what=("coding",)),
-    # The mean of 3 in general and 0 in reasoning.
-    "continual_forgetting": negligible(Move("coding/dopd", -3.0, what=("general",)), effect=-1.5),
+    **stages("general", "reasoning", "coding"),
     **{
         f"ood_{trained}_{tested}": first(
             f"{trained}/dopd", [f"{trained}/{m}" for m in ("exopd", "uni_opd", "eopd", BASE)], what=(tested,)
@@ -239,41 +265,37 @@ CASES: Mapping[str, Case] = ILLUSION | {
     "sdpo_falls": falls("sdpo"),
     "entropy_path": peaks("dopd"),
     "hints_beat_answers": above("hints", "final_answer"),
-    "answers_hurt": above("none", "final_answer"),
     "hints_best": first("hints", ("summary", "hints_with_execution", "final_answer", "none")),
     "routing_all": above("dopd", "uniform/all"),
     **{f"routing_{r.lower()}": above(f"adaptive/HT+{r}", f"uniform/HT+{r}") for r in ("LH", "LL", "HS")},
     "ht_alone": above("uniform/HT", "uniform/all"),
     "js_full_best": first("js/full", [cell for cell in DIVERGENCES if cell != "js/full"]),
-    **{
-        f"component_{part}": above("dopd", part)
-        for part in (
-            "no_privilege",
-            "no_student_source",
-            "no_teacher_source",
-            "not_adaptive",
-            "one_divergence",
-            "one_granularity",
-        )
-    },
     "beta_optimum": first(
         "0.3-0.6", [f"{w}-{s}" for w in (0.15, 0.3, 0.6) for s in (0.3, 0.6, 1.2) if (w, s) != (0.3, 0.6)]
     ),
 }
+PICTURES: Mapping[str, Case] = SHARED | {
+    "beats_all": first("dopd", (BASE, "uni_opd", "vision_opd", "va_opd")),
+    **stages("general", "reasoning", "understanding"),
+    "boxes_beat_answers": above("box_label", "final_answer"),
+    "boxes_best": first("box_label", ("box_caption", "caption", "final_answer", "none")),
+}
+CASES: Mapping[Modality, Mapping[str, Case]] = {Modality.TEXT: LANGUAGE, Modality.VISION: PICTURES}
 
 
-def case_of(claim: Claim) -> Case:
-    if claim.id not in CASES:
+def case_of(modality: Modality, claim: Claim) -> Case:
+    if claim.id not in CASES[modality]:
         pytest.fail(f"claim {claim.id!r} is new: add a line to CASES here that says what must be above what, by hand")
-    return CASES[claim.id]
+    return CASES[modality][claim.id]
 
 
 @cache
-def planned(name: str) -> tuple[Any, Options, Mapping[str, frozenset[str]]]:
+def planned(modality: Modality, name: str) -> tuple[Any, Options, Mapping[str, frozenset[str]]]:
     """The suite, its options, and the names of each run by its id; it plans once, not again for each world."""
     suite: Any = registry.suite(name)
-    chosen = suite.wholly(Options(suite=name, seeds=SEEDS))
-    runs, arms = suite.runs(PROFILE, chosen), suite.arms(PROFILE, chosen) if hasattr(suite, "arms") else ()
+    profile = PROFILES[modality]
+    chosen = suite.wholly(Options(suite=name, profile=profile.name, seeds=SEEDS))
+    runs, arms = suite.runs(profile, chosen), suite.arms(profile, chosen) if hasattr(suite, "arms") else ()
     vars(suite).update(runs=lambda *_: runs, arms=lambda *_: arms)
     names: dict[str, set[str]] = {}
     for spec in runs:
@@ -286,9 +308,9 @@ def planned(name: str) -> tuple[Any, Options, Mapping[str, frozenset[str]]]:
 
 
 @cache
-def places(name: str) -> tuple[Any, Any, list[tuple[Place | None, int]]]:
+def places(modality: Modality, name: str) -> tuple[Any, Any, list[tuple[Place | None, int]]]:
     """Rows and costs of a suite, and where each row stands; None: of a model that was only evaluated."""
-    suite, chosen, names = planned(name)
+    suite, chosen, names = planned(modality, name)
     students = [spec.student for spec in suite.runs() if spec.method]
     found: list[tuple[Place | None, int]] = []
 
@@ -305,14 +327,14 @@ def places(name: str) -> tuple[Any, Any, list[tuple[Place | None, int]]]:
         found.append((Place(names[spec.id], what, evaluation.at(spec) / spec.steps), spec.seed))
         return 0.0
 
-    rows, costs = frames(chosen, note, suite=suite)
+    rows, costs = frames(chosen, note, suite=suite, profile=PROFILES[modality])
     return rows, costs, found
 
 
-def decided(claim: Claim, world: World) -> Decision:
+def decided(modality: Modality, claim: Claim, world: World) -> Decision:
     """A claim on the rows of a world."""
-    suite, chosen, _ = planned(claim.suite)
-    rows, costs, where = places(claim.suite)
+    suite, chosen, _ = planned(modality, claim.suite)
+    rows, costs, where = places(modality, claim.suite)
     values = [
         known if place is None else world.value(place, seed)
         for known, (place, seed) in zip(rows["value"].tolist(), where, strict=True)
@@ -320,29 +342,33 @@ def decided(claim: Claim, world: World) -> Decision:
     return decide(claim, claim.values(suite.scores(rows.assign(value=values), costs, chosen)))
 
 
-EVERY = pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+EVERY = pytest.mark.parametrize(
+    ("modality", "claim"),
+    [pytest.param(each, claim, id=f"{each}-{claim.id}") for each, claims in CLAIMS.items() for claim in claims],
+)
 
 
 @EVERY
-def test_reproduced_where_it_holds(claim: Claim) -> None:
-    found = decided(claim, case_of(claim).holds)
+def test_reproduced_where_it_holds(modality: Modality, claim: Claim) -> None:
+    found = decided(modality, claim, case_of(modality, claim).holds)
     assert found.verdict is Verdict.REPRODUCED, found
-    assert found.effect == pytest.approx(case_of(claim).effect, abs=1e-6)
+    assert found.effect == pytest.approx(case_of(modality, claim).effect, abs=1e-6)
 
 
 @EVERY
-def test_contradicted_where_the_rows_are_mirrored(claim: Claim) -> None:
-    for world in case_of(claim).against:
-        found = decided(claim, world)
+def test_contradicted_where_the_rows_are_mirrored(modality: Modality, claim: Claim) -> None:
+    for world in case_of(modality, claim).against:
+        found = decided(modality, claim, world)
         assert found.verdict is Verdict.CONTRADICTED, (world, found)
 
 
 @EVERY
-def test_not_reproduced_just_short_of_it(claim: Claim) -> None:
-    for world in case_of(claim).short:
-        found = decided(claim, world)
+def test_not_reproduced_just_short_of_it(modality: Modality, claim: Claim) -> None:
+    for world in case_of(modality, claim).short:
+        found = decided(modality, claim, world)
         assert found.verdict is not Verdict.REPRODUCED, (world, found)
 
 
-def test_no_case_without_its_claim() -> None:
-    assert sorted(CASES) == sorted(claim.id for claim in CLAIMS)
+@pytest.mark.parametrize("modality", CLAIMS)
+def test_no_case_without_its_claim(modality: Modality) -> None:
+    assert sorted(CASES[modality]) == sorted(claim.id for claim in CLAIMS[modality])
