@@ -51,10 +51,12 @@ class MyMethod(Method):
 
     @property
     def terms(self) -> tuple[Term, ...]:
+        """What is read: the student, and the teacher with p."""
         wants = frozenset({Want.DISTRIBUTION})
         return (Term(View(Policy.STUDENT, wants=wants), (View(Policy.TEACHER, PRIVILEGED, wants),)),)
 
     def token_loss(self, term: Term, views: Mapping[View, TokenView], fields: Mapping[str, Tensor]) -> Tensor:
+        """Nats of each token, [N]."""
         student_NV, teacher_NV = views[term.trained].logp_NV, views[term.sources[0]].logp_NV
         return self.weight * (teacher_NV.exp() * (teacher_NV - student_NV)).sum(-1)
 '''

@@ -27,6 +27,18 @@ LEAKING = ("opcd", "eopd")
 """Sources whose truncated KL has neither a tail nor renormalisation: even at agreement it pushes on its support."""
 WORLDS = {"text": small, "pictures": small_pictures}
 """Where a method must hold: models that read, and models that see."""
+SEEN = ("dopd", "vision_opd")
+"""Methods that the quick tests try on pictures too; no other objective asks what its contexts hold."""
+
+
+def everywhere(name: str, world: str) -> Any:
+    """A method in a world, quick where it is text or ``SEEN``."""
+    return pytest.param(
+        name, world, id=f"{name}-{world}", marks=[] if world == "text" or name in SEEN else [pytest.mark.slow]
+    )
+
+
+EVERYWHERE = pytest.mark.parametrize(("name", "world"), [everywhere(name, world) for name in NAMES for world in WORLDS])
 GOLDEN = Path(__file__).with_name("method_losses.json")
 
 
@@ -39,8 +51,7 @@ def assert_close(a: tuple, b: tuple, world: str) -> None:
         torch.testing.assert_close(x, y, rtol=1e-9 * loose, atol=1e-11 * loose * max(scale, 1e-3))
 
 
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("name", NAMES)
+@EVERYWHERE
 def test_gradient_reaches_the_student_and_nobody_else(name: str, world: str) -> None:
     here = WORLDS[world]
     models = here.policies()
@@ -55,8 +66,7 @@ def test_gradient_reaches_the_student_and_nobody_else(name: str, world: str) -> 
             assert all(p.grad is None for p in model.parameters()), policy
 
 
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("name", NAMES)
+@EVERYWHERE
 def test_privileged_input_gets_no_gradient(name: str, world: str) -> None:
     """The student reads p in no-grad views only, unless the method trains its privileged view by design."""
     here = WORLDS[world]
@@ -84,23 +94,20 @@ def learnt(world: str, method: Method, *, microbatch: int = 64, **how: Any) -> t
     return loss_and_gradient(method, batch, microbatch=microbatch, models=models)
 
 
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("name", NAMES)
+@EVERYWHERE
 @pytest.mark.parametrize("microbatch", [1, 3])
 def test_independent_of_the_micro_batch(name: str, microbatch: int, world: str) -> None:
     method = small_method(name)
     assert_close(learnt(world, method), learnt(world, method, microbatch=microbatch), world)
 
 
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("name", NAMES)
+@EVERYWHERE
 def test_independent_of_padding(name: str, world: str) -> None:
     method = small_method(name)
     assert_close(learnt(world, method), learnt(world, method, pad_left=3, pad_right=4), world)
 
 
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("name", NAMES)
+@EVERYWHERE
 def test_independent_of_order(name: str, world: str) -> None:
     method = small_method(name)
     if method.updates > 1:
@@ -108,8 +115,7 @@ def test_independent_of_order(name: str, world: str) -> None:
     assert_close(learnt(world, method), learnt(world, method, order=(2, 0, 3, 1)), world)
 
 
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("name", NAMES)
+@EVERYWHERE
 def test_assignment_is_equal_for_every_order_and_padding(name: str, world: str) -> None:
     here = WORLDS[world]
     method, models = small_method(name), here.policies()
@@ -133,8 +139,7 @@ def test_assignment_is_equal_for_every_order_and_padding(name: str, world: str) 
     assert float(coefficient_BT[~straight.mask_BT].abs().sum()) == 0.0
 
 
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("name", NAMES)
+@EVERYWHERE
 def test_no_loss_and_no_gradient_when_every_view_agrees(name: str, world: str) -> None:
     here = WORLDS[world]
     method = small_method(name)

@@ -27,7 +27,7 @@ SOURCE_IS_NAMED, GOLDEN = (
 CONTRACT = [
     test
     for name, test in vars(test_contract).items()
-    if name.startswith("test_") and list(inspect.signature(test).parameters) == ["name"]
+    if name.startswith("test_") and {"name"} <= inspect.signature(test).parameters.keys() <= {"name", "world"}
     if test not in (SOURCE_IS_NAMED, GOLDEN)
 ]
 
@@ -52,9 +52,15 @@ def test_the_name_of_the_example_is_free() -> None:
 
 
 @pytest.mark.parametrize("test", CONTRACT, ids=lambda test: test.__name__)
-def test_it_is_a_method_by_the_contract(test: Callable[[str], None], folder: Path) -> None:
+def test_it_is_a_method_by_the_contract(test: Callable[..., None], folder: Path) -> None:
     registry.load_plugin(folder / "my_method.py")
-    test("my_method")
+    worlds = test_contract.WORLDS if "world" in inspect.signature(test).parameters else ()
+    for where in [{"world": world} for world in worlds] or [{}]:
+        test("my_method", **where)
+
+
+def test_the_contract_is_not_empty() -> None:
+    assert len(CONTRACT) >= 6
 
 
 def test_it_must_name_its_source_before_it_may_stay(folder: Path) -> None:
