@@ -20,7 +20,7 @@ from harness.evaluation import benchmarks, shipped
 from harness.evaluation.benchmarks import NATIVE, LmEvalBenchmark, Metric
 from harness.models import sources
 from harness.profile import Profile, Task
-from harness.types import HarnessError
+from harness.types import HarnessError, Modality
 from harness.worlds import world_of
 from harness.worlds.files import world as files
 
@@ -124,7 +124,7 @@ def _new(chosen: Mapping[str, Any], steps: int | None, name: str) -> Profile:
     sizes = {field: value[flag] for flag, field in SIZES.items()}
     return Profile(
         name=name,
-        modality=world_of(data).modality,
+        modality=_modality([data, *(each.data for each in asked.held_out)]),
         student=student,
         teacher=teacher,
         data=data,
@@ -144,6 +144,11 @@ def _new(chosen: Mapping[str, Any], steps: int | None, name: str) -> Profile:
     )
 
 
+def _modality(data: Sequence[DataSpec]) -> Modality:
+    """Vision where any problem, trained on or asked, has an image."""
+    return Modality.VISION if Modality.VISION in (world_of(each).modality for each in data) else Modality.TEXT
+
+
 def _seconds(parameters: Sequence[int | None], tokens: int, passes: int) -> float:
     """A first guess, on one core."""
     known = [each for each in parameters if each is not None]
@@ -159,12 +164,15 @@ def _changed(chosen: Mapping[str, Any], base: Profile) -> Profile:
     made = replace(base, **fields)
     if {"data", "privilege"} & chosen.keys():
         made = replace(made, data=_data(chosen, chosen.get("privilege", ""), base.data))
+    if "data" in chosen:
+        made = replace(made, modality=_modality([made.data, *(each.data for each in made.held_out)]))
     if "benchmarks" not in chosen:
         return made
     asked = _asked(chosen["benchmarks"], made.data, made.max_response_tokens)
     kept = tuple(each for each in made.held_out if each.split != "test")
     return replace(
         made,
+        modality=_modality([made.data, *(each.data for each in (*asked.held_out, *kept))]),
         benchmarks=asked.names,
         held_out=(*asked.held_out, *kept),
         tasks=asked.tasks,

@@ -505,12 +505,12 @@ BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in (
 def _of_profile() -> Mapping[str, Benchmark]:
     """Those that come with the user's profile."""
     own = registry.own_profile()
-    return _made_of(own.held_out, own.tasks) if own else {}
+    return _made_of(own.held_out, own.tasks, own.modality) if own else {}
 
 
 @cache
-def _made_of(held_out: tuple[HeldOut, ...], tasks: tuple[Task, ...]) -> Mapping[str, Benchmark]:
-    return {each.name: each for each in (*(_own(each, Modality.TEXT) for each in held_out), *map(_task, tasks))}
+def _made_of(held_out: tuple[HeldOut, ...], tasks: tuple[Task, ...], modality: Modality) -> Mapping[str, Benchmark]:
+    return {each.name: each for each in (*(_own(each, modality) for each in held_out), *map(_task, tasks))}
 
 
 def every() -> Mapping[str, Benchmark]:

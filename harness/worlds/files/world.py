@@ -244,7 +244,7 @@ def graded(data: DataSpec) -> bool:
 
 
 def asks(data: DataSpec) -> bool:
-    """Whether they can be asked as a benchmark: graded, and one turn of text each."""
+    """Whether they can be asked as a benchmark: graded, and one turn each."""
     return graded(data) and data.file is not None and all(map(_is_asked, read(data.file).of.values()))
 
 
@@ -287,8 +287,8 @@ def held_out_of(data: DataSpec, split: str, *, max_new_tokens: int) -> tuple[Hel
     made of what they hold.
 
     Raises:
-        HarnessError: no grader, so that nothing can be scored; a problem that is more than one turn of text; no problem
-            in the split.
+        HarnessError: no grader, so that nothing can be scored; a problem that is more than one turn; no problem in the
+            split.
     """
     assert data.file is not None
     found = read(data.file)
@@ -323,13 +323,13 @@ def held_out_of(data: DataSpec, split: str, *, max_new_tokens: int) -> tuple[Hel
 
 
 def _is_asked(items: Sequence[Example]) -> bool:
-    return all(len(each.messages) == 1 and isinstance(each.messages[0]["content"], str) for each in items)
+    return all(len(each.messages) == 1 for each in items)
 
 
 def _check_asked(found: Problems, items: Sequence[Example]) -> None:
     for example in items:
         if not _is_asked([example]):
             raise HarnessError(
-                f"data {found.name}: {example.id} is more than one turn of text, and a benchmark asks no more: fold "
+                f"data {found.name}: {example.id} is more than one turn, and a benchmark asks no more: fold "
                 "the others into it, give it the split train, or ask other benchmarks"
             )

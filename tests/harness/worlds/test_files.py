@@ -467,7 +467,7 @@ def test_a_benchmark_without_traces_grades_answers_alone(tmp_path: Path) -> None
         (
             [{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}], "answer": 1}],
             {"grader": "number"},
-            "is more than one turn of text, and a benchmark asks no more",
+            "is more than one turn, and a benchmark asks no more",
         ),
         ([FIVE[0] | {"split": "train"}], {"grader": "number"}, "has no problem of the split 'test' to be asked"),
     ],
