@@ -296,6 +296,7 @@ def my_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     registry._own_profile.clear()
 
 
+@pytest.mark.slow
 def test_the_profile_of_a_new_world_is_planned_and_run(my_profile: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--suite", "in_distribution", "--profile", str(my_profile), "--methods", "vanilla_opd"]
     assert verbs.main(["plan", *flags]) == 0

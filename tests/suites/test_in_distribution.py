@@ -112,6 +112,7 @@ def test_collapsed_runs_are_named(tmp_path: Path) -> None:
     assert "collapsed 1/3" not in line(made, "DOPD")["score"].notes
 
 
+@pytest.mark.slow
 def test_rows_of_other_suites_stay_out(tmp_path: Path) -> None:
     """A run that another suite asked more of holds rows that this one did not ask for."""
     chosen = options(tmp_path)

@@ -310,6 +310,7 @@ def test_figure_7b_has_every_method_that_was_named_if_they_are_few(tmp_path: Pat
     assert shown() == (["Vanilla OPD", "DOPD"], ["figure7b", "ood_all"]), "none was named"
 
 
+@pytest.mark.slow
 def test_a_cross_stands_on_a_collapsed_bar_and_without_the_papers_methods_all_are_shown(tmp_path: Path) -> None:
     chosen = options(tmp_path, methods=("privileged_student", "privileged_teacher"))
     drawn = SUITE.figures(*frames(chosen), chosen)
@@ -353,6 +354,7 @@ def test_paper_source_shows_the_papers_words_alone(tmp_path: Path) -> None:
     assert "not read" in table.caption
 
 
+@pytest.mark.slow
 def test_an_empty_selection_says_not_run_everywhere(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     rows, costs = frames(chosen, skip=specs(chosen))

@@ -98,6 +98,7 @@ def test_suites_without_rows_say_why(
     assert (tmp_path / "reports" / "embedded" / "claims" / "claims.csv").is_file()
 
 
+@pytest.mark.slow
 def test_publishing_all_publishes_what_is_done_and_the_claims(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +120,7 @@ def test_publishing_all_publishes_what_is_done_and_the_claims(
     assert "no published rows at embedded/continual" in claims and str(tmp_path) not in claims
 
 
+@pytest.mark.slow
 def test_the_papers_numbers_decide_no_claim(papers: tuple[Path, str]) -> None:
     reports, said = papers
     assert "transfer_audit: suite transfer_audit: the paper states no numbers for it" in said

@@ -125,6 +125,7 @@ def test_a_step_that_was_not_run_says_so(tmp_path: Path) -> None:
     assert axes[0].get_title(loc="left") == "general, before training: not run" and not axes[0].patches
 
 
+@pytest.mark.slow
 def test_published_rollouts_are_those_of_the_run(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     spec = done(chosen)
@@ -144,6 +145,7 @@ def test_published_rollouts_are_those_of_the_run(tmp_path: Path) -> None:
     assert "trajectory.jsonl" in (path.parent / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_published_rollouts_of_one_seed_join_those_of_another(tmp_path: Path) -> None:
     for root, parts in (("grown", ((0,), (1,))), ("whole", ((0, 1),))):
         for seeds in parts:
@@ -158,6 +160,7 @@ def test_published_rollouts_of_one_seed_join_those_of_another(tmp_path: Path) ->
     assert there[0] == there[1] and there[0]["trajectory.jsonl"].count(b"\n") == 18
 
 
+@pytest.mark.slow
 def test_a_figure_of_one_seed_shows_that_seed(tmp_path: Path) -> None:
     chosen = options(tmp_path, seeds=(0, 1))
     done(chosen)
@@ -168,6 +171,7 @@ def test_a_figure_of_one_seed_shows_that_seed(tmp_path: Path) -> None:
         assert drawn.axes[0].get_title(loc="left").endswith(f"answer {verdict}")
 
 
+@pytest.mark.slow
 def test_the_reports_viewer_reads_them(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     done(chosen)

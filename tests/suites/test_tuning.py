@@ -269,6 +269,7 @@ def test_another_suite_says_which_rates_it_used_and_keeps_them_apart(swept: Path
     assert "tuned on the validation split, one by one (suite tuning): Vanilla OPD 0.0002." in said[1]
 
 
+@pytest.mark.slow
 def test_publishing_tuned_runs_leaves_the_shared_ones(swept: Path, tmp_path: Path) -> None:
     chosen = synthetic.options(tmp_path, methods=("sft",), seeds=(0,), train_domains=("coding",))
     shutil.copytree(swept / "published" / "embedded", chosen.published / "embedded")

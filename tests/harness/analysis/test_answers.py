@@ -224,6 +224,7 @@ def test_damaged_samples_are_refused(tmp_path: Path, records: list[dict[str, Any
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_published_answers_are_those_of_the_runs(tmp_path: Path) -> None:
     chosen = answered(tmp_path)
     publish.publish(SUITE, PROFILE, chosen)
@@ -234,6 +235,7 @@ def test_published_answers_are_those_of_the_runs(tmp_path: Path) -> None:
     assert here[spec.id, "embedded_reasoning"] == tuple(map(bool, right(spec, greedy)))
 
 
+@pytest.mark.slow
 def test_publishing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     chosen = answered(tmp_path)
     publish.publish(SUITE, PROFILE, chosen)

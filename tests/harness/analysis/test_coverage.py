@@ -181,6 +181,7 @@ def test_a_drawn_score_is_expected_where_it_lies() -> None:
     assert deviation == pytest.approx(coverage.DRAW_DEVIATION, abs=0.004)
 
 
+@pytest.mark.slow
 def test_docs_show_coverage_over_draws() -> None:
     for paired, of in ((False, "Score of one method, over draws:"), (True, "Difference of two methods, over draws:")):
         table = coverage.drawn_table(paired=paired, replications=1)

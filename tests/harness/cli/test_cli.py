@@ -262,6 +262,7 @@ def test_a_report_folder_shows_one_selection(fake: Path) -> None:
     assert "table0.csv" in json.loads((reports / "selection.json").read_text())["files"]
 
 
+@pytest.mark.slow
 def test_a_notebooks_backend_does_not_stop_a_figure(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a fresh process: matplotlib reads it when it is imported."""
     command = [sys.executable, "-m", "harness", "figure", "--suite", "in_distribution", "--from", "paper"]
@@ -400,6 +401,7 @@ def test_no_minutes_show_nothing_and_end_with_0(fake: Path, capsys: pytest.Captu
     assert "3 runs not started, the minutes were over: the same command goes on" in text
 
 
+@pytest.mark.slow
 def test_force_trains_anew(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake) == 0
     capsys.readouterr()
@@ -444,6 +446,7 @@ def test_run_from_published_trains_nothing(fake: Path, capsys: pytest.CaptureFix
     assert not (empty / "runs").exists()
 
 
+@pytest.mark.slow
 def test_published_runs_are_reused_and_more_are_added(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake, "--seeds", "2") == dopd("publish", fake, "--seeds", "2") == 0
     shutil.rmtree(fake)
@@ -462,6 +465,7 @@ def test_published_runs_are_reused_and_more_are_added(fake: Path, capsys: pytest
     assert "--force trains anew what --reuse takes as made: give one of the two" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_other_settings_are_published_only_in_place_of_what_is_there(
     fake: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -472,6 +476,7 @@ def test_other_settings_are_published_only_in_place_of_what_is_there(
     assert "dropped 2 published runs: 2 of other settings (dopd-big-small-coding-seed0-" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_that_other_code_began_is_refused_or_trained_anew(
     fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -551,6 +556,7 @@ def slow_run(tmp_path: Path, hup: str = "SIG_DFL") -> subprocess.Popen[str]:
     return started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_that_ends_a_command_is_told_and_its_workers_end_with_it(
     tmp_path: Path, number: signal.Signals, code: int
@@ -566,6 +572,7 @@ def test_a_signal_that_ends_a_command_is_told_and_its_workers_end_with_it(
         assert folder.state((LAST,)) is RunState.PARTIAL
 
 
+@pytest.mark.slow
 def test_under_nohup_a_hang_up_ends_nothing(tmp_path: Path) -> None:
     started = slow_run(tmp_path, "SIG_IGN")
     started.send_signal(signal.SIGHUP)
@@ -604,6 +611,7 @@ def test_a_name_of_results_that_no_disk_takes_is_one_line(capsys: pytest.Capture
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["run", "plan", "evaluate"])
 def test_more_workers_than_cores_are_capped_with_a_line(
     fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
@@ -649,6 +657,7 @@ def test_one_damaged_costs_file_harms_no_other_suite(fake: Path, capsys: pytest.
     assert error.count("\n") == 1 and str(folder.path / "costs.json") in error and "delete it" in error
 
 
+@pytest.mark.slow
 def test_a_shorter_publish_is_refused_and_replaces_with_a_line(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake, "--seeds", "1") == dopd("publish", fake, "--seeds", "1") == 0
     rows = fake.parent / "published" / "fake" / "fake" / "rows.jsonl"
@@ -685,6 +694,7 @@ def test_methods_lists_every_name_and_a_plugin(tmp_path: Path, capsys: pytest.Ca
     assert max(map(len, text.splitlines())) <= cli.WIDTH and "…" not in text
 
 
+@pytest.mark.slow
 def test_a_new_method_is_tried_before_anything_else(
     fake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -745,6 +755,7 @@ def test_options_are_the_flags() -> None:
     }
 
 
+@pytest.mark.slow
 def test_states_are_seen_by_folder_and_publish_alike(fake: Path) -> None:
     assert dopd("run", fake) == 0
     for spec in FakeSuite().runs(PROFILE, Options(suite="fake")):

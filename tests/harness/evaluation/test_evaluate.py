@@ -235,6 +235,7 @@ def test_sample4_is_the_mean_of_four_on_the_first_items(
     assert [(c["rollouts_per_prompt"], c["temperature"], c["max_new_tokens"]) for c in calls] == [(4, 1.0, 32)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_benchmarks_stay_apart_and_batches_change_nothing(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
@@ -513,6 +514,7 @@ def scorer(folder: Path) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_exported_folder_is_whole_and_holds_no_p(exported: Path) -> None:
     tasks = {benchmarks.task_name(b, d) for b in OWN.values() for d in DECODINGS.values()}
     names = {f"{t}.yaml" for t in tasks} | {f"{b}.jsonl" for b in OWN} | {"utils.py", "README.md"}
@@ -568,6 +570,7 @@ def test_graded_words_leave_out_the_notes() -> None:
     assert graded_words(SlotWorld(), example) == [None if i in notes else w for i, w in enumerate(words)]
 
 
+@pytest.mark.slow
 def test_exported_sample4_runs_in_stock_lm_eval(
     exported: Path,
     model: PreTrainedModel,
@@ -728,6 +731,7 @@ def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
     assert value == [scores[0].value]
 
 
+@pytest.mark.slow
 def test_an_export_of_all_is_of_all_that_lm_eval_can_ask(tmp_path: Path) -> None:
     """Of worlds of text: tables of pictures are large, and written where they are named."""
     written = {path.name for path in export(tmp_path)}

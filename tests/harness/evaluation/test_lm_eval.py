@@ -252,6 +252,7 @@ def test_a_group_is_scored_over_its_tasks(
 # The same as lm-eval's own model, and nothing left behind
 
 
+@pytest.mark.slow
 def test_prompts_responses_and_metrics_are_those_of_stock_lm_eval(
     six: LmEvalBenchmark, model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:

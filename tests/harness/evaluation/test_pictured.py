@@ -50,6 +50,7 @@ def rows(own: tuple[Any, Any], *names: str, decoding: str = "greedy", **how: Any
     return evaluate(*own, asked, **{"seed": 0, "step": 0} | how)
 
 
+@pytest.mark.slow
 def test_scores_are_shares_of_the_worlds_grades(own: tuple[Any, Any]) -> None:
     for answer, trace in zip(*[iter(rows(own, *NAMES))] * 2, strict=True):
         assert (answer.metric, trace.metric, answer.n, answer.decoding) == ("exact_answer", "exact_trace", 24, "greedy")

@@ -61,6 +61,7 @@ def test_the_commit_in_the_cache_is_part_of_the_model(
         assert sources.identified(other).revision == "", other.name
 
 
+@pytest.mark.slow
 def test_that_commit_is_loaded_and_an_older_one_by_its_name(tmp_path: Path) -> None:
     """In a process of its own: the client reads where its cache is when it is imported."""
     where = {"HF_HUB_CACHE": str(cache(tmp_path, NEW)), "HF_HUB_OFFLINE": "1"}

@@ -436,6 +436,7 @@ def test_leaderboard_takes_the_ranked_column_and_needs_a_number() -> None:
     assert leaderboard.board(table(line("A", Cell(missing="not run")))) is None
 
 
+@pytest.mark.slow
 def test_all_that_was_published_is_shown(small: None, tmp_path: Path) -> None:
     """Not only the suite's default selection; a suite is asked for no more than was published."""
     given = options(tmp_path, methods=("dopd", "sft", "vanilla_opd"), seeds=(0, 3), train_domains=("coding", "general"))

@@ -86,6 +86,7 @@ def test_only_what_is_missing_is_launched(tmp_path: Path) -> None:
     assert (again.report.done, again.text) == ([], "")
 
 
+@pytest.mark.slow
 def test_force_trains_anew(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, spec())
     launch(tmp_path, [folder.spec])
@@ -95,6 +96,7 @@ def test_force_trains_anew(tmp_path: Path) -> None:
     assert folder.state((LAST,)) is RunState.DONE
 
 
+@pytest.mark.slow
 def test_failing_runs_do_not_stop_the_others(tmp_path: Path) -> None:
     """A user's error, a bug, and a worker killed by the system: each is told in a line, the rest is done."""
     specs = [spec(seed=seed) for seed in (USER_ERROR, BUG, KILLED, 0, 2)]
@@ -205,6 +207,7 @@ def test_run_that_continues_a_failed_one_fails_with_it(tmp_path: Path) -> None:
     assert ended.report.failed[third.id] == f"continues run {second.id}, which failed"
 
 
+@pytest.mark.slow
 def test_second_process_on_the_same_run_is_one_line(tmp_path: Path) -> None:
     specs = [spec(seed=0), spec(seed=2)]
     with RunFolder(tmp_path, specs[0]).lock():
@@ -231,6 +234,7 @@ def test_full_disk_is_told_before_anything_starts(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_evaluated_rows_need_no_training(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, spec())
     launch(tmp_path, [folder.spec])
@@ -281,6 +285,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
 def test_stopped_launcher_takes_its_workers_along_and_the_run_goes_on(tmp_path: Path, how: signal.Signals) -> None:
     """The worker sleeps for a minute; the lock must be free long before, and its checkpoint of use."""

@@ -296,6 +296,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return make(tmp_path_factory.mktemp("made"), small_model())
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_teacher_teaches(made: RunFolder) -> None:
     spec = training_run(
         EMBEDDED,
@@ -333,6 +334,7 @@ class Stopped(Exception):
     """In place of a signal."""
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_is_bit_equal(tmp_path: Path, made: RunFolder) -> None:
     """After step 3: the way back is the checkpoint of step 2, whose optimiser and schedule are in the middle."""
 
@@ -361,6 +363,7 @@ def test_a_made_model_is_not_made_again(made: RunFolder) -> None:
     assert (made.model / "model.safetensors").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_damaged_model_is_refused_and_mends_from_its_checkpoint(tmp_path: Path) -> None:
     model = small_model(steps=1, checkpoints=1)
     folder = make(tmp_path, model)

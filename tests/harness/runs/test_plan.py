@@ -43,6 +43,7 @@ def make_done(root: Path, spec: RunSpec, *, train_seconds: float, evaluation_sec
     folder.mark_done((LAST,))
 
 
+@pytest.mark.slow
 def test_every_suite_plans_and_every_method_is_listed_without_torch(tmp_path: Path) -> None:
     """In a fresh process; whatever else planning does not need stays out too: pandas alone would take the second."""
     script = f"""

@@ -168,6 +168,7 @@ def test_published_rows_measure_no_time_of_this_machine(chosen: Options) -> None
     assert planned(chosen)[2].estimate_seconds == guess
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["run", "evaluate"])
 def test_the_command_takes_them_before_it_launches(
     chosen: Options, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

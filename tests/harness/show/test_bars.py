@@ -144,6 +144,7 @@ def test_a_known_look_is_kept_and_given_to_nothing_else() -> None:
     assert colours[1] == SUBJECT.colour and SUBJECT.colour not in (colours[0], colours[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bars", [1, 5, 12, 25])
 def test_nothing_is_cut_off_at_the_edges(bars: int) -> None:
     """Every text lies inside the figure, for few and for many bars and groups, under a long caption."""

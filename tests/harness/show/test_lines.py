@@ -207,6 +207,7 @@ def test_an_empty_matrix_says_why() -> None:
     assert texts(heatmap.heatmap([grid(*(Cell(missing="not run"),) * 4)], title="a", caption="c")) == ["not run"] * 4
 
 
+@pytest.mark.slow
 def test_files_are_equal_for_equal_figures(tmp_path: Path) -> None:
     for make in (draw, lambda: cluster(1, 1)):
         first, second = (
@@ -238,6 +239,7 @@ def test_clusters_write_every_number_and_reason_and_share_one_scale() -> None:
     assert named == ["method 0", "method 1", "method 2", "absent", "fallen", "Student", "Teacher"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("groups", "bars"), [(1, 1), (9, 10), (4, 24)])
 def test_clusters_fit_their_figure(groups: int, bars: int) -> None:
     figure = cluster(groups, bars)

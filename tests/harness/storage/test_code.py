@@ -80,6 +80,7 @@ MOVES: dict[str, tuple[set[str], Callable[[str], str]]] = {
 """By file: the digests that change with it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", MOVES)
 def test_code_that_decides_moves_the_digests_it_decides(copy: Path, file: str) -> None:
     before, (expected, change) = digests(), MOVES[file]

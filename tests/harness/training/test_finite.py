@@ -85,6 +85,7 @@ def test_a_student_whose_own_numbers_break_is_left_to_the_rule_of_collapse() -> 
     assert losses[0] != losses[0]
 
 
+@pytest.mark.slow
 def test_updates_left_out_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = prepare(short_run("eopd", 2))
     whole = train_step(trainer)
@@ -112,18 +113,21 @@ def at_rate_zero(trainer: Trainer) -> None:
 NOTHING = "nothing moved: after 2 steps the weights are those of step 0, to the last bit "
 
 
+@pytest.mark.slow
 def test_a_run_that_moved_nothing_says_so(tmp_path: Path) -> None:
     assert remark(tmp_path / "fine", lambda _: None) == ""
     said = remark(tmp_path / "rate", at_rate_zero)
     assert said == f"{NOTHING}(there were gradients, the learning rate moved nothing)"
 
 
+@pytest.mark.slow
 def test_a_run_without_a_gradient_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for norm, why in ((0.0, "every gradient was zero"), (float("nan"), "no gradient was finite")):
         monkeypatch.setattr(loop, "descend", lambda *_, norm=norm: norm)
         assert remark(tmp_path / why, lambda _: None) == f"{NOTHING}({why})"
 
 
+@pytest.mark.slow
 def test_a_damaged_first_checkpoint_does_not_end_a_run_that_is_trained(tmp_path: Path) -> None:
     def damaged(folder: RunFolder) -> None:
         (folder.checkpoints / "step-000000" / checkpoint.WEIGHTS).write_bytes(b"")
@@ -134,6 +138,7 @@ def test_a_damaged_first_checkpoint_does_not_end_a_run_that_is_trained(tmp_path:
         assert train(folder, prepare(folder.spec), lambda step, *_: damaged(folder)) == ""
 
 
+@pytest.mark.slow
 def test_the_step_that_refuses_is_named(tmp_path: Path) -> None:
     def breaks(trainer: Trainer) -> None:
         with torch.no_grad():

@@ -44,6 +44,7 @@ def test_the_last_problem_of_the_last_step_is_measured_and_the_next_is_not(place
         check(trainer, examples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "refused"), [("dopd", True), ("vanilla_opd", False)])
 def test_p_is_measured_where_a_view_reads_it(method: str, refused: bool) -> None:
     trainer = prepare(short_run(method, STEPS))
@@ -55,6 +56,7 @@ def test_p_is_measured_where_a_view_reads_it(method: str, refused: bool) -> None
         check(trainer, examples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["vanilla_opd", "sft", "gkd"])
 @pytest.mark.parametrize("steps", [3, 70])
 def test_what_is_measured_is_all_that_is_drawn(method: str, steps: int) -> None:
@@ -81,6 +83,7 @@ def test_a_long_reference_counts_where_it_is_read() -> None:
         check(trainer, list(trainer.examples))
 
 
+@pytest.mark.slow
 def test_who_reads_what() -> None:
     found = {name: lengths.read(prepare(short_run(name, 2)).method) for name in ("vanilla_opd", "seqkd")}
     assert found["vanilla_opd"] == {(Policy.STUDENT, PLAIN), (Policy.TEACHER, PLAIN)}

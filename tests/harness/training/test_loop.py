@@ -30,6 +30,8 @@ from harness.training.trainer import Trainer, prepare
 from harness.types import PLAIN, HarnessError, Policy, Privilege, Want
 
 NAMES = [name for name in registry.methods() if not registry.method_class(name).pictures]
+QUICK = ("vanilla_opd", "dopd", "grpo")
+"""Methods that the quick tests train."""
 CODING = "embedded_coding"
 DRIVER = Path(__file__).resolve().parents[2] / "support" / "drive_run.py"
 
@@ -38,7 +40,9 @@ def small_trainer(method: str, **changes: object) -> Trainer:
     return prepare(short_run(method, 10, **changes))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in NAMES]
+)
 def test_no_method_is_a_no_op(name: str) -> None:
     """Under hints, two steps of every method change the student, and nothing else."""
     trainer = small_trainer(name, prompts_per_step=4, rollouts_per_prompt=4)
@@ -115,6 +119,7 @@ def test_a_prompt_after_those_looked_at_is_measured_before_it_is_continued() -> 
         written_batch(trainer)
 
 
+@pytest.mark.slow
 def test_a_prompt_longer_than_the_run_allows_is_refused_whole() -> None:
     with pytest.raises(
         HarnessError, match=r"\d+ of \d+ prompts, p included, have more than max_prompt_tokens=40, the lon"
@@ -126,6 +131,7 @@ def test_a_prompt_longer_than_the_run_allows_is_refused_whole() -> None:
         written_batch(trainer)
 
 
+@pytest.mark.slow
 def test_a_micro_batch_changes_the_passes_and_no_number() -> None:
     losses, passes = [], []
     for micro_batch in (64, 3):
@@ -158,6 +164,7 @@ def test_two_steps_twice_give_the_same_bits() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
 
 
+@pytest.mark.slow
 def test_a_pair_without_a_padding_token_gives_the_same_bits(tmp_path: Path) -> None:
     """Any id may stand in masked places: here it is EOS."""
     bare = {"config": {"pad_token_id": None}, "generation_config": {"pad_token_id": None}}
@@ -173,6 +180,7 @@ def test_a_pair_without_a_padding_token_gives_the_same_bits(tmp_path: Path) -> N
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_every_logged_step_has_what_a_reader_needs(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "dopd", 4)
     with folder.lock():
@@ -244,6 +252,7 @@ def test_a_damaged_checkpoint_falls_back_and_says_so(tmp_path: Path) -> None:
     assert [r.value for r in damaged.rows()] == [r.value for r in whole.rows()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 3])
 def test_stopped_between_checkpoints_every_step_is_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
@@ -265,6 +274,7 @@ def test_stopped_between_checkpoints_every_step_is_logged_once(
     assert [m["step"] for m in files.read_jsonl(folder.metrics)] == list(range(21))
 
 
+@pytest.mark.slow
 def test_a_done_run_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BENCHMARKS, CODING, dataclasses.replace(benchmark(CODING), n=12))
     folder = folder_of(tmp_path, "vanilla_opd", 2)

@@ -72,6 +72,7 @@ class Stopped(Exception):
     """In place of a signal."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [1, 5, 19])
 def test_stopped_and_resumed_is_bit_equal_with_two_optimisers(tmp_path: Path, spec: RunSpec, moment: int) -> None:
     def stop(step: int, *_: object) -> None:

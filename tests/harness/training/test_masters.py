@@ -35,6 +35,7 @@ def way(found: Trainer, steps: int) -> float:
     return sum(float((a - b.float()).square().sum()) for a, b in pairs) ** 0.5
 
 
+@pytest.mark.slow
 def test_an_average_in_bfloat16_moves_as_far_as_in_float32() -> None:
     """It moved 19 times too little: a share of 0.01 of an update is below half of the last bit."""
     found = trainer()
@@ -83,6 +84,7 @@ def test_float16_is_not_trained_in() -> None:
         trainer(dtype="float16")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sdft", "dapd"])
 def test_stopped_after_two_of_three_steps_in_half_precision(tmp_path: Path, method: str) -> None:
     """Masters of student and average, and a snapshot: to the last bit of each."""
@@ -104,6 +106,7 @@ def test_stopped_after_two_of_three_steps_in_half_precision(tmp_path: Path, meth
         assert all(torch.equal(a, b) for a, b in zip(model.parameters(), mine, strict=True)), policy
 
 
+@pytest.mark.slow
 def test_a_run_in_half_precision_is_trained_evaluated_and_kept_in_it(tmp_path: Path) -> None:
     spec = short_run("dopd", 4, dtype="bfloat16")
     folder = RunFolder(tmp_path, spec)

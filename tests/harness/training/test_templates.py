@@ -60,6 +60,7 @@ def test_without_a_system_role_a_method_that_reads_no_p_trains(tmp_path: Path) -
     assert train_step(trainer)["loss"] == train_step(prepare(short_run("vanilla_opd", 2)))["loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["privileged_teacher", "dopd"])
 def test_without_a_system_role_a_method_that_reads_p_is_refused_and_told_the_field(tmp_path: Path, method: str) -> None:
     said = (

@@ -53,6 +53,7 @@ def test_every_trace_follows_from_x_but_for_the_codes() -> None:
         assert words[-2:] == ["!", steps[-1][3]] and example.answer == words[-1]
 
 
+@pytest.mark.slow
 def test_splits_are_disjoint_over_thousands() -> None:
     seen: dict[str, str] = {}
     for split in world.SPLITS:

@@ -78,6 +78,7 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dapd", "sdpo", "exopd"])
 def test_student_and_its_copies_begin_where_the_first_ended(root: Path, first: RunFolder, method: str) -> None:
     """Between them these methods have the initial, snapshot, EMA and reference policies."""
@@ -92,6 +93,7 @@ def test_student_and_its_copies_begin_where_the_first_ended(root: Path, first: R
     assert not equal(alone.student.state_dict(), last)
 
 
+@pytest.mark.slow
 def test_its_own_checkpoint_of_step_0_holds_those_weights(root: Path, first: RunFolder) -> None:
     """So it is evaluated, at any step, without the first: its folder may be gone."""
     folder = RunFolder(root, stage("vanilla_opd", start=first.spec.id, steps=2))
@@ -243,6 +245,7 @@ def test_a_trained_run_is_evaluated_though_its_start_is_gone(tmp_path: Path) -> 
     assert states(tmp_path, 1) == [RunState.UNEVALUATED]
 
 
+@pytest.mark.slow
 def test_without_its_folder_the_first_stage_alone_is_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,7 @@ def test_benchmarks_of_unequal_size_are_not_put_together(tmp_path: Path) -> None
     assert found["difference"].n == 5 and found["any_low"] == Cell(missing="benchmarks of unequal size")
 
 
+@pytest.mark.slow
 def test_published_tables_are_those_of_the_runs(tmp_path: Path) -> None:
     chosen = answered(tmp_path)
     publish.publish(SUITE, PROFILE, chosen)
@@ -164,6 +165,7 @@ def test_published_tables_are_those_of_the_runs(tmp_path: Path) -> None:
     assert found["difference"].n == 5 and found["any_low"] == Cell(missing="no answers published")
 
 
+@pytest.mark.slow
 def test_damaged_answers_are_refused(tmp_path: Path) -> None:
     chosen = answered(tmp_path, source="published")
     publish.publish(SUITE, PROFILE, dataclasses.replace(chosen, source="runs"))

@@ -106,6 +106,7 @@ def test_small_effects_keep_their_sign() -> None:
     assert effect_text(decide(claim(Direction()), {"d": around(1.0)})) == "+1.0 [+0.5, +1.5]"
 
 
+@pytest.mark.slow
 def test_rows_of_other_settings_decide_nothing(tmp_path: Path) -> None:
     chosen = options(tmp_path, seeds=(0, 1, 2))
     suite = registry.suite("ood")

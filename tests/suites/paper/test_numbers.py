@@ -157,6 +157,7 @@ def test_lines_of_figure_6_are_solid_for_the_smaller_student() -> None:
     assert all(list(each.get_xdata()) == sorted(each.get_xdata()) for each in lines)
 
 
+@pytest.mark.slow
 def test_figure_1_has_every_method_on_every_benchmark_and_the_average() -> None:
     figures = paper_figures.figure1(PUBLISHED)
     for stem, name, methods in (("figure1_paper", "table1", 10), ("figure1_vlm_paper", "table2", 5)):

@@ -157,6 +157,7 @@ def test_draws_that_are_held_are_those_of_the_package(tmp_path: Path) -> None:
     assert Draws(n=1, development=2, model=lambda model, _: model).held is None
 
 
+@pytest.mark.slow
 def test_every_suite_is_planned_without_torch(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"

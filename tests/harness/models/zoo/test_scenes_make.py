@@ -24,6 +24,7 @@ RECORD = make.read_manifest()
 SHIPPED = sorted(RECORD["models"])
 
 
+@pytest.mark.slow
 def test_a_draw_is_made_saved_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make, "FOLDER", tmp_path)
     monkeypatch.setattr(make, "QUESTIONS", 5)

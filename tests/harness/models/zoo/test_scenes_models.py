@@ -238,6 +238,7 @@ def trained(work: Path, until: int) -> tuple[pretrain.Progress, dict[str, torch.
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_a_killed_trunk_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     whole, uncut = trained(tmp_path / "whole", 6)
     _, half = trained(tmp_path / "cut", 4)
