@@ -19,6 +19,7 @@ from harness.worlds.world import Drawn, OfData, World
 WORLDS: dict[str, str] = {
     "embedded": "harness.worlds.slots_world:SlotWorld",
     "scenes": "harness.worlds.scenes.world:ScenesWorld",
+    "permutations": "harness.worlds.permutations.world:PermutationsWorld",
     "files": "harness.worlds.files.world:Files",
 }
 """``module:Class`` by name, imported on use."""

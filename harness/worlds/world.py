@@ -189,7 +189,7 @@ def require(world: World, power: type[C], who: str) -> C:
         wants = (power.__doc__ or power.__name__).splitlines()[0].rstrip(".")
         raise HarnessError(
             f"{who} needs a world of the kind {power.__name__} ({wants}), {type(world).__name__} is none: choose other "
-            f"data, or give that world the methods of harness.worlds.world.{power.__name__}"
+            f"data, or give that world the methods of {power.__module__}.{power.__name__}"
         )
     return cast(C, world)
 
