@@ -152,7 +152,7 @@ def sha256(file: Path) -> str:
 
 def build(name: str, *, items: int = ITEMS, trunk: Path | None = None) -> dict[str, Any]:
     """Train, save and measure one model; returns its manifest entry."""
-    from harness.models.zoo import measure, pretrain, tokenizer
+    from harness.models.zoo import measure, pretrain, text_models, tokenizer
 
     recipe, began = RECIPES[name], time.process_time()
     model, losses = None, []
@@ -162,7 +162,7 @@ def build(name: str, *, items: int = ITEMS, trunk: Path | None = None) -> dict[s
             print(f"{name} {step}/{recipe.steps} loss {loss:.3f}", flush=True)
     assert model is not None
     seconds, words = time.process_time() - began, tokenizer.build()
-    pretrain.save(model, words, WEIGHTS / name)
+    text_models.save(model, words, WEIGHTS / name, max_new_tokens=slots.MAX_RESPONSE_TOKENS + 1)
     return {
         "sha256": sha256(WEIGHTS / name / "model.safetensors"),
         "parameters": sum(p.numel() for p in model.parameters()),

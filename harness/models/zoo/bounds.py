@@ -7,7 +7,7 @@ premise of a pair of minds: teacher and student, with and without p. No torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -73,6 +73,20 @@ PICTURES = (
     Gate(key="P6", words="truth with a pixelated picture, best kind", high=15),
 )
 """Of a world of pictures."""
+
+
+LANGUAGE = (
+    Gate(key="P1", words="truth without p, worst domain", low=95),
+    Gate(key="P2", words="truth, results where all before is right, worst domain", low=95),
+    Gate(key="P4 hints", words="truth told false hints writes their choices", low=90),
+    Gate(key="P4 summary", words="truth told a false summary writes its choices", low=90),
+    Gate(key="P4 hints_with_execution", words="truth told false results writes them", low=90),
+    Gate(key="P4 final_answer", words="truth told a false answer answers it", low=90),
+    Gate(key="L1", words="student - small, both without p", low=15),
+    Gate(key="L2", words="vanilla distillation on one domain raises another, smallest of the domains", low=3),
+)
+"""Of a world of text: bounds of P are those of pictures. L1 is a step of a ladder of teachers; L2, read late, asks that
+domains share what can be carried over, and needs an arm: of every domain trained alone, the best rise of another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,3 +165,20 @@ class Judged:
         teacher, student = self.teacher[chosen], self.student[chosen]
         found = {"G6": teacher != student, "G7": teacher & ~student, "G8": student & ~teacher}
         return {key: 100 * float(each.mean()) for key, each in found.items()}
+
+
+Seen = tuple[float, bool, Hashable]
+"""A word along a right trace: probability of the right one, whether it is the most probable, and its cell."""
+
+
+def by_class(seen: Mapping[str, Sequence[Seen]]) -> dict[str, dict[str, float]]:
+    """By class: words and cells seen, mean probability of the right word and share of argmax, per cent."""
+    return {
+        key: {
+            "n": len(values),
+            "cells": len({cell for _, _, cell in values}),
+            "probability": round(100 * sum(p for p, _, _ in values) / len(values), 1),
+            "argmax": round(100 * sum(hit for _, hit, _ in values) / len(values), 1),
+        }
+        for key, values in sorted(seen.items())
+    }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from harness.models.prompts import Prompts
 from harness.models.reader import TextReader
+from harness.models.zoo import text_models
 from harness.models.zoo.tokenizer import WORDS
 from harness.types import Example, Privilege
 from harness.worlds import privilege, slots
@@ -17,29 +16,8 @@ from harness.worlds import privilege, slots
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-AT_TEMPERATURE_1 = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
 Table = dict[str, dict[str, float]]
 """Context, then domain, then per cent right."""
-
-
-@torch.inference_mode()
-def complete(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[list[int]], *, sample: bool
-) -> list[str]:
-    """Responses as text, specials removed; greedy, or at temperature 1 from torch's global generator."""
-    out: list[str] = []
-    generate: Any = model.generate
-    for start in range(0, len(prompts), 150):
-        batch = Prompts.of_ids(prompts[start : start + 150], 0)
-        ids = generate(
-            input_ids=batch.ids_QL,
-            attention_mask=batch.mask_QL.long(),
-            max_new_tokens=slots.MAX_RESPONSE_TOKENS + 1,
-            do_sample=sample,
-            **(AT_TEMPERATURE_1 if sample else {}),
-        )
-        out += tokenizer.batch_decode(ids[:, batch.ids_QL.shape[1] :], skip_special_tokens=True)
-    return out
 
 
 def per_domain(
@@ -66,7 +44,9 @@ def per_domain(
             TextReader(tokenizer).ids(privilege.messages(e, kind)) + [WORDS.index(w) for w in s.split()]
             for e, s in zip(examples, starts, strict=True)
         ]
-        texts = complete(model, tokenizer, prompts, sample=sample)
+        texts = text_models.complete(
+            model, tokenizer, prompts, max_new_tokens=slots.MAX_RESPONSE_TOKENS + 1, sample=sample
+        )
         grades = [slots.grade(e, f"{s} {t}") for e, s, t in zip(examples, starts, texts, strict=True)]
         scores["answer"][domain] = round(100 * sum(g.answer for g in grades) / items, 2)
         scores["trace"][domain] = round(100 * sum(g.trace for g in grades) / items, 2)

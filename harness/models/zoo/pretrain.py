@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
 from harness.models.reader import TextReader
+from harness.models.zoo import text_models
 from harness.models.zoo import tokenizer as embedded_tokenizer
+from harness.models.zoo.text_models import IGNORE
 from harness.types import Privilege
 from harness.worlds import privilege, slots
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
     from harness.models.zoo import Recipe
 
-IGNORE = -100
 WORD_IDS = {word: i for i, word in enumerate(embedded_tokenizer.WORDS)}
 PAD_ID, EOS_ID = WORD_IDS[embedded_tokenizer.PAD], WORD_IDS[embedded_tokenizer.EOS]
 Sequence = tuple[list[int], list[str], list[bool]]
@@ -53,31 +53,10 @@ class Batch:
     """Tokens in every prompt."""
 
 
-def build_model(recipe: Recipe, vocabulary: int) -> Qwen3ForCausalLM:
-    """Random weights, wider than the library's default: narrow ones learn no lookup in this many steps."""
-    config = Qwen3Config(
-        vocab_size=vocabulary,
-        hidden_size=recipe.hidden,
-        num_hidden_layers=recipe.layers,
-        intermediate_size=recipe.feed_forward,
-        num_attention_heads=recipe.heads,
-        num_key_value_heads=recipe.kv_heads,
-        head_dim=32,
-        max_position_embeddings=256,
-        rope_parameters={"rope_type": "default", "rope_theta": 500.0},
-        tie_word_embeddings=True,
-        initializer_range=0.07,
-        bos_token_id=None,
-        eos_token_id=EOS_ID,
-        pad_token_id=PAD_ID,
-        use_cache=True,
-    )
-    torch.manual_seed(recipe.seed)
-    model = Qwen3ForCausalLM(config)
-    for name, parameter in model.named_parameters():
-        if name.endswith(("q_norm.weight", "k_norm.weight")):
-            torch.nn.init.constant_(parameter, 1.5)  # sharper attention from the start
-    return model
+def build_model(recipe: Recipe) -> Qwen3ForCausalLM:
+    """Random weights."""
+    words = embedded_tokenizer
+    return text_models.build(recipe, words.WORDS, words.PAD, words.EOS, recipe.seed)
 
 
 def difficulty_at(step: int, recipe: Recipe) -> tuple[int, int]:
@@ -137,21 +116,18 @@ def _silence_two_operations(silent: list[bool], at: int, difficulty: int, kind: 
 
 
 def _collate(rows: list[Sequence]) -> Batch:
-    prompt, width = len(rows[0][0]), max(len(words) for _, words, _ in rows) + 1
-    ids = torch.full((len(rows), prompt + width), PAD_ID)
-    targets = torch.full((len(rows), width), IGNORE)
-    for row, (prompt_ids, words, silent) in enumerate(rows):
-        response = [*map(WORD_IDS.__getitem__, words), EOS_ID]
-        ids[row, : prompt + len(response)] = torch.tensor(prompt_ids + response)
-        kept = [IGNORE if skip else token for token, skip in zip(response, [*silent, False], strict=True)]
-        targets[row, : len(response)] = torch.tensor(kept)
-    return Batch(ids=ids, targets=targets, prompt=prompt)
+    ids, targets = text_models.collate(
+        [prompt for prompt, _, _ in rows],
+        [[*map(WORD_IDS.__getitem__, words), EOS_ID] for _, words, _ in rows],
+        [{i for i, skip in enumerate(silent) if skip} for _, _, silent in rows],
+        PAD_ID,
+    )
+    return Batch(ids=ids, targets=targets, prompt=len(rows[0][0]))
 
 
 def loss_of(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
     """Mean cross-entropy over the right response tokens of one half."""
-    hidden = model.model(input_ids=batch.ids[:, :-1], use_cache=False).last_hidden_state
-    logits = model.lm_head(hidden[:, batch.prompt - 1 :])
+    logits = text_models.logits(model, batch.ids, batch.targets)
     return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE)
 
 
@@ -178,7 +154,7 @@ def train(recipe: Recipe, trunk: Path | None = None) -> Iterator[tuple[int, floa
     """
     torch.set_num_threads(1)
     tokenizer = embedded_tokenizer.build()
-    model = build_model(recipe, len(tokenizer))
+    model = build_model(recipe)
     optims = optimisers(model, recipe)
     rates = [group["lr"] for optim in optims for group in optim.param_groups]
     start = _resume(trunk, recipe, model, optims)
@@ -213,16 +189,3 @@ def _resume(trunk: Path | None, recipe: Recipe, model: Qwen3ForCausalLM, optims:
     for optim, saved in zip(optims, state["optims"], strict=True):
         optim.load_state_dict(saved)
     return max(steps)
-
-
-def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load as it is."""
-    model.generation_config = GenerationConfig(
-        do_sample=False,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        max_new_tokens=slots.MAX_RESPONSE_TOKENS + 1,
-    )
-    model.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # the library leaves it to its owner alone
-    tokenizer.save_pretrained(folder)

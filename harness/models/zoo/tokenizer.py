@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.worlds import slots
@@ -24,12 +25,12 @@ CHAT_TEMPLATE = (
 )
 
 
-def build() -> PreTrainedTokenizerFast:
-    """A fresh tokenizer: word level, split at white space, padded on the left."""
+def build(words: Sequence[str] = WORDS) -> PreTrainedTokenizerFast:
+    """A fresh tokenizer: word level, split at white space, padded on the left. A word's place is its id."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {word: i for i, word in enumerate(WORDS)}
+    vocabulary = {word: i for i, word in enumerate(words)}
     raw = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(

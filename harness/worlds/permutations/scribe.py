@@ -1,13 +1,13 @@
 """The scribe: writes what a mind believes of a problem, given p and words that stand already. No torch.
 
-A response is ``[choice, op, note, result]`` a step, then ``!`` and the answer. Each word goes on from what stands before
-it, right or wrong: the choice from the digit, the operation from the written choice, the result from the written
+A response is ``[choice, op, note, result]`` a step, then ``!`` and the answer. Each word goes on from what stands
+before it, right or wrong: the choice from the digit, the operation from the written choice, the result from the written
 operation and digit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from harness.worlds.permutations import tables
@@ -71,11 +71,12 @@ def slip(asked: Problem, rng: Random) -> dict[int, str]:
     return {STRIDE * i + offset: rng.choice(drawn_from)}
 
 
-def with_notes(written: list[str], asked: Problem, share: float, rng: Random) -> list[str]:
-    """Each note of a marked slot another code with this share: a guess where it was unknown, else a misreading."""
+def with_notes(written: list[str], asked: Problem, which: Sequence[bool], share: float, rng: Random) -> list[str]:
+    """Each note of a marked slot among ``which`` another code with this share: a guess where it was unknown, else a
+    misreading."""
     out = list(written)
-    for i, slot in enumerate(asked.slots):
+    for i, (slot, among) in enumerate(zip(asked.slots, which, strict=True)):
         at = STRIDE * i + NOTE
-        if slot.code != BLANK and rng.random() < share:
+        if among and slot.code != BLANK and rng.random() < share:
             out[at] = rng.choice([code for code in CODES if code != out[at]])
     return out

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from harness.types import Privilege
+from harness.models.zoo import drawn_card
 from harness.worlds.scenes.words import HEADERS, KINDS
 
 INTRODUCTION = """# Models of the scenes world
@@ -64,21 +63,11 @@ def text(record: dict[str, Any]) -> str:
         without=100 * recipe["without_codes"],
         pictured=100 * recipe["pictured"],
     )
-    parts = [INTRODUCTION, "## Models\n", _models(record["models"]), data, _mixes(recipe), _minds(record)]
+    parts = [INTRODUCTION, "## Models\n", drawn_card.models(record["models"]), data, _mixes(recipe)]
+    parts.append(drawn_card.minds(record))
     for draw, found in sorted(record["draws"].items()):
-        parts += [f"## Draw {draw}\n", _gates(found), _accuracy(found), _cells(found)]
+        parts += _draw(draw, found)
     return "\n".join([*parts, LIMITATIONS])
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
-
-
-def _models(models: dict[str, Any]) -> str:
-    keys = ("parameters", "attempt", "steps", "cpu_seconds", "date")
-    rows = [[name, *(entry[key] for key in keys), entry["sha256"][:12]] for name, entry in sorted(models.items())]
-    return _table(["model", *(key.replace("_", " ") for key in keys), "sha256"], rows)
 
 
 def _mixes(recipe: dict[str, Any]) -> str:
@@ -89,69 +78,14 @@ def _mixes(recipe: dict[str, Any]) -> str:
         f"for matrices, AdamW {recipe['adamw_lr']:g} for the rest; {recipe['vision_steps']} vision steps of "
         f"{recipe['vision_pictures']} pictures, then {recipe['pictures']} pictures a step.\n\n"
     )
-    return rates + _table(keys, [[f"{mix[key]:g}" for key in keys] for mix in recipe["mixes"]])
+    return rates + drawn_card.table(keys, [[f"{mix[key]:g}" for key in keys] for mix in recipe["mixes"]])
 
 
-def _minds(record: dict[str, Any]) -> str:
-    minds = {e["folder"].rsplit("/")[-1]: e["mind"] for _, e in sorted(record["models"].items()) if e.get("mind")}
-    keys = ("mistaken", "hard", "right", "wrong", "guesses", "misreads")
-    said = "## Minds\n\nIntervals of secret orders of the cells; confidences are drawn per cell from a range.\n\n"
-    shown = [[name, *(_said(mind[key]) for key in keys)] for name, mind in minds.items()]
-    classes = record["classes"]
-    sizes = [[name, *by.values()] for name, by in classes.items()]
-    heads = [each.replace("_", " ") for each in next(iter(classes.values()))]
-    return said + _table(["mind", *keys], shown) + "\nCells by who is right:\n\n" + _table(["cell set", *heads], sizes)
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} [{low:g}, {high:g})" for name, (low, high) in value.items()) or "nothing"
-    if isinstance(value, list):
-        return " to ".join(dict.fromkeys(f"{each:g}" for each in value))
-    return f"{value:g}"
-
-
-def _gates(found: dict[str, Any]) -> str:
-    missed = [gate["key"] for gate in found["gates"] if gate["passed"] is False]
-    high = found["high_advantage"]
-    said = (
-        f"Gates, on {found['questions']} questions of the test split; per cent or points, greedy exact answer, mean of "
-        f"the kinds. Missed: {', '.join(missed) or 'none'}. G6 to G8 are of {high['tokens']} tokens with A >= mean, of "
-        f"{high['judged']} judged; without anchors "
-        f"{', '.join(f'{key} {value:.1f}' for key, value in found['without_anchors'].items())}.\n\n"
-    )
-    words = {True: "pass", False: "**FAIL**", None: "not run"}
-    rows = [
-        [g["key"], g["words"], g["bound"], "" if g["value"] is None else g["value"], words[g["passed"]]]
-        for g in found["gates"]
+def _draw(draw: str, found: dict[str, Any]) -> list[str]:
+    without = ", ".join(f"{key} {value:.1f}" for key, value in found["without_anchors"].items())
+    return [
+        f"## Draw {draw}\n",
+        drawn_card.gates(found, "questions", "kinds", f"; without anchors {without}"),
+        drawn_card.accuracy(found, tuple(HEADERS), KINDS),
+        drawn_card.cells(found),
     ]
-    return said + _table(["gate", "", "bound", "measured", ""], rows)
-
-
-def _accuracy(found: dict[str, Any]) -> str:
-    said = "Greedy exact answers, mean (" + " / ".join(KINDS) + "):\n\n"
-    rows = [[name, *(_cell(by[kind]) for kind in (Privilege.NONE, *HEADERS))] for name, by in found["accuracy"].items()]
-    return said + _table(["model", *map(str, (Privilege.NONE, *HEADERS))], rows)
-
-
-def _cell(by_kind: dict[str, float]) -> str:
-    mean = sum(by_kind.values()) / len(by_kind)
-    return f"{mean:.1f} ({' / '.join(f'{by_kind[kind]:.0f}' for kind in KINDS)})"
-
-
-def _cells(found: dict[str, Any]) -> str:
-    said = (
-        "Along right traces without p: probability of the right word / per cent by argmax, by who of the pair is "
-        "right on its cell (cells, words seen). Mass on codes at marked notes without p: "
-        + ", ".join(f"{name} {mass:.1e}" for name, mass in found["code_mass"].items())
-        + ".\n\n"
-    )
-    models = list(found["cells"])
-    rows = [
-        [
-            f"{key} ({about['cells']}, {about['n']})",
-            *(f"{found['cells'][m][key]['probability']} / {found['cells'][m][key]['argmax']}" for m in models),
-        ]
-        for key, about in found["cells"][models[0]].items()
-    ]
-    return said + _table(["cells", *models], rows)

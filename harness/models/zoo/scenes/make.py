@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +12,12 @@ from transformers import GenerationConfig
 from transformers.utils import logging as transformers_logging
 
 from harness.models import zoo
-from harness.models.zoo import bounds
+from harness.models.zoo import bounds, descent
 from harness.models.zoo.scenes import card, measure, model, pretrain
 from harness.models.zoo.scenes.recipe import MINDS, MODELS, RECIPE, STUDENT, TEACHER, TRUNK, Recipe
 from harness.models.zoo.scenes.vocabulary import EOS, IDS, PAD, image_processor, tokenizer
-from harness.types import HarnessError, Privilege
+from harness.models.zoo.shelf import Making, Shelf, run
+from harness.types import Privilege
 from harness.worlds.minds import class_sizes
 from harness.worlds.scenes import scribe, tables, words
 from harness.worlds.scenes.words import BOX_CAPTION, BOX_LABEL, CAPTION, DEGRADED, EVIDENCE
@@ -30,9 +29,9 @@ QUESTIONS = bounds.QUESTIONS // len(words.KINDS)
 """Of each kind, in every measurement."""
 
 
-def folder_of(draw: int, name: str) -> Path:
-    """Of a model's files."""
-    return FOLDER / f"draw{draw}" / name
+def shelf() -> Shelf:
+    """Where the models lie."""
+    return Shelf(world=words.NAME, version=words.WORLD_VERSION, folder=FOLDER)
 
 
 def save(found: model.Model, folder: Path) -> None:
@@ -54,10 +53,7 @@ def load(draw: int, name: str) -> model.Model:
     Raises:
         HarnessError: it is not there.
     """
-    folder = folder_of(draw, name)
-    if not (folder / "model.safetensors").is_file():
-        raise HarnessError(f"draw {draw} has no {name} in {folder}: make it first (--only {name})")
-    return model.Model.from_pretrained(folder, dtype=torch.float32).eval()
+    return model.Model.from_pretrained(shelf().there(draw, name), dtype=torch.float32).eval()
 
 
 def make(draw: int, name: str, *, attempt: int, recipe: Recipe = RECIPE) -> dict[str, Any]:
@@ -72,18 +68,18 @@ def make(draw: int, name: str, *, attempt: int, recipe: Recipe = RECIPE) -> dict
             if step % 50 == 0:
                 print(f"draw {draw} {name} {step} loss {sum(losses[-50:]) / 50:.3f}", flush=True)
         seconds, steps = time.process_time() - began, len(losses)
-    save(made, folder_of(draw, name))
-    entry = {
-        "folder": f"{words.NAME}/draw{draw}/{name}",
-        "sha256": zoo.sha256(folder_of(draw, name) / "model.safetensors"),
-        "parameters": sum(p.numel() for p in made.parameters()),
-        "draw": draw,
-        "attempt": attempt,
-        "steps": steps,
-        "cpu_seconds": round(seconds),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    return entry if name == TRUNK else entry | {"mind": asdict(MINDS[name])}
+    save(made, shelf().folder_of(draw, name))
+    return shelf().entry(
+        draw,
+        name,
+        mind=MINDS.get(name),
+        recipe=asdict(recipe),
+        trunk=None if name == TRUNK else TRUNK,
+        parameters=sum(p.numel() for p in made.parameters()),
+        attempt=attempt,
+        steps=steps,
+        cpu_seconds=round(seconds),
+    )
 
 
 def _trunk(draw: int, attempt: int, recipe: Recipe) -> tuple[model.Model, float, int]:
@@ -93,8 +89,7 @@ def _trunk(draw: int, attempt: int, recipe: Recipe) -> tuple[model.Model, float,
         shares = " ".join(f"{what} {share:.0f}" for what, share in last.shares.items())
         print(f"draw {draw} trunk {last.step} loss {last.loss:.3f} {last.seconds:.0f} CPU s {shares}", flush=True)
     assert last is not None and made is not None
-    (work / "trunk.pt").unlink()
-    work.rmdir()
+    descent.forget(work)
     return made, last.seconds, last.step
 
 
@@ -141,52 +136,25 @@ def _rounded(found: dict[str, dict[words.Kind, float]]) -> dict[str, dict[str, f
     return {str(p): {str(kind): round(value, 1) for kind, value in by.items()} for p, by in found.items()}
 
 
-def read_manifest() -> dict[str, Any]:
-    """What is known of the models and draws so far."""
-    file = FOLDER / "manifest.json"
-    empty = {"world_version": words.WORLD_VERSION, "models": {}, "draws": {}}
-    return json.loads(file.read_text()) if file.exists() else empty
-
-
 def write_manifest(record: dict[str, Any]) -> None:
-    """Manifest and card, never half a file."""
+    """Manifest and card."""
     sizes = {name: class_sizes(STUDENT, TEACHER, cells) for name, cells in tables.tables(tables.DEVELOPMENT).items()}
-    classes = {name: {str(each): n for each, n in by.items()} for name, by in sizes.items()}
-    record = json.loads(json.dumps(record | {"recipe": asdict(RECIPE), "classes": classes}))  # as it is read again
-    draft = FOLDER / "manifest.json.new"
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    draft.write_text(json.dumps(record, indent=1) + "\n")
-    draft.replace(FOLDER / "manifest.json")
-    (FOLDER / "CARD.md").write_text(card.text(record))
+    shelf().write(record, recipe=asdict(RECIPE), classes=sizes, card=card.text)
 
 
 def main() -> None:
-    """Command line: make the models of some draws, measure them, read the gates, write manifest and card."""
-    parser = argparse.ArgumentParser(prog="python -m harness.models.zoo.scenes", description=main.__doc__)
-    parser.add_argument("--draws", nargs="+", type=int, default=list(range(tables.DRAWS)), metavar="DRAW")
-    parser.add_argument("--only", nargs="*", choices=MODELS, default=MODELS, metavar="NAME", help="none: measure alone")
-    parser.add_argument(
-        "--attempt", type=int, default=0, help="another initialisation of the trunk; counted in the card"
-    )
-    args = parser.parse_args()
+    """Command line, see ``harness.models.zoo.shelf.run``."""
     transformers_logging.disable_progress_bar()
-    for draw in map(tables.check_draw, args.draws):
-        for name in (name for name in MODELS if name in args.only):
-            entry = make(draw, name, attempt=args.attempt)
-            record = read_manifest()
-            record["models"][shipped_name(name, draw)] = entry
-            write_manifest(record)
-        found = measured(draw)
-        record = read_manifest()
-        record["draws"][str(draw)] = found
-        write_manifest(record)
-        for gate in found["gates"]:
-            passed = {True: "ok", False: "FAILED", None: "not run"}[gate["passed"]]
-            print(
-                f"draw {draw} {passed:8} {gate['key']} {gate['words']}: {gate['value']} ({gate['bound']})", flush=True
-            )
-
-
-def shipped_name(name: str, draw: int) -> str:
-    """As in ``ModelSpec.name``: ``scenes_student_draw0``."""
-    return f"{words.NAME}_{name}_draw{draw}"
+    run(
+        Making(
+            shelf=shelf(),
+            models=MODELS,
+            minds=MINDS,
+            recipe=asdict(RECIPE),
+            draws=tables.DRAWS,
+            check_draw=tables.check_draw,
+            make=lambda draw, name, attempt: make(draw, name, attempt=attempt),
+            measured=measured,
+            write=write_manifest,
+        )
+    )

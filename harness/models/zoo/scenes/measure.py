@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from harness.models.zoo import bounds
 from harness.models.zoo.bounds import Judged
 from harness.models.zoo.scenes import model as models
 from harness.models.zoo.scenes import rows
-from harness.models.zoo.scenes.rows import IGNORE, Row
+from harness.models.zoo.scenes.rows import Row
 from harness.models.zoo.scenes.vocabulary import EOS, IDS, WORDS
+from harness.models.zoo.text_models import IGNORE
 from harness.types import HarnessError, Privilege
-from harness.worlds.minds import Cell, Mind, class_of
+from harness.worlds.minds import Mind, class_of
 from harness.worlds.scenes import questions, scribe, tables
 from harness.worlds.scenes.picture import draw, greyed, pixelated
 from harness.worlds.scenes.questions import NOTHING, Question, Told
@@ -254,7 +256,7 @@ def by_class(model: models.Model, of: Asked, student: Mind, teacher: Mind) -> di
     truth, found = tables.truth(of.draw), tables.tables(of.draw)
     written = [scribe.write(question, truth) for question in of.questions]
     logp, best = scored(model, of, Privilege.NONE, written)
-    seen: dict[str, list[tuple[float, bool, tuple[str, Cell]]]] = {}
+    seen: dict[str, list[bounds.Seen]] = {}
     for row, (question, words) in enumerate(zip(of.questions, written, strict=True)):
         for i, item in enumerate(question.items):
             begun, stands = words[STRIDE * i : STRIDE * i + 2]
@@ -265,15 +267,7 @@ def by_class(model: models.Model, of: Asked, student: Mind, teacher: Mind) -> di
                 each, at = class_of(student, teacher, found[name], cell), STRIDE * i + offset
                 hit = int(best[row, at]) == IDS[words[at]]
                 seen.setdefault(f"{what}, {each}", []).append((float(logp[row, at].exp()), hit, (name, cell)))
-    return {
-        key: {
-            "n": len(values),
-            "cells": len({cell for _, _, cell in values}),
-            "probability": round(100 * sum(p for p, _, _ in values) / len(values), 1),
-            "argmax": round(100 * sum(hit for _, hit, _ in values) / len(values), 1),
-        }
-        for key, values in sorted(seen.items())
-    }
+    return bounds.by_class(seen)
 
 
 def code_mass(model: models.Model, of: Asked) -> float:

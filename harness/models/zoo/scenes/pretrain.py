@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import Qwen3VLForConditionalGeneration
 
-from harness.models.zoo.muon import Muon
+from harness.models.zoo import descent
 from harness.models.zoo.scenes import measure, rows
 from harness.models.zoo.scenes import model as models
 from harness.models.zoo.scenes.recipe import MINDS, Mix, Recipe
-from harness.models.zoo.scenes.rows import IGNORE, Batch, Page
+from harness.models.zoo.scenes.rows import Batch, Page
 from harness.models.zoo.scenes.vocabulary import IDS
+from harness.models.zoo.text_models import IGNORE
 from harness.types import HarnessError
 from harness.worlds.minds import KNOWING
 from harness.worlds.scenes import questions
@@ -64,30 +64,9 @@ def label_losses(model: Model, features_NKD: Tensor, scenes: Sequence[Scene]) ->
     return loss, right
 
 
-def optimisers(model: Model, muon_lr: float, adamw_lr: float, only: str = "") -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers, AdamW for the rest; ``only`` those whose names begin so."""
-    named = [(name, p) for name, p in model.named_parameters() if name.startswith(only)]
-    inside = {name for name, p in named if p.ndim == 2 and "embed" not in name}
-    return [
-        Muon([p for name, p in named if name in inside], lr=muon_lr),
-        torch.optim.AdamW(
-            [p for name, p in named if name not in inside], lr=adamw_lr, betas=(0.9, 0.95), weight_decay=0.0
-        ),
-    ]
-
-
-def descend(model: Model, optims: Sequence[torch.optim.Optimizer], rates: Sequence[float]) -> None:
-    """One update at these rates, gradients clipped to norm 1."""
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for optim, rate in zip(optims, rates, strict=True):
-        optim.param_groups[0]["lr"] = rate
-        optim.step()
-    model.zero_grad(set_to_none=True)
-
-
 def train_vision(model: Model, recipe: Recipe, stream: str) -> dict[str, float]:
     """The tower alone, with labels; returns the share right of each label in the last step."""
-    optims = optimisers(model, recipe.vision_muon_lr, recipe.adamw_lr, only="model.visual")
+    optims = descent.optimisers(model, recipe.vision_muon_lr, recipe.adamw_lr, only="model.visual")
     right: dict[str, float] = {}
     for step in range(recipe.vision_steps):
         rng = Random(f"{stream}, vision {step}")
@@ -97,7 +76,7 @@ def train_vision(model: Model, recipe: Recipe, stream: str) -> dict[str, float]:
         loss.backward()
         left = (recipe.vision_steps - step) / (0.3 * recipe.vision_steps)
         share = min(1.0, (step + 1) / 10, left)
-        descend(model, optims, [recipe.vision_muon_lr * share, recipe.adamw_lr * share])
+        descent.descend(model, optims, [recipe.vision_muon_lr * share, recipe.adamw_lr * share])
     return right
 
 
@@ -141,8 +120,8 @@ def train_trunk(recipe: Recipe, draw_of_world: int, attempt: int, work: Path) ->
     torch.set_num_threads(1)
     stream = f"scenes, draw {draw_of_world}, attempt {attempt}"
     model = models.build(recipe, Random(stream).getrandbits(31))
-    optims = optimisers(model, recipe.muon_lr, recipe.adamw_lr)
-    start, before, began, losses = _resumed(work, model, optims), 0.0, time.process_time(), list[float]()
+    optims = descent.optimisers(model, recipe.muon_lr, recipe.adamw_lr)
+    start, before, began, losses = descent.resumed(work, model, optims), 0.0, time.process_time(), list[float]()
     if start is None:
         train_vision(model, recipe, stream)
         step = 0
@@ -155,7 +134,7 @@ def train_trunk(recipe: Recipe, draw_of_world: int, attempt: int, work: Path) ->
         loss.backward()
         share = min(1.0, (step + 1) / recipe.warmup)
         muon = recipe.muon_lr if step < recipe.settled else recipe.muon_lr_settled
-        descend(model, optims, [muon * share, recipe.adamw_lr * share])
+        descent.descend(model, optims, [muon * share, recipe.adamw_lr * share])
         losses.append(float(loss.detach()))
         step += 1
         if step % recipe.check_every:
@@ -163,7 +142,7 @@ def train_trunk(recipe: Recipe, draw_of_world: int, attempt: int, work: Path) ->
         spent = before + time.process_time() - began
         found = checked(model, recipe, draw_of_world) if step >= recipe.check_from else {}
         done = bool(found) and min(found.values()) >= recipe.enough
-        _keep(work, model, optims, step, spent)
+        descent.keep(work, model, optims, step, spent)
         yield Progress(step=step, loss=sum(losses) / len(losses), seconds=spent, shares=found, done=done), model
         losses.clear()
         if done:
@@ -187,29 +166,6 @@ def checked(model: Model, recipe: Recipe, draw_of_world: int) -> dict[str, float
     return places | {f"false {kind}": measure.followed(model, of, kind)[what] for kind, what in FALSE.items()}
 
 
-def _resumed(work: Path, model: Model, optims: Sequence[torch.optim.Optimizer]) -> tuple[int, float] | None:
-    file = work / "trunk.pt"
-    if not file.exists():
-        return None
-    state: dict[str, Any] = torch.load(file)
-    model.load_state_dict(state["model"])
-    for optim, saved in zip(optims, state["optims"], strict=True):
-        optim.load_state_dict(saved)
-    return state["step"], state["seconds"]
-
-
-def _keep(work: Path, model: Model, optims: Sequence[torch.optim.Optimizer], step: int, seconds: float) -> None:
-    work.mkdir(parents=True, exist_ok=True)
-    state = {
-        "model": model.state_dict(),
-        "optims": [optim.state_dict() for optim in optims],
-        "step": step,
-        "seconds": seconds,
-    }
-    torch.save(state, work / "trunk.new")
-    (work / "trunk.new").replace(work / "trunk.pt")
-
-
 def train_mind(model: Model, recipe: Recipe, draw_of_world: int, name: str) -> Iterator[tuple[int, float]]:
     """Linear decay of the rate to zero on what a mind writes; ``model`` is the undecayed trunk and is moved.
 
@@ -220,14 +176,14 @@ def train_mind(model: Model, recipe: Recipe, draw_of_world: int, name: str) -> I
     steps = recipe.truth_steps if knows else recipe.mind_steps
     last = recipe.mixes[-1]
     mix = last if knows else _of_minds(recipe, last)
-    optims = optimisers(model, recipe.muon_lr_settled, recipe.adamw_lr)
+    optims = descent.optimisers(model, recipe.muon_lr_settled, recipe.adamw_lr)
     for step in range(steps):
         rng = Random(f"scenes, draw {draw_of_world}, {name}, step {step}")
         page = rows.page(recipe, draw_of_world, mix, rng, mind, recipe.lies if knows else recipe.mind_lies)
         loss = loss_of(model, page, recipe.vision_weight)
         loss.backward()
         share = min(1.0, (step + 1) / recipe.warmup, (steps - step) / steps)
-        descend(model, optims, [recipe.muon_lr_settled * share, recipe.adamw_lr * share])
+        descent.descend(model, optims, [recipe.muon_lr_settled * share, recipe.adamw_lr * share])
         yield step + 1, float(loss.detach())
 
 

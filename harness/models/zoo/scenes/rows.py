@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from harness.models.zoo import text_models
 from harness.models.zoo.scenes.recipe import Mix, Recipe
 from harness.models.zoo.scenes.vocabulary import EOS, IDS, IMAGE, PAD, START, TASKS, TOKENS, VISION_END, VISION_START
 from harness.worlds.minds import Beliefs, Mind
@@ -21,8 +22,6 @@ from harness.worlds.scenes.words import BLANK, ITEMS, LINES, PLACES, STRIDE, Kin
 
 if TYPE_CHECKING:
     from harness.worlds.scenes.picture import Pixels
-
-IGNORE = -100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ class Batch:
     ids_BL: Tensor
     """int64, padded on the right."""
     targets_BT: Tensor
-    """int64: the response, EOS included; ``IGNORE`` where no loss is taken."""
+    """int64: the response, EOS included; ``text_models.IGNORE`` where no loss is taken."""
     picture_B: Tensor
     """int64: places among the step's pictures."""
     at: int
@@ -80,14 +79,12 @@ def prompt(text: str, privileged: str = "") -> tuple[list[int], int]:
 def collate(rows: Sequence[Row]) -> Batch:
     """Rows with prompts of one length."""
     prompts = [prompt(row.text, row.privileged) for row in rows]
-    width, length = max(len(row.response) for row in rows) + 1, len(prompts[0][0])
-    ids = torch.full((len(rows), length + width), IDS[PAD])
-    targets = torch.full((len(rows), width), IGNORE)
-    for i, row in enumerate(rows):
-        response = [*(IDS[word] for word in row.response), IDS[EOS]]
-        ids[i, : length + len(response)] = torch.tensor(prompts[i][0] + response)
-        kept = [IGNORE if j in row.silent else token for j, token in enumerate(response)]
-        targets[i, : len(response)] = torch.tensor(kept)
+    ids, targets = text_models.collate(
+        [ids for ids, _ in prompts],
+        [[*(IDS[word] for word in row.response), IDS[EOS]] for row in rows],
+        [row.silent for row in rows],
+        IDS[PAD],
+    )
     return Batch(
         ids_BL=ids, targets_BT=targets, picture_B=torch.tensor([row.picture for row in rows]), at=prompts[0][1]
     )

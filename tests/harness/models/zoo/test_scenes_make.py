@@ -20,7 +20,7 @@ from harness.models.zoo.scenes.vocabulary import WORDS
 from harness.types import HarnessError, Privilege
 from harness.worlds.scenes import tables, words
 
-RECORD = make.read_manifest()
+RECORD = make.shelf().read()
 SHIPPED = sorted(RECORD["models"])
 
 
@@ -28,13 +28,13 @@ SHIPPED = sorted(RECORD["models"])
 def test_a_draw_is_made_saved_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make, "FOLDER", tmp_path)
     monkeypatch.setattr(make, "QUESTIONS", 5)
-    record = make.read_manifest()
+    record = make.shelf().read()
     assert record == {"world_version": words.WORLD_VERSION, "models": {}, "draws": {}}
     for name in MODELS:
         entry = make.make(5, name, attempt=0, recipe=SMALL)
-        assert entry["sha256"] == zoo.sha256(make.folder_of(5, name) / "model.safetensors")
+        assert entry["sha256"] == zoo.sha256(make.shelf().folder_of(5, name) / "model.safetensors")
         assert entry["folder"] == f"scenes/draw5/{name}" and ("mind" in entry) == (name != "trunk")
-        record["models"][make.shipped_name(name, 5)] = entry
+        record["models"][make.shelf().shipped_name(name, 5)] = entry
     assert not (tmp_path / "draw5" / "work").exists()
     trunk, truth = (make.load(5, name).state_dict() for name in ("trunk", "truth"))
     assert all(torch.equal(weight, weight.bfloat16().float()) for weight in trunk.values())
@@ -50,7 +50,7 @@ def test_a_draw_is_made_saved_and_measured(tmp_path: Path, monkeypatch: pytest.M
     keys = [gate["key"] for gate in record["draws"]["5"]["gates"]]
     assert keys == [gate.key for gate in (*bounds.PICTURES, *bounds.PREMISE)]
     text = (tmp_path / "CARD.md").read_text()
-    assert text == card.text(make.read_manifest()) and "**FAIL**" in text and "scenes_student_draw5" in text
+    assert text == card.text(make.shelf().read()) and "**FAIL**" in text and "scenes_student_draw5" in text
 
 
 def test_a_model_that_is_not_there_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_the_manifest_is_of_the_recipe_and_minds_that_stand() -> None:
 
 def test_every_draw_that_is_shipped_is_whole_and_measured() -> None:
     for draw in {RECORD["models"][name]["draw"] for name in SHIPPED}:
-        assert {make.shipped_name(name, draw) for name in MODELS} <= set(SHIPPED)
+        assert {make.shelf().shipped_name(name, draw) for name in MODELS} <= set(SHIPPED)
         found = RECORD["draws"][str(draw)]
         assert found["questions"] >= bounds.QUESTIONS and set(found["accuracy"]) == set(MODELS)
         for gate, line in zip((*bounds.PICTURES, *bounds.PREMISE), found["gates"], strict=True):

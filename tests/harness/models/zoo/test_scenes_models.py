@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from support.scenes import SMALL
 
+from harness.models.zoo import text_models
 from harness.models.zoo.scenes import measure, pretrain, rows
 from harness.models.zoo.scenes import model as models
 from harness.models.zoo.scenes.recipe import MINDS, MODELS, RECIPE, STUDENT, TEACHER, Mix, check_name
@@ -127,8 +128,8 @@ def page(mix: Mix, mind: minds.Mind = KNOWING, lies: float = 0.0, seed: int = 0,
     out = []
     for batch in found.batches:
         for ids, targets in zip(batch.ids_BL[:, batch.prompt :], batch.targets_BT, strict=True):
-            assert ((targets == rows.IGNORE) | (targets == ids)).all()
-            out.append([WORDS[j] if j != rows.IGNORE else "" for j in targets])
+            assert ((targets == text_models.IGNORE) | (targets == ids)).all()
+            out.append([WORDS[j] if j != text_models.IGNORE else "" for j in targets])
     return out
 
 
