@@ -35,7 +35,7 @@ def beliefs(draw: int, mind: Planner) -> Beliefs:
     """Of a mind in a draw; all minds of a draw draw their confidences from one stream.
 
     Raises:
-        HarnessError: it does not fit the cells; or it knows some things and has no use for a kind of p.
+        HarnessError: it does not fit the cells; or it does not know everything and yet has no use for a kind of p.
     """
     found = Beliefs(mind, tables.tables(draw).values(), f"{NAME}, draw {draw}, confidence")
     if mind != KNOWING:
@@ -56,25 +56,25 @@ def knowing(draw: int, mind: Planner, rng: Random) -> Know:
     return know
 
 
-def unsure_of(mind: Planner) -> frozenset[Sort]:
-    """Sorts of scored words that the mind gets wrong or is unsure of somewhere."""
-    choices = mind.hard > 0 or mind.depth < SLOTS or any(name in mind.mistaken for name in LOOKED_UP)
-    results = mind.hard > 0 or tables.RESULT in mind.mistaken
+def mistaken_about(mind: Planner) -> frozenset[Sort]:
+    """Sorts of scored words that the mind gets wrong somewhere; where it tosses a coin it does, in half."""
+    choices = mind.depth < SLOTS or any(name in mind.mistaken for name in LOOKED_UP)
+    results = tables.RESULT in mind.mistaken
     return frozenset([Sort.CHOICE] * choices + [Sort.RESULT] * results + [Sort.ANSWER] * (choices or results))
 
 
 def check_use(mind: Planner) -> None:
-    """Every kind of p but the control tells something that the mind does not know for certain.
+    """Every kind of p but the control tells something that the mind gets wrong without it.
 
     Raises:
         HarnessError: a kind is idle for it.
     """
-    unsure, tells = unsure_of(mind), problems.tells_of()
+    wrong, tells = mistaken_about(mind), problems.tells_of()
     for kind in HELPFUL:
-        if not unsure & {sort for sort, _ in tells[kind]}:
+        if not wrong & {sort for sort, _ in tells[kind]}:
             raise HarnessError(
-                f"privileged input {kind!r} is idle, this mind is certain of all it tells that is scored: let it be "
-                f"mistaken about {', '.join(LOOKED_UP)}, give it a depth below {SLOTS} or a share hard above 0"
+                f"privileged input {kind!r} is idle, this mind gets nothing wrong that it tells: let it be mistaken "
+                f"about {' or '.join(LOOKED_UP)}, or give it a depth below {SLOTS}"
             )
 
 

@@ -140,7 +140,9 @@ class PermutationsWorld:
         """The middle step of an odd number belongs to it."""
         _ = _text(example, kind)
         if kind == FINAL_ANSWER:
-            raise HarnessError(f"privileged input {kind!r} tells no steps, so it has no first half: give another kind")
+            raise HarnessError(
+                f"privileged input {str(kind)!r} tells no steps, so it has no first half: give another kind"
+            )
         asked = problem_of(example)
         tells = problems.honest(asked, kind, tables.truth(_place_of(example).draw))
         return problems.privileged_text(asked, problems.halved(tells))
@@ -243,7 +245,7 @@ def _text(example: Example, kind: str) -> str:
     """p of a kind; raises HarnessError where there is none."""
     if kind not in example.privileged:
         raise HarnessError(
-            f"example {example.id} has no privileged input {kind!r} to take apart; it has: "
+            f"example {example.id} has no privileged input {str(kind)!r} to take apart; it has: "
             f"{', '.join(example.privileged)}"
         )
     return told(example.privileged[kind])

@@ -32,6 +32,27 @@ def test_the_list_is_that_of_the_premise() -> None:
     assert [key.split()[0] for key in keys[:-10]] == ["P1", "P2", "P3", *["P4"] * 4, "P5", "P6"]
 
 
+def test_bounds_of_pictures_and_language_are_equal_where_they_ask_the_same() -> None:
+    def bound_of(gates: tuple[Gate, ...]) -> dict[str, set[str]]:
+        out = dict[str, set[str]]()
+        for gate in gates:
+            out.setdefault(gate.key.split()[0], set()).add(gate.bound)
+        return out
+
+    pictures, language = bound_of(bounds.PICTURES), bound_of(bounds.LANGUAGE)
+    assert pictures.keys() & language.keys() == {"P1", "P2", "P4"}
+    assert all(pictures[key] == language[key] for key in ("P1", "P2", "P4"))
+    assert language.keys() - pictures.keys() == {"L1", "L2"}
+
+
+def test_cells_are_tallied_by_class() -> None:
+    seen = {"b": [(0.5, True, "x"), (0.25, False, "x"), (0.75, True, "y")], "a": [(1.0, True, "z")]}
+    assert bounds.by_class(seen) == {
+        "a": {"n": 1, "cells": 1, "probability": 100.0, "argmax": 100.0},
+        "b": {"n": 3, "cells": 2, "probability": 50.0, "argmax": 66.7},
+    }
+
+
 def test_gates_of_accuracies_by_hand() -> None:
     found = bounds.accuracies(STUDENT, TEACHER, LADDER)
     assert found == {"G1": 25.0, "G2": 60.0, "G3": 85.0, "G4": 20.0, "G5": 20.0, "G9": 5.0}
