@@ -149,17 +149,18 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def zoo(session: nox.Session) -> None:
-    """Retrain the shipped models from nothing and rewrite their weights, hashes and cards (about two hours).
+    """Retrain the shipped models from nothing and rewrite their weights, hashes and cards (about three hours).
 
-    ``nox -s zoo -- scenes --draws 5`` makes those of the scenes world alone, ``nox -s zoo -- --only base`` one of the
-    slot world's.
+    ``nox -s zoo -- scenes --draws 5`` makes those of the scenes world alone, ``nox -s zoo -- permutations --resume``
+    what is missing of the permutations world's, ``nox -s zoo -- --only base`` one of the slot world's.
     """
     install(session)
-    of_scenes = session.posargs[:1] == ["scenes"]
-    if not of_scenes:
+    named = session.posargs[:1]
+    drawn = [name for name in ("scenes", "permutations") if not session.posargs or named == [name]]
+    if not drawn or not session.posargs:
         run(session, "harness.models.zoo", *session.posargs, **ONE_THREAD, **OFFLINE)
-    if of_scenes or not session.posargs:
-        run(session, "harness.models.zoo.scenes", *session.posargs[1:], **ONE_THREAD, **OFFLINE)
+    for name in drawn:
+        run(session, f"harness.models.zoo.{name}", *session.posargs[1:], **ONE_THREAD, **OFFLINE)
 
 
 @nox.session
