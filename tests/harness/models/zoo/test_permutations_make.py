@@ -19,6 +19,7 @@ from harness.types import HarnessError
 from harness.worlds.permutations import words
 
 
+@pytest.mark.slow
 def test_a_draw_is_made_saved_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make, "FOLDER", tmp_path)
     monkeypatch.setattr(make, "PROBLEMS", 4)
