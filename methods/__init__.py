@@ -235,6 +235,15 @@ METHODS: dict[str, Entry] = {
         ranked=False,
         listed=False,
     ),
+    "eopd_one_update": Entry(
+        target="methods.eopd_one_update:SingleUpdateEntropyAware",
+        label="EOPD (one update)",
+        paradigm="adaptive",
+        citation="Jin, Min et al., arXiv:2603.07079",
+        granularity="sampled + top-k of the teacher, raw",
+        listed=False,
+        departure="one optimiser step a batch; EOPD takes four",
+    ),
 }
 
 NOT_IMPLEMENTED: dict[str, tuple[str, str]] = {

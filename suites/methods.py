@@ -71,6 +71,7 @@ ACTS = {
     "vision_opd": "tokens that the crop (later also the average) moves",
     "va_opd": "tokens that the picture makes more probable",
     "eopd": "tokens with an open gate",
+    "eopd_one_update": "tokens with an open gate",
     "tip": "tokens kept",
     "opd_dropped": "tokens dropped",
 }

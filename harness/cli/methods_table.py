@@ -102,6 +102,6 @@ def _remarks(entry: Entry) -> Iterator[str]:
     if entry.departure:
         yield entry.departure
     if not entry.listed:
-        yield "for ablations, not in --methods all"
+        yield "not in --methods all"
     if not entry.ranked:
         yield "not ranked"

@@ -10,6 +10,15 @@ from harness.worlds import slots
 
 EOPD_THRESHOLD = 0.1
 """Nats: about the 81.5 % quantile of mid's entropy on base's rollouts (0.095 and 0.119 in two draws of 512)."""
+EOPD_OPENED = Override(
+    settings={"threshold": EOPD_THRESHOLD},
+    reason=(
+        "on the student's rollouts at step 0 this teacher reaches the published 0.8 nats on at most 0.03 % of "
+        "the tokens, so the gate would stay shut; 0.1 is reached by 18 to 21 % of them, 18.5 % in the source; "
+        "k stays 16, of 77 words"
+    ),
+)
+"""Of EOPD, at four steps a batch and at one."""
 DAPD_EVERY = 50
 """Half of a run, as in the source."""
 
@@ -49,14 +58,8 @@ PROFILE = Profile(
     rollouts_per_prompt=4,
     max_response_tokens=34,
     overrides={
-        "eopd": Override(
-            settings={"threshold": EOPD_THRESHOLD},
-            reason=(
-                "on the student's rollouts at step 0 this teacher reaches the published 0.8 nats on at most 0.03 % of "
-                "the tokens, so the gate would stay shut; 0.1 is reached by 18 to 21 % of them, 18.5 % in the source; "
-                "k stays 16, of 77 words"
-            ),
-        ),
+        "eopd": EOPD_OPENED,
+        "eopd_one_update": EOPD_OPENED,
         "dapd": Override(
             settings={"every": DAPD_EVERY},
             reason=(

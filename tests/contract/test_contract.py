@@ -23,7 +23,7 @@ from harness.training.step import Batch, build_pool, score_views
 from harness.types import PLAIN, PRIVILEGED, Policy
 
 NAMES = list(registry.methods())
-LEAKING = ("opcd", "eopd")
+LEAKING = ("opcd", "eopd", "eopd_one_update")
 """Sources whose truncated KL has neither a tail nor renormalisation: even at agreement it pushes on its support."""
 WORLDS = {"text": small, "pictures": small_pictures}
 """Where a method must hold: models that read, and models that see."""

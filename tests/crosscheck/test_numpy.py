@@ -212,6 +212,8 @@ CHANGED = [
     ("eopd", {"threshold": 9.0}),
     ("eopd", {"clip": 0.1}),
     ("eopd", {"k": 6}),
+    ("eopd_one_update", {"threshold": 0.0}),
+    ("eopd_one_update", {"clip": 0.1}),
     ("tip", {"keep": 0.6}),
     ("dapd", {"entry_clip": 0.06}),
     ("dopd", {"k": 6}),

@@ -52,7 +52,7 @@ def test_a_row_says_what_the_method_declares() -> None:
         ("opcd", "granularity", "top-256 of the student, raw"),
         ("opcd", "reduction", "token_mean"),
         ("opsd_v1", "settings; departure", "divergence = js; entry_clip = None"),
-        ("dopd_ablation", "settings; departure", "for ablations, not in --methods all; not ranked"),
+        ("dopd_ablation", "settings; departure", "not in --methods all; not ranked"),
     ],
 )
 def test_cells(name: str, column: str, cell: str) -> None:
