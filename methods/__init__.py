@@ -244,6 +244,15 @@ METHODS: dict[str, Entry] = {
         listed=False,
         departure="one optimiser step a batch; EOPD takes four",
     ),
+    "no_teacher": Entry(
+        target="methods.no_teacher:NoTeacher",
+        label="No teacher",
+        paradigm="standard",
+        citation="after arXiv:2608.31046",
+        granularity="sampled",
+        listed=False,
+        departure="penalty and threshold are ours; the source's dependence on entropy is left out",
+    ),
 }
 
 NOT_IMPLEMENTED: dict[str, tuple[str, str]] = {

@@ -72,6 +72,7 @@ ACTS = {
     "va_opd": "tokens that the picture makes more probable",
     "eopd": "tokens with an open gate",
     "eopd_one_update": "tokens with an open gate",
+    "no_teacher": "tokens penalised",
     "tip": "tokens kept",
     "opd_dropped": "tokens dropped",
 }

@@ -477,6 +477,14 @@ def grpo(f: Facts) -> list[float]:
 # Controls: notes are those of issue 14; what they leave open, here the averaging, is as ``docs/choices.md`` says.
 
 
+def no_teacher(f: Facts) -> list[float]:
+    """After 2608.31046: -A log q, A = -1 where the sampler gave the token less than .1, else 0; as vanilla averaged."""
+    losses = []
+    for q, old in zip(f.sampled(), f.old, strict=True):
+        losses.append(np.array([1.0 * q[n] if np.exp(old[n]) < 0.1 else 0.0 for n in range(len(q))]))
+    return [seq_mean(losses)]
+
+
 METHODS: Mapping[str, Reference] = {
     "sft": sft,
     "sft_oracle": likelihood,
@@ -509,5 +517,6 @@ METHODS: Mapping[str, Reference] = {
     "dopd_ablation": dopd,
     "opd_dropped": opd_dropped,
     "eopd_one_update": eopd_one_update,
+    "no_teacher": no_teacher,
 }
 """Registry name -> reference."""

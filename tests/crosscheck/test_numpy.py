@@ -214,6 +214,8 @@ CHANGED = [
     ("eopd", {"k": 6}),
     ("eopd_one_update", {"threshold": 0.0}),
     ("eopd_one_update", {"clip": 0.1}),
+    ("no_teacher", {"penalty": 2.0}),
+    ("no_teacher", {"below": 0.2}),
     ("tip", {"keep": 0.6}),
     ("dapd", {"entry_clip": 0.06}),
     ("dopd", {"k": 6}),

@@ -19,9 +19,10 @@ from harness.training.reduce import coefficients
 from harness.training.step import optimiser_losses
 from harness.types import PLAIN, PRIVILEGED, HarnessError, Policy, Reduction, Source
 from methods.eopd import EntropyAwareDistillation
+from methods.no_teacher import NoTeacher
 from suites.kit.cells import listed_methods
 
-CONTROLS = ("eopd_one_update")
+CONTROLS = ("eopd_one_update", "no_teacher")
 NEVER = -math.inf
 
 
@@ -70,3 +71,31 @@ def test_eopd_at_one_update_is_eopd_but_for_how_often_it_steps() -> None:
 def test_the_profile_opens_both_gates_alike() -> None:
     profile = registry.profile("embedded")
     assert profile.method("eopd_one_update").settings == profile.method("eopd").settings
+
+
+# No teacher
+
+
+def test_no_teacher_pushes_down_what_the_sampler_found_improbable() -> None:
+    """tau .1 is strict: 1/10 itself stays, 1/16 and 1/20 do not."""
+    method = NoTeacher(penalty=2.0)
+    a = method.assign(pool([[log(1 / 2), log(1 / 16)], [log(1 / 20)]]), progress=0.0)
+    close(a.fields["advantage"], [[0.0, -2.0], [-2.0, 0.0]])
+    assert a.mask_BT.tolist() == [[True, True], [True, False]], "every token stays in |y|"
+    assert a.metrics["acted"] == pytest.approx(2 / 3, rel=1e-6)
+    border = NoTeacher(below=0.5).assign(pool([[log(1 / 2), log(0.49)]]), progress=0.0)
+    close(border.fields["advantage"], [[0.0, -1.0]])
+
+
+def test_no_teacher_has_the_gradient_of_a_fixed_advantage() -> None:
+    """-A log q = c log q: c (e_0 - q) in the logits, so descent lowers the sampled token's; nothing at A = 0."""
+    rows, method = [[1 / 16, 15 / 16], HALVES], NoTeacher()
+    close(loss_of(method, rows, advantage=f64([-1.0, 0.0])), [log(1 / 16), 0.0])
+    close(gradient_of(method, rows, advantage=f64([-1.0, 0.0])), [[15 / 16, -15 / 16], [0.0, 0.0]])
+    assert not method.terms[0].sources and method.reduction is Reduction.SEQ_MEAN
+
+
+@pytest.mark.parametrize("wrong", [{"penalty": 0.0}, {"below": 0.0}, {"below": 1.1}])
+def test_no_teacher_refuses_settings_that_do_nothing_or_cannot_be(wrong: Mapping[str, float]) -> None:
+    with pytest.raises(HarnessError, match=r"penalty above 0 and a probability in \(0, 1\]"):
+        NoTeacher(**wrong)
