@@ -253,6 +253,14 @@ METHODS: dict[str, Entry] = {
         listed=False,
         departure="penalty and threshold are ours; the source's dependence on entropy is left out",
     ),
+    "iw_opd": Entry(
+        target="methods.iw_opd:ImportanceWeightedDistillation",
+        label="IW-OPD",
+        paradigm="adaptive",
+        citation="Xie, Zhu et al., arXiv:2606.22600",
+        granularity="sampled",
+        listed=False,
+    ),
 }
 
 NOT_IMPLEMENTED: dict[str, tuple[str, str]] = {

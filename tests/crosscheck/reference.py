@@ -485,6 +485,20 @@ def no_teacher(f: Facts) -> list[float]:
     return [seq_mean(losses)]
 
 
+def iw_opd(f: Facts) -> list[float]:
+    """2606.22600: A_n = log T - log Π_old, w_n = 1 + ½ (1 - Σ_{i<n}|A_i| / Σ_i|A_i|); -w_n A_n log q; token-mean."""
+    losses = []
+    for q, old, t in zip(f.sampled(), f.old, f.of("teacher"), strict=True):
+        a = [t[n] - old[n] for n in range(len(q))]
+        whole, row = sum(abs(x) for x in a), []
+        for n in range(len(q)):
+            passed = sum(abs(a[i]) for i in range(n))
+            w = 1 + 0.5 * (1 - passed / whole) if whole > 0 else 1.0
+            row.append(-w * a[n] * q[n])
+        losses.append(np.array(row))
+    return [token_mean(losses)]
+
+
 METHODS: Mapping[str, Reference] = {
     "sft": sft,
     "sft_oracle": likelihood,
@@ -518,5 +532,6 @@ METHODS: Mapping[str, Reference] = {
     "opd_dropped": opd_dropped,
     "eopd_one_update": eopd_one_update,
     "no_teacher": no_teacher,
+    "iw_opd": iw_opd,
 }
 """Registry name -> reference."""

@@ -216,6 +216,7 @@ CHANGED = [
     ("eopd_one_update", {"clip": 0.1}),
     ("no_teacher", {"penalty": 2.0}),
     ("no_teacher", {"below": 0.2}),
+    ("iw_opd", {"gamma": 0.4}),
     ("tip", {"keep": 0.6}),
     ("dapd", {"entry_clip": 0.06}),
     ("dopd", {"k": 6}),

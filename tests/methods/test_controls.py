@@ -19,10 +19,11 @@ from harness.training.reduce import coefficients
 from harness.training.step import optimiser_losses
 from harness.types import PLAIN, PRIVILEGED, HarnessError, Policy, Reduction, Source
 from methods.eopd import EntropyAwareDistillation
+from methods.iw_opd import ImportanceWeightedDistillation
 from methods.no_teacher import NoTeacher
 from suites.kit.cells import listed_methods
 
-CONTROLS = ("eopd_one_update", "no_teacher")
+CONTROLS = ("eopd_one_update", "no_teacher", "iw_opd")
 NEVER = -math.inf
 
 
@@ -99,3 +100,45 @@ def test_no_teacher_has_the_gradient_of_a_fixed_advantage() -> None:
 def test_no_teacher_refuses_settings_that_do_nothing_or_cannot_be(wrong: Mapping[str, float]) -> None:
     with pytest.raises(HarnessError, match=r"penalty above 0 and a probability in \(0, 1\]"):
         NoTeacher(**wrong)
+
+
+# IW-OPD
+
+
+def test_iw_opd_weighs_by_the_discrepancy_still_to_come() -> None:
+    # A = 1, -2, 1: of |A| 4 in all 0, 1, 3 lie before: w = 1 + 1/2 (1, 3/4, 1/4). The other rollout by itself: 3/2 A.
+    method = ImportanceWeightedDistillation()
+    p = pool([[-2.0, -1.0, -3.0], [-2.0]], [[-1.0, -3.0, -2.0], [-5.0]], method=method)
+    a = method.assign(p, progress=0.0)
+    close(a.fields["advantage"], [[1.5, -2 * 1.375, 1.125], [-4.5, 0.0, 0.0]])
+    assert torch.equal(a.mask_BT, p.mask_BT)
+    close(coefficients(method.reduction, p, a), [[1 / 4] * 3, [1 / 4, 0.0, 0.0]])
+    assert [(v.policy, v.context) for v in method.terms[0].sources] == [(Policy.TEACHER, PLAIN)]
+
+
+def test_iw_opd_without_gamma_or_discrepancy_is_on_policy_distillation() -> None:
+    plain = ImportanceWeightedDistillation(gamma=0.0)
+    a = plain.assign(pool([[-2.0, -1.0]], [[-1.0, -3.0]], method=plain), progress=0.0)
+    close(a.fields["advantage"], [[1.0, -2.0]])
+    same = ImportanceWeightedDistillation()
+    close(same.assign(pool([[-2.0, -1.0]], [[-2.0, -1.0]], method=same), progress=0.0).fields["advantage"], [[0.0] * 2])
+
+
+def test_iw_opd_leaves_out_what_the_teacher_calls_impossible() -> None:
+    """A = 1, none, -1: the third has 1 of 2 before it, as if the second were not there; the mean is over two."""
+    method = ImportanceWeightedDistillation()
+    p = pool([[-2.0, -1.0, -1.0]], [[-1.0, NEVER, -2.0]], method=method)
+    a = method.assign(p, progress=0.0)
+    assert a.mask_BT.tolist() == [[True, False, True]]
+    close(a.fields["advantage"], [[1.5, 0.0, -1.25]])
+    close(coefficients(method.reduction, p, a), [[0.5, 0.0, 0.5]])
+    nothing = pool([[-2.0]], [[NEVER]], method=method)
+    assert not bool(method.assign(nothing, progress=0.0).mask_BT.any())
+
+
+def test_iw_opd_has_the_policy_gradient_of_its_weighted_advantage() -> None:
+    method, half = ImportanceWeightedDistillation(), [HALVES]
+    close(loss_of(method, half, half, advantage=f64([3.0])), [3 * log(2)])
+    close(gradient_of(method, half, half, advantage=f64([3.0])), [[-1.5, 1.5]])
+    with pytest.raises(HarnessError, match=r"gamma=-0\.5: give 0 or more"):
+        ImportanceWeightedDistillation(gamma=-0.5)
