@@ -261,6 +261,14 @@ METHODS: dict[str, Entry] = {
         granularity="sampled",
         listed=False,
     ),
+    "demopsd": Entry(
+        target="methods.demopsd:DisagreementModulatedDistillation",
+        label="DemoPSD",
+        paradigm="self",
+        citation="Li, Shi, Liu et al., arXiv:2607.02502",
+        granularity="full",
+        listed=False,
+    ),
 }
 
 NOT_IMPLEMENTED: dict[str, tuple[str, str]] = {

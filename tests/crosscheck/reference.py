@@ -499,6 +499,23 @@ def iw_opd(f: Facts) -> list[float]:
     return [token_mean(losses)]
 
 
+def demopsd(f: Facts) -> list[float]:
+    """2607.02502: d = JSD(S‖T), α = 2·.15 (σ(50 d) - ½), target ∝ T^(1-α) S^α with both floored at 1e-8; KL(q‖target)
+    times min(q/Π_old, 2) detached; token-mean.
+    """
+    losses = []
+    views = (f.live("plain", 1.0), f.fixed("ema", "privileged", 1.0), f.fixed("ema", "plain", 1.0))
+    for q, told, plain, now, old in zip(*views, f.of("student"), f.old, strict=True):
+        row = []
+        for n in range(len(q)):
+            d = jsd(plain[n], told[n])
+            alpha = 2 * 0.15 * (1 / (1 + np.exp(-50 * d)) - 0.5)
+            power = np.maximum(np.exp(told[n]), 1e-8) ** (1 - alpha) * np.maximum(np.exp(plain[n]), 1e-8) ** alpha
+            row.append(min(np.exp(now[n] - old[n]), 2.0) * reverse_kl(q[n], np.log(power / power.sum())))
+        losses.append(np.array(row))
+    return [token_mean(losses)]
+
+
 METHODS: Mapping[str, Reference] = {
     "sft": sft,
     "sft_oracle": likelihood,
@@ -533,5 +550,6 @@ METHODS: Mapping[str, Reference] = {
     "eopd_one_update": eopd_one_update,
     "no_teacher": no_teacher,
     "iw_opd": iw_opd,
+    "demopsd": demopsd,
 }
 """Registry name -> reference."""

@@ -18,12 +18,13 @@ from harness.suite import Options
 from harness.training.reduce import coefficients
 from harness.training.step import optimiser_losses
 from harness.types import PLAIN, PRIVILEGED, HarnessError, Policy, Reduction, Source
+from methods.demopsd import DisagreementModulatedDistillation
 from methods.eopd import EntropyAwareDistillation
 from methods.iw_opd import ImportanceWeightedDistillation
 from methods.no_teacher import NoTeacher
 from suites.kit.cells import listed_methods
 
-CONTROLS = ("eopd_one_update", "no_teacher", "iw_opd")
+CONTROLS = ("eopd_one_update", "no_teacher", "iw_opd", "demopsd")
 NEVER = -math.inf
 
 
@@ -142,3 +143,75 @@ def test_iw_opd_has_the_policy_gradient_of_its_weighted_advantage() -> None:
     close(gradient_of(method, half, half, advantage=f64([3.0])), [[-1.5, 1.5]])
     with pytest.raises(HarnessError, match=r"gamma=-0\.5: give 0 or more"):
         ImportanceWeightedDistillation(gamma=-0.5)
+
+
+# DemoPSD
+
+
+def test_demopsd_leans_towards_the_average_without_p_where_the_two_disagree() -> None:
+    """T (9/10, 1/10) and S (1/10, 9/10): JS = ln 2 + 9/10 ln(9/10) + 1/10 ln(1/10) = .368064; beta is set to
+    ln 3 / JS, so that the sigmoid is 3/4 and alpha is 2 alpha_max / 4 = 1/2 at alpha_max 1: the target is (1/2, 1/2).
+    """
+    js = log(2) + 9 / 10 * log(9 / 10) + 1 / 10 * log(1 / 10)
+    told, plain = [[9 / 10, 1 / 10]], [[1 / 10, 9 / 10]]
+    method = DisagreementModulatedDistillation(beta=log(3) / js, alpha_max=1.0)
+    close(method.alpha(f64(told).log(), f64(plain).log()), [1 / 2])
+    same = f64([log(3 / 4)])
+    # Student (3/4, 1/4): 3/4 ln(3/2) + 1/4 ln(1/2); the ratio is 1.
+    close(loss_of(method, [QUARTERS], told, plain, sampler_logp=same), [3 / 4 * log(3 / 2) + 1 / 4 * log(1 / 2)])
+    # alpha 1/4: T^3/4 S^1/4 is 9^1/2 : 1 = 3 : 1, so the student (3/4, 1/4) has arrived.
+    quarter = DisagreementModulatedDistillation(beta=log(3) / js, alpha_max=0.5)
+    close(loss_of(quarter, [QUARTERS], told, plain, sampler_logp=same), [0.0])
+    term, views, _ = views_of(quarter, [QUARTERS], told, plain)
+    close(quarter.diagnostics(term, views, {})["alpha"], [1 / 4])
+
+
+def test_demopsd_without_disagreement_is_reverse_kl_to_the_average_at_a_capped_ratio() -> None:
+    """Ratios 1/2 over 1/2, over 1/8 (4, capped at 2) and over 1 (1/2)."""
+    method = DisagreementModulatedDistillation()
+    rows, source = [HALVES] * 3, [QUARTERS] * 3
+    sampler = f64([log(1 / 2), log(1 / 8), 0.0])
+    close(loss_of(method, rows, source, source, sampler_logp=sampler), [REVERSE, 2 * REVERSE, REVERSE / 2])
+    told, plain = method.terms[0].sources
+    assert [(v.policy, v.context, v.rate) for v in (told, plain)] == [
+        (Policy.EMA, PRIVILEGED, 0.05),
+        (Policy.EMA, PLAIN, 0.05),
+    ]
+    assert (method.beta, method.alpha_max, method.ratio_cap, method.floor) == (50.0, 0.15, 2.0, 1e-8)
+
+
+def test_demopsd_passes_no_gradient_through_ratio_weight_or_target() -> None:
+    """q_j (log(q_j/t_j) - KL), times the ratio, here 2."""
+    found = gradient_of(
+        DisagreementModulatedDistillation(), [HALVES], [QUARTERS], [QUARTERS], sampler_logp=f64([log(1 / 4)])
+    )
+    close(found, [[2 * 1 / 2 * (log(2 / 3) - REVERSE), 2 * 1 / 2 * (log(2) - REVERSE)]])
+
+
+def test_demopsd_floors_what_is_possible_and_gives_nothing_to_what_is_not() -> None:
+    """T (1/2, 1/2 - tiny, tiny, 0), S without the second word: it and the fourth have no mass, the third is lifted to
+    the floor 1/8, and 1/2 : 1/8 is 4 : 1.
+    """
+    method, tiny = DisagreementModulatedDistillation(alpha_max=0.0, floor=1 / 8), 2.0**-40
+    told, plain = f64([[1 / 2, 1 / 2 - tiny, tiny, 0.0]]).log(), f64([[1 - tiny, 0.0, tiny, 0.0]]).log()
+    close(method.target(told, plain).softmax(-1), [[4 / 5, 0.0, 1 / 5, 0.0]])
+    # A student that gives those words nothing either has a finite loss and gradient.
+    rows = [[1 / 2, 0.0, 1 / 2, 0.0]], told.exp().tolist(), plain.exp().tolist()
+    close(loss_of(method, *rows, sampler_logp=f64([log(1 / 2)])), [1 / 2 * log(5 / 8) + 1 / 2 * log(5 / 2)])
+    assert bool(gradient_of(method, *rows, sampler_logp=f64([log(1 / 2)])).isfinite().all())
+
+
+def test_demopsd_masks_rollouts_without_p() -> None:
+    method = DisagreementModulatedDistillation()
+    p = pool([[0.0] * 2, [0.0] * 3], present_B={PRIVILEGED: torch.tensor([True, False])})
+    a = method.assign(p, progress=0.0)
+    assert a.mask_BT.int().tolist() == [[1, 1, 0], [0, 0, 0]]
+    assert coefficients(method.reduction, p, a)[0].tolist() == [0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"beta": -1.0}, {"alpha_max": 1.1}, {"ratio_cap": 0.0}, {"floor": 0.0}, {"rate": 0.0}]
+)
+def test_demopsd_refuses_settings_out_of_range(wrong: Mapping[str, float]) -> None:
+    with pytest.raises(HarnessError, match=r"beta of 0 or more|EMA rate 0\.0"):
+        DisagreementModulatedDistillation(**wrong)
