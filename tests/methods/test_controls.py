@@ -189,14 +189,14 @@ def test_demopsd_passes_no_gradient_through_ratio_weight_or_target() -> None:
 
 
 def test_demopsd_floors_what_is_possible_and_gives_nothing_to_what_is_not() -> None:
-    """T (1/2, 1/2 - tiny, tiny, 0), S without the second word: it and the fourth have no mass, the third is lifted to
-    the floor 1/8, and 1/2 : 1/8 is 4 : 1.
+    """T (1/2, 1/2 - tiny, tiny, 0, 0), S without the second word and with the fifth: these and the fourth have no mass,
+    the third is lifted to the floor 1/8, and 1/2 : 1/8 is 4 : 1.
     """
     method, tiny = DisagreementModulatedDistillation(alpha_max=0.0, floor=1 / 8), 2.0**-40
-    told, plain = f64([[1 / 2, 1 / 2 - tiny, tiny, 0.0]]).log(), f64([[1 - tiny, 0.0, tiny, 0.0]]).log()
-    close(method.target(told, plain).softmax(-1), [[4 / 5, 0.0, 1 / 5, 0.0]])
+    told, plain = f64([[1 / 2, 1 / 2 - tiny, tiny, 0.0, 0.0]]).log(), f64([[1 / 2 - tiny, 0.0, tiny, 0.0, 1 / 2]]).log()
+    close(method.target(told, plain).softmax(-1), [[4 / 5, 0.0, 1 / 5, 0.0, 0.0]])
     # A student that gives those words nothing either has a finite loss and gradient.
-    rows = [[1 / 2, 0.0, 1 / 2, 0.0]], told.exp().tolist(), plain.exp().tolist()
+    rows = [[1 / 2, 0.0, 1 / 2, 0.0, 0.0]], told.exp().tolist(), plain.exp().tolist()
     close(loss_of(method, *rows, sampler_logp=f64([log(1 / 2)])), [1 / 2 * log(5 / 8) + 1 / 2 * log(5 / 2)])
     assert bool(gradient_of(method, *rows, sampler_logp=f64([log(1 / 2)])).isfinite().all())
 
