@@ -13,8 +13,9 @@ from harness.show.tables import Table
 from harness.types import PLAIN, Privilege
 from suites.kit.arms import ArmScores, caption
 from suites.kit.comparison import comparison_table
+from suites.kit.dots import arm_dots
 from suites.kit.items import arm_items
-from suites.kit.variants import AnalysisSuite, Variant, block_bars
+from suites.kit.variants import AnalysisSuite, Variant
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,9 +104,9 @@ class Ablation(AnalysisSuite):
         return [main, *arm_items(scores, main, components(scores)), *why]
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
-        """``table8``: the paper's rows, and the other readings."""
-        words = caption(scores, WHAT, *([WHY] if explained(scores) else []))
-        return {"table8": block_bars(scores, title="DOPD without a part", caption=words, anchor=SUBJECT)}
+        """``table8``: the paper's rows, the other readings and what explains them, each minus DOPD."""
+        groups = {"mean of domains": scores.inside}
+        return {"table8": arm_dots(scores, groups, topic="DOPD without a part", things="variants", blocks=True)}
 
 
 def components(scores: ArmScores) -> list[str]:

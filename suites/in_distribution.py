@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from harness.evaluation.benchmarks import told
 from harness.show.tables import Table
 from suites.kit.arms import ArmScores, MethodSuite, caption
-from suites.kit.bars import arm_bars
 from suites.kit.comparison import comparison_table
+from suites.kit.dots import arm_dots
 from suites.kit.draws import variance_tables
 from suites.kit.items import arm_items
 from suites.paper.beside import beside_tables
@@ -47,10 +48,13 @@ class InDistribution(PaperNumbers, MethodSuite):
         return [main, *beside_tables(scores), *arm_items(scores, main), *variance_tables(scores)]
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
-        """``figure1``: bars of the mean and of each domain."""
-        groups = {"mean of domains": scores.inside, **{m.benchmark: [m] for m in scores.inside}}
-        drawn = arm_bars(scores, groups, title="In distribution", caption=caption(scores))
-        return {"figure1": drawn}
+        """``figure1``: each method minus vanilla OPD, in the mean and in each domain."""
+        domains = {told(measure.benchmark).short: [measure] for measure in scores.inside}
+        return {
+            "figure1": arm_dots(
+                scores, {"mean of domains": scores.inside} | domains, topic="In distribution", things="methods"
+            )
+        }
 
 
 def table1(scores: ArmScores) -> Table:

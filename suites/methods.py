@@ -19,7 +19,6 @@ from harness.suite import Evaluation, Options, Profile, training_run, tuned_rate
 from harness.types import HarnessError
 from suites import TUNING
 from suites.kit.arms import Arm, ArmScores, ArmSuite, every_decoding, last_step_caption, method_arm
-from suites.kit.bars import seed_bar
 from suites.kit.cells import (
     BASELINE,
     SECONDS,
@@ -48,6 +47,7 @@ from suites.kit.comparison import (
     to_baseline,
     untrained_lines,
 )
+from suites.kit.dots import seed_bar
 from suites.kit.items import Pair, arm_pair, items_tables
 from suites.kit.lines import reference_lines
 from suites.kit.seeds import minus

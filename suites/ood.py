@@ -18,12 +18,11 @@ from harness.config import ModelSpec, RunSpec
 from harness.show.tables import Cell, Kind, Table, difference_cell
 from harness.suite import Evaluation, Options, Profile, training_run
 from harness.types import HarnessError
+from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, every_decoding, last_step_caption, method_arm
-from suites.kit.bars import DOTS, at_budget, budgets, seed_bar
 from suites.kit.cells import (
     BASELINE,
     SECONDS,
-    At,
     Measure,
     asked,
     by_paradigm,
@@ -35,15 +34,15 @@ from suites.kit.cells import (
 )
 from suites.kit.columns import ColumnOf, Compared, Subject, Untrained, cost_columns, difference_columns, table
 from suites.kit.comparison import early_cell, early_pair, full_tables, to_baseline
+from suites.kit.dots import DOTS, SIDE_BY_SIDE, at_budget, budgets, highest, panel_of
+from suites.kit.findings import Finding, compared, in_points
 from suites.kit.items import arm_pair, items_tables
-from suites.kit.lines import reference_lines
 from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.show.bars import Bar, Reference
 
 METHODS = ("vanilla_opd", "privileged_teacher", "privileged_student", "dopd")
 RIVALS = ("exopd", "uni_opd", "eopd")
@@ -52,11 +51,9 @@ PAPER_METHODS = (BASELINE, *RIVALS, "dopd")
 """Those of Figure 7b, where they were run."""
 FEW = 6
 """Named methods that Figure 7b still holds legibly; of more it shows the paper's, and ``ood_all`` shows all."""
-GRID = 3
-"""Directions side by side where all methods stand."""
 SUBJECT = "dopd"
-TITLE = "Out of domain: trained → tested"
-"""Of both figures."""
+TOPIC = "Out of domain"
+"""What the titles of both figures begin with."""
 PAPER_TABLE = "figure7b"
 LEAD = "lead_over_second_best"
 """Column of the paper's numbers: the only thing its text states."""
@@ -144,9 +141,9 @@ class OutOfDomain(PaperNumbers):
         methods = drawn_methods(list(scores.entries), named=named)
         papers = set(scores.profile.directions)
         directions = [pair for pair in scores.directions if set(pair) == papers] or scores.directions
-        drawn = {"figure7b": figure7b(scores, methods, directions)}
+        drawn = {"figure7b": figure(scores, in_papers_order(methods), directions)}
         if len(methods) < len(scores.entries) or len(directions) < len(scores.directions):
-            drawn["ood_all"] = everything(scores)
+            drawn["ood_all"] = figure(scores, by_paradigm(scores.entries), scores.directions)
         return drawn
 
     def elsewhere(self, drawn: Sequence[str]) -> str:
@@ -163,6 +160,11 @@ def drawn_methods(names: Sequence[str], *, named: bool) -> list[str]:
     if named and len(names) <= FEW:
         return list(names)
     return [name for name in names if name in PAPER_METHODS] or list(names)
+
+
+def in_papers_order(names: Sequence[str]) -> list[str]:
+    """As Figure 7b has them, if it has all of them; else as they are."""
+    return sorted(names, key=PAPER_METHODS.index) if set(names) <= set(PAPER_METHODS) else list(names)
 
 
 def trained_domains(profile: Profile, options: Options) -> tuple[str, ...]:
@@ -345,73 +347,46 @@ def _lead(scores: DirectionScores, trained: str, tested: str) -> Cell:
     return replace(difference_cell(difference), notes=(f"over {scores.entries[best].label}",))
 
 
-def figure7b(scores: DirectionScores, methods: Sequence[str], directions: Sequence[Direction]) -> Figure:
-    """Grouped bars, a panel per direction; the paper's leads stand in the caption only."""
-    from harness.show.bars import Group, grouped_bars
+def figure(scores: DirectionScores, methods: Iterable[str], directions: Sequence[Direction]) -> Figure:
+    """Methods minus the baseline, a panel per direction and budget; scores without the baseline."""
+    from harness.show.hbars import lying_bars
 
-    order = sorted(methods, key=PAPER_METHODS.index) if set(methods) <= set(PAPER_METHODS) else methods
-    return grouped_bars(
-        [
-            Group(
-                title=at_budget(words(*pair), step),
-                bars=tuple(_bar(scores, name, *pair, step) for name in order),
-                references=_ends(scores, pair[1]),
-            )
-            for pair in directions
-            for step in budgets(scores)
-        ],
-        title=f"{TITLE}{scores.mark}",
-        axis=f"{scores.words}, %",
-        caption=f"{caption(scores, methods=methods)} {scores.units.said(DOTS)} {paper_sentence(scores.options)}",
-    )
-
-
-def everything(scores: DirectionScores) -> Figure:
-    """Lying bars of all methods, a panel per direction."""
-    from harness.show.bars import Group
-    from harness.show.hbars import Panel, lying_bars
-
+    names = list(methods)
+    compares = BASELINE in scores.entries and any(name != BASELINE for name in names)
+    shown = [name for name in names if name != BASELINE] if compares else names
+    panels = [
+        panel_of(
+            scores,
+            scores.target(tested),
+            [arm_key(trained, name) for name in shown],
+            title=at_budget(words(trained, tested), step),
+            step=step,
+        )
+        for trained, tested in directions
+        for step in budgets(scores)
+    ]
+    found = finding(scores, shown, directions)
+    label = scores.entries[BASELINE].label if compares else ""
     return lying_bars(
-        [
-            Panel(
-                title=words(*pair),
-                groups=(
-                    Group(title="", bars=tuple(_bar(scores, name, *pair) for name in by_paradigm(scores.entries))),
-                ),
-                references=_ends(scores, pair[1]),
-            )
-            for pair in scores.directions
-        ],
-        title=f"{TITLE}, every method{scores.mark}",
-        axis=f"{scores.words}, %",
-        caption=f"{caption(scores)} {scores.units.said(DOTS)}",
-        columns=min(GRID, len(scores.directions)),
+        panels,
+        title=under.title(scores, TOPIC, found),
+        axis=f"minus {label}, points" if compares else f"{scores.label}, %",
+        caption=under.caption(scores, found, f"Trained → tested. {DOTS}"),
+        columns=min(SIDE_BY_SIDE, len(panels)),
     )
 
 
-def _bar(scores: DirectionScores, method: str, trained: str, tested: str, step: At = "last") -> Bar:
-    """What sees more than others may says so in its name."""
-    key, measures = arm_key(trained, method), scores.target(tested)
-    arm = scores.arms[key]
-    bar = seed_bar(arm.label, scores.cell(key, measures, step), scores.values(key, measures, step))
-    return bar if arm.ranked else replace(bar, label=f"{arm.label}, not ranked")
-
-
-def _ends(scores: DirectionScores, tested: str) -> tuple[Reference, ...]:
-    models, measures = references(scores.profile), scores.target(tested)
-    return reference_lines({label: scores.reference(model, measures) for label, model in models.items()})
-
-
-def paper_sentence(options: Options) -> str:
-    """What the paper states, for captions."""
-    leads = " and ".join(
-        f"{line[LEAD]} ({words(line['train'], line['test'])}, {line['benchmark']})"
-        for line in results.paper_numbers(PAPER_TABLE, options.published)
-    )
-    return (
-        "The paper (Qwen3-8B → Qwen3-1.7B, other data) states a lead of DOPD over the second best of "
-        f"{leads} points; these are not data of this figure."
-    )
+def finding(scores: DirectionScores, methods: Sequence[str], directions: Sequence[Direction]) -> Finding:
+    """Of all methods in all directions, at the last step."""
+    asked = {
+        f"{scores.entries[name].label} ({words(trained, tested)})": (arm_key(trained, name), scores.target(tested))
+        for trained, tested in directions
+        for name in methods
+    }
+    if BASELINE not in scores.entries or BASELINE in methods:
+        return highest({label: scores.cell(*each) for label, each in asked.items()})
+    found = [in_points(label, to_baseline(scores, *each).difference) for label, each in asked.items()]
+    return compared(found, scores.entries[BASELINE].label, scores.units, things="comparisons")
 
 
 def caption(

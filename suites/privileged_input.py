@@ -14,7 +14,8 @@ from harness.show.tables import Table
 from harness.types import Privilege
 from suites.kit.arms import ArmScores, caption
 from suites.kit.comparison import comparison_table
-from suites.kit.variants import AnalysisSuite, Variant, block_bars
+from suites.kit.dots import arm_dots
+from suites.kit.variants import AnalysisSuite, Variant
 from suites.paper.beside import beside_tables
 
 if TYPE_CHECKING:
@@ -71,9 +72,16 @@ class PrivilegedInput(AnalysisSuite):
         return [table4(scores), *beside_tables(scores)]
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
-        """``table4``: a panel per method, a bar per form."""
-        words = caption(scores, *same_runs(scores))
-        return {"table4": block_bars(scores, title="Form of the privileged input", caption=words)}
+        """``table4``: each form minus the default one, under its method."""
+        drawn = arm_dots(
+            scores,
+            {"mean of domains": scores.inside},
+            topic="Form of the privileged input",
+            things="forms",
+            drawn=" ".join(same_runs(scores)),
+            blocks=True,
+        )
+        return {"table4": drawn}
 
 
 def same_runs(scores: ArmScores) -> list[str]:

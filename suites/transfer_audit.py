@@ -23,11 +23,11 @@ from harness.suite import Evaluation
 from suites.in_distribution import METHODS
 from suites.kit.arms import ArmScores
 from suites.kit.audited import Audited, asked
-from suites.kit.bars import DOTS, seed_bar
 from suites.kit.cells import SECONDS
 from suites.kit.columns import MINUS_BASELINE, NO_BASELINE, Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, untrained_lines
 from suites.kit.curves import CurveSuite
+from suites.kit.dots import DOTS, seed_bar
 from suites.kit.lines import reference_lines
 from suites.privilege_illusion import PrivilegeIllusion
 

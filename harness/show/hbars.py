@@ -1,7 +1,7 @@
 """Lying bars: a method on the same height in every panel, named once, its number at the right. No torch.
 
-For more methods than stand upright, and for several quantities side by side: bars from 0, bars stacked to a whole,
-or marks on a zoomed axis, where bars would lie.
+For many methods, and for several quantities side by side: bars from 0, bars stacked to a whole, marks on a zoomed
+axis, where bars would lie, and differences as marks beside a line at 0.
 
 Example::
 
@@ -13,6 +13,7 @@ Example::
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -26,14 +27,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROW_INCHES, STACKED_ROW_INCHES = 0.19, 0.23
-"""Height of a bar's place; a stacked bar's, on which seeds lie."""
-WIDE, NARROW = 3.4, 2.3
-"""Inches of a panel, up to two side by side and more."""
+ROW_INCHES, TALL_ROW_INCHES = 0.19, 0.24
+"""Height of a bar's place; of one on which seeds lie: a stacked bar's, a mark's."""
+WIDTHS = (3.6, 2.3, 1.7)
+"""Inches of a panel, alone, beside another one and beside several."""
 HEAD_INCHES, TITLE_INCHES, FOOT_INCHES = 0.4, 0.45, 0.45
 """Of the figure's title, of a panel's with the names of its lines, of its axis."""
 LEGEND_INCHES = 0.25
 """In the legend of stacked bars."""
+LEAST, TITLE_CHARACTER_INCHES = 5.0, 0.09
+"""Width of a figure at least, and of a character of its title."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +61,17 @@ class Panel:
     """Of its bars, if they are stacked."""
     zoomed: bool = False
     """True: means are marks, on an axis that holds them and the lines; a bar would need to start at 0."""
+    differences: bool = False
+    """True: marks too, beside a line at 0, and numbers have their sign."""
+    note: str = ""
+    """Small words under the title, in the place of the references' names: what the differences are to."""
     limits: tuple[float, float] | None = None
-    """None: what is drawn; panels of bars share it."""
+    """None: what is drawn; panels of bars share it, those of differences too."""
+
+    @property
+    def of_marks(self) -> bool:
+        """Whether means are marks and no bars."""
+        return self.zoomed or self.differences
 
 
 Heights = dict[tuple[str, str], float]
@@ -79,8 +91,9 @@ class Grid:
     """Above the first panels."""
     width: float
     height: float
+    title: str
+    """Wrapped, as the caption is."""
     caption: str
-    """Wrapped."""
 
     def box(self, i: int) -> tuple[float, float, float, float]:
         """Of the i-th panel, in fractions of the figure."""
@@ -105,7 +118,7 @@ def lying_bars(
 
     with styled():
         heights = _heights(panels[0].groups)
-        grid = _grid(panels, columns or len(panels), heights, caption)
+        grid = _grid(panels, columns or len(panels), heights, title, caption)
         figure = Figure(figsize=(grid.width, grid.height))
         looks = _looks(panels)
         for i, panel in enumerate(panels):
@@ -113,7 +126,7 @@ def lying_bars(
             _draw_panel(ax, panel, looks, heights, named=i % grid.columns == 0)
             ax.set_xlim(*(panel.limits or _shared(panels, panel)))
             ax.set_xlabel(panel.axis or axis, fontsize=8)
-        _write_words(figure, grid, title, [part for panel in panels for part in panel.parts], dots)
+        _write_words(figure, grid, [part for panel in panels for part in panel.parts], dots)
     return figure
 
 
@@ -139,15 +152,18 @@ def _looks(panels: Sequence[Panel]) -> dict[tuple[str, str], Look]:
 def _shared(panels: Sequence[Panel], panel: Panel) -> tuple[float, float]:
     """Limits of all panels that share an axis; of a zoomed one alone."""
     if panel.zoomed:
-        return _zoomed(panel)
-    peers = [peer for peer in panels if not peer.zoomed and peer.limits is None]
+        return _around([panel])
+    if panel.differences:
+        return _around([peer for peer in panels if peer.differences], 0.0)
+    peers = [peer for peer in panels if not peer.of_marks and peer.limits is None]
     return limits([Group(title="", bars=g.bars, references=p.references) for p in peers for g in p.groups])
 
 
-def _zoomed(panel: Panel) -> tuple[float, float]:
-    """Means, intervals, seeds and lines, with a margin."""
-    ends = [reference.value for reference in panel.references]
-    for bar in (bar for group in panel.groups for bar in group.bars if bar.mean is not None):
+def _around(panels: Sequence[Panel], *more: float) -> tuple[float, float]:
+    """Means, intervals, seeds, lines and whatever else must be inside, with a margin."""
+    ends = [*more, *(reference.value for panel in panels for reference in panel.references)]
+    bars = [bar for panel in panels for group in panel.groups for bar in group.bars]
+    for bar in (bar for bar in bars if bar.mean is not None):
         assert bar.mean is not None
         ends += [bar.mean - (bar.half or 0), bar.mean + (bar.half or 0), *bar.points]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
@@ -155,16 +171,23 @@ def _zoomed(panel: Panel) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _grid(panels: Sequence[Panel], columns: int, heights: Heights, caption: str) -> Grid:
-    stacked = any(panel.parts for panel in panels)
-    height = (STACKED_ROW_INCHES if stacked else ROW_INCHES) * (max(heights.values()) + 1.4)
-    width = WIDE if columns < 3 else NARROW
+def _grid(panels: Sequence[Panel], columns: int, heights: Heights, title: str, caption: str) -> Grid:
+    tall, stacked = any(panel.parts or panel.of_marks for panel in panels), any(panel.parts for panel in panels)
+    height = (TALL_ROW_INCHES if tall else ROW_INCHES) * (max(heights.values()) + 1.4)
+    width = WIDTHS[min(columns, len(WIDTHS)) - 1]
     names = max(len(label or group) for group, label in heights) * CHARACTER_INCHES + 0.3
-    said = [max(len(_said(bar)) for group in panel.groups for bar in group.bars) for panel in panels]
-    gutters = [max(4, *said[column::columns]) * CHARACTER_INCHES + 0.25 for column in range(columns)]
+    said = [
+        max((len(_said(panel, bar)) for group in panel.groups for bar in group.bars), default=0) for panel in panels
+    ]
+    notes = [len(panel.note) * CHARACTER_INCHES - width for panel in panels]
+    gutters = [
+        max(4 * CHARACTER_INCHES, *(n * CHARACTER_INCHES for n in said[i::columns]), *notes[i::columns]) + 0.25
+        for i in range(columns)
+    ]
     *edges, end = accumulate((names, *(width + gutter for gutter in gutters)))
-    lines = wrapped(caption, end - 0.2)
-    head = HEAD_INCHES + (LEGEND_INCHES if stacked else 0)
+    end = max(end, LEAST)
+    lines, heading = wrapped(caption, end - 0.2), textwrap.wrap(title, int(end / TITLE_CHARACTER_INCHES))
+    head = HEAD_INCHES + 0.2 * (len(heading) - 1) + (LEGEND_INCHES if stacked else 0)
     rows = -(-len(panels) // columns)
     return Grid(
         columns=columns,
@@ -173,17 +196,18 @@ def _grid(panels: Sequence[Panel], columns: int, heights: Heights, caption: str)
         head=head,
         width=end,
         height=head + rows * (TITLE_INCHES + height + FOOT_INCHES) + 0.15 + LINE_INCHES * len(lines),
+        title="\n".join(heading),
         caption="\n".join(lines),
     )
 
 
-def _write_words(figure: Figure, grid: Grid, title: str, parts: Sequence[Part], dots: str) -> None:
+def _write_words(figure: Figure, grid: Grid, parts: Sequence[Part], dots: str) -> None:
     """Title, legend of the parts and of the dots on them, caption."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     w, h = grid.width, grid.height
-    figure.suptitle(title, fontsize=11, y=1 - 0.1 / h, va="top")
+    figure.suptitle(grid.title, fontsize=11, y=1 - 0.1 / h, va="top")
     figure.text(0.1 / w, 0.1 / h, grid.caption, fontsize=SMALL, va="bottom", color=INK, linespacing=1.3)
     if not parts:
         return
@@ -198,7 +222,7 @@ def _write_words(figure: Figure, grid: Grid, title: str, parts: Sequence[Part], 
         handles=[*patches, dot],
         ncols=len(parts) + 1,
         loc="upper left",
-        bbox_to_anchor=(grid.edges[0] / w, 1 - HEAD_INCHES / h),
+        bbox_to_anchor=(grid.edges[0] / w, 1 - (grid.head - LEGEND_INCHES) / h),
         borderaxespad=0,
         fontsize=SMALL,
         frameon=False,
@@ -209,11 +233,22 @@ def _draw_panel(ax: Axes, panel: Panel, looks: dict[tuple[str, str], Look], heig
     for group in panel.groups:
         for bar in group.bars:
             y, look = heights[group.title, bar.label], looks[group.title, bar.label]
-            _write_number(ax, y, bar)
+            _write_number(ax, y, bar, _said(panel, bar))
             if bar.mean is not None:
-                draw = _draw_mark if panel.zoomed else _draw_bar
+                draw = _draw_mark if panel.of_marks else _draw_bar
                 draw(ax, y, bar, bar.mean, [part.look for part in panel.parts] if bar.parts else [look])
     _draw_references(ax, panel.references)
+    if panel.differences:
+        ax.axvline(0, color=INK, linewidth=1.1, zorder=1)
+    ax.annotate(
+        panel.note,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 2),
+        textcoords="offset points",
+        fontsize=SMALL,
+        color=INK,
+    )
     ax.set_title(panel.title, fontsize=9.5, pad=14)
     ax.set_ylim(max(heights.values()) + 0.7, -0.7)
     ax.set_yticks(list(heights.values()), [label or group for group, label in heights] if named else [])
@@ -243,14 +278,14 @@ def _draw_references(ax: Axes, references: Sequence[Reference]) -> None:
         )
 
 
-def _said(bar: Bar) -> str:
+def _said(panel: Panel, bar: Bar) -> str:
     """What is written right of a row."""
-    return "  ".join(filter(None, (number(bar), bar.note)))
+    return "  ".join(filter(None, (number(bar, signed=panel.differences), bar.note)))
 
 
-def _write_number(ax: Axes, y: float, bar: Bar) -> None:
+def _write_number(ax: Axes, y: float, bar: Bar, said: str) -> None:
     ax.annotate(
-        _said(bar),
+        said,
         (1, y),
         xycoords=("axes fraction", "data"),
         xytext=(6, 0),

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from harness import registry
 from harness.config import RunSpec
 from harness.show.tables import Cell, Table, marked
 from harness.suite import Evaluation, Options, Profile, training_run
 from suites.kit.arms import Arm, ArmScores, benchmarks_at, early_step
-from suites.kit.bars import DOTS, arm_bar, at_budget, budgets
-from suites.kit.cells import At, joint_domains
+from suites.kit.cells import joint_domains
 from suites.kit.columns import table
 from suites.kit.comparison import (
     ArmColumn,
@@ -28,13 +27,8 @@ from suites.kit.comparison import (
     recovery_column,
     untrained_lines,
 )
-from suites.kit.curves import along_columns, ends, step_at
+from suites.kit.curves import along_columns, step_at
 from suites.paper.numbers import PaperNumbers
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from harness.show.bars import Group
 
 SHARES = (0.2, 0.4, 0.8, 1.0)
 """Of a run, shown in tables: the paper's steps 40, 80 and 160 of 200, and the last."""
@@ -163,28 +157,3 @@ def settings_table(
 def best_marked(cells: Mapping[str, Cell]) -> dict[str, Cell]:
     """Cells of a matrix with its best and second marked, whatever their row and column."""
     return dict(zip(cells, marked(list(cells.values())), strict=True))
-
-
-def block_bars(scores: ArmScores, *, title: str, caption: str, anchor: str = "") -> Figure:
-    """The mean of the domains: a panel per block, a bar per arm, student and teacher as lines.
-
-    Args:
-        anchor: key of an arm that stands first in every panel; empty: none.
-    """
-    from harness.show import bars
-
-    blocks = dict.fromkeys(arm.block for arm in scores.arms.values())
-    return bars.grouped_bars(
-        [_group(scores, block, anchor, step) for block in blocks for step in budgets(scores)],
-        title=f"{title}{scores.mark}",
-        axis=f"{scores.label}, mean of domains, %",
-        caption=f"{caption} {scores.units.said(DOTS)}",
-    )
-
-
-def _group(scores: ArmScores, block: str, anchor: str, step: At) -> Group:
-    from harness.show.bars import Group
-
-    keys = [key for key, arm in scores.arms.items() if block == arm.block or key == anchor]
-    bars = tuple(arm_bar(scores, key, scores.inside, step) for key in keys)
-    return Group(title=at_budget(block, step), bars=bars, references=ends(scores))
