@@ -16,13 +16,16 @@ from harness import registry
 from harness.config import ModelSpec, RunSpec
 from harness.show.tables import Cell, Kind, Table
 from harness.suite import Evaluation, Options, Profile, training_run
+from suites.kit import under
 from suites.kit.arms import Arm, caption, method_arm
 from suites.kit.cells import BASELINE, SECONDS, At, primary_at, selected_methods, tests_sentence
 from suites.kit.columns import NO_BASELINE, ColumnOf, Compared, Subject, cost_columns, difference_columns, paired, table
 from suites.kit.comparison import untrained_lines
+from suites.kit.dots import highest
+from suites.kit.findings import Finding, compared, in_points
 from suites.kit.lines import cell_series
 from suites.kit.seeds import mean
-from suites.kit.stages import NO_START, StageScores, Values, points, stage_name, stages, whole_costs
+from suites.kit.stages import StageScores, Values, points, stage_name, stages, whole_costs
 from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
@@ -108,8 +111,8 @@ class Continual(PaperNumbers):
         return [normalised_table(scores), transfer_table(scores), matrix_table(scores)]
 
     def figures_of(self, scores: StageScores) -> Mapping[str, Figure]:
-        """``figure7a``: normalised against steps, a panel per method; ``accuracy_matrix``: heat maps."""
-        return {"figure7a": curve_figure(scores), "accuracy_matrix": matrix_figure(scores)}
+        """``figure7a``: every domain after every stage; ``along_stages``: the same against steps."""
+        return {"figure7a": matrix_figure(scores), "along_stages": curve_figure(scores)}
 
 
 def compared_to_baseline(scores: StageScores, method: str, cell: Cell, values: Callable[[str], Values]) -> Compared:
@@ -139,11 +142,9 @@ def said(scores: StageScores, *more: str) -> str:
     return caption(scores, f"Stages: {' → '.join(scores.stages)}.", SETTING.format(steps=scores.steps), *more)
 
 
-def normalised_cell(scores: StageScores, method: str, stage: int, domain: str, step: At = "last") -> Cell:
-    """Percent of the untrained student's score; at stage 0 it is 100 by definition."""
-    if stage == 0:
-        return Cell(value=100.0, half=0.0) if any(scores.before(domain).values()) else Cell(missing=NO_START)
-    return scores.stage_cell(method, stage, scores.normalised(method, stage, domain, step), step)
+def normalised_cell(scores: StageScores, method: str, stage: int, domain: str) -> Cell:
+    """Percent of the untrained student's score."""
+    return scores.stage_cell(method, stage, scores.normalised(method, stage, domain))
 
 
 def normalised_table(scores: StageScores) -> Table:
@@ -286,24 +287,42 @@ def matrix_table(scores: StageScores) -> Table:
     )
 
 
+def finding(scores: StageScores) -> Finding:
+    """The average after the last stage, against the baseline's."""
+    if BASELINE not in scores.methods:
+        cells = {
+            e.label: scores.stage_cell(m, len(scores.stages), scores.average(m)) for m, e in scores.methods.items()
+        }
+        return highest(cells)
+    found = [
+        in_points(entry.label, compared_to_baseline(scores, method, Cell(), scores.average).difference)
+        for method, entry in scores.methods.items()
+        if method != BASELINE
+    ]
+    return compared(found, scores.methods[BASELINE].label, scores.units, things="methods")
+
+
 def matrix_figure(scores: StageScores) -> Figure:
-    """``accuracy_matrix``: a heat map per method, the domain of each stage framed."""
+    """``figure7a``: a heat map per method, the domain of each stage framed."""
     from harness.show.heatmap import Matrix, heatmap
 
+    found = finding(scores)
+    drawn = f"That is the average after the last stage ({' → '.join(scores.stages)}). Framed: the domain of the stage."
     return heatmap(
         [
             Matrix(
                 title=entry.label,
                 row_axis="after",
-                column_axis=f"{scores.words}, %",
+                column_axis="asked in",
                 rows=tuple(rows := matrix_cells(scores, method)),
                 columns=scores.domains,
                 cells=tuple(_framed(scores, stage, cells) for stage, cells in enumerate(rows.values())),
             )
             for method, entry in scores.methods.items()
         ],
-        title=f"Every domain after every stage{scores.mark}",
-        caption=f"Framed: the domain of the stage. {said(scores)}",
+        title=under.title(scores, "After all stages", found),
+        axis=f"{scores.words}, %",
+        caption=under.caption(scores, found, drawn),
     )
 
 
@@ -315,8 +334,7 @@ def _framed(scores: StageScores, stage: int, cells: Mapping[str, Cell]) -> tuple
 
 
 def curve_figure(scores: StageScores) -> Figure:
-    """``figure7a``: normalised score against steps over all stages, a panel per method."""
-    from harness.show.bars import Reference
+    """``along_stages``: score against steps over all stages, a panel per method."""
     from harness.show.lines import LinePanel, Moment, curves
 
     general = scores.profile.data.domains[0]  # the paper's word for its first; the others are the specific ones
@@ -331,47 +349,52 @@ def curve_figure(scores: StageScores) -> Figure:
     panels = [
         LinePanel(
             title=scores.methods[method].label,
-            y_axis="score, % of that before stage 1",
+            y_axis=f"{scores.label}, %",
             series=series,
-            references=(Reference(label="before", value=100.0),),
             moments=borders,
             x_limits=(-MARGIN * scores.steps, (len(scores.stages) + MARGIN) * scores.steps),
             y_limits=limits([each for own in lines.values() for each in own]),
         )
         for method, series in lines.items()
     ]
+    found = finding(scores)
+    drawn = (
+        f"That is the average after the last stage. Solid: {general}; dashed: the specific domains; vertical: the "
+        "named stage begins; bands are intervals."
+    )
     return curves(
         panels,
-        title=f"Continual learning: {' → '.join(scores.stages)}{scores.mark}",
+        title=under.title(scores, f"Along {' → '.join(scores.stages)}", found),
         x_axis="step, over all stages",
-        caption=(
-            f"{NORMALISED} Solid: {general}; dashed: the specific domains; vertical: the named stage begins; bands are "
-            f"the intervals. {said(scores)}"
-        ),
+        caption=under.caption(scores, found, drawn),
     )
 
 
 def limits(series: Sequence[Series]) -> tuple[float, float]:
-    """Everything drawn, 100 among it, and above it room for the words at the stages' borders."""
-    ends = [100.0]
+    """Everything drawn, and above it room for the words at the stages' borders."""
+    ends: list[float] = []
     for each in series:
         halves = each.half or (0.0,) * len(each.y)
         ends += [end for y, half in zip(each.y, halves, strict=True) for end in (y - half, y + half)]
-    known = [end for end in ends if math.isfinite(end)]
+    known = [end for end in ends if math.isfinite(end)] or [0.0, 100.0]
     room = max(known) - min(known) or 10.0
     return min(known) - 0.08 * room, max(known) + WORDS * room
 
 
 def path(scores: StageScores, method: str, domain: str) -> list[tuple[float, Cell]]:
-    """Normalised score by step over all stages; a stage's step 0 is the end of the one before.
+    """Percent by step over all stages; a stage's step 0 is the end of the one before.
 
-    Without a single score on the way there is no start either: 100 % is no result.
+    Without a single score on the way there is no start either: the untrained student is no result of a method.
     """
     specs = [scores.arms[f"{stage}/{method}"].spec for stage in scores.stages]
     way = [
-        (float(before * scores.steps + step), normalised_cell(scores, method, before + 1, domain, step))
+        (
+            float(before * scores.steps + step),
+            scores.stage_cell(method, before + 1, scores.after(method, before + 1, domain, step), step),
+        )
         for before, spec in enumerate(specs)
         for step in points(spec)
     ]
     some = any(cell.value is not None for _, cell in way)
-    return [(0.0, normalised_cell(scores, method, 0, domain)), *way] if some else way
+    start = scores.reference_cell(scores.profile.student, scores.measures(domain))
+    return [(0.0, replace(start, notes=())), *way] if some else way

@@ -14,9 +14,11 @@ from harness.losses.objectives import Divergence, Granularity
 from harness.show.tables import Table
 from harness.suite import Evaluation
 from harness.types import PLAIN, PRIVILEGED
+from suites.kit import under
 from suites.kit.arms import ArmScores, caption
-from suites.kit.comparison import ArmColumn
+from suites.kit.comparison import ArmColumn, to_baseline
 from suites.kit.curves import ENTROPY, MILLI, training_read
+from suites.kit.findings import Finding, compared, in_points
 from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, best_marked, settings_table
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ SHARED: Mapping[tuple[str, Divergence, Granularity], tuple[str, Mapping[str, Any
     (PLAIN, Divergence.REVERSE_KL, Granularity.SAMPLED): ("vanilla_opd_sampled", {}),
 }
 """Cells that are another name's run: the uniform rows of Tables 6 and 8, and vanilla OPD (sampled)."""
-FRAMED = "Shown: mean of domains, %; framed: the best of a matrix."
+ON = {Granularity.SAMPLED: "the sampled token", Granularity.TOP_K: "top-k", Granularity.FULL: "the full vocabulary"}
+FRAMED = "Framed: the best of a matrix."
 PREFIX = {PRIVILEGED: "", PLAIN: "plain/"}
 SAME_RUNS = (
     "JS on top-k is the uniform row of Tables 6 and 8, whose runs score one view more; reverse KL on top-k is {}: the "
@@ -86,12 +89,33 @@ class UniformObjectives(AnalysisSuite):
         """``table7``: both readings as matrices, at the last step."""
         from harness.show.heatmap import heatmap
 
+        found = finding(scores)
         drawn = heatmap(
             [matrix(scores, context) for context in METHODS],
-            title=f"Uniform objectives{scores.mark}",
-            caption=caption(scores, FRAMED),
+            title=under.title(scores, "One objective for all tokens", found),
+            axis=f"{scores.label}, mean of domains, %",
+            caption=under.caption(scores, found, FRAMED),
         )
         return {"table7": drawn}
+
+
+def finding(scores: ArmScores) -> Finding:
+    """Each cell against the paper's best of its matrix."""
+    found = [
+        in_points(cell_words(context, d, g), to_baseline(scores, key).difference)
+        for context in METHODS
+        for d in DIVERGENCES
+        for g in GRANULARITIES
+        if scores.arms[key := cell_key(context, d, g)].baseline != key
+    ]
+    base = f"{DIVERGENCES[Divergence.JS]} on {ON[Granularity.FULL]}"
+    return compared(found, base, scores.units, things="objectives")
+
+
+def cell_words(context: str, divergence: Divergence, granularity: Granularity) -> str:
+    """``reverse KL on top-k, without p``."""
+    where = f"{DIVERGENCES[divergence]} on {ON[granularity]}"
+    return where if context == PRIVILEGED else f"{where}, without p"
 
 
 def keys_of(context: str) -> list[str]:

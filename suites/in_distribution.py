@@ -50,11 +50,8 @@ class InDistribution(PaperNumbers, MethodSuite):
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure1``: each method minus vanilla OPD, in the mean and in each domain."""
         domains = {told(measure.benchmark).short: [measure] for measure in scores.inside}
-        return {
-            "figure1": arm_dots(
-                scores, {"mean of domains": scores.inside} | domains, topic="In distribution", things="methods"
-            )
-        }
+        groups = {"mean of domains": scores.inside} | domains
+        return {"figure1": arm_dots(scores, groups, topic="In distribution", things="methods")}
 
 
 def table1(scores: ArmScores) -> Table:

@@ -18,6 +18,7 @@ from harness.show.tables import Cell, Kind, Table, mean_cell, seed_cell
 from harness.suite import Evaluation, Options, Profile, training_run, tuned_rates
 from harness.types import HarnessError
 from suites import TUNING
+from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, ArmSuite, every_decoding, last_step_caption, method_arm
 from suites.kit.cells import (
     BASELINE,
@@ -47,9 +48,10 @@ from suites.kit.comparison import (
     to_baseline,
     untrained_lines,
 )
-from suites.kit.dots import seed_bar
+from suites.kit.dots import DOTS, difference_bar, finding_of, levels, score_bar
 from suites.kit.items import Pair, arm_pair, items_tables
 from suites.kit.lines import reference_lines
+from suites.kit.looks import method_look
 from suites.kit.seeds import minus
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from harness.show.bars import Bar, Group
+    from harness.show.bars import Bar
     from harness.show.hbars import Panel
 
 INACTIVE_BELOW = 0.01
@@ -309,46 +311,48 @@ def _pair(scores: SettingScores, line: Subject[str]) -> Pair:
 
 
 def figure(scores: SettingScores) -> Figure:
-    """Mean of the domains; the student's and the teacher's as lines."""
+    """Each method minus the baseline at the same rates; scores without the baseline."""
     from harness.show.hbars import lying_bars
 
+    compares = BASELINE in scores.methods and len(scores.methods) > 1
+    found = finding_of(scores, [line.of for line in scores.lines if line.of in scores.arms], scores.inside)
     return lying_bars(
-        [_panel(scores, setting) for setting in scores.settings],
-        title=f"Every method, all domains together{scores.mark}",
-        axis=f"{scores.words}, mean of domains, %",
-        caption=f"{caption(scores)} {scores.units.said('Dots are {seeds}.')}",
+        [_panel(scores, setting, compares=compares) for setting in scores.settings],
+        title=under.title(scores, "Every method", found),
+        axis=f"minus {registry.methods()[BASELINE].label}, points" if compares else f"{scores.label}, %",
+        caption=under.caption(scores, found, f"Mean of domains; each against the baseline at the same rates. {DOTS}"),
     )
 
 
-def _panel(scores: SettingScores, setting: Setting) -> Panel:
+def _panel(scores: SettingScores, setting: Setting, *, compares: bool) -> Panel:
+    from harness.show.bars import Group
     from harness.show.hbars import Panel
 
+    by_block: dict[str, list[Bar]] = {}
+    for name, entry in scores.methods.items():
+        if not (compares and name == BASELINE):
+            by_block.setdefault(entry.paradigm, []).append(_bar(scores, setting, name, compares=compares))
     models = scores.suite.models(scores.profile)
-    paradigms = dict.fromkeys(entry.paradigm for entry in scores.methods.values())
-    return Panel(
-        title=setting.title,
-        groups=tuple(_group(scores, setting, paradigm) for paradigm in paradigms),
-        references=reference_lines({label: scores.reference(model, scores.inside) for label, model in models.items()}),
-    )
+    ends = {label: scores.reference(model, scores.inside) for label, model in models.items()}
+    groups = tuple(Group(title=paradigm, bars=tuple(bars)) for paradigm, bars in by_block.items())
+    if not compares:
+        return Panel(title=setting.title, groups=groups, references=reference_lines(ends), zoomed=True)
+    base = arm_key(setting, BASELINE)
+    note = levels(scores, [base] if base in scores.arms else [], scores.inside, ends)
+    return Panel(title=setting.title, groups=groups, differences=True, note=note)
 
 
-def _group(scores: SettingScores, setting: Setting, paradigm: str) -> Group:
-    from harness.show.bars import Group
+def _bar(scores: SettingScores, setting: Setting, method: str, *, compares: bool) -> Bar:
+    from harness.show.bars import Bar
 
-    names = [name for name, entry in scores.methods.items() if entry.paradigm == paradigm]
-    return Group(title=paradigm, bars=tuple(_bar(scores, setting, name) for name in names))
-
-
-def _bar(scores: SettingScores, setting: Setting, method: str) -> Bar:
     key, entry = arm_key(setting, method), scores.methods[method]
-    arm = scores.arms.get(key)
-    notes = {"inactive": arm is not None and scores.is_inactive(arm), "not ranked": not entry.ranked}
-    return seed_bar(
-        entry.label,
-        scores.cell(key, scores.inside),
-        scores.values(key, scores.inside) if arm else {},
-        *(note for note, holds in notes.items() if holds),
-    )
+    if key not in scores.arms:
+        return Bar(label=entry.label, mean=None, note=NOT_TUNED, look=method_look(method))
+    arm = scores.arms[key]
+    drawn = (difference_bar if compares else score_bar)(scores, key, scores.inside)
+    notes = {"inactive": scores.is_inactive(arm), "not ranked": not entry.ranked}
+    said = ", ".join(filter(None, (drawn.note, *(note for note, holds in notes.items() if holds))))
+    return replace(drawn, label=entry.label, note=said, look=method_look(method))
 
 
 def acted_sentence(scores: SettingScores) -> str:

@@ -17,11 +17,13 @@ from harness.evaluation.audits import SOURCE_OF
 from harness.show.lines import LinePanel, Series
 from harness.show.tables import Table
 from harness.suite import Evaluation, Profile
+from suites.kit import under
 from suites.kit.arms import Arm, ArmScores
 from suites.kit.audited import Audited, asked
 from suites.kit.cells import SECONDS
 from suites.kit.columns import ColumnOf, Compared, Subject, cost_columns, difference_columns, paired, table
 from suites.kit.curves import CurveSuite, step_at, step_figure
+from suites.kit.findings import Finding, compared, in_points
 from suites.kit.looks import OF_REGIMES
 
 if TYPE_CHECKING:
@@ -76,20 +78,66 @@ class RegimeAudit(CurveSuite):
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``regime_audit``: shares along the run; ``regime_sources``: whose token is right."""
-        from harness.show.hbars import lying_bars
-
-        audited = Audited(scores=scores, audit=AUDIT_NAME)
-        words = audited.caption(READ, audited.scores.units.said(MEANING))
-        panels = [share_panel(audited, metric) for metric in PARTS]
-        shares = step_figure(scores, panels, title="What the regimes hold", caption=words)
-        first = next(iter(scores.arms.values()))
-        sources = lying_bars(
-            [source_panel(audited, first, step) for step in (0, first.spec.steps)],
-            title=f"Whose token is right, run of {first.label}{scores.mark}",
-            axis="right, %",
-            caption=f"{words} {scores.units.said('Dots are {seeds}.')}",
+        audited, first = Audited(scores=scores, audit=AUDIT_NAME), next(iter(scores.arms.values()))
+        shares = step_figure(
+            scores,
+            [share_panel(audited, metric) for metric in PARTS],
+            topic="Regimes at the end",
+            finding=held(audited),
+            drawn=f"Rollouts of a checkpoint, routed by DOPD's rule. Solid: {first.label}.",
+            words="rollouts at temperature 1, without p",
+            items=f"{audited.items} test problems",
         )
-        return {"regime_audit": shares, "regime_sources": sources}
+        return {"regime_audit": shares, "regime_sources": source_figure(audited)}
+
+
+def held(audited: Audited) -> Finding:
+    """Which regime holds most tokens and most first errors of the first arm's last checkpoint."""
+    arm = next(iter(audited.scores.arms.values()))
+
+    def most(metric: str) -> tuple[str, float] | None:
+        cells = {regime: audited.cell(arm.key, f"{regime}/{metric}").value for regime in SOURCE_OF}
+        known = {regime: value for regime, value in cells.items() if value is not None}
+        return max(known.items(), key=lambda each: each[1]) if known else None
+
+    tokens, errors = most("share"), most("first_error")
+    if tokens is None:
+        return Finding(short="no rows yet", sentence="There are no rows yet.")
+    said = f"At the end of {arm.label}'s run {tokens[0]} holds {tokens[1]:.1f} % of the tokens"
+    more = f" and {errors[0]} most first errors ({errors[1]:.1f} %)" if errors else ""
+    return Finding(short=f"{tokens[0]} holds {tokens[1]:.0f} % of the tokens", sentence=f"{said}{more}.")
+
+
+def source_figure(audited: Audited) -> Figure:
+    """``regime_sources``: whose token is right in each regime, before and after the first arm's run."""
+    from harness.show.hbars import lying_bars
+
+    scores = audited.scores
+    first = next(iter(scores.arms.values()))
+    found = compared(
+        [
+            in_points(
+                f"the source of {regime}",
+                lead(audited, Place(key=first.key, step=first.spec.steps, regime=regime)).difference,
+            )
+            for regime in SOURCE_OF
+        ],
+        "the other policy",
+        scores.units,
+        things="regimes",
+    )
+    return lying_bars(
+        [source_panel(audited, first, step) for step in (0, first.spec.steps)],
+        title=under.title(scores, f"Whose token is right at the end, run of {first.label}", found),
+        axis="right, %",
+        caption=under.caption(
+            scores,
+            found,
+            "Both see p; the source supervises the regime. Bars from 0, whiskers are intervals, dots {seeds}.",
+            words="most probable token right",
+            items=f"{audited.items} test problems",
+        ),
+    )
 
 
 def steps(spec: RunSpec) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from harness.config import ModelSpec
 from harness.profile import Ladder
 from harness.show.tables import Cell, Kind, Table
 from harness.suite import Options, Profile, training_run
+from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, caption, method_arm
 from suites.kit.cells import BASELINE, joint_domains, selected_methods
 from suites.kit.columns import table
@@ -27,8 +28,11 @@ from suites.kit.comparison import (
     gain_of,
     recovery_column,
     recovery_of,
+    to_baseline,
 )
 from suites.kit.corruption import corruption_arms, corruption_figure, corruption_table
+from suites.kit.dots import base_label
+from suites.kit.findings import Finding, compared, in_points
 from suites.kit.items import arm_items
 from suites.kit.lines import cell_series
 from suites.kit.looks import method_look
@@ -92,8 +96,8 @@ class Robustness(PaperNumbers):
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``figure6a``: gain, ``figure6b``: gap closed, against the pair's ratio; ``corruption``."""
         drawn = {
-            "figure6a": figure6(scores, gain_of, "Gain", "gain over the student, points"),
-            "figure6b": figure6(scores, recovery_of, "Gap closed", "share of the gap to the teacher closed, %"),
+            "figure6a": figure6(scores, gain_of, "Gain by pair", "gain over the student, points"),
+            "figure6b": figure6(scores, recovery_of, "Gap closed by pair", "share of the gap to the teacher closed, %"),
         }
         if corrupted := corrupted_keys(scores):
             drawn["corruption"] = corruption_figure(scores, corrupted)
@@ -233,15 +237,27 @@ def figure6(scores: ArmScores, of: Callable[[ArmScores, str], Cell], title: str,
     ]
     solid, dashed = students
     what = "parameters" if ladder(scores.profile).parameters else "accuracy without p"
+    found = pairs_finding(scores)
+    drawn = (
+        f"Solid: student {solid}; dashed: student {dashed}. Whiskers are intervals; nothing is known between points."
+    )
     return curves(
         [LinePanel(title="", y_axis=axis, series=tuple(series))],
-        title=f"{title} against the ratio of teacher and student{scores.mark}",
+        title=under.title(scores, title, found),
         x_axis=f"{what}: teacher ÷ student",
-        caption=(
-            f"Solid: student {solid}; dashed: student {dashed}. "
-            f"{caption(scores, ladder(scores.profile).ratio, WEIGHTS)} Bands are the intervals."
-        ),
+        caption=under.caption(scores, found, drawn),
+        log_x=True,
     )
+
+
+def pairs_finding(scores: ArmScores) -> Finding:
+    """Of every method in every pair, against the baseline of that pair; in points of the score."""
+    compares = [key for key in paired_keys(scores) if scores.arms[key].baseline not in ("", key)]
+    found = [
+        in_points(f"{scores.arms[key].label} ({scores.arms[key].block})", to_baseline(scores, key).difference)
+        for key in compares
+    ]
+    return compared(found, base_label(scores, compares) or "a baseline", scores.units, things="comparisons")
 
 
 def ratio_line(

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from harness.analysis import statistics
 from harness.show.tables import Cell, Table
+from suites.kit import under
 from suites.kit.arms import ArmScores, caption
 from suites.kit.columns import ColumnOf, Subject, table
-from suites.kit.comparison import comparison_table
+from suites.kit.comparison import comparison_table, to_baseline
+from suites.kit.findings import Finding, compared, in_points
 from suites.kit.variants import AnalysisSuite, Variant, best_marked
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ BETA_L = (0.3, 0.6, 1.2)
 """Of LH and HS; HT has weight 1."""
 CENTRE = (0.3, 0.6)
 """The paper's."""
-FRAMED = "Shown: mean of domains, %; framed: the best point."
+FRAMED = "Framed: the highest mean."
 BEST = (
     "Best in: share of the bootstrap resamples of {seeds}, paired, in which no other point has a higher mean; equally "
     "good points each count. Few {seeds} make few different resamples (three {seeds}: ten)."
@@ -69,17 +71,32 @@ class Sensitivity(AnalysisSuite):
         """``figure10``: the grid as a heat map."""
         from harness.show.heatmap import Matrix, heatmap
 
-        cells, often = grid(scores), best_shares(scores)
+        cells, found = grid(scores), finding(scores)
         shown = Matrix(
             title="",
             row_axis=r"$\beta_w$",
             column_axis=r"$\beta_l$",
             rows=tuple(f"{bw:g}" for bw in BETA_W),
             columns=tuple(f"{bl:g}" for bl in BETA_L),
-            cells=tuple(tuple(annotated(point_key(bw, bl), cells, often) for bl in BETA_L) for bw in BETA_W),
+            cells=tuple(tuple(annotated(point_key(bw, bl), cells) for bl in BETA_L) for bw in BETA_W),
         )
-        title = rf"Sensitivity to $\beta_w$ and $\beta_l${scores.mark}"
-        return {"figure10": heatmap([shown], title=title, caption=caption(scores, FRAMED, scores.units.said(BEST)))}
+        drawn = heatmap(
+            [shown],
+            title=under.title(scores, r"Weights $\beta_w$ and $\beta_l$", found),
+            axis=f"{scores.label}, mean of domains, %",
+            caption=under.caption(scores, found, FRAMED),
+        )
+        return {"figure10": drawn}
+
+
+def finding(scores: ArmScores) -> Finding:
+    """Each point against the paper's."""
+    found = [
+        in_points(scores.arms[key].label, to_baseline(scores, key).difference)
+        for key, point in POINTS.items()
+        if point != CENTRE
+    ]
+    return compared(found, "the paper's point", scores.units, things="points")
 
 
 def grid(scores: ArmScores) -> dict[str, Cell]:
@@ -105,12 +122,10 @@ def is_best(key: str, means: Mapping[str, float]) -> bool:
     return means[key] >= max(means.values())
 
 
-def annotated(key: str, cells: Mapping[str, Cell], often: Mapping[str, Cell]) -> Cell:
-    """A cell of the heat map: how often it is the best, and which is the paper's."""
-    cell, share = cells[key], often[key].value
-    best = () if share is None else (f"best in {share:.0f} %",)
-    paper = ("paper's point",) if POINTS[key] == CENTRE else ()
-    return replace(cell, notes=(*cell.notes, *best, *paper))
+def annotated(key: str, cells: Mapping[str, Cell]) -> Cell:
+    """A cell of the heat map: which is the paper's."""
+    cell = cells[key]
+    return replace(cell, notes=(*cell.notes, "paper's point")) if POINTS[key] == CENTRE else cell
 
 
 def grid_table(scores: ArmScores) -> Table:

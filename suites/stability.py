@@ -20,7 +20,6 @@ from suites.kit.cells import SECONDS
 from suites.kit.columns import Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_lines
 from suites.kit.curves import (
-    BAND,
     BEST,
     MILLI,
     READ,
@@ -36,6 +35,8 @@ from suites.kit.curves import (
     step_figure,
     when_cell,
 )
+from suites.kit.dots import finding_of
+from suites.kit.findings import Finding
 from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ class Stability(PaperNumbers, CurveSuite):
             "figure8": step_figure(
                 scores,
                 [accuracy_panel(scores), entropy_panel(scores)],
-                title="Stability",
-                caption=caption(scores, READ, scores.units.said(BAND)),
+                topic="At the end of the run",
+                finding=finding_of(scores, scores.arms, scores.inside, things="methods"),
+                drawn=READ,
             ),
             "accuracy_seconds": against_seconds(scores),
         }
@@ -172,9 +174,23 @@ def against_seconds(scores: ArmScores) -> Figure:
     return step_figure(
         scores,
         [accuracy_panel(scores, lambda key, step: seconds[key] * step / steps[key])],
-        title="Accuracy against training time",
-        caption=caption(scores, SHARED_SECONDS, SECONDS, scores.units.said(BAND)),
+        topic="Training time",
+        finding=slowest(scores, seconds),
+        drawn=f"{SHARED_SECONDS} {SECONDS}",
         x="training, s",
+    )
+
+
+def slowest(scores: ArmScores, seconds: Mapping[str, float]) -> Finding:
+    """What a whole run takes, of the quickest and the slowest method."""
+    known = {scores.arms[key].label: value for key, value in seconds.items() if value > 0}
+    if len(known) < 2:
+        return Finding(short="nothing to compare yet", sentence="There are no two methods whose seconds are known.")
+    quick, slow = min(known, key=lambda label: known[label]), max(known, key=lambda label: known[label])
+    times = f"{known[slow] / known[quick]:.1f} times"
+    return Finding(
+        short=f"{slow} takes {times} the seconds of {quick}",
+        sentence=f"A run takes {known[quick]:.0f} s ({quick}) to {known[slow]:.0f} s ({slow}), {times} as long.",
     )
 
 

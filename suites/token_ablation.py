@@ -21,7 +21,8 @@ from harness.types import PLAIN
 from suites.kit.arms import ArmScores, caption
 from suites.kit.columns import table
 from suites.kit.comparison import ArmColumn, arm_lines
-from suites.kit.curves import BAND, curve, ends, series, step_at, step_figure
+from suites.kit.curves import curve, ends, series, step_at, step_figure
+from suites.kit.dots import finding_of
 from suites.kit.seeds import minus, scaled
 from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, settings_table
 
@@ -139,8 +140,14 @@ class TokenAblation(AnalysisSuite):
             series=tuple(series(scores, key, curve(scores, key, scores.inside)) for key in FIGURE4_KEYS),
             references=ends(scores),
         )
-        words = caption(scores, GAP, scores.units.said(BAND))
-        return {"figure4": step_figure(scores, [panel], title="Vanilla OPD with tokens dropped", caption=words)}
+        drawn = step_figure(
+            scores,
+            [panel],
+            topic="Tokens dropped",
+            finding=finding_of(scores, FIGURE4_KEYS, scores.inside),
+            drawn="A: gap of teacher and student on the sampled token, both with p.",
+        )
+        return {"figure4": drawn}
 
 
 def figure4_table(scores: ArmScores) -> Table:

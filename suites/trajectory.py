@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ from harness.evaluation.audits import SOURCE_OF
 from harness.show.tables import Table
 from harness.show.tokens import GAP_TOP, Strip, Token, strips
 from harness.suite import Evaluation, Options, Profile
+from suites.kit import under
 from suites.kit.arms import Arm, ArmScores
 from suites.kit.audited import Audited, asked
 from suites.kit.columns import ColumnOf, Subject, table
 from suites.kit.curves import CurveSuite, step_at
+from suites.kit.findings import Finding
 from suites.kit.looks import OF_REGIMES
 
 if TYPE_CHECKING:
@@ -29,11 +32,10 @@ MEANING = (
     "both policies with p. Rollouts are the first of each problem, chosen by nothing else."
 )
 LEGEND = (
-    "Yellow LH: small gap, both confident; grey LL: small gap, both unsure; green HT: large gap, the teacher more "
-    f"confident; blue HS: large gap, the student more confident. A: bars, nats, cut at {GAP_TOP:g}, the dashed line is "
-    "the batch's threshold; q: triangle the teacher, circle the student, from 0 to 1. Thick frame and cross: the first "
-    "error; what follows is not judged. _: unknown, k and a digit: codes that only p holds. Problems are the first of "
-    "each domain."
+    "LH: small gap, both confident; LL: small gap, both unsure; HT: large gap, the teacher more confident; HS: large "
+    f"gap, the student more confident. A: gap, cut at {GAP_TOP:g}, dashed the batch's threshold; q: triangle the "
+    "teacher, circle the student, both with p. Thick frame and cross: the first error; what follows is not judged. _: "
+    "unknown, k and a digit: codes that only p holds. One run; the first problem of each domain, not chosen."
 )
 
 
@@ -67,8 +69,38 @@ class Trajectory(CurveSuite):
         """``figure9``: a problem of each domain at each step."""
         audited = Audited(scores=scores, audit=NAME)
         shown = list(panels(audited, results.samples(NAME, self, scores.profile, scores.options)))
-        words = f"{LEGEND} {audited.caption(READ, MEANING)}"
-        return {"figure9": strips(shown, looks=OF_REGIMES, title="Rollouts by regime", caption=words)}
+        tokens = [token for strip in shown for token in strip.tokens]
+        counts = Counter(token.label for token in tokens)
+        quiet = max(counts, key=lambda label: counts[label], default="")
+        found = finding(counts, sum(token.right is False for token in tokens))
+        drawn = strips(
+            shown,
+            looks=OF_REGIMES,
+            quiet=quiet,
+            title=under.title(scores, "Rollouts by regime", found),
+            caption=f"{found.sentence} {LEGEND}",
+        )
+        return {"figure9": drawn}
+
+
+def finding(counts: Mapping[str, int], errors: int) -> Finding:
+    """Which regime the shown tokens are mostly of, and how many first errors there are.
+
+    Args:
+        counts: tokens by regime.
+    """
+    whole = sum(counts.values())
+    if not whole:
+        return Finding(short="no rows yet", sentence="There are no rows yet.")
+    most = max(counts, key=lambda label: counts[label])
+    others = ", ".join(f"{label} {counts[label]}" for label in SOURCE_OF if label != most and label in counts)
+    return Finding(
+        short=f"{100 * counts[most] / whole:.0f} % of the tokens are {most}",
+        sentence=(
+            f"Of {whole} tokens {counts[most]} are {most} and left white{f' ({others})' if others else ''}; "
+            f"{errors or 'none'} {'is' if errors == 1 else 'are'} a first error."
+        ),
+    )
 
 
 def steps(spec: RunSpec) -> tuple[int, ...]:
@@ -121,7 +153,7 @@ def strip(where: str, record: Mapping[str, Any]) -> Strip:
     """One record, ready to be drawn."""
     verdict = "right" if record["right"] else "wrong"
     return Strip(
-        title=f"{where}: {record['id']}, answer {verdict}",
+        title=f"{where}: answer {verdict}",
         threshold=record["thresholds"]["gap"],
         tokens=tuple(
             Token(

@@ -21,13 +21,15 @@ from harness.show.looks import UNTRAINED, Look
 from harness.show.tables import Cell, Kind, Table
 from harness.suite import Evaluation
 from suites.in_distribution import METHODS
+from suites.kit import under
 from suites.kit.arms import ArmScores
 from suites.kit.audited import Audited, asked
 from suites.kit.cells import SECONDS
 from suites.kit.columns import MINUS_BASELINE, NO_BASELINE, Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, untrained_lines
 from suites.kit.curves import CurveSuite
-from suites.kit.dots import DOTS, seed_bar
+from suites.kit.dots import seed_bar
+from suites.kit.findings import Finding, compared, in_points
 from suites.kit.lines import reference_lines
 from suites.privilege_illusion import PrivilegeIllusion
 
@@ -74,11 +76,7 @@ COUNTED = (
     "Where only p knows, one method's {seeds} may lie near 0 and near 1: so those that mostly assert (over half of the "
     "mass) are counted, and a t interval does not describe such shares."
 )
-DRAWN = (
-    "Left: mean over {seeds} of the mass on each answer, each {seed}'s mass on a code as a dot; beside it the mean "
-    "mass on a code, and the {seeds} that mostly assert one. Right: mean, t interval and {seeds}, on an axis of its "
-    "own."
-)
+DRAWN = "Left: mean mass on each answer, dots each {seed}'s on a code. Right: mean, interval and {seeds}, zoomed."
 
 
 class TransferAudit(CurveSuite):
@@ -100,15 +98,50 @@ class TransferAudit(CurveSuite):
         """``transfer_audit``: what is said where only p knows, and what is right where x decides, by method."""
         from harness.show.hbars import lying_bars
 
-        audited, said = Audited(scores=scores, audit=AUDIT_NAME), scores.units.said
+        audited = Audited(scores=scores, audit=AUDIT_NAME)
+        found = finding(audited)
         drawn = lying_bars(
             [answers_panel(audited), capability_panel(audited)],
-            title=f"What training moved{scores.mark}",
+            title=under.title(scores, "What only p knows", found),
             axis="",
-            caption=f"{said(DRAWN)} {audited.caption(READ, MEANING, said(COUNTED))} {said(DOTS)}",
+            caption=under.caption(
+                scores,
+                found,
+                DRAWN,
+                words="reference responses without p",
+                items=f"{audited.items} test problems",
+            ),
             dots=scores.units.many,
         )
         return {"transfer_audit": drawn}
+
+
+def finding(audited: Audited) -> Finding:
+    """How many methods mostly assert what only p knows, and what they do where x decides."""
+    scores = audited.scores
+    counts = {arm.label: found for key, arm in scores.arms.items() if (found := asserting(audited, key))[1]}
+    bases = dict.fromkeys(scores.arms[arm.baseline].label for arm in scores.arms.values() if arm.baseline)
+    right = compared(
+        [
+            in_points(arm.label, capability_compared(audited, key).difference)
+            for key, arm in scores.arms.items()
+            if arm.baseline not in ("", key)
+        ],
+        " / ".join(bases) or "a baseline",
+        scores.units,
+        things="methods",
+    )
+    some = {label: own for label, (own, _) in counts.items() if own}
+    most = max(some, key=lambda label: some[label], default="")
+    furthest = f" (most: {most}, {some[most]} of {counts[most][1]} {scores.units.many})" if some else ""
+    said = f"{len(some) or 'None'} of {len(counts)} methods"
+    return Finding(
+        short=f"{len(some) or 'none'} of {len(counts)} methods assert it",
+        sentence=(
+            f"{said} mostly assert{'s' * (len(some) < 2)} a code that only p holds, in some {scores.units.one}"
+            f"{furthest}. Where x decides: {right.sentence}"
+        ),
+    )
 
 
 def moved_cell(audited: Audited, key: str, metric: str) -> Cell:

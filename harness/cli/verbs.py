@@ -253,6 +253,10 @@ def _figure(given: argparse.Namespace) -> int:
             wrote += output.write_figures(figures, part.reports)
         _wrote(console, wrote)
         _say_if(console, part.suite.elsewhere(tuple(figures)))
+        if not figures and part.options.source == "paper":
+            _say(
+                console, f"{part.suite.name}: what the paper states is numbers without a picture: dopd table shows them"
+            )
     return 0
 
 

@@ -6,7 +6,7 @@ Example::
 
     accuracy = Matrix(title="DOPD", row_axis="after", column_axis="tested on", rows=("stage 1",), columns=("coding",),
                       cells=((Cell(value=51.4, half=1.0, n=3),),))
-    figures.save(heatmap([accuracy], title="Continual learning", caption="3 seeds."), folder, "matrix")
+    figures.save(heatmap([accuracy], title="Continual learning", axis="%", caption="3 seeds."), folder, "matrix")
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.show import tables
-from harness.show.looks import INK
-from harness.show.page import TITLED, sheet_of
+from harness.show.looks import INK, Look
+from harness.show.page import TITLED, UNTITLED, Sheet, sheet_of
 from harness.show.style import CHARACTER_INCHES, SMALL, styled
 from harness.show.tables import Cell, Kind
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SQUARE_INCHES = (0.92, 0.62)
 """Width and height of a matrix's cell."""
+SCALE, SCALE_INCHES = "scale", 0.42
+"""Label of the axes of the colours, and the height they take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,12 @@ class Matrix:
     kind: Kind = Kind.SCORE
 
 
-def heatmap(matrices: Sequence[Matrix], *, title: str, caption: str) -> Figure:
-    """Matrices side by side on one colour scale (cividis), their numbers in the cells."""
+def heatmap(matrices: Sequence[Matrix], *, title: str, axis: str, caption: str) -> Figure:
+    """Matrices side by side on one colour scale (cividis), their numbers in the cells.
+
+    Args:
+        axis: what the numbers are, beside the scale.
+    """
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
@@ -58,14 +64,40 @@ def heatmap(matrices: Sequence[Matrix], *, title: str, caption: str) -> Figure:
             SQUARE_INCHES[1] * max(len(m.rows) for m in matrices),
         )
         left = 0.45 + CHARACTER_INCHES * max(len(label) for m in matrices for label in m.rows)
+        above = TITLED if any(matrix.title for matrix in matrices) else UNTITLED
         sheet = sheet_of(
-            len(matrices), size, left=left, right=0.2, above=TITLED, below=0.55, title=title, caption=caption
+            len(matrices),
+            size,
+            left=left,
+            right=0.2,
+            above=above,
+            below=0.55,
+            title=title,
+            caption=caption,
+            extra=SCALE_INCHES,
         )
         figure = Figure(figsize=(sheet.width, sheet.height))
         for matrix, box in zip(matrices, sheet.boxes, strict=True):
             _draw_matrix(figure.add_axes(box), matrix, scale)
+        if len(set(known)) > 1:
+            _draw_scale(figure, sheet, scale, axis)
         sheet.write(figure)
     return figure
+
+
+def _draw_scale(figure: Figure, sheet: Sheet, scale: Any, axis: str) -> None:
+    """The colours and their numbers, lying above the matrices."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+
+    width, thick = 1.8 / sheet.width, 0.1 / sheet.height
+    ax = figure.add_axes((sheet.boxes[0][0], 1 - (sheet.head + 0.16) / sheet.height, width, thick), label=SCALE)
+    bar = figure.colorbar(ScalarMappable(scale, colormaps["cividis"]), cax=ax, orientation="horizontal")
+    bar.outline.set_visible(False)
+    ax.tick_params(labelsize=SMALL, length=2, pad=1)
+    ax.annotate(
+        axis, (1, 0.5), xycoords="axes fraction", xytext=(6, 0), textcoords="offset points", va="center", fontsize=SMALL
+    )
 
 
 def _draw_matrix(ax: Axes, matrix: Matrix, scale: Any) -> None:
@@ -89,6 +121,7 @@ def _draw_matrix(ax: Axes, matrix: Matrix, scale: Any) -> None:
 
 def _draw_cell(ax: Axes, x: int, y: int, cell: Cell, shade: Any, kind: Kind) -> None:
     """A coloured square and its number; hatched, with the reason, where there is none."""
+    from matplotlib.colors import to_hex
     from matplotlib.patches import Rectangle
 
     face = "#F4F4F4" if shade is None else shade
@@ -97,7 +130,6 @@ def _draw_cell(ax: Axes, x: int, y: int, cell: Cell, shade: Any, kind: Kind) -> 
     if cell.rank == 1:
         frame = Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, fill=False, edgecolor="#D55E00", linewidth=2.2)
         ax.add_patch(frame)
-    light = shade is not None and 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2] < 0.5
     ax.text(
         x + 0.5,
         y + 0.5,
@@ -105,7 +137,7 @@ def _draw_cell(ax: Axes, x: int, y: int, cell: Cell, shade: Any, kind: Kind) -> 
         ha="center",
         va="center",
         fontsize=SMALL,
-        color="white" if light else INK,
+        color=INK if shade is None else Look(colour=to_hex(shade)).ink,
         linespacing=1.25,
         style="normal" if cell.value is not None else "italic",
     )

@@ -17,7 +17,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.show.bars import Reference
 from harness.show.looks import INK, Look, assigned
@@ -32,20 +32,19 @@ PANEL_WIDTH, LONE_PANEL_WIDTH = 3.3, 4.8
 """Inches of a panel between its axes, side by side and alone."""
 CROWDED = 25
 """Points of a series above which not every one is marked."""
+SPARSE = 3
+"""Points up to which each is measured by itself and nothing is known between them."""
+NEAR = 0.1
+"""Of a panel's width: from there to its edge a line ends at the edge, and is tied to its name."""
+Key = tuple[Look, Any]
+"""How a line is drawn, and matplotlib's style of it."""
 PAPER_WHITE = {"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
 """Under words that stand on lines."""
-PLACES: dict[str, tuple[tuple[float, float], str, str]] = {
-    "right": ((6, 0), "left", "center"),
-    "left": ((-6, 0), "right", "center"),
-    "above": ((0, 6), "center", "bottom"),
-    "below": ((0, -6), "center", "top"),
-}
-"""Offset in points and alignment of the words at a point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One line of a panel; a single point is drawn with a whisker."""
+    """One line of a panel; of few points each has a whisker, of more the line has a band."""
 
     label: str
     """Written at its end."""
@@ -60,17 +59,6 @@ class Series:
     """Of a known thing, in every panel; None: one that nothing else in the figure has."""
     note: str = ""
     """``collapsed 3/3``; of a series without points, why: ``not run``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """A value that is known without the line it lies on, as a text states it."""
-
-    label: str
-    x: float
-    y: float
-    place: Literal["right", "left", "above", "below"] = "right"
-    """Of the label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +80,6 @@ class LinePanel:
     references: tuple[Reference, ...] = ()
     """Horizontal: student, teacher."""
     moments: tuple[Moment, ...] = ()
-    points: tuple[Point, ...] = ()
     x_limits: tuple[float, float] | None = None
     """None: what is drawn, with a margin."""
     y_limits: tuple[float, float] | None = None
@@ -136,7 +123,7 @@ def _axes(ax: Axes, panel: LinePanel, peers: Sequence[LinePanel], x_axis: str, l
     ax.set_ylim(*(panel.y_limits or _room(heights)))
     if log_x:
         _logarithmic(ax)
-    widths = [x for each in panel.series for x in each.x] + [each.x for each in (*panel.points, *panel.moments)]
+    widths = [x for each in panel.series for x in each.x] + [each.x for each in panel.moments]
     if panel.x_limits:
         ax.set_xlim(*panel.x_limits)
     elif log_x and widths:
@@ -169,7 +156,6 @@ def _heights(panel: LinePanel) -> Iterator[float]:
         for y, half in zip(each.y, halves, strict=True):
             yield from (value for value in (y, y - half, y + half) if math.isfinite(value))
     yield from (reference.value for reference in panel.references)
-    yield from (point.y for point in panel.points)
 
 
 def _room(values: Sequence[float], share: float = 0.08) -> tuple[float, float]:
@@ -179,18 +165,17 @@ def _room(values: Sequence[float], share: float = 0.08) -> tuple[float, float]:
 
 
 def _draw_series(ax: Axes, each: Series, look: Look) -> None:
-    """The line with its band; a lone point with its whisker. What is pale has a dark rim."""
+    """The line with its band; few points with their whiskers. What is pale has a dark rim."""
     from matplotlib.patheffects import withStroke
 
-    style = {"own": look.dashes, "solid": "solid", "dashed": (0, (5, 2)), "none": "none"}[each.line]
-    colour = look.colour
+    style, colour = _dashes(each, look), look.colour
     every = max(1, len(each.x) // 12) if len(each.x) > CROWDED else 1
     ax.plot(
         each.x,
         each.y,
         color=colour,
         linestyle=style,
-        linewidth=1.5,
+        linewidth=1.5 if len(each.x) > SPARSE else 0.8,
         marker=look.marker,
         markevery=every,
         markersize=5,
@@ -201,15 +186,20 @@ def _draw_series(ax: Axes, each: Series, look: Look) -> None:
     )
     if not each.half:
         return
-    if len(each.x) == 1:
-        ax.errorbar(each.x, each.y, each.half, color=colour, capsize=3, linewidth=1.1, zorder=2)
+    if len(each.x) <= SPARSE:
+        ax.errorbar(each.x, each.y, each.half, fmt="none", ecolor=colour, capsize=3, linewidth=1.1, zorder=2)
         return
     low, high = ([y + sign * h for y, h in zip(each.y, each.half, strict=True)] for sign in (-1, 1))
     ax.fill_between(each.x, low, high, color=colour, alpha=0.5 if look.is_pale else 0.18, linewidth=0, zorder=2)
 
 
+def _dashes(each: Series, look: Look) -> Any:
+    """matplotlib's style of its line."""
+    return {"own": look.dashes, "solid": "solid", "dashed": (0, (5, 2)), "none": "none"}[each.line]
+
+
 def _draw_words(ax: Axes, panel: LinePanel) -> None:
-    """Reference lines, moments and stated points, the last two with their labels."""
+    """Reference lines, and moments with their labels."""
     for reference in panel.references:
         line = reference.line
         ax.axhline(reference.value, color=line.colour, linewidth=1.0, linestyle=line.dashes, zorder=1)
@@ -224,21 +214,6 @@ def _draw_words(ax: Axes, panel: LinePanel) -> None:
             rotation=90,
             ha="right",
             va="top",
-            fontsize=SMALL,
-            color=INK,
-            bbox=PAPER_WHITE,
-        )
-    for point in panel.points:
-        offset, ha, va = PLACES[point.place]
-        ax.scatter([point.x], [point.y], s=42, facecolor="white", edgecolor=INK, linewidth=1.3, zorder=5)
-        words = "\n".join(textwrap.wrap(point.label, 30))
-        ax.annotate(
-            words,
-            (point.x, point.y),
-            xytext=offset,
-            textcoords="offset points",
-            ha=ha,
-            va=va,
             fontsize=SMALL,
             color=INK,
             bbox=PAPER_WHITE,
@@ -258,45 +233,36 @@ def _name_lines(ax: Axes, panel: LinePanel, looks: dict[str, Look], size: tuple[
     """
     width, height = size
     bottom, top = ax.get_ylim()
-    ends = [_end(each) for each in panel.series] + [
-        (ax.get_xlim()[1], reference.value) for reference in panel.references
-    ]
+    _, right = ax.get_xlim()
+    ends = [_end(each) for each in panel.series] + [(right, reference.value) for reference in panel.references]
     wanted = [0.0 if end is None else height * (end[1] - bottom) / (top - bottom) for end in ends]
-    looks_of = [looks[each.label] for each in panel.series] + [each.line for each in panel.references]
-    marked = [True] * len(panel.series) + [False] * len(panel.references)
-    left, right = ax.get_xlim()
-    places = spread(wanted, LABEL_INCHES, height)
-    for name, end, at, look, mark in zip(_names(panel), ends, places, looks_of, marked, strict=True):
-        far = end is not None and (end[0] - left) / (right - left) < 0.9
+    keys: list[Key | None] = [(looks[each.label], _dashes(each, looks[each.label])) for each in panel.series]
+    keys += [None] * len(panel.references)
+    for name, end, at, key in zip(_names(panel), ends, spread(wanted, LABEL_INCHES, height), keys, strict=True):
         place = (1 + LEADER_INCHES / width, at / height)
-        _name(ax, name, end, place, look, marked=mark, leader=0.4 if far else 0.8)
+        if end is not None:
+            _draw_key(ax, end, place, key)
+        write_name(ax, name, place, indent=2, is_drawn=end is not None)
 
 
-def _name(
-    ax: Axes,
-    name: str,
-    end: tuple[float, float] | None,
-    at: tuple[float, float],
-    look: Look,
-    *,
-    marked: bool,
-    leader: float,
-) -> None:
-    """One name in the gutter, with its marker and a line of ``leader`` points from the end of its own."""
+def _draw_key(ax: Axes, end: tuple[float, float], place: tuple[float, float], key: Key | None) -> None:
+    """Left of a name a piece of its line with its marker, tied to where the line meets the edge, if it does."""
+    bottom, top = ax.get_ylim()
+    left, _ = ax.transAxes.inverted().transform(ax.transData.transform(end))
+    x, y = place
+    start = 1 + (x - 1) * 0.45
+    if left > 1 - NEAR:
+        tip = (start if key else x - (x - 1) * 0.1, y)
+        draw_leader(ax, (ax.get_xlim()[1], min(max(end[1], bottom), top)), tip)
+    if key is None:
+        return
+    look, dashes = key
     edge = INK if look.is_pale else look.colour
-    if end is not None:
-        draw_leader(ax, end, at, edge, linewidth=leader)
-    if end is not None and marked:
-        ax.plot(
-            *at,
-            marker=look.marker,
-            color=look.colour,
-            markeredgecolor=edge,
-            markersize=4.5,
-            transform=ax.transAxes,
-            clip_on=False,
-        )
-    write_name(ax, name, at, indent=5 if marked else 2, is_drawn=end is not None)
+    style: dict[str, Any] = {"color": edge, "transform": ax.transAxes, "clip_on": False}
+    ax.plot([start, x], [y, y], linestyle=dashes, linewidth=1.2, **style)
+    ax.plot(
+        [(start + x) / 2], [y], marker=look.marker, markersize=4, **style | {"color": look.colour}, markeredgecolor=edge
+    )
 
 
 def _end(each: Series) -> tuple[float, float] | None:

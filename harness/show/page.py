@@ -109,9 +109,12 @@ def spread(wanted: Sequence[float], distance: float, height: float) -> list[floa
     return [placed[i] for i in range(len(wanted))]
 
 
-def draw_leader(ax: Axes, end: tuple[float, float], at: tuple[float, float], colour: str, *, linewidth: float) -> None:
-    """A thin line between a point of the data and a place beside the axes, ``at`` in fractions of them."""
-    arrow = {"arrowstyle": "-", "color": colour, "linewidth": linewidth, "shrinkA": 0, "shrinkB": 0}
+LEADER = "#AAAAAA"
+
+
+def draw_leader(ax: Axes, end: tuple[float, float], at: tuple[float, float]) -> None:
+    """A thin grey line, not to be taken for data, from the data's edge to a place beside it, ``at`` in fractions."""
+    arrow = {"arrowstyle": "-", "color": LEADER, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
     ax.annotate(
         "", end, xycoords="data", xytext=at, textcoords="axes fraction", arrowprops=arrow, annotation_clip=False
     )

@@ -13,7 +13,7 @@ Example::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.show.looks import INK, Look
@@ -61,24 +61,29 @@ class Strip:
     """Of the gap, a dashed line."""
 
 
-def strips(shown: Sequence[Strip], *, looks: Mapping[str, Look], title: str, caption: str) -> Figure:
+def strips(shown: Sequence[Strip], *, looks: Mapping[str, Look], quiet: str = "", title: str, caption: str) -> Figure:
     """Strips below one another: tokens in their colour with their label, bars of the gap, both probabilities.
 
     A wrong token has a thick frame and a cross. ``caption`` is printed below.
+
+    Args:
+        quiet: label of the tokens that are left white, so that the others are seen.
     """
     from matplotlib.figure import Figure
 
     with styled():
         places = max([FEWEST, *(len(strip.tokens) for strip in shown)])
         size = (TOKEN_INCHES * places, STRIP_INCHES * len(shown) + 0.3 * (len(shown) - 1))
-        sheet = sheet_of(1, size, left=0.3, right=0.15, above=0.25, below=0.1, title=title, caption=caption)
+        sheet = sheet_of(1, size, left=0.62, right=0.15, above=0.25, below=0.1, title=title, caption=caption)
         figure = Figure(figsize=(sheet.width, sheet.height))
         left, bottom, width, height = sheet.boxes[0]
         each = STRIP_INCHES / sheet.height
         step = (STRIP_INCHES + 0.3) / sheet.height
         for i, strip in enumerate(shown):
             ax = figure.add_axes((left, bottom + height - each - i * step, width, each))
-            _draw_strip(ax, strip, places, looks)
+            _draw_strip(
+                ax, strip, places, {**looks, **({quiet: replace(looks[quiet], colour="#FFFFFF")} if quiet else {})}
+            )
         sheet.write(figure)
     return figure
 
@@ -91,8 +96,10 @@ def _draw_strip(ax: Axes, strip: Strip, places: int, looks: Mapping[str, Look]) 
     if not strip.tokens:
         return
     end = len(strip.tokens)
-    for name, (low, high) in {"A": GAP, "q": Q}.items():
-        ax.text(-0.1, (low + high) / 2, name, fontsize=SMALL, ha="right", va="center", color=INK)
+    for name, most, (low, high) in (("A, nats", GAP_TOP, GAP), ("q", 1, Q)):
+        ax.text(-0.35, (low + high) / 2, name, fontsize=SMALL, ha="right", va="center", color=INK)
+        for value, y in ((0, low), (most, high)):
+            ax.text(-0.1, y, f"{value:g}", fontsize=5, ha="right", va="center", color=INK)
         ax.plot([0, end], [low, low], color=INK, linewidth=0.6)
     ax.plot([0, end], [Q[1], Q[1]], color="#BBBBBB", linewidth=0.4)
     at = GAP[0] + (GAP[1] - GAP[0]) * min(strip.threshold / GAP_TOP, 1)

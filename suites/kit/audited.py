@@ -69,6 +69,11 @@ class Audited:
         """One metric minus another of the same runs, paired by unit; None without one that has both."""
         return self.scores.units.paired_difference(self.values(key, metric, step), self.values(key, other, step))
 
+    @property
+    def items(self) -> str:
+        """How many problems were read."""
+        return slashed(self._rows["n"].tolist()) or "no"
+
     def caption(self, what: str, *more: str) -> str:
         """What was read, on what, over which seeds; ``more`` are the suite's sentences.
 
@@ -76,12 +81,11 @@ class Audited:
             what: a sentence without its full stop; ``{items}`` stands for the number of problems.
         """
         scores, profile, options = self.scores, self.scores.profile, self.scores.options
-        items = slashed(self._rows["n"].tolist()) or "no"
         steps = slashed(arm.spec.steps for arm in scores.arms.values())
         trained = {arm.spec.data.domains for arm in scores.arms.values() if arm.spec.data}
         domains = f"Trained on {', '.join(next(iter(trained)))} together; runs" if len(trained) == 1 else "Runs"
         parts = [
-            f"{what.format(items=items)}.",
+            f"{what.format(items=self.items)}.",
             *more,
             f"{domains} of {steps} steps; {repeated(scores)}",
             learning_rate_sentence(profile, options, scores.entries),

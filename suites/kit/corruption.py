@@ -17,6 +17,7 @@ from harness.method import untrained_views
 from harness.show.tables import Table
 from harness.suite import Options, Profile, training_run
 from harness.types import PLAIN, Corruption, Source
+from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, caption, method_arm
 from suites.kit.cells import BASELINE, SECONDS, joint_domains, references, selected_methods, tests_sentence
 from suites.kit.columns import Compared, difference_columns, table
@@ -30,6 +31,7 @@ from suites.kit.comparison import (
     recovery_column,
     untrained_lines,
 )
+from suites.kit.findings import Finding, compared, in_points
 from suites.kit.lines import cell_series, reference_lines
 
 if TYPE_CHECKING:
@@ -147,12 +149,24 @@ def corruption_figure(scores: ArmScores, keys: Sequence[str]) -> Figure:
     """``corruption``: score against the share of wrong p, a panel per kind, a line per method."""
     from harness.show.lines import curves
 
+    found = finding(scores, keys)
+    drawn = "Lines are means, bands their intervals; a method that sees no p is flat."
     return curves(
         [_panel(scores, keys, kind) for kind in KINDS],
-        title=f"Corrupted privileged input{scores.mark}",
+        title=under.title(scores, "Wrong privileged input", found),
         x_axis="training examples with a wrong p, %",
-        caption=f"{caption(scores, WHAT)} Bands are the intervals; a method that sees no p is flat.",
+        caption=under.caption(scores, found, drawn),
     )
+
+
+def finding(scores: ArmScores, keys: Sequence[str]) -> Finding:
+    """Of every method and kind of wrong p, against the same method with the right one."""
+    wrong = [key for key in keys if not key.startswith(NONE)]
+    differences = [
+        in_points(f"{scores.arms[key].label} ({scores.arms[key].block})", minus_right(scores, key).difference)
+        for key in wrong
+    ]
+    return compared(differences, "the right p", scores.units, things="settings")
 
 
 def _panel(scores: ArmScores, keys: Sequence[str], kind: Corruption) -> LinePanel:

@@ -22,10 +22,12 @@ from harness.show.bars import Reference
 from harness.show.lines import LinePanel, Moment, Series, curves
 from harness.show.tables import Cell, Table, single
 from harness.suite import Evaluation
+from suites.kit import under
 from suites.kit.arms import ArmScores, MethodSuite, benchmarks_at
 from suites.kit.cells import SECONDS, At, Measure
 from suites.kit.columns import Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, early_columns, untrained_lines
+from suites.kit.findings import Finding
 from suites.kit.lines import reference_lines
 from suites.kit.looks import label_look
 from suites.kit.seeds import common_seeds
@@ -54,7 +56,7 @@ BEST = (
 READ = (
     "Entropy: mean over the steps since the checkpoint before, of the policy in training, over the tokens in its loss."
 )
-BAND = "Bands are 95 % t intervals over {seeds}."
+BAND = "Lines are means, bands their intervals."
 
 
 class CurveSuite(MethodSuite):
@@ -361,6 +363,17 @@ def entropy(scores: ArmScores, key: str) -> Curve:
     return curve(scores, key, [ENTROPY], start=1, probed=True)
 
 
-def step_figure(scores: ArmScores, panels: Sequence[LinePanel], *, title: str, caption: str, x: str = "step") -> Figure:
-    """Panels against the step, marked if runs are missing."""
-    return curves(panels, title=f"{title}{scores.mark}", x_axis=x, caption=caption)
+def step_figure(
+    scores: ArmScores,
+    panels: Sequence[LinePanel],
+    *,
+    topic: str,
+    finding: Finding,
+    drawn: str = "",
+    words: str = "",
+    items: str = "",
+    x: str = "step",
+) -> Figure:
+    """Panels against the step, what came out in the title and first in the caption; see ``suites.kit.under``."""
+    said = under.caption(scores, finding, f"{drawn} {BAND}".strip(), words=words, items=items)
+    return curves(panels, title=under.title(scores, topic, finding), x_axis=x, caption=said)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.show.tables import Cell
 from suites.kit import under
-from suites.kit.arms import ArmScores, baseline_words, full_label
+from suites.kit.arms import ArmScores, full_label
 from suites.kit.cells import At, Measure
 from suites.kit.comparison import to_baseline
-from suites.kit.findings import Contrast, Finding, compared, in_points
+from suites.kit.findings import Finding, compared, in_points, quoted
 from suites.kit.lines import reference_lines
 from suites.kit.looks import label_look
 from suites.kit.seeds import minus, scaled
@@ -65,11 +65,7 @@ def arm_dots(
     keys = list(scores.arms) if arms is None else list(arms)
     shown = [key for key in keys if scores.arms[key].baseline not in ("", key)]
     measures = next(iter(groups.values()))
-    finding = (
-        arm_finding(scores, shown, measures)
-        if shown
-        else highest({full_label(scores, scores.arms[key]): scores.cell(key, measures) for key in keys})
-    )
+    finding = finding_of(scores, keys, measures, things=things)
     panels = [
         panel_of(scores, each, shown or keys, title=at_budget(name, step), step=step, blocks=blocks)
         for name, each in groups.items()
@@ -78,26 +74,28 @@ def arm_dots(
     return lying_bars(
         panels,
         title=under.title(scores, topic, finding),
-        axis=f"minus {baseline_words(scores, shown)}, points" if shown else f"{scores.label}, %",
+        axis=f"minus {base_label(scores, shown)}, points" if shown else f"{scores.label}, %",
         caption=under.caption(scores, finding, f"{drawn} {DOTS}".strip()),
         columns=min(SIDE_BY_SIDE, len(panels)),
     )
 
 
-def arm_finding(
-    scores: ArmScores, keys: Sequence[str], measures: Sequence[Measure], step: At = "last", *, things: str = "arms"
-) -> Finding:
-    """What the differences of some arms to their baselines say."""
-    found = list(contrasts(scores, keys, measures, step))
-    return compared(found, baseline_words(scores, keys), scores.units, things=things)
+def finding_of(scores: ArmScores, keys: Iterable[str], measures: Sequence[Measure], *, things: str = "arms") -> Finding:
+    """What the differences of arms to their baselines say at the last step; of arms without one, which is highest."""
+    asked = list(keys)
+    shown = [key for key in asked if scores.arms[key].baseline not in ("", key)]
+    if not shown:
+        return highest({full_label(scores, scores.arms[key]): scores.cell(key, measures) for key in asked})
+    found = [
+        in_points(full_label(scores, scores.arms[key]), to_baseline(scores, key, measures).difference) for key in shown
+    ]
+    return compared(found, base_label(scores, shown), scores.units, things=things)
 
 
-def contrasts(
-    scores: ArmScores, keys: Iterable[str], measures: Sequence[Measure], step: At = "last"
-) -> Iterator[Contrast]:
-    """Each arm minus its baseline, by its label."""
-    for key in keys:
-        yield in_points(full_label(scores, scores.arms[key]), to_baseline(scores, key, measures, step).difference)
+def base_label(scores: ArmScores, keys: Iterable[str]) -> str:
+    """What some arms are compared with: its label, once where every block has one of the same."""
+    bases = (scores.arms[key].baseline for key in keys)
+    return " / ".join(dict.fromkeys(quoted(scores.arms[base].label) for base in bases if base))
 
 
 def highest(cells: Mapping[str, Cell]) -> Finding:
@@ -133,7 +131,9 @@ def panel_of(
     groups: tuple[Group, ...] = tuple(Group(title=block, bars=tuple(bars)) for block, bars in by_block.items())
     if not compares:
         return Panel(title=title, groups=groups, references=reference_lines(values), zoomed=True)
-    return Panel(title=title, groups=groups, differences=True, note=_levels(scores, compares, measures, values, step))
+    bases = list(dict.fromkeys(scores.arms[key].baseline for key in compares))
+    note = levels(scores, bases, measures, values, step)
+    return Panel(title=title, groups=groups, differences=True, note=note)
 
 
 def _heading(scores: ArmScores, block: str, keys: Sequence[str]) -> str:
@@ -154,16 +154,23 @@ def _row(scores: ArmScores, key: str, keys: Sequence[str], *, blocks: bool) -> s
     return label if arm.ranked else f"{label}, {NOT_RANKED}"
 
 
-def _levels(
-    scores: ArmScores, keys: Sequence[str], measures: Sequence[Measure], ends: Mapping[str, float | None], step: At
+def levels(
+    scores: ArmScores,
+    bases: Sequence[str],
+    measures: Sequence[Measure],
+    ends: Mapping[str, float | None],
+    step: At = "last",
 ) -> str:
-    """Where the differences lie: ``Student 27.3, Vanilla OPD 55.4, Teacher 66.0``, percent, rising."""
-    bases = dict.fromkeys(scores.arms[key].baseline for key in keys)
+    """Where the differences lie: ``Student 27.3, Vanilla OPD 55.4, Teacher 66.0``, percent, rising.
+
+    Args:
+        bases: keys of the baselines; of several none is said.
+        ends: percent of the untrained models, by name.
+    """
     known = {label: value for label, value in ends.items() if value is not None}
     if len(bases) == 1:
-        (base,) = bases
-        mean = scores.cell(base, measures, step).value
-        known |= {} if mean is None else {scores.arms[base].label: mean}
+        mean = scores.cell(bases[0], measures, step).value
+        known |= {} if mean is None else {scores.arms[bases[0]].label: mean}
     return ", ".join(f"{label} {value:.1f}" for label, value in sorted(known.items(), key=lambda each: each[1]))
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from harness.analysis.statistics import Difference
     from harness.analysis.units import Units
 
-FEW = 1
-"""So many of one side are named in a title; of more their number is said."""
+SHORT = 28
+"""Characters of a label that a title still takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def _without_interval(known: Sequence[Contrast], base: str, units: Units) -> Fin
     return Finding(
         short=f"one {units.one}, no intervals",
         sentence=(
-            f"{each.label} is {_points(each.mean)} points from {base} in one {units.one}{furthest}; without an "
+            f"{quoted(each.label)} is {_points(each.mean)} points from {base} in one {units.one}{furthest}; without an "
             "interval nothing follows."
         ),
     )
@@ -102,13 +102,15 @@ def _without_interval(known: Sequence[Contrast], base: str, units: Units) -> Fin
 
 def _one_short(each: Contrast, base: str) -> str:
     words = {1: "above", -1: "below", 0: "not told apart from"}
-    return f"{each.label} {words[each.side]} {base}"
+    return f"{quoted(each.label)} {words[each.side]} {base}"
 
 
 def _one(each: Contrast, base: str) -> str:
     if each.side == 0:
-        return f"{each.label} is not told apart from {base} at 95 %: {_signed(each)} points"
-    return f"{each.label} is {'above' if each.side > 0 else 'below'} {base} by {_size(each)} points, 95 % interval"
+        return f"{quoted(each.label)} is not told apart from {base} at 95 %: {_signed(each)} points"
+    return (
+        f"{quoted(each.label)} is {'above' if each.side > 0 else 'below'} {base} by {_size(each)} points, 95 % interval"
+    )
 
 
 def _short(above: Sequence[Contrast], below: Sequence[Contrast], count: int, base: str) -> str:
@@ -118,12 +120,15 @@ def _short(above: Sequence[Contrast], below: Sequence[Contrast], count: int, bas
         return f"{_who(below, count)} below {base}, none above"
     if not below:
         return f"{_who(above, count)} above {base}, none below"
-    few = below[0].label if len(below) <= FEW else str(len(below))
-    return f"{_who(above, count)} above {base}, {few} below"
+    return f"{_who(above, count)} above {base}, {_who(below, 0)} below"
 
 
 def _who(side: Sequence[Contrast], count: int) -> str:
-    return side[0].label if len(side) <= FEW else f"{len(side)} of {count}"
+    """A lone one by its label, if that is short and cannot be read as two; else how many, ``of`` how many if said."""
+    label = side[0].label
+    if len(side) == 1 and len(label) <= SHORT and "," not in label:
+        return label
+    return f"{len(side)} of {count}" if count else str(len(side))
 
 
 def _several(judged: Sequence[Contrast], base: str, things: str, n: str) -> str:
@@ -133,19 +138,26 @@ def _several(judged: Sequence[Contrast], base: str, things: str, n: str) -> str:
         largest = max(judged, key=lambda each: abs(each.mean))
         return (
             f"None of {len(judged)} {things} is told apart from {base}, each alone at 95 % ({n}); the largest "
-            f"difference is {_signed(largest)} points ({largest.label})."
+            f"difference is {_signed(largest)} points ({quoted(largest.label)})."
         )
     ends = []
     if above:
         top = max(above, key=lambda each: each.mean)
-        ends.append(f"{top.label} leads {base} by {_size(top)} points")
+        ends.append(f"{quoted(top.label)} leads {base} by {_size(top)} points")
     if below:
         foot = min(below, key=lambda each: each.mean)
-        ends.append(f"{foot.label} trails {'it' if above else base} by {_size(foot)}{'' if above else ' points'}")
+        ends.append(
+            f"{quoted(foot.label)} trails {'it' if above else base} by {_size(foot)}{'' if above else ' points'}"
+        )
     return (
         f"{', '.join(ends)}; of {len(judged)} {things} {len(above)} {_is(above)} above, {len(below)} {_is(below)} "
         f"below, {open_} not told apart, each alone at 95 % ({n})."
     )
+
+
+def quoted(label: str) -> str:
+    """Within a sentence: a label with a comma or of several small words would run into it."""
+    return f"“{label}”" if "," in label or label[:1].islower() else label
 
 
 def _is(side: Sequence[Contrast]) -> str:

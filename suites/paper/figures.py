@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 
 from harness.analysis import results
 from harness.analysis.statistics import gain, gap_recovery
+from harness.show.bars import number_words
+from harness.show.style import PER_ROW
 from harness.show.tables import Cell, Kind, Table
 from suites.kit.columns import ColumnOf, Subject, table
-from suites.kit.lines import reference_lines
 from suites.kit.looks import label_look
 from suites.paper.tables import BASELINE, SINGLE, SUBJECT, table1, table2
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from harness.show.bars import Group
+    from harness.show.hbars import Panel
     from harness.show.lines import Series
 
 BILLIONS = {"Qwen3-8B": 8.0, "Qwen3-4B": 4.0, "Qwen3-1.7B": 1.7, "Qwen3-0.6B": 0.6}
@@ -29,16 +30,9 @@ BILLIONS = {"Qwen3-8B": 8.0, "Qwen3-4B": 4.0, "Qwen3-1.7B": 1.7, "Qwen3-0.6B": 0
 
 
 def figure1(published: Path) -> dict[str, Figure]:
-    """Average and every benchmark of Tables 1 and 2."""
-    from harness.show.clusters import clustered_bars
-
+    """Average and every benchmark of Tables 1 and 2, each method minus vanilla OPD."""
     return {
-        f"figure1{suffix}_paper": clustered_bars(
-            _bars(printed),
-            title=f"The paper's Figure 1, drawn from its Table {number}: {what}",
-            axis="score, %",
-            caption=SINGLE,
-        )
+        f"figure1{suffix}_paper": _differences(number, what, printed)
         for suffix, number, what, printed in (
             ("", 1, "language models", table1(published)),
             ("_vlm", 2, "vision-language models", table2(published)),
@@ -46,24 +40,45 @@ def figure1(published: Path) -> dict[str, Figure]:
     }
 
 
-def _bars(table: Table) -> list[Group]:
-    """A group per column, the average first; student and teacher as lines."""
-    from harness.show.bars import Bar, Group
+def _differences(number: int, what: str, printed: Table) -> Figure:
+    """A panel per column, the average first."""
+    from harness.show.hbars import lying_bars
 
-    order = [len(table.columns) - 1, *range(len(table.columns) - 1)]
-    ends = {line.label: line for line in table.lines if not line.ranked}
-    return [
-        Group(
-            title=table.columns[i].header.removesuffix(", %"),
-            bars=tuple(
-                Bar(label=line.label, mean=line.cells[i].value, look=label_look(line.label))
-                for line in table.lines
-                if line.ranked
-            ),
-            references=reference_lines({label: ends[label].cells[i].value for label in ("Student", "Teacher")}),
-        )
-        for i in order
-    ]
+    last = len(printed.columns) - 1
+    averages = {line.label: value for line in printed.lines if line.ranked and (value := line.cells[last].value)}
+    first, second = sorted(averages, key=lambda label: -averages[label])[:2]
+    lead = averages[first] - averages[second]
+    return lying_bars(
+        [_panel(printed, i) for i in (last, *range(last))],
+        title=f"The paper's Table {number}, {what}: {first} {lead:.1f} above {second}",
+        axis=f"minus {BASELINE}, points",
+        caption=(
+            f"{first} has the highest average, {averages[first]:.1f}, next is {second} with {averages[second]:.1f}. "
+            f"Drawn from the paper's Table {number} for its Figure 1. {SINGLE}"
+        ),
+        columns=PER_ROW,
+    )
+
+
+def _panel(printed: Table, i: int) -> Panel:
+    """Methods minus vanilla OPD in one column; where student, vanilla OPD and teacher are."""
+    from harness.show.bars import Bar, Group
+    from harness.show.hbars import Panel
+
+    values = {line.label: line.cells[i].value for line in printed.lines}
+    base = values[BASELINE]
+    assert base is not None, f"table {printed.name} prints no {BASELINE}"
+    rivals = [line.label for line in printed.lines if line.ranked and line.label != BASELINE]
+    bars = tuple(
+        Bar(label=label, mean=None if (own := values[label]) is None else own - base, look=label_look(label))
+        for label in rivals
+    )
+    return Panel(
+        title=printed.columns[i].header.removesuffix(", %"),
+        groups=(Group(title="", bars=bars),),
+        differences=True,
+        note=", ".join(f"{label} {values[label]:.1f}" for label in ("Student", BASELINE, "Teacher")),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,15 +154,46 @@ def figure6(published: Path) -> dict[str, Figure]:
     return {
         f"figure6{letter}_paper": curves(
             [LinePanel(title="", y_axis=axis, series=_size_lines(points, of))],
-            title=f"The paper's Figure 6{letter}: {what} against size ratio",
+            title=f"The paper's Figure 6{letter}, {what}: {SUBJECT} above {BASELINE} in {_ahead(points, of)} pairs",
             x_axis="parameters of the teacher ÷ of the student",
-            caption=f"{DERIVED} Solid: student Qwen3-0.6B; dashed: Qwen3-1.7B.",
+            caption=f"{_least(points, of, unit)} {DERIVED} Solid: student Qwen3-0.6B; dashed: Qwen3-1.7B.",
+            log_x=True,
         )
-        for letter, what, axis, of in (
-            ("a", "gain", "average minus the student's, points", lambda pair: pair.gain),
-            ("b", "gap closed", "share of the gap to the teacher closed, %", lambda pair: pair.recovery),
+        for letter, what, axis, unit, of in (
+            ("a", "gain", "average minus the student's, points", "points", lambda pair: pair.gain),
+            (
+                "b",
+                "gap closed",
+                "share of the gap to the teacher closed, %",
+                "% of the gap",
+                lambda pair: pair.recovery,
+            ),
         )
     }
+
+
+def _leads(points: Sequence[Pair], of: Callable[[Pair], float]) -> dict[str, float]:
+    """DOPD minus vanilla OPD by pair."""
+    values = {(pair.teacher, pair.student, pair.method): of(pair) for pair in points}
+    return {
+        f"{teacher} → {student}": value - values[teacher, student, BASELINE]
+        for (teacher, student, method), value in values.items()
+        if method == SUBJECT
+    }
+
+
+def _ahead(points: Sequence[Pair], of: Callable[[Pair], float]) -> str:
+    leads = _leads(points, of)
+    return f"{sum(lead > 0 for lead in leads.values())} of {len(leads)}"
+
+
+def _least(points: Sequence[Pair], of: Callable[[Pair], float], unit: str) -> str:
+    leads = _leads(points, of)
+    low, high = min(leads, key=lambda pair: leads[pair]), max(leads, key=lambda pair: leads[pair])
+    return (
+        f"{SUBJECT} minus {BASELINE} is {number_words(leads[low], signed=True)} ({low}) to "
+        f"{number_words(leads[high], signed=True)} {unit} ({high})."
+    )
 
 
 def _size_lines(points: Sequence[Pair], of: Callable[[Pair], float]) -> tuple[Series, ...]:

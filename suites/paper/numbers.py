@@ -2,8 +2,8 @@
 
 A suite is of ``PaperNumbers`` and names what it shows in ``paper``; here it is decided whether that or the suite's own
 tables and figures are shown. The paper's figures exist as pictures only and were not read: Figures 1 and 6 are drawn
-from the tables they show, the others hold what the text states, and where it states no number there is a table that
-says so and no figure.
+from the tables they show; of the others the text states a number or a few, which are a table and no picture, and where
+it states none the table says so.
 """
 
 from __future__ import annotations
@@ -113,11 +113,11 @@ PAPER: dict[str, Redrawn] = {
     "table8": Redrawn(table=paper_tables.table8),
     "figure1": Redrawn(figures=paper_figures.figure1),
     "figure3": Redrawn(table=text.figure3_table),
-    "figure4": Redrawn(table=text.figure4_table, figures=text.figure4),
+    "figure4": Redrawn(table=text.figure4_table),
     "figure6": Redrawn(table=paper_figures.figure6_table, figures=paper_figures.figure6),
     "figure7a": Redrawn(table=text.figure7a_table),
-    "figure7b": Redrawn(table=text.figure7b_table, figures=text.figure7b),
-    "figure8": Redrawn(table=text.figure8_table, figures=text.figure8),
-    "figure10": Redrawn(table=text.figure10_table, figures=text.figure10),
+    "figure7b": Redrawn(table=text.figure7b_table),
+    "figure8": Redrawn(table=text.figure8_table),
+    "figure10": Redrawn(table=text.figure10_table),
 }
 """By the paper's name, in its order: tables, then figures."""

@@ -1,4 +1,4 @@
-"""What the paper's text states of figures that exist as pictures only: tables and points, nothing read off. No torch.
+"""What the paper's text states of figures that exist as pictures only: tables, nothing read off. No torch.
 
 Every function takes the folder that holds ``paper/``. Where the text states no number, a table says so.
 """
@@ -7,18 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.analysis import results
 from harness.show.tables import Cell, Kind, Table
 from suites.kit.columns import ColumnOf, Subject, table
-from suites.kit.looks import label_look
 from suites.paper.tables import MAIN_PAIR, SUBJECT, Record
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from harness.show.lines import Moment
 
 UNREAD = (
     "Values stated in the text of arXiv:2606.30626, single numbers without seeds or intervals. The figure itself "
@@ -102,42 +95,11 @@ def figure4_table(published: Path) -> Table:
     )
 
 
-def figure4(published: Path) -> dict[str, Figure]:
-    """The two stated gains as points."""
-    from harness.show.lines import LinePanel, Point, curves
-
-    panels = [
-        LinePanel(
-            title=line["modality"],
-            y_axis="gain over the student, points",
-            points=(
-                Point(
-                    label=f"{line['dropped']} dropped: {line['gain']:+.1f}, about {line['share_of_gain']:g} % of all",
-                    x=line["step"],
-                    y=line["gain"],
-                    place="above",
-                ),
-            ),
-            x_limits=(0, 200),
-            y_limits=(0, 5),
-        )
-        for line in results.paper_numbers("figure4", published)
-    ]
-    return {
-        "figure4_paper": curves(
-            panels,
-            title="The paper's Figure 4, as its text states it: 20 % of the tokens dropped from vanilla OPD",
-            x_axis="step",
-            caption=f"{UNREAD} For random and lowest A the text says “negligible”, so they have no point.",
-        )
-    }
-
-
 def figure7b_table(published: Path) -> Table:
     """Lead over the second best by direction."""
     return _stated_table(
         "figure7b",
-        "out of domain",
+        "lead over the second best, out of domain",
         [_column("lead_over_second_best", "lead over the second best, points", Kind.DIFFERENCE)],
         [
             _line(direction, SUBJECT, lead_over_second_best=Cell(value=lead))
@@ -146,23 +108,6 @@ def figure7b_table(published: Path) -> Table:
         FIGURE7B,
         headers=("trained → tested", "method"),
     )
-
-
-def figure7b(published: Path) -> dict[str, Figure]:
-    """The two stated leads as bars; no score is known, so none is drawn."""
-    from harness.show.bars import Bar, Group, grouped_bars
-
-    return {
-        "figure7b_paper": grouped_bars(
-            [
-                Group(title=direction, bars=(Bar(label=SUBJECT, mean=lead, look=label_look(SUBJECT)),))
-                for direction, lead in _leads(published).items()
-            ],
-            title="The paper's Figure 7b, as its text states it",
-            axis="lead over the second best, points",
-            caption=f"{UNREAD} {FIGURE7B}",
-        )
-    }
 
 
 FIGURE7B = f"{MAIN_PAIR}; no score and no second-best method is named; the order of the two directions is the text's."
@@ -193,42 +138,6 @@ def figure8_table(published: Path) -> Table:
     )
 
 
-def figure8(published: Path) -> dict[str, Figure]:
-    """The steps the text names as lines, over LiveBench's last values from Table 1."""
-    from harness.show.bars import Reference
-    from harness.show.lines import LinePanel, Moment, curves
-
-    moments: dict[str, list[Moment]] = {}
-    for line in results.paper_numbers("figure8", published):
-        moments.setdefault(line["panel"], []).append(Moment(label=_moment_label(line), x=line["step"]))
-    scores = {line["method"]: line["livebench"] for line in results.paper_numbers("table1_llm_main", published)}
-    ends = tuple(
-        Reference(label=label, value=scores[label], look=label_look(label))
-        for label in (SUBJECT, "EOPD", "ExOPD", "SDPO")
-    )
-    panels = [
-        LinePanel(
-            title=title,
-            y_axis=axis,
-            moments=tuple(moments[title]),
-            references=lines,
-            x_limits=(0, 210),
-        )
-        for title, axis, lines in (
-            ("performance", "LiveBench, %", ends),
-            ("entropy", "entropy (no value is stated)", ()),
-        )
-    ]
-    return {
-        "figure8_paper": curves(
-            panels,
-            title="The paper's Figure 8, as its text states it: stability",
-            x_axis="step",
-            caption=f"{UNREAD} Vertical: steps the text names. Horizontal: LiveBench at the end, from Table 1.",
-        )
-    }
-
-
 def _moment_label(line: Record) -> str:
     who = line["method"] if isinstance(line["method"], str) else ""
     return f"{who} {line['statement']}".strip()
@@ -246,21 +155,3 @@ def figure10_table(published: Path) -> Table:
         ],
         "No score is stated at any point.",
     )
-
-
-def figure10(published: Path) -> dict[str, Figure]:
-    """The stated optimum as a point in the plane of both weights."""
-    from harness.show.lines import LinePanel, Point, curves
-
-    points = tuple(
-        Point(label=f"{line['statement']}: {line['beta_w']:g}, {line['beta_l']:g}", x=line["beta_w"], y=line["beta_l"])
-        for line in results.paper_numbers("figure10", published)
-    )
-    return {
-        "figure10_paper": curves(
-            [LinePanel(title="", y_axis=r"$\beta_l$", points=points, x_limits=(0, 1), y_limits=(0, 1))],
-            title="The paper's Figure 10, as its text states it",
-            x_axis=r"$\beta_w$",
-            caption=f"{UNREAD} No score is stated at any point.",
-        )
-    }
