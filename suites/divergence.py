@@ -41,7 +41,7 @@ SHARED: Mapping[tuple[str, Divergence, Granularity], tuple[str, Mapping[str, Any
 }
 """Cells that are another name's run: the uniform rows of Tables 6 and 8, and vanilla OPD (sampled)."""
 ON = {Granularity.SAMPLED: "the sampled token", Granularity.TOP_K: "top-k", Granularity.FULL: "the full vocabulary"}
-FRAMED = "Framed: the best of a matrix."
+FRAMED = "Each is compared within its matrix; framed: the best of one."
 PREFIX = {PRIVILEGED: "", PLAIN: "plain/"}
 SAME_RUNS = (
     "JS on top-k is the uniform row of Tables 6 and 8, whose runs score one view more; reverse KL on top-k is {}: the "

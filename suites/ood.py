@@ -365,7 +365,7 @@ def figure(scores: DirectionScores, methods: Iterable[str], directions: Sequence
         for trained, tested in directions
         for step in budgets(scores)
     ]
-    found = finding(scores, shown, directions)
+    found = finding(scores, [name for name in shown if scores.entries[name].ranked] or shown, directions)
     label = scores.entries[BASELINE].label if compares else ""
     return lying_bars(
         panels,

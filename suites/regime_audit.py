@@ -128,7 +128,7 @@ def source_figure(audited: Audited) -> Figure:
     )
     return lying_bars(
         [source_panel(audited, first, step) for step in (0, first.spec.steps)],
-        title=under.title(scores, f"Whose token is right at the end, run of {first.label}", found),
+        title=under.title(scores, f"Sources at the end of {first.label}'s run", found),
         axis="right, %",
         caption=under.caption(
             scores,

@@ -37,6 +37,8 @@ class Bar:
     """True puts a cross on the bar: a run behind it collapsed."""
     look: Look | None = None
     """Of a known thing; None: one that nothing else in the figure has."""
+    aside: bool = False
+    """Of a mark: its axis is made for the others, and it stands at the edge as an arrow where it lies beyond."""
     parts: tuple[float, ...] = ()
     """Of a stacked bar, one per part of its panel; ``mean`` and ``points`` are then the first part's."""
 
@@ -106,8 +108,9 @@ def number(bar: Bar, *, signed: bool = False) -> str:
 
 
 def number_words(mean: float, half: float | None = None, *, signed: bool = False) -> str:
-    """``52.1 ±2.0``, ``−4.3 ±0.9``: one decimal, two where one would leave nothing of the mean."""
-    digits = 2 if mean and not round(abs(mean), 1) else 1
+    """``52.1 ±2.0``, ``−4.3 ±0.9``: one decimal; of a difference two, where one hides whether its interval holds 0."""
+    lost = signed and mean != 0 and round(abs(mean), 1) == (0 if half is None else round(half, 1))
+    digits = 2 if lost else 1
     sign = "+" if signed else ""
     written = f"{mean:{sign}.{digits}f}".replace("-", "−")
     return written if half is None else f"{written} ±{half:.{digits}f}"

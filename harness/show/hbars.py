@@ -123,8 +123,8 @@ def lying_bars(
         looks = _looks(panels)
         for i, panel in enumerate(panels):
             ax = figure.add_axes(grid.box(i))
-            _draw_panel(ax, panel, looks, heights, named=i % grid.columns == 0)
-            ax.set_xlim(*(panel.limits or _shared(panels, panel)))
+            ends = panel.limits or _shared(panels, panel)
+            _draw_panel(ax, panel, looks, heights, ends, named=i % grid.columns == 0)
             ax.set_xlabel(panel.axis or axis, fontsize=8)
         _write_words(figure, grid, [part for panel in panels for part in panel.parts], dots)
     return figure
@@ -162,8 +162,9 @@ def _shared(panels: Sequence[Panel], panel: Panel) -> tuple[float, float]:
 def _around(panels: Sequence[Panel], *more: float) -> tuple[float, float]:
     """Means, intervals, seeds, lines and whatever else must be inside, with a margin."""
     ends = [*more, *(reference.value for panel in panels for reference in panel.references)]
-    bars = [bar for panel in panels for group in panel.groups for bar in group.bars]
-    for bar in (bar for bar in bars if bar.mean is not None):
+    every = [bar for panel in panels for group in panel.groups for bar in group.bars if bar.mean is not None]
+    bars = [bar for bar in every if not bar.aside] or every
+    for bar in bars:
         assert bar.mean is not None
         ends += [bar.mean - (bar.half or 0), bar.mean + (bar.half or 0), *bar.points]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
@@ -229,12 +230,24 @@ def _write_words(figure: Figure, grid: Grid, parts: Sequence[Part], dots: str) -
     )
 
 
-def _draw_panel(ax: Axes, panel: Panel, looks: dict[tuple[str, str], Look], heights: Heights, *, named: bool) -> None:
+def _draw_panel(
+    ax: Axes,
+    panel: Panel,
+    looks: dict[tuple[str, str], Look],
+    heights: Heights,
+    ends: tuple[float, float],
+    *,
+    named: bool,
+) -> None:
+    """``ends`` of its axis."""
+    ax.set_xlim(*ends)
     for group in panel.groups:
         for bar in group.bars:
             y, look = heights[group.title, bar.label], looks[group.title, bar.label]
             _write_number(ax, y, bar, _said(panel, bar))
-            if bar.mean is not None:
+            if bar.mean is not None and bar.aside and not ends[0] <= bar.mean <= ends[1]:
+                _draw_arrow(ax, y, bar.mean, ends, look)
+            elif bar.mean is not None:
                 draw = _draw_mark if panel.of_marks else _draw_bar
                 draw(ax, y, bar, bar.mean, [part.look for part in panel.parts] if bar.parts else [look])
     _draw_references(ax, panel.references)
@@ -331,9 +344,17 @@ def _draw_mark(ax: Axes, y: float, bar: Bar, mean: float, looks: Sequence[Look])
     )
     _draw_seeds(ax, beside(y, len(bar.points), BAR_WIDTH), bar)
     if bar.crossed:
-        end = max([mean + (bar.half or 0), *bar.points])
+        end = min(max([mean + (bar.half or 0), *bar.points]), ax.get_xlim()[1])
         ax.annotate("×", (end, y), xytext=(3, 0), textcoords="offset points", va="center", fontsize=11, color=INK)
 
 
+def _draw_arrow(ax: Axes, y: float, mean: float, ends: tuple[float, float], look: Look) -> None:
+    """At the edge beyond which a mean lies; its number stands at the right as every other."""
+    low, high = ends
+    inside = 0.025 * (high - low)
+    at, sign = (low + inside, "<") if mean < low else (high - inside, ">")
+    ax.plot(at, y, sign, color=look.colour, markeredgecolor=INK, markeredgewidth=0.6, markersize=6, zorder=6)
+
+
 def _draw_seeds(ax: Axes, places: Sequence[float], bar: Bar) -> None:
-    ax.scatter(bar.points, places, s=6, facecolor="white", edgecolor=INK, linewidth=0.6, zorder=5, clip_on=False)
+    ax.scatter(bar.points, places, s=6, facecolor="white", edgecolor=INK, linewidth=0.6, zorder=5, clip_on=bar.aside)

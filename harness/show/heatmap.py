@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 SQUARE_INCHES = (0.92, 0.62)
 """Width and height of a matrix's cell."""
-SCALE, SCALE_INCHES = "scale", 0.42
-"""Label of the axes of the colours, and the height they take."""
+SCALE, SCALE_INCHES, SCALE_LEFT = "scale", 0.42, 0.3
+"""Label of the axes of the colours, the height they take, and inches left of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def _draw_scale(figure: Figure, sheet: Sheet, scale: Any, axis: str) -> None:
     from matplotlib.cm import ScalarMappable
 
     width, thick = 1.8 / sheet.width, 0.1 / sheet.height
-    ax = figure.add_axes((sheet.boxes[0][0], 1 - (sheet.head + 0.16) / sheet.height, width, thick), label=SCALE)
+    ax = figure.add_axes((SCALE_LEFT / sheet.width, 1 - (sheet.head + 0.16) / sheet.height, width, thick), label=SCALE)
     bar = figure.colorbar(ScalarMappable(scale, colormaps["cividis"]), cax=ax, orientation="horizontal")
     bar.outline.set_visible(False)
     ax.tick_params(labelsize=SMALL, length=2, pad=1)

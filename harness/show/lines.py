@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANEL_WIDTH, LONE_PANEL_WIDTH = 3.3, 4.8
+PANEL_WIDTH, LONE_PANEL_WIDTH = 2.6, 3.9
 """Inches of a panel between its axes, side by side and alone."""
 CROWDED = 25
 """Points of a series above which not every one is marked."""

@@ -58,6 +58,7 @@ def sheet_of(
     whole = left + size[0] + right
     columns = max(1, min(PER_ROW, count, int(WIDEST / whole)))
     rows = -(-count // columns)
+    columns = -(-count // rows)  # as even as can be
     width = max(5.0, columns * whole)
     margin = (width - columns * whole) / 2
     heading = textwrap.wrap(title, int(width / 0.09))

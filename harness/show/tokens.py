@@ -98,8 +98,8 @@ def _draw_strip(ax: Axes, strip: Strip, places: int, looks: Mapping[str, Look]) 
     end = len(strip.tokens)
     for name, most, (low, high) in (("A, nats", GAP_TOP, GAP), ("q", 1, Q)):
         ax.text(-0.35, (low + high) / 2, name, fontsize=SMALL, ha="right", va="center", color=INK)
-        for value, y in ((0, low), (most, high)):
-            ax.text(-0.1, y, f"{value:g}", fontsize=5, ha="right", va="center", color=INK)
+        for value, y, inside in ((0, low, "bottom"), (most, high, "top")):
+            ax.text(-0.1, y, f"{value:g}", fontsize=5, ha="right", va=inside, color=INK)
         ax.plot([0, end], [low, low], color=INK, linewidth=0.6)
     ax.plot([0, end], [Q[1], Q[1]], color="#BBBBBB", linewidth=0.4)
     at = GAP[0] + (GAP[1] - GAP[0]) * min(strip.threshold / GAP_TOP, 1)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.show.bars import Bar, Group
     from harness.show.hbars import Panel
 
-DOTS = "Marks are means, bars their intervals, dots {seeds}, a cross a collapse."
+DOTS = "Marks are means, bars intervals, dots {seeds}; cross: collapsed; arrow: beyond the axis."
 SIDE_BY_SIDE = 2
 """Panels in a row: more could not be read at the width of a page."""
 NOT_RANKED = "not ranked"
@@ -81,15 +81,24 @@ def arm_dots(
 
 
 def finding_of(scores: ArmScores, keys: Iterable[str], measures: Sequence[Measure], *, things: str = "arms") -> Finding:
-    """What the differences of arms to their baselines say at the last step; of arms without one, which is highest."""
+    """What the differences of arms to their baselines say at the last step; of arms without one, which is highest.
+
+    What sees more than others may is drawn and not judged, unless there is nothing else.
+    """
     asked = list(keys)
     shown = [key for key in asked if scores.arms[key].baseline not in ("", key)]
     if not shown:
-        return highest({full_label(scores, scores.arms[key]): scores.cell(key, measures) for key in asked})
-    found = [
-        in_points(full_label(scores, scores.arms[key]), to_baseline(scores, key, measures).difference) for key in shown
-    ]
+        return highest({_told(scores, key): scores.cell(key, measures) for key in asked})
+    ranked = [key for key in shown if scores.arms[key].ranked] or shown
+    found = [in_points(_told(scores, key), to_baseline(scores, key, measures).difference) for key in ranked]
     return compared(found, base_label(scores, shown), scores.units, things=things)
+
+
+def _told(scores: ArmScores, key: str) -> str:
+    """The arm's label in a sentence, its block in brackets where another arm has the same one."""
+    arm = scores.arms[key]
+    alone = sum(other.label == arm.label for other in scores.arms.values()) == 1
+    return arm.label if alone else f"{arm.label} ({arm.block})"
 
 
 def base_label(scores: ArmScores, keys: Iterable[str]) -> str:
@@ -189,7 +198,8 @@ def difference_bar(scores: ArmScores, key: str, measures: Sequence[Measure], ste
         half=each.half if each else None,
         points=tuple(scaled(values, 100)[unit] for unit in sorted(values)) if each else (),
         note=", ".join(filter(None, notes)),
-        crossed=any(note.startswith("collapsed") for note in notes),
+        crossed=(fallen := any(note.startswith("collapsed") for note in notes)),
+        aside=fallen or not arm.ranked,
         look=label_look(arm.label),
     )
 

@@ -136,6 +136,8 @@ def _several(judged: Sequence[Contrast], base: str, things: str, n: str) -> str:
     open_ = len(judged) - len(above) - len(below)
     if not above and not below:
         largest = max(judged, key=lambda each: abs(each.mean))
+        if largest.mean == 0:
+            return f"None of {len(judged)} {things} differs from {base} at all ({n})."
         return (
             f"None of {len(judged)} {things} is told apart from {base}, each alone at 95 % ({n}); the largest "
             f"difference is {_signed(largest)} points ({quoted(largest.label)})."
@@ -150,18 +152,14 @@ def _several(judged: Sequence[Contrast], base: str, things: str, n: str) -> str:
             f"{quoted(foot.label)} trails {'it' if above else base} by {_size(foot)}{'' if above else ' points'}"
         )
     return (
-        f"{', '.join(ends)}; of {len(judged)} {things} {len(above)} {_is(above)} above, {len(below)} {_is(below)} "
-        f"below, {open_} not told apart, each alone at 95 % ({n})."
+        f"{', '.join(ends)}; of {len(judged)} {things} {len(above)} above, {len(below)} below, {open_} not told apart, "
+        f"each alone at 95 % ({n})."
     )
 
 
 def quoted(label: str) -> str:
     """Within a sentence: a label with a comma or of several small words would run into it."""
     return f"“{label}”" if "," in label or label[:1].islower() else label
-
-
-def _is(side: Sequence[Contrast]) -> str:
-    return "is" if len(side) == 1 else "are"
 
 
 def _n(judged: Sequence[Contrast], units: Units) -> str:
@@ -172,7 +170,7 @@ def _n(judged: Sequence[Contrast], units: Units) -> str:
 
 def _size(each: Contrast) -> str:
     assert each.difference is not None and each.difference.half is not None
-    return number_words(abs(each.mean), each.difference.half)
+    return number_words(abs(each.mean), each.difference.half, signed=True).lstrip("+")
 
 
 def _signed(each: Contrast) -> str:

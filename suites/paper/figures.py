@@ -50,7 +50,7 @@ def _differences(number: int, what: str, printed: Table) -> Figure:
     lead = averages[first] - averages[second]
     return lying_bars(
         [_panel(printed, i) for i in (last, *range(last))],
-        title=f"The paper's Table {number}, {what}: {first} {lead:.1f} above {second}",
+        title=f"The paper's Table {number}, {what}: {first}'s average {lead:.1f} above {second}'s",
         axis=f"minus {BASELINE}, points",
         caption=(
             f"{first} has the highest average, {averages[first]:.1f}, next is {second} with {averages[second]:.1f}. "
