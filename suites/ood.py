@@ -49,6 +49,8 @@ RIVALS = ("exopd", "uni_opd", "eopd")
 """Of Figure 7b, beside vanilla OPD."""
 PAPER_METHODS = (BASELINE, *RIVALS, "dopd")
 """Those of Figure 7b, where they were run."""
+GRID = 3
+"""Panels in a row where there are many."""
 FEW = 6
 """Named methods that Figure 7b still holds legibly; of more it shows the paper's, and ``ood_all`` shows all."""
 SUBJECT = "dopd"
@@ -372,7 +374,7 @@ def figure(scores: DirectionScores, methods: Iterable[str], directions: Sequence
         title=under.title(scores, TOPIC, found),
         axis=f"minus {label}, points" if compares else f"{scores.label}, %",
         caption=under.caption(scores, found, f"Trained → tested. {DOTS}"),
-        columns=min(SIDE_BY_SIDE, len(panels)),
+        columns=GRID if len(panels) > 2 * SIDE_BY_SIDE else min(SIDE_BY_SIDE, len(panels)),
     )
 
 

@@ -109,7 +109,7 @@ def number(bar: Bar, *, signed: bool = False) -> str:
 
 def number_words(mean: float, half: float | None = None, *, signed: bool = False) -> str:
     """``52.1 ±2.0``, ``−4.3 ±0.9``: one decimal; of a difference two, where one hides whether its interval holds 0."""
-    lost = signed and mean != 0 and round(abs(mean), 1) == (0 if half is None else round(half, 1))
+    lost = signed and mean != 0 and round(abs(mean), 1) in (0, None if half is None else round(half, 1))
     digits = 2 if lost else 1
     sign = "+" if signed else ""
     written = f"{mean:{sign}.{digits}f}".replace("-", "−")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PER_ROW, WIDEST = 3, 10.0
+PER_ROW, WIDEST = 3, 10.5
 """At most so many panels side by side, and so many inches."""
 
 

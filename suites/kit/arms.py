@@ -518,6 +518,8 @@ def repeated(scores: ArmScores) -> str:
     if not units.are_seeds:
         draws = ", ".join(map(str, dict.fromkeys(map(units.of, chosen))))
         seeds = f"draws {draws} ({seeds}{_further_seeds(scores, chosen)}; those of a draw are averaged first)"
+    if len(dict.fromkeys(map(units.of, chosen))) == 1:
+        return f"{seeds}; one {units.one} has no interval."
     return units.said(seeds + "; ± is half of the 95 % t interval over {seeds}.")
 
 

@@ -102,9 +102,13 @@ def _told(scores: ArmScores, key: str) -> str:
 
 
 def base_label(scores: ArmScores, keys: Iterable[str]) -> str:
-    """What some arms are compared with: its label, once where every block has one of the same."""
-    bases = (scores.arms[key].baseline for key in keys)
-    return " / ".join(dict.fromkeys(quoted(scores.arms[base].label) for base in bases if base))
+    """What some arms are compared with: its label, once where every block has one; with its block beside its like."""
+    asked = list(keys)
+    labels = {scores.arms[key].label for key in asked}
+    bases = [scores.arms[base] for key in asked if (base := scores.arms[key].baseline)]
+    return " / ".join(
+        dict.fromkeys(quoted(full_label(scores, arm) if arm.label in labels else arm.label) for arm in bases)
+    )
 
 
 def highest(cells: Mapping[str, Cell]) -> Finding:
@@ -158,7 +162,8 @@ def _heading(scores: ArmScores, block: str, keys: Sequence[str]) -> str:
 def _row(scores: ArmScores, key: str, keys: Sequence[str], *, blocks: bool) -> str:
     """The arm's label, with its block where another row has the same one; what sees more than others may says so."""
     arm = scores.arms[key]
-    alone = blocks or sum(scores.arms[other].label == arm.label for other in keys) == 1
+    others = dict.fromkeys((*keys, *(base for each in keys if (base := scores.arms[each].baseline))))
+    alone = blocks or sum(scores.arms[other].label == arm.label for other in others) == 1
     label = arm.label if alone else full_label(scores, arm)
     return label if arm.ranked else f"{label}, {NOT_RANKED}"
 

@@ -13,6 +13,7 @@ from harness.config import RunSpec
 from harness.show.tables import Cell, Table
 from harness.suite import Evaluation, Options, Suite
 from harness.types import Privilege
+from suites.kit.comparison import to_baseline
 
 SUITE: Suite = registry.suite("ablation")
 LOST = {"no_privilege": 0.10, "no_student_source": 0.01, "no_teacher_source": 0.06, "not_adaptive": 0.05}
@@ -126,11 +127,17 @@ def test_missing_and_collapsed(tmp_path: Path) -> None:
     assert made.partial == "38 of 41 runs done"
 
 
-def test_figure_has_dopd_in_both_panels(tmp_path: Path) -> None:
+def test_figure_has_every_variant_minus_dopd_under_its_block(tmp_path: Path) -> None:
     chosen = options(tmp_path)
-    drawn = SUITE.figures(*frames(chosen, scorer(tmp_path), suite=SUITE), chosen)["table8"]
-    assert [ax.get_title() for ax in drawn.axes] == ["components", "other readings", "why (added after these results)"]
-    assert [len(ax.patches) for ax in drawn.axes] == [7, 4, 4]
-    for ax in drawn.axes:
-        assert ax.patches[0].get_height() == pytest.approx(55 + 1 / 3)
-        assert ax.get_xticklabels()[0].get_text().startswith("DOPD")
+    scores = SUITE.scores(*frames(chosen, scorer(tmp_path), suite=SUITE), chosen)
+    (ax,) = SUITE.figures_of(scores)["table8"].axes
+    rows = [label.get_text() for label in ax.get_yticklabels()]
+    assert [row for row in rows if row in {arm.block for arm in scores.arms.values()}] == [
+        "components",
+        "other readings",
+        "why (added after these results)",
+    ]
+    marks = [float(each.get_xdata()[0]) for each in ax.lines if len(each.get_xdata()) == 1]
+    wanted = [found.mean for key in scores.arms if (found := to_baseline(scores, key).difference)]
+    assert marks == pytest.approx([100 * mean for mean in wanted]) and len(marks) == 12
+    assert "DOPD 55.3" in "".join(text.get_text() for text in ax.texts) and "DOPD" not in rows

@@ -133,7 +133,7 @@ def test_missing_and_collapsed(tmp_path: Path) -> None:
 def test_figure_is_two_matrices(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     drawn = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)["table7"]
-    assert [ax.get_title() for ax in drawn.axes] == ["teacher with p", "teacher without p"]
+    assert [ax.get_title() for ax in drawn.axes] == ["teacher with p", "teacher without p", ""]
     shown = [text.get_text().split("\n")[0] for text in drawn.axes[0].texts]
     wanted = [100 * sum(at_step(f"{d}/{g}", s, 1.0) for s in range(3)) / 3 for d, g in by_place()]
     assert shown == [f"{value:.1f}" for value in wanted]

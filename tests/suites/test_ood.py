@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
 from support.synthetic import COLLAPSED, PROFILE, SUITE, frames, make_done, options, score, specs
 
 from harness import registry
@@ -285,29 +287,31 @@ def test_figure_7b_has_the_papers_methods_and_every_other_stands_in_the_grid(tmp
     chosen = options(tmp_path, methods=names, train_domains="all", seeds=(0, 1, 2))
     drawn = SUITE.figures(*frames(chosen, lambda *_: 0.5), chosen)
     main, everything = drawn["figure7b"], drawn["ood_all"]
-    shown = [label.get_text().split("\n")[0] for label in main.axes[0].get_xticklabels()]
-    assert shown == ["Vanilla OPD", "ExOPD", "Uni-OPD", "EOPD", "DOPD"]
+    assert rows_of(main) == ["ExOPD", "Uni-OPD", "EOPD", "DOPD"], "each minus vanilla OPD"
     assert "oracle" not in main.texts[-1].get_text()
-    rows = [label.get_text() for label in everything.axes[0].get_yticklabels()]
-    assert len(rows) == len(names) == 13 and rows.count("SFT (oracle traces), not ranked") == 1
+    rows = rows_of(everything)
+    assert len(rows) == len(names) - 1 == 12 and rows.count("SFT (oracle traces), not ranked") == 1
     named = [bool(ax.get_yticklabels()[0].get_text()) for ax in everything.axes]
     assert named == [True, False, False] * 2
     width, height = everything.get_size_inches()
     assert width < 12 and height < 9.5, "a page"
 
 
+def rows_of(figure: Figure) -> list[str]:
+    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
+
+
 def test_figure_7b_has_every_method_that_was_named_if_they_are_few(tmp_path: Path) -> None:
     def shown(*methods: str) -> tuple[list[str], list[str]]:
         chosen = options(tmp_path, methods=methods or None, seeds=(0,))
         drawn = SUITE.figures(*frames(chosen, lambda *_: 0.5), chosen)
-        labels = drawn["figure7b"].axes[0].get_xticklabels()
-        return [label.get_text().split("\n")[0] for label in labels], list(drawn)
+        return rows_of(drawn["figure7b"]), list(drawn)
 
-    assert shown("sft", "dopd", "vanilla_opd") == (["SFT", "DOPD", "Vanilla OPD"], ["figure7b"])
+    assert shown("sft", "dopd", "vanilla_opd") == (["SFT", "DOPD"], ["figure7b"])
     six = ("sft", "gkd", "tip", "sdft", "vanilla_opd", "dopd")
-    assert len(shown(*six)[0]) == 6
-    assert shown(*six, "opcd") == (["Vanilla OPD", "DOPD"], ["figure7b", "ood_all"]), "seven: the paper's alone"
-    assert shown() == (["Vanilla OPD", "DOPD"], ["figure7b", "ood_all"]), "none was named"
+    assert len(shown(*six)[0]) == 5
+    assert shown(*six, "opcd") == (["DOPD"], ["figure7b", "ood_all"]), "seven: the paper's alone"
+    assert shown() == (["DOPD"], ["figure7b", "ood_all"]), "none was named"
 
 
 @pytest.mark.slow
@@ -316,9 +320,10 @@ def test_a_cross_stands_on_a_collapsed_bar_and_without_the_papers_methods_all_ar
     drawn = SUITE.figures(*frames(chosen), chosen)
     assert list(drawn) == ["figure7b"]
     first, _ = drawn["figure7b"].axes
-    labels = [label.get_text() for label in first.get_xticklabels()]
-    assert labels == ["Priv. S→S\n0.1 ±0.0\ncollapsed 3/3", "Priv. T→S\n48.0 ±5.0"]
-    assert [text.get_text() for text in first.texts].count("×") == 1
+    assert rows_of(drawn["figure7b"]) == ["Priv. S→S", "Priv. T→S"], "scores: there is no baseline"
+    said = [text.get_text() for text in first.texts]
+    assert {"0.1 ±0.0  collapsed 3/3", "48.0 ±5.0", "Student 40.0", "Teacher 60.0"} <= set(said)
+    assert said.count("×") == 1
 
 
 def test_one_domain_alone_still_draws(tmp_path: Path) -> None:
@@ -328,30 +333,31 @@ def test_one_domain_alone_still_draws(tmp_path: Path) -> None:
     assert titles == ["general → coding", "general → reasoning"] and set(drawn) == {"figure7b"}
 
 
-def test_figure_shows_seeds_references_collapse_and_the_papers_leads_as_the_papers(tmp_path: Path) -> None:
+def test_figure_shows_differences_with_their_seeds_and_what_is_missing(tmp_path: Path) -> None:
+    """DOPD minus vanilla OPD is 4.0 in every seed of reasoning → coding; of coding → reasoning it was not run."""
     chosen = options(tmp_path)
     planned = specs(chosen)
     loaded = frames(chosen, skip=[planned[5], planned[13], planned[21]])  # dopd on coding
     figure = SUITE.figures(*loaded, chosen)["figure7b"]
-    first, _ = figure.axes
-    labels = [label.get_text() for label in first.get_xticklabels()]
-    assert labels == ["Vanilla OPD\n52.0 ±5.0", "DOPD"], "the paper's methods alone"
-    marks = [text.get_text() for text in first.texts]
-    assert marks.count("×") == 0 and "not run" in marks and "Teacher\n60.0" in marks and "Student\n40.0" in marks
+    first, second = figure.axes
+    assert rows_of(figure) == ["DOPD"], "the paper's methods alone, minus the baseline"
+    assert {"not run", "Student 40.0, Vanilla OPD 52.0, Teacher 60.0"} <= {text.get_text() for text in first.texts}
+    assert "+4.0 ±0.0" in {text.get_text() for text in second.texts}
+    (dots,) = (each for each in second.collections if isinstance(each, PathCollection))
+    assert [x for x, _ in dots.get_offsets().tolist()] == pytest.approx([4, 4, 4])
     words = " ".join(figure.texts[-1].get_text().split())
-    assert "3.1 (coding → reasoning, MATH500) and 4.3 (reasoning → coding, BFCLv3)" in words
-    assert "not data of this figure" in words
-    assert "partial: 23 of 26 runs done" in figure.get_suptitle()
+    assert words.startswith("DOPD (reasoning → coding) is above Vanilla OPD by 4.0 ±0.0 points"), words
+    title = " ".join(figure.get_suptitle().split())
+    assert title == "Out of domain: DOPD (reasoning → coding) above Vanilla OPD (partial: 23 of 26 runs done)"
 
 
-def test_paper_source_shows_the_papers_words_alone(tmp_path: Path) -> None:
+def test_paper_source_shows_the_papers_words_in_a_table(tmp_path: Path) -> None:
     chosen = options(tmp_path, source="paper")
     rows, costs = results.load("paper", SUITE, PROFILE, chosen)
     (table,) = SUITE.tables(rows, costs, chosen)
     assert [each.cells[0].value for each in table.lines] == pytest.approx([3.1, 4.3])
-    (figure,) = SUITE.figures(rows, costs, chosen).values()
-    assert [patch.get_height() for ax in figure.axes for patch in ax.patches] == pytest.approx([3.1, 4.3])
-    assert "not read" in table.caption
+    assert SUITE.figures(rows, costs, chosen) == {}, "two numbers are no picture"
+    assert "not read" in table.caption and "lead over the second best" in table.title
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from harness.config import RunSpec
 from harness.show.tables import Cell, Table
 from harness.suite import Evaluation, Options, Suite
 from harness.types import PLAIN, PRIVILEGED, Policy, Privilege
+from suites.kit.comparison import to_baseline
 
 SUITE: Suite = registry.suite("privileged_input")
 KINDS = ("final_answer", "hints_with_execution", "hints", "summary", "none")
@@ -110,13 +111,14 @@ def test_missing_and_collapsed(tmp_path: Path) -> None:
     assert made.partial == "29 of 32 runs done"
 
 
-def test_figure_has_a_panel_per_method(tmp_path: Path) -> None:
+def test_figure_has_each_form_minus_the_default_one_under_its_method(tmp_path: Path) -> None:
     chosen = options(tmp_path)
-    drawn = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)
-    axes = drawn["table4"].axes
-    assert [ax.get_title() for ax in axes] == ["DOPD", "Priv. T→S"]
-    for ax in axes:
-        assert len(ax.patches) == 5
-        assert ax.get_xticklabels()[0].get_text().startswith("final answer")
-    assert axes[0].patches[0].get_height() == pytest.approx(42)
-    assert "mean of domains" in axes[0].get_ylabel()
+    scores = SUITE.scores(*frames(chosen, score, suite=SUITE), chosen)
+    (ax,) = SUITE.figures_of(scores)["table4"].axes
+    rows = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(rows) == 10 and rows[0] == "DOPD, minus hints" and rows[5] == "Priv. T→S, minus hints"
+    assert rows[1] == rows[6] == "final answer" and "hints" not in rows
+    marks = [float(each.get_xdata()[0]) for each in ax.lines if len(each.get_xdata()) == 1]
+    wanted = [found.mean for key in scores.arms if (found := to_baseline(scores, key).difference)]
+    assert marks == pytest.approx([100 * mean for mean in wanted]) and len(marks) == 8
+    assert ax.get_xlabel() == "minus hints, points"

@@ -104,17 +104,18 @@ def test_figure_draws_each_token_in_its_colour(tmp_path: Path) -> None:
     axes = SUITE.figures(*results.load("runs", SUITE, PROFILE, chosen), chosen)["figure9"].axes
     titles = [ax.get_title(loc="left") for ax in axes]
     assert titles[:2] == [
-        "general, before training: general/test/0, answer right",
-        "general, step 50: general/test/0, answer right",
+        "general, before training: answer right",
+        "general, step 50: answer right",
     ]
-    assert titles[7] == "coding, step 50: coding/test/0, answer wrong" and len(titles) == 9
+    assert titles[7] == "coding, step 50: answer wrong" and len(titles) == 9
     from matplotlib.colors import to_hex
 
     boxes = [patch for patch in axes[7].patches if patch.get_width() == pytest.approx(0.9)]
-    assert [to_hex(box.get_facecolor()) for box in boxes] == [OF_REGIMES[r].colour.lower() for r in ("LH", "HT", "HS")]
+    colours = ["#ffffff", *(OF_REGIMES[r].colour.lower() for r in ("HT", "HS"))]
+    assert [to_hex(box.get_facecolor()) for box in boxes] == colours, "what most tokens are is left white"
     assert [box.get_linewidth() > 1 for box in boxes] == [False, True, False]
     words = [text.get_text() for text in axes[7].texts]
-    assert {"A", "+3", "end", "LH", "HT ×", "HS", "9.0", "0.5"} <= set(words) and "0.0" not in words
+    assert {"A, nats", "+3", "end", "LH", "HT ×", "HS", "9.0", "0.5"} <= set(words) and "0.0" not in words
     inks = {text.get_text(): text.get_color() for text in axes[7].texts}
     assert [inks[label] for label in ("LH", "HT ×", "HS")] == ["black", "black", "white"]
 
@@ -141,7 +142,7 @@ def test_published_rollouts_are_those_of_the_run(tmp_path: Path) -> None:
             ax.get_title(loc="left")
             for ax in SUITE.figures(*results.load(which.source, SUITE, PROFILE, which), which)["figure9"].axes
         ]
-        assert titles[7] == "coding, step 50: coding/test/0, answer wrong"
+        assert titles[7] == "coding, step 50: answer wrong"
     assert "trajectory.jsonl" in (path.parent / "README.md").read_text()
 
 

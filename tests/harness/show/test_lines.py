@@ -1,28 +1,29 @@
-"""Lines, matrices and clustered bars: what is drawn, and that names neither overlap nor are cut. Looks: by eye."""
+"""Lines and matrices: what is drawn, and that names neither overlap nor are cut. Looks: by eye."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.show import clusters, heatmap, page, style
-from harness.show.bars import Bar, Group, Reference
+from harness.show import heatmap, page, style
+from harness.show.bars import Reference
 from harness.show.heatmap import Matrix
-from harness.show.lines import LinePanel, Moment, Point, Series, curves
-from harness.show.looks import INK, SUBJECT, YELLOW, Look
+from harness.show.lines import LinePanel, Moment, Series, curves
+from harness.show.looks import INK, SUBJECT, YELLOW, Look, luminance
 from harness.show.tables import Cell
 
-X = (0.0, 50.0, 100.0)
+X = (0.0, 50.0, 75.0, 100.0)
+INKS = {"white": 1.0, "black": 0.0}
+"""Luminance."""
 SERIES = (
-    Series(label="Vanilla OPD", x=X, y=(39.0, 42.0, 44.0), half=(1.0, 1.0, 2.0)),
-    Series(label="DOPD", x=X, y=(39.0, 48.0, 51.0)),
-    Series(label="SDPO", x=X, y=(39.0, 41.0, math.nan), note="collapsed 1/3"),
+    Series(label="Vanilla OPD", x=X, y=(39.0, 42.0, 43.0, 44.0), half=(1.0, 1.0, 1.5, 2.0)),
+    Series(label="DOPD", x=X, y=(39.0, 48.0, 50.0, 51.0)),
+    Series(label="SDPO", x=X, y=(39.0, 41.0, math.nan, math.nan), note="collapsed 1/3"),
     Series(label="TIP", x=(), y=(), note="not run"),
 )
 PANEL = LinePanel(
@@ -31,7 +32,6 @@ PANEL = LinePanel(
     series=SERIES,
     references=(Reference(label="Student", value=39.0), Reference(label="Teacher", value=53.0)),
     moments=(Moment(label="stage 2", x=50.0),),
-    points=(Point(label="stated", x=80.0, y=45.0),),
 )
 
 
@@ -61,7 +61,6 @@ def test_every_series_is_named_at_its_end_with_its_note() -> None:
         "Student 39.0",
         "Teacher 53.0",
         "stage 2",
-        "stated",
     }
 
 
@@ -85,7 +84,7 @@ def test_a_series_looks_the_same_in_every_panel() -> None:
     other = LinePanel(title="other", y_axis="nats", series=SERIES[1:])
     first, second = draw(PANEL, other).axes
     of_dopd = [
-        next(line for line in ax.lines if list(line.get_ydata()) == [39.0, 48.0, 51.0]) for ax in (first, second)
+        next(line for line in ax.lines if list(line.get_ydata()) == [39.0, 48.0, 50.0, 51.0]) for ax in (first, second)
     ]
     assert of_dopd[0].get_color() == of_dopd[1].get_color() and of_dopd[0].get_marker() == of_dopd[1].get_marker()
 
@@ -93,7 +92,7 @@ def test_a_series_looks_the_same_in_every_panel() -> None:
 def test_a_pale_line_has_a_dark_rim_that_follows_its_dashes() -> None:
     pale = Look(colour=YELLOW, dashes=(0, (5, 2)))
     figure = draw(LinePanel(title="", y_axis="", series=(Series(label="LH", x=X, y=X, look=pale),)))
-    line, mark = figure.axes[0].lines
+    line, _, mark = figure.axes[0].lines
     (rim,) = line.get_path_effects()
     assert rim._gc["foreground"] == INK and rim._gc["linewidth"] > line.get_linewidth()
     assert line.get_markeredgecolor() == mark.get_markeredgecolor() == INK
@@ -109,9 +108,29 @@ def test_bands_are_the_half_widths_and_a_lone_point_has_a_whisker() -> None:
     assert whisker.get_segments()[0][:, 1].tolist() == [3.0, 7.0]
 
 
+def test_few_points_have_whiskers_and_a_thin_line() -> None:
+    pair = LinePanel(title="", y_axis="%", series=(Series(label="a", x=(1.0, 2.0), y=(5.0, 6.0), half=(2.0, 1.0)),))
+    (ax,) = draw(pair).axes
+    (whiskers,) = (each for each in ax.collections if hasattr(each, "get_segments"))
+    assert [each[:, 1].tolist() for each in whiskers.get_segments()] == [[3.0, 7.0], [5.0, 7.0]]
+    assert ax.lines[0].get_linewidth() < draw().axes[0].lines[0].get_linewidth()
+
+
+def test_what_ties_a_line_to_its_name_is_grey_and_crosses_no_data() -> None:
+    """The last point of one lies far from the edge: only a piece of its line stands at its name."""
+    far, near = Series(label="far", x=(0.0, 20.0), y=(1.0, 2.0)), Series(label="near", x=(0.0, 100.0), y=(3.0, 4.0))
+    (ax,) = draw(LinePanel(title="", y_axis="%", series=(far, near))).axes
+    ties = [text for text in ax.texts if not text.get_text()]
+    assert len(ties) == 1 and ties[0].arrow_patch.get_edgecolor() == to_rgba(page.LEADER)
+    assert ties[0].xy[0] == ax.get_xlim()[1], "from the edge, not from a point"
+    keys = [line for line in ax.lines if line.get_transform() != ax.transData]
+    assert {line.get_color() for line in keys} == {line.get_color() for line in ax.lines if line not in keys}
+    assert min(min(line.get_xdata()) for line in keys) > 1, "outside of the axes"
+
+
 def test_everything_lies_inside_the_limits_and_panels_of_one_scale_share_them() -> None:
-    low = LinePanel(title="low", y_axis=PANEL.y_axis, series=(Series(label="DOPD", x=X, y=(1.0, 2.0, 3.0)),))
-    nats = LinePanel(title="entropy", y_axis="nats", series=(Series(label="DOPD", x=X, y=(1.0, 2.0, 3.0)),))
+    low = LinePanel(title="low", y_axis=PANEL.y_axis, series=(Series(label="DOPD", x=X, y=(1.0, 2.0, 2.5, 3.0)),))
+    nats = LinePanel(title="entropy", y_axis="nats", series=(Series(label="DOPD", x=X, y=(1.0, 2.0, 2.5, 3.0)),))
     first, second, third = draw(PANEL, low, nats).axes
     assert first.get_ylim() == second.get_ylim() != third.get_ylim()
     assert first.get_ylim()[0] < 1.0 and first.get_ylim()[1] > 53.0
@@ -151,7 +170,7 @@ def test_spread_keeps_order_and_distance_and_moves_as_little_as_can_be() -> None
 @pytest.mark.parametrize(("series", "panels"), [(1, 1), (8, 2), (24, 3), (12, 5)])
 def test_no_name_covers_another_or_leaves_the_figure(series: int, panels: int) -> None:
     many = tuple(
-        Series(label=f"DOPD (initial self) {i}", x=X, y=(39.0, 40.0, 40.0 + i / 50), note="collapsed 1/3")
+        Series(label=f"DOPD (initial self) {i}", x=X, y=(39.0, 40.0, 40.0, 40.0 + i / 50), note="collapsed 1/3")
         for i in range(series)
     )
     panel = LinePanel(title="coding → reasoning " * 3, y_axis="%", series=many, references=PANEL.references)
@@ -182,8 +201,8 @@ def test_a_matrix_writes_its_numbers_frames_the_best_and_gives_reasons() -> None
         Cell(missing="not run"),
         Cell(value=45.0, notes=("collapsed 1/3",)),
     )
-    figure = heatmap.heatmap([grid(*cells)], title="Sensitivity", caption="c")
-    assert texts(figure) == ["40.0\n±1.2", "50.0\nsingle run", "not run", "45.0\ncollapsed 1/3"]
+    figure = heatmap.heatmap([grid(*cells)], title="Sensitivity", axis="score, %", caption="c")
+    assert texts(figure)[:4] == ["40.0\n±1.2", "50.0\nsingle run", "not run", "45.0\ncollapsed 1/3"]
     patches = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
     assert [patch.get_xy() for patch in patches if not patch.get_fill()] == [(1.05, 0.05)]
     squares = [patch for patch in patches if patch.get_fill()]
@@ -193,67 +212,36 @@ def test_a_matrix_writes_its_numbers_frames_the_best_and_gives_reasons() -> None
 
 
 def test_matrices_share_one_scale_and_light_numbers_stand_on_dark_squares() -> None:
-    figure = heatmap.heatmap(
-        [grid(*(Cell(value=v) for v in values)) for values in ((0, 1, 2, 3), (3, 4, 5, 6))], title="a", caption="c"
-    )
-    first, second = ([patch.get_facecolor() for patch in ax.patches] for ax in figure.axes)
+    matrices = [grid(*(Cell(value=v) for v in values)) for values in ((0, 1, 2, 3), (3, 4, 5, 6))]
+    figure = heatmap.heatmap(matrices, title="a", axis="score, %", caption="c")
+    first, second = ([patch.get_facecolor() for patch in ax.patches] for ax in figure.axes[:2])
     assert first[3] == second[0] and len({*first, *second}) == 7
-    white, dark = to_rgba("white"), to_rgba(INK)
-    assert to_rgba(figure.axes[0].texts[0].get_color()) == white
-    assert to_rgba(figure.axes[1].texts[3].get_color()) == dark
+    for ax in figure.axes[:2]:
+        for text, patch in zip(ax.texts, ax.patches, strict=True):
+            light, dark = sorted((luminance(to_hex(patch.get_facecolor())), INKS[text.get_color()]), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, "every number is read, those in the middle of the scale too"
+    scale = figure.axes[2]
+    assert scale.get_label() == heatmap.SCALE and scale.get_xlim() == (0, 6)
+    assert [text.get_text() for text in scale.texts] == ["score, %"]
+
+
+def test_the_words_of_the_scale_fit() -> None:
+    small = [grid(*(Cell(value=v) for v in (1, 2, 3, 4)))]
+    figure = heatmap.heatmap(small, title="a", axis="exact answer, mean of domains, %", caption="c")
+    figure.draw_without_rendering()
+    (words,) = figure.axes[1].texts
+    assert words.get_window_extent().x1 < figure.bbox.x1
 
 
 def test_an_empty_matrix_says_why() -> None:
-    assert texts(heatmap.heatmap([grid(*(Cell(missing="not run"),) * 4)], title="a", caption="c")) == ["not run"] * 4
+    assert (
+        texts(heatmap.heatmap([grid(*(Cell(missing="not run"),) * 4)], title="a", axis="%", caption="c"))
+        == ["not run"] * 4
+    )
 
 
-@pytest.mark.slow
 def test_files_are_equal_for_equal_figures(tmp_path: Path) -> None:
-    for make in (draw, lambda: cluster(1, 1)):
-        first, second = (
-            [path.read_bytes() for path in style.save(make(), tmp_path / name, "a")] for name in ("one", "two")
-        )
-        assert first == second
-
-
-# --- clustered bars
-
-
-def cluster(groups: int, bars: int) -> Figure:
-    each = tuple(Bar(label=f"method {i}", mean=10.0 + i, half=1.0, points=(9.0, 11.0)) for i in range(bars))
-    missing = (*each, Bar(label="absent", mean=None, note="not run"), Bar(label="fallen", mean=1.0, crossed=True))
-    ends = (Reference(label="Student", value=5.0), Reference(label="Teacher", value=60.0))
-    made = [Group(title=f"benchmark {i}", bars=missing, references=ends) for i in range(groups)]
-    return clusters.clustered_bars(made, title="All", axis="score, %", caption="A long caption about seeds. " * 20)
-
-
-def test_clusters_write_every_number_and_reason_and_share_one_scale() -> None:
-    figure = cluster(2, 3)
-    assert texts(figure) == ["10.0", "11.0", "12.0", "not run", "1.0  ×"] * 2
-    (ax,) = figure.axes
-    assert ax.get_ylim()[0] == 0 and ax.get_ylim()[1] > 60
-    looks = [(patch.get_facecolor(), patch.get_hatch()) for patch in ax.patches]
-    assert looks[:4] == looks[4:] and len(set(looks)) == 4
-    (legend,) = figure.legends
-    named = [text.get_text() for text in legend.get_texts()]
-    assert named == ["method 0", "method 1", "method 2", "absent", "fallen", "Student", "Teacher"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("groups", "bars"), [(1, 1), (9, 10), (4, 24)])
-def test_clusters_fit_their_figure(groups: int, bars: int) -> None:
-    figure = cluster(groups, bars)
-    figure.draw_without_rendering()
-    frame = figure.bbox
-    assert frame.width / figure.dpi <= style.WIDEST + 0.01
-    (legend,) = (each.get_window_extent() for each in figure.legends)
-    title = figure._suptitle.get_window_extent()  # type: ignore[attr-defined]
-    assert legend.x0 >= 0 and legend.x1 <= frame.x1 and legend.y1 <= title.y0 + 1
-    caption = figure.texts[-1].get_window_extent()
-    assert caption.y0 >= 0 and caption.x1 <= frame.x1
-    for ax in figure.axes:
-        assert ax.get_window_extent().y1 <= legend.y0
-        numbers = [text.get_window_extent() for text in ax.texts]
-        for box, other in pairwise(numbers):
-            assert not box.overlaps(other)
-        assert caption.y1 < min(label.get_window_extent().y0 for label in ax.get_xticklabels())
+    first, second = (
+        [path.read_bytes() for path in style.save(draw(), tmp_path / name, "a")] for name in ("one", "two")
+    )
+    assert first == second

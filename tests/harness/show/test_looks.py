@@ -9,15 +9,12 @@ from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from support.synthetic import PROFILE, frames
 
 from harness import registry
 from harness.analysis import results
-from harness.config import RunSpec
-from harness.show.bars import Bar, Group, Reference, grouped_bars
-from harness.show.clusters import clustered_bars
+from harness.show.bars import Bar, Group, Reference
 from harness.show.hbars import Panel, lying_bars
 from harness.show.lines import LinePanel, Series, curves
 from harness.show.looks import BASELINE, COLOURS, REFERENCES, SUBJECT, YELLOW, Look, Role, assigned, luminance, other
@@ -73,10 +70,8 @@ def levels(ax: Axes) -> dict[float, list[float]]:
         if (x := list(line.get_xdata()))[0] == x[1] and set(line.get_ydata()) == ends
     }
     across = {float(y[0]): line for line in lines if (y := list(line.get_ydata()))[0] == y[1]}
-    short = [each for each in ax.collections if isinstance(each, LineCollection) and each._us_linestyles[0][1]]
-    return {value: list(line._unscaled_dash_pattern[1]) for value, line in (upright | across).items()} | {
-        float(each.get_segments()[0][0][1]): list(each._us_linestyles[0][1]) for each in short
-    }
+    dashed = {value: line._unscaled_dash_pattern[1] for value, line in (upright | across).items()}
+    return {value: list(dashes) for value, dashes in dashed.items() if dashes}
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -91,8 +86,7 @@ def test_student_and_teacher_keep_their_lines_in_every_kind_of_figure_and_order(
     words = {"title": "t", "caption": "c"}
     series = Series(label="a", x=(0.0, 1.0), y=(50.0, 60.0))
     drawn = {
-        "grouped": grouped_bars([group], axis="%", **words),
-        "clustered": clustered_bars([group], axis="%", **words),
+        "zoomed": lying_bars([Panel(title="", groups=(group,), references=ends, zoomed=True)], axis="%", **words),
         "lying": lying_bars([Panel(title="", groups=(group,), references=ends)], axis="%", **words),
         "curves": curves([LinePanel(title="", y_axis="%", series=(series,), references=ends)], x_axis="step", **words),
     }
@@ -132,29 +126,35 @@ def test_a_look_is_found_by_the_label_a_reader_sees() -> None:
     assert label_look("w/o privileged input") is None and registry.look("Vanilla OPD") == BASELINE
 
 
-def colours_of(ax: Axes, names: list[str]) -> dict[str, str]:
-    """Of a panel's bars, which stand in the order of some names."""
-    return {name: to_hex(patch.get_facecolor()).upper() for name, patch in zip(names, ax.patches, strict=True)}
+def colours_of(ax: Axes) -> dict[str, str]:
+    """Of a panel's marks, by the name of their row."""
+    rows = dict(zip(ax.get_yticks(), ax.get_yticklabels(), strict=True))
+    marks = [line for line in ax.lines if len(line.get_xdata()) == 1]
+    return {
+        min(rows.items(), key=lambda row: abs(row[0] - float(line.get_ydata()[0])))[1].get_text(): to_hex(
+            line.get_color()
+        ).upper()
+        for line in marks
+    }
 
 
-CHOSEN = ("eopd", "dopd", "vanilla_opd")
-"""Not in the order of the registry."""
-WANTED = {"Vanilla OPD": BASELINE.colour, "DOPD": SUBJECT.colour, "EOPD": method_look("eopd").colour}
+CHOSEN = ("eopd", "dopd", "sft")
+"""Not in the order of the registry; without the baseline, of which nothing else is then drawn as a difference."""
+WANTED = {"SFT": method_look("sft").colour, "DOPD": SUBJECT.colour, "EOPD": method_look("eopd").colour}
 
 
-@pytest.mark.parametrize(("suite", "stem"), [("in_distribution", "figure1"), ("ood", "figure7b")])
-def test_one_method_has_one_colour_in_the_bars_of_every_suite(suite: str, stem: str) -> None:
-    chosen = Options(suite=suite, methods=CHOSEN, seeds=(0,))
+@pytest.mark.parametrize("base", [(), ("vanilla_opd",)])
+@pytest.mark.parametrize(
+    ("suite", "stem"), [("in_distribution", "figure1"), ("ood", "figure7b"), ("methods", "methods")]
+)
+def test_one_method_has_one_colour_in_the_marks_of_every_suite(
+    suite: str, stem: str, base: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Whether they are scores, or differences to a baseline."""
+    chosen = Options(suite=suite, methods=(*CHOSEN, *base), seeds=(0,), published=tmp_path)
     made = registry.suite(suite)
-    for ax in made.figures(*frames(chosen, lambda *_: 0.5, suite=made), chosen)[stem].axes:
-        assert colours_of(ax, [tick.get_text().split("\n")[0] for tick in ax.get_xticklabels()]) == WANTED
-
-
-def test_and_in_the_lying_bars_of_all_methods(tmp_path: Path) -> None:
-    chosen = Options(suite="methods", methods=CHOSEN, seeds=(0,), published=tmp_path)
-    made = registry.suite("methods")
-    (ax,) = made.figures(*frames(chosen, lambda *_: 0.5, suite=made), chosen)["methods"].axes
-    assert colours_of(ax, [name for tick in ax.get_yticklabels() if (name := tick.get_text()) in WANTED]) == WANTED
+    axes = made.figures(*frames(chosen, lambda *_: 0.5, suite=made), chosen)[stem].axes
+    assert colours_of(axes[0]) == WANTED
 
 
 def test_lines_have_the_colours_of_bars() -> None:
@@ -163,29 +163,15 @@ def test_lines_have_the_colours_of_bars() -> None:
     for figure in made.figures(*frames(chosen, lambda *_: 0.5, suite=made), chosen).values():
         for ax in figure.axes:
             colours = [line.get_color() for line in ax.lines[:3]]
-            assert colours == [method_look("eopd").colour, SUBJECT.colour, BASELINE.colour]
+            assert colours == [method_look("eopd").colour, SUBJECT.colour, method_look("sft").colour]
 
 
-def test_the_papers_figure_1_has_the_colours_and_lines_of_ours_beside_it() -> None:
+def test_the_papers_figure_1_has_the_colours_of_ours() -> None:
     made = registry.suite("in_distribution")
-    ours, theirs = Options(suite=made.name, methods=CHOSEN, seeds=(0,)), Options(suite=made.name, source="paper")
-
-    def scores(spec: RunSpec, *_: Any) -> float:
-        return 0.5 if spec.method else {PROFILE.student: 0.25, PROFILE.teacher: 0.75}[spec.student]
-
-    (first, *_), drawn = (
-        made.figures(*frames(ours, scores, suite=made), ours)["figure1"].axes,
-        made.figures(*results.load("paper", made, PROFILE, theirs), theirs)["figure1_paper"],
-    )
-    (legend,) = drawn.legends
-    named = {text.get_text(): patch for text, patch in zip(legend.get_texts(), legend.get_patches(), strict=False)}
-    assert {name: to_hex(named[name].get_facecolor()).upper() for name in WANTED} == WANTED
-    average = levels(drawn.axes[0])
-    student, teacher = (list(REFERENCES[role].dashes[1]) for role in (Role.STUDENT, Role.TEACHER))
-    assert (levels(first)[25.0], levels(first)[75.0]) == (student, teacher)
-    assert (average[39.1], average[52.8]) == (student, teacher)  # Table 1
-    lines = {line.get_label(): list(line._unscaled_dash_pattern[1]) for line in legend.get_lines()}
-    assert lines == {"Student": student, "Teacher": teacher}
+    theirs = Options(suite=made.name, source="paper")
+    drawn = made.figures(*results.load("paper", made, PROFILE, theirs), theirs)["figure1_paper"]
+    shown = colours_of(drawn.axes[0])
+    assert {name: shown[name] for name in ("DOPD", "EOPD")} == {name: WANTED[name] for name in ("DOPD", "EOPD")}
 
 
 def test_regimes_have_the_colours_of_the_reports_trajectories() -> None:

@@ -15,9 +15,9 @@ from harness.show.tables import Table
 from harness.suite import Options, Profile, training_run
 from harness.types import HarnessError
 from suites.kit.arms import Arm, ArmScores, ArmSuite, caption, together
-from suites.kit.bars import arm_bars
 from suites.kit.cells import benchmark_header
 from suites.kit.comparison import comparison_table
+from suites.kit.dots import arm_dots
 from suites.kit.looks import label_look
 
 RATES = (2e-4, 1e-3)
@@ -80,11 +80,11 @@ def test_headers_name_a_benchmark_by_its_world_whatever_the_profile_is_called() 
 
 def test_arms_of_one_label_are_told_apart_in_a_figure_and_look_alike(tmp_path: Path) -> None:
     scores = SUITE.scores(*frames(options(tmp_path), suite=SUITE), options(tmp_path))
-    drawn = arm_bars(scores, {"mean": scores.inside}, title="Rates", caption="")
-    words = " ".join(label.get_text().replace("\n", " ") for label in drawn.axes[0].get_xticklabels())
-    assert "rate 0.0002, Vanilla OPD" in words and "rate 0.001, Vanilla OPD" in words
-    colours = {patch.get_facecolor() for patch in drawn.axes[0].patches}
-    assert len(colours) == 1 and label_look("Vanilla OPD") is not None
+    (ax,) = arm_dots(scores, {"mean": scores.inside}, topic="Rates").axes
+    (row,) = (label.get_text() for label in ax.get_yticklabels())
+    assert (row, ax.get_xlabel()) == ("rate 0.001, Vanilla OPD", "minus “rate 0.0002, Vanilla OPD”, points")
+    look = label_look("Vanilla OPD")
+    assert look and [line.get_color() for line in ax.lines if len(line.get_xdata()) == 1] == [look.colour]
 
 
 def test_methods_are_refused_where_they_are_the_question(tmp_path: Path) -> None:

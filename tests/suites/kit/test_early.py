@@ -21,8 +21,8 @@ from harness.types import HarnessError, Row
 from harness.worlds import WORLDS
 from suites.in_distribution import InDistribution
 from suites.kit.arms import early_benchmarks, early_step
-from suites.kit.bars import at_budget, budgets
 from suites.kit.curves import step_at
+from suites.kit.dots import at_budget, budgets
 from suites.kit.early import early_step as found_step
 from suites.kit.early import first_half, measured
 from suites.kit.variants import along_the_run
@@ -230,7 +230,7 @@ def test_tests_belong_to_the_last_step() -> None:
     assert sum(column.key.startswith("p_") for column in table.columns) == 1
 
 
-def test_bars_have_a_panel_for_each() -> None:
+def test_figures_have_a_panel_for_each() -> None:
     found = scores(InDistribution())
     assert budgets(found) == (5, "last") and at_budget("coding", 5) == "coding, early: step 5"
     assert at_budget("coding", "last") == "coding"
