@@ -159,7 +159,7 @@ def _several(judged: Sequence[Contrast], base: str, things: str, n: str) -> str:
 
 def quoted(label: str) -> str:
     """Within a sentence: a label with a comma or of several small words would run into it."""
-    return f"“{label}”" if "," in label or label[:1].islower() else label
+    return f"“{label}”" if "," in label or (label[:1].islower() and " " in label) else label
 
 
 def _n(judged: Sequence[Contrast], units: Units) -> str:

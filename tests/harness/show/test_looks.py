@@ -129,7 +129,7 @@ def test_a_look_is_found_by_the_label_a_reader_sees() -> None:
 def colours_of(ax: Axes) -> dict[str, str]:
     """Of a panel's marks, by the name of their row."""
     rows = dict(zip(ax.get_yticks(), ax.get_yticklabels(), strict=True))
-    marks = [line for line in ax.lines if len(line.get_xdata()) == 1]
+    marks = [line for line in ax.lines if len(line.get_xdata()) == 1 and line.get_marker() != "|"]
     return {
         min(rows.items(), key=lambda row: abs(row[0] - float(line.get_ydata()[0])))[1].get_text(): to_hex(
             line.get_color()

@@ -84,7 +84,9 @@ def test_arms_of_one_label_are_told_apart_in_a_figure_and_look_alike(tmp_path: P
     (row,) = (label.get_text() for label in ax.get_yticklabels())
     assert (row, ax.get_xlabel()) == ("rate 0.001, Vanilla OPD", "minus “rate 0.0002, Vanilla OPD”, points")
     look = label_look("Vanilla OPD")
-    assert look and [line.get_color() for line in ax.lines if len(line.get_xdata()) == 1] == [look.colour]
+    assert look and [
+        line.get_color() for line in ax.lines if len(line.get_xdata()) == 1 and line.get_marker() != "|"
+    ] == [look.colour]
 
 
 def test_methods_are_refused_where_they_are_the_question(tmp_path: Path) -> None:
