@@ -260,9 +260,8 @@ def _draw_key(ax: Axes, end: tuple[float, float], place: tuple[float, float], ke
     edge = INK if look.is_pale else look.colour
     style: dict[str, Any] = {"color": edge, "transform": ax.transAxes, "clip_on": False}
     ax.plot([start, x], [y, y], linestyle=dashes, linewidth=1.2, **style)
-    ax.plot(
-        [(start + x) / 2], [y], marker=look.marker, markersize=4, **style | {"color": look.colour}, markeredgecolor=edge
-    )
+    middle: dict[str, Any] = {**style, "color": look.colour, "markeredgecolor": edge, "markersize": 4}
+    ax.plot([(start + x) / 2], [y], marker=look.marker, **middle)
 
 
 def _end(each: Series) -> tuple[float, float] | None:
