@@ -12,7 +12,8 @@ from harness.analysis import results
 from harness.analysis.results import STALE, HasPaperRows
 from harness.config import RunSpec
 from harness.report import output, selection
-from harness.report.web import decisions, trajectory
+from harness.report.web import decisions, problems, trajectory
+from harness.report.web.album import Album, Picture
 from harness.report.web.folders import without_folders
 from harness.report.web.leaderboard import Board, board
 from harness.report.web.learning import learning_curves
@@ -105,8 +106,12 @@ class Content:
     sections: tuple[Section, ...]
     leaderboard: Leaderboard | None
     claims: decisions.Decisions
+    problems: problems.Problems | None = None
+    """None in a profile whose problems are text alone."""
     trajectories: trajectory.Trajectories
     provenance: Provenance
+    pictures: tuple[Picture, ...] = ()
+    """Of problems and rollouts, each once."""
 
 
 def gather(profile: Profile, options: Options) -> Content:
@@ -124,14 +129,17 @@ def gather(profile: Profile, options: Options) -> Content:
             section, behind = _section(registry.suite(name), profile, chosen)
             sections.append(section)
             shown += [behind] if behind else []
+    album = Album()
     return Content(
         profile=profile,
         source=options.source,
         sections=tuple(sections),
         leaderboard=leaderboard_of(sections),
         claims=decisions.load(profile, options),
-        trajectories=trajectory.load(profile, options),
+        problems=problems.load(profile, album),
+        trajectories=trajectory.load(profile, options, album),
         provenance=provenance(shown, options),
+        pictures=album.pictures,
     )
 
 

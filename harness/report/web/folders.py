@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from harness.suite import Options
+
+FOLDERS = re.compile(r"(?<!\S)\S*/(?=[^/\s])")
+"""What stands before a file's own name."""
 
 
 def without_folders(text: str, options: Options) -> str:
@@ -11,3 +16,8 @@ def without_folders(text: str, options: Options) -> str:
         for path in sorted({str(folder), str(folder.resolve())}, key=len, reverse=True):
             text = text.replace(path, "results")
     return text
+
+
+def names_alone(text: str) -> str:
+    """An error's words with every file told by its own name: pictures lie wherever their owner keeps them."""
+    return FOLDERS.sub("", text)

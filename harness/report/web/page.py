@@ -20,6 +20,8 @@ from harness.show.verdicts import effect_digits
 
 FOLDER = Path(__file__).resolve().parent
 TEMPLATE, STYLES, SCRIPT = "page.html", "page.css", "page.js"
+PICTURE_STYLES = "pictures.css"
+"""Only where there are pictures: a page of text is what it would be without them."""
 SENTENCE = re.compile(r"(?<=[a-z0-9)%])\. (?=[A-Z])")
 """Where a caption may be cut: its first sentence is always shown, the others on demand."""
 SHADES = {Shade.OVER_HALF: ("half", "◐"), Shade.ALL: ("all", "●")}
@@ -28,13 +30,15 @@ SHADES = {Shade.OVER_HALF: ("half", "◐"), Shade.ALL: ("all", "●")}
 
 def render(content: Content) -> str:
     """The page. Equal content gives equal text."""
-    styles, script = ((FOLDER / name).read_text(encoding="utf-8") for name in (STYLES, SCRIPT))
+    sheets = (STYLES, PICTURE_STYLES) if content.problems or content.pictures else (STYLES,)
+    styles = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in sheets)
+    script = (FOLDER / SCRIPT).read_text(encoding="utf-8")
     return (
         _environment()
         .get_template(TEMPLATE)
         .render(
             content=content,
-            policy=policy(styles, script),
+            policy=policy(styles, script, pictures=bool(content.pictures)),
             styles=styles,
             script=script,
             regimes=trajectory.MEANING,
@@ -43,11 +47,13 @@ def render(content: Content) -> str:
     )
 
 
-def policy(styles: str, script: str) -> str:
-    """Content security: this script and these styles by their hash, attributes of style, and nothing from anywhere."""
+def policy(styles: str, script: str, *, pictures: bool = False) -> str:
+    """Content security: this script and these styles by their hash, attributes of style, pictures that stand in the
+    page where it has some, and nothing from anywhere."""
     return "; ".join(
         (
             "default-src 'none'",
+            *(("img-src data:",) if pictures else ()),
             f"script-src '{_hash(script)}'",
             f"style-src-elem '{_hash(styles)}'",
             "style-src-attr 'unsafe-inline'",

@@ -5,6 +5,8 @@ A record is one rollout, as the evaluation ``trajectory`` leaves them::
     {"run": "dopd-...", "step": 50, "id": "coding/test/3", "prompt": "coding 4 ...", "privileged": "hints A ...",
      "right": true, "tokens": [{"text": "A", "regime": "HT", "gap": 0.41, "q_teacher": 0.93, "q_student": 0.62,
                                 "right": true}, ...]}
+
+Its pictures, where it has some, are those of the problem of this id, which the world of the run makes again.
 """
 
 from __future__ import annotations
@@ -16,9 +18,14 @@ from typing import Any
 
 from harness import registry
 from harness.analysis import results
-from harness.report.web.folders import without_folders
-from harness.suite import Options, Profile
-from harness.types import HarnessError
+from harness.config import DataSpec, RunSpec
+from harness.report import selection
+from harness.report.web.album import Album, Drawn
+from harness.report.web.folders import names_alone, without_folders
+from harness.suite import Options, Profile, Suite
+from harness.types import Example, HarnessError, Modality, text_of
+from harness.worlds import world_of
+from harness.worlds.world import World
 
 NAME = "trajectory"
 """Of the evaluation."""
@@ -72,6 +79,10 @@ class Rollout:
     privileged: str
     right: bool
     tokens: tuple[Token, ...]
+    drawn: tuple[Drawn, ...] = ()
+    """Its pictures, with what p points at."""
+    undrawn: str = ""
+    """Why they are not here, where it has some."""
 
     @property
     def counts(self) -> dict[Regime, int]:
@@ -89,14 +100,13 @@ class Trajectories:
     reason: str = ""
 
 
-def load(profile: Profile, options: Options) -> Trajectories:
+def load(profile: Profile, options: Options, album: Album) -> Trajectories:
     """Rollouts of every suite that shows some, from one source, or the reason why there are none."""
-    known = map(registry.suite, registry.suites())
+    known = [suite for suite in map(registry.suite, registry.suites()) if NAME in suite.published_samples]
     try:
         found = [
             rollout
             for suite in known
-            if NAME in suite.published_samples
             for rollout in _read(results.samples(NAME, suite, profile, replace(options, suite=suite.name)))
         ]
     except HarnessError as error:
@@ -104,7 +114,10 @@ def load(profile: Profile, options: Options) -> Trajectories:
     if not found:
         where = "published" if options.source == "published" else "on this machine"
         return Trajectories(reason=f"not available: no rollouts of the evaluation {NAME} are {where}")
-    return Trajectories(rollouts=tuple(chosen(found)), found=len(found))
+    shown = chosen(found)
+    for suite in known:
+        shown = _with_pictures(shown, suite, profile, replace(options, suite=suite.name), album)
+    return Trajectories(rollouts=tuple(shown), found=len(found))
 
 
 def chosen(rollouts: Sequence[Rollout], most: int = MOST) -> list[Rollout]:
@@ -151,3 +164,37 @@ def _tokens(records: Iterable[Mapping[str, Any]]) -> Iterator[Token]:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def _with_pictures(
+    rollouts: Sequence[Rollout], suite: Suite, profile: Profile, options: Options, album: Album
+) -> list[Rollout]:
+    """The same, those of the suite's runs with their pictures; of a world of text as they are."""
+    try:
+        chosen = selection.as_published(suite, profile, options) if options.source == "published" else options
+        planned = {spec.id: spec for spec in suite.runs(profile, chosen)}
+    except HarnessError:
+        return list(rollouts)
+    runs = {run: planned[mine] for mine, run in results.match_runs(planned, [r.run for r in rollouts]).items()}
+    return [_pictured(each, runs[each.run], album) if each.run in runs else each for each in rollouts]
+
+
+def _pictured(rollout: Rollout, spec: RunSpec, album: Album) -> Rollout:
+    if spec.data is None:
+        return rollout
+    try:
+        world = world_of(spec.data)
+        if world.modality is not Modality.VISION:
+            return rollout
+        example = _problem(rollout, spec.data, world, spec.prompts_per_step)
+        return replace(rollout, drawn=album.shown(world, example, str(spec.data.privilege)))
+    except HarnessError as error:
+        return replace(rollout, undrawn=names_alone(str(error)))
+
+
+def _problem(rollout: Rollout, data: DataSpec, world: World, problems: int) -> Example:
+    """The rollout's problem, among as many as the evaluation asked; raises HarnessError if it is another one now."""
+    found = next((each for each in world.examples(data, "test", problems) if each.id == rollout.id), None)
+    if found is None or text_of(found.messages[-1]) != rollout.prompt:
+        raise HarnessError(f"the problem {rollout.id} is another one here than when this was written; evaluate it again")
+    return found

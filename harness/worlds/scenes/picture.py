@@ -73,6 +73,12 @@ class Scene:
         x, y = (CELL * at + CELL // 2 for at in (i % SIDE, i // SIDE))
         return x + right - radius, y + down - radius, x + right + radius + 1, y + down + radius + 1
 
+    def cell(self, place: str) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of the place's cell, pixels."""
+        i = PLACES.index(place)
+        left, top = CELL * (i % SIDE), CELL * (i // SIDE)
+        return left, top, left + CELL, top + CELL
+
     def box_words(self, place: str) -> tuple[str, ...]:
         """The box in words of ``BIN`` pixels."""
         return tuple(BINS[edge // BIN] for edge in self.box(place))

@@ -23,7 +23,8 @@ from harness.types import (
     TextPart,
     told,
 )
-from harness.worlds.scenes import questions, scribe, tables, words
+from harness.worlds.regions import Region
+from harness.worlds.scenes import pointing, questions, scribe, tables, words
 from harness.worlds.scenes.picture import draw, greyed, pixelated, png
 from harness.worlds.scenes.questions import Question
 from harness.worlds.scenes.words import BLANK, CODES, DEGRADED, END, EVIDENCE, HEADERS, ITEMS, READINGS, SLOT, STRIDE
@@ -125,6 +126,19 @@ class ScenesWorld:
                 raise HarnessError(
                     f"corruption {str(corruption)!r} changes no step: give wrong_steps or shuffled_steps"
                 )
+
+    def regions(self, example: Example, kind: str) -> tuple[Region, ...]:
+        """Of the true p: boxes where it tells them, a cell where it has the place's word; see ``pointing``.
+
+        Raises:
+            HarnessError: unknown kind.
+        """
+        if kind == Privilege.NONE:
+            return ()
+        if kind not in HEADERS:
+            raise HarnessError(f"world {words.NAME!r} has no privileged input {kind!r}; it has: {', '.join(HEADERS)}")
+        asked = question_of(example)
+        return pointing.regions(asked, questions.honest(asked, kind, tables.truth(_place_of(example)[0])))
 
     def pictured(self, example: Example, kind: str) -> tuple[Message, ...]:
         """``evidence``: the picture on its own grid, every cell greyed out that no item's answer depends on (as many
