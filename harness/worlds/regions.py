@@ -20,7 +20,9 @@ class Region:
     box: Box
     """Pixels, within the picture."""
     label: str
-    """What p says of it, in a few words."""
+    """A word or a number, short enough to be drawn beside it."""
+    words: str = ""
+    """What else p says of it."""
     boxed: bool = True
     """Whether p holds the edges; False: it has only a word for the part, whose edges these are."""
     picture: int = 0

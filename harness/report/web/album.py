@@ -51,6 +51,7 @@ class Mark:
     height: int
     boxed: bool
     label: str
+    words: str
     x: float
     """Of the label's baseline."""
     y: float
@@ -71,10 +72,12 @@ class Drawn:
     def said(self) -> str:
         """In words, for those who do not see it."""
         told = (
-            f"{mark.label} at {mark.left}, {mark.top} to {mark.left + mark.width}, {mark.top + mark.height}"
+            f"{' '.join(filter(None, (mark.label, mark.words)))} at {mark.left}, {mark.top} to {mark.left + mark.width}, {mark.top + mark.height}"
             for mark in self.marks
         )
-        return f"picture of {self.picture.width} by {self.picture.height} pixels" + "".join(f"; {each}" for each in told)
+        return f"picture of {self.picture.width} by {self.picture.height} pixels" + "".join(
+            f"; {each}" for each in told
+        )
 
 
 class Album:
@@ -135,6 +138,7 @@ def _mark(region: Region, picture: Picture) -> Mark:
         height=bottom - top,
         boxed=region.boxed,
         label=region.label,
+        words=region.words,
         x=right if late else left,
         y=round(top - letter / 4 if top > letter else bottom + letter, 1),
         anchor="end" if late else "start",

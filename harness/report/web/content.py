@@ -130,14 +130,17 @@ def gather(profile: Profile, options: Options) -> Content:
             sections.append(section)
             shown += [behind] if behind else []
     album = Album()
+    asked, rollouts = problems.load(profile, album), trajectory.load(profile, options)
+    if asked:
+        rollouts = trajectory.with_pictures(rollouts, profile, options, album)
     return Content(
         profile=profile,
         source=options.source,
         sections=tuple(sections),
         leaderboard=leaderboard_of(sections),
         claims=decisions.load(profile, options),
-        problems=problems.load(profile, album),
-        trajectories=trajectory.load(profile, options, album),
+        problems=asked,
+        trajectories=rollouts,
         provenance=provenance(shown, options),
         pictures=album.pictures,
     )

@@ -6,8 +6,8 @@ import re
 
 from harness.suite import Options
 
-FOLDERS = re.compile(r"(?<!\S)\S*/(?=[^/\s])")
-"""What stands before a file's own name."""
+FOLDERS = re.compile(r"(?<!\S)/\S*/(?=[^/\s])")
+"""What stands before the own name of a file that is told from the root on."""
 
 
 def without_folders(text: str, options: Options) -> str:

@@ -100,7 +100,7 @@ def _panels(world: World, example: Example, profile: Profile, album: Album) -> I
         yield Panel(title=title_of(kind, profile), text=text, drawn=album.shown(world, example, kind))
     for kind in world.pictures if isinstance(world, Pictured) else ():
         yield Panel(
-            title=f"in its place, {kind.replace('_', ' ')}",
+            title=f"other picture: {kind.replace('_', ' ')}",
             text="",
             drawn=album.shown(world, example, Pictures(kind)),
         )

@@ -18,14 +18,13 @@ from typing import Any
 
 from harness import registry
 from harness.analysis import results
-from harness.config import DataSpec, RunSpec
+from harness.config import RunSpec
 from harness.report import selection
 from harness.report.web.album import Album, Drawn
 from harness.report.web.folders import names_alone, without_folders
 from harness.suite import Options, Profile, Suite
-from harness.types import Example, HarnessError, Modality, text_of
+from harness.types import Example, HarnessError, text_of
 from harness.worlds import world_of
-from harness.worlds.world import World
 
 NAME = "trajectory"
 """Of the evaluation."""
@@ -100,13 +99,12 @@ class Trajectories:
     reason: str = ""
 
 
-def load(profile: Profile, options: Options, album: Album) -> Trajectories:
+def load(profile: Profile, options: Options) -> Trajectories:
     """Rollouts of every suite that shows some, from one source, or the reason why there are none."""
-    known = [suite for suite in map(registry.suite, registry.suites()) if NAME in suite.published_samples]
     try:
         found = [
             rollout
-            for suite in known
+            for suite in _showing()
             for rollout in _read(results.samples(NAME, suite, profile, replace(options, suite=suite.name)))
         ]
     except HarnessError as error:
@@ -114,10 +112,11 @@ def load(profile: Profile, options: Options, album: Album) -> Trajectories:
     if not found:
         where = "published" if options.source == "published" else "on this machine"
         return Trajectories(reason=f"not available: no rollouts of the evaluation {NAME} are {where}")
-    shown = chosen(found)
-    for suite in known:
-        shown = _with_pictures(shown, suite, profile, replace(options, suite=suite.name), album)
-    return Trajectories(rollouts=tuple(shown), found=len(found))
+    return Trajectories(rollouts=tuple(chosen(found)), found=len(found))
+
+
+def _showing() -> Iterator[Suite]:
+    return (suite for suite in map(registry.suite, registry.suites()) if NAME in suite.published_samples)
 
 
 def chosen(rollouts: Sequence[Rollout], most: int = MOST) -> list[Rollout]:
@@ -166,35 +165,49 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _with_pictures(
-    rollouts: Sequence[Rollout], suite: Suite, profile: Profile, options: Options, album: Album
-) -> list[Rollout]:
-    """The same, those of the suite's runs with their pictures; of a world of text as they are."""
-    try:
-        chosen = selection.as_published(suite, profile, options) if options.source == "published" else options
-        planned = {spec.id: spec for spec in suite.runs(profile, chosen)}
-    except HarnessError:
-        return list(rollouts)
-    runs = {run: planned[mine] for mine, run in results.match_runs(planned, [r.run for r in rollouts]).items()}
-    return [_pictured(each, runs[each.run], album) if each.run in runs else each for each in rollouts]
+def with_pictures(shown: Trajectories, profile: Profile, options: Options, album: Album) -> Trajectories:
+    """The same, each rollout with the pictures of its problem and what its run's p points at on them.
+
+    The problems are made again by the world of the run; one that is another here than there stays without, with the
+    reason.
+    """
+    runs = _runs(shown.rollouts, profile, options)
+    problems = {run: _problems(spec) for run, spec in runs.items()}
+    rollouts = (_pictured(each, runs.get(each.run), problems.get(each.run, {}), album) for each in shown.rollouts)
+    return replace(shown, rollouts=tuple(rollouts))
 
 
-def _pictured(rollout: Rollout, spec: RunSpec, album: Album) -> Rollout:
+def _runs(rollouts: Sequence[Rollout], profile: Profile, options: Options) -> dict[str, RunSpec]:
+    """The planned run behind each, by the id that the rollouts have; what cannot be planned is out."""
+    found: dict[str, RunSpec] = {}
+    for suite in _showing():
+        asked = replace(options, suite=suite.name)
+        try:
+            asked = selection.as_published(suite, profile, asked) if options.source == "published" else asked
+            planned = {spec.id: spec for spec in suite.runs(profile, asked)}
+        except HarnessError:
+            continue
+        matched = results.match_runs(planned, dict.fromkeys(each.run for each in rollouts))
+        found |= {theirs: planned[ours] for ours, theirs in matched.items()}
+    return found
+
+
+def _problems(spec: RunSpec) -> dict[str, Example]:
+    """By id, as many as the evaluation asked; none where they are not here."""
     if spec.data is None:
-        return rollout
+        return {}
     try:
-        world = world_of(spec.data)
-        if world.modality is not Modality.VISION:
-            return rollout
-        example = _problem(rollout, spec.data, world, spec.prompts_per_step)
-        return replace(rollout, drawn=album.shown(world, example, str(spec.data.privilege)))
+        return {each.id: each for each in world_of(spec.data).examples(spec.data, "test", spec.prompts_per_step)}
+    except HarnessError:
+        return {}
+
+
+def _pictured(rollout: Rollout, spec: RunSpec | None, problems: Mapping[str, Example], album: Album) -> Rollout:
+    problem = problems.get(rollout.id)
+    if spec is None or spec.data is None or problem is None or text_of(problem.messages[-1]) != rollout.prompt:
+        return replace(rollout, undrawn="the problem is not here, or another one than when the rollout was written")
+    try:
+        drawn = album.shown(world_of(spec.data), problem, str(spec.data.privilege))
     except HarnessError as error:
         return replace(rollout, undrawn=names_alone(str(error)))
-
-
-def _problem(rollout: Rollout, data: DataSpec, world: World, problems: int) -> Example:
-    """The rollout's problem, among as many as the evaluation asked; raises HarnessError if it is another one now."""
-    found = next((each for each in world.examples(data, "test", problems) if each.id == rollout.id), None)
-    if found is None or text_of(found.messages[-1]) != rollout.prompt:
-        raise HarnessError(f"the problem {rollout.id} is another one here than when this was written; evaluate it again")
-    return found
+    return replace(rollout, drawn=drawn)

@@ -1,115 +1,140 @@
 """A picture of each kind of question with every kind of p, for the docs: ``python -m harness.worlds.scenes.gallery``.
 
-No torch.
+Writes ``docs/pictures/`` and the tables of ``docs/scenes.md``. Equal bytes with one version of Pillow. No torch.
 """
 
 from __future__ import annotations
 
 import argparse
-import textwrap
-from collections.abc import Callable
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.types import Privilege
-from harness.worlds.scenes import questions, scribe, tables, words
+from harness.types import HarnessError, Privilege
+from harness.worlds.scenes import pointing, questions, scribe, tables, words
 from harness.worlds.scenes.picture import PIXELS, draw
 from harness.worlds.scenes.questions import Question, Told
+from harness.worlds.scenes.words import ITEMS, SLOT, STRIDE
 from harness.worlds.scenes.world import example, question_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
 
-ZOOM, MARGIN, LINE, SIZE = 3, 10, 16, 12
-"""Factor of the picture; pixels of margins, of a line of text and of its letters."""
-PANEL = ZOOM * PIXELS
-INK, GROUND, BOX = (20, 20, 20), (255, 255, 255), (255, 255, 255)
+ZOOM = 3
+"""Factor of the picture."""
+BOX, EDGE = (255, 255, 255), (0, 0, 0)
+"""A box is light with a dark edge, to be seen on any colour."""
+COLOURS = 128
+"""Of a file: no pixel is further from its own than the picture's noise, which is most of the bytes else."""
 TITLES = {
-    Privilege.NONE: "no p",
     words.BOX_LABEL: "box and label",
     words.BOX_CAPTION: "box and caption",
     words.CAPTION: "caption",
     words.FINAL_ANSWER: "final answer",
 }
-TEXT_LINES = 12
-"""Room under a picture."""
+PAGE, PICTURES = Path("scenes.md"), Path("pictures")
+"""In the folder of the docs."""
 
 
-def sheet(asked: Question, know: tables.Know) -> Image:
-    """One panel a kind of p: the picture with the boxes p tells, and p in words."""
-    from PIL import Image, ImageDraw
-
-    width = len(TITLES) * (PANEL + MARGIN) + MARGIN
-    out = Image.new("RGB", (width, PANEL + LINE * TEXT_LINES + 2 * MARGIN + LINE), GROUND)
-    pen = ImageDraw.Draw(out)
-    picture = Image.fromarray(draw(asked.scene)).resize((PANEL, PANEL), Image.Resampling.NEAREST)
-    for i, (kind, title) in enumerate(TITLES.items()):
-        left, top = MARGIN + i * (PANEL + MARGIN), MARGIN + LINE
-        write = _writer(pen, left)
-        write(MARGIN - 4, title, True)
-        out.paste(picture, (left, top))
-        tells = questions.NOTHING if kind == Privilege.NONE else questions.honest(asked, kind, know)
-        _boxes(pen, asked, tells, left, top)
-        lines = _words(asked, tells, know)
-        for number, line in enumerate(lines):
-            write(top + PANEL + 4 + LINE * number, line, False)
-    return out
+def questions_shown(which: int = tables.DEVELOPMENT) -> dict[words.Kind, Question]:
+    """The first test question of each kind."""
+    return {
+        kind: question_of(example(which, domain, "test", index))
+        for domain, kinds in words.GROUPS.items()
+        for index, kind in enumerate(kinds)
+    }
 
 
-def _writer(pen: ImageDraw, left: int) -> Callable[[int, str, bool], None]:
-    from PIL import ImageFont
+def boxed(asked: Question, know: tables.Know) -> Image:
+    """The picture with the boxes that p tells, numbered by item."""
+    from PIL import Image, ImageDraw, ImageFont
 
-    font = ImageFont.load_default(size=SIZE)
-
-    def write(top: int, text: str, strong: bool) -> None:
-        pen.text((left, top), text, fill=INK, font=font, stroke_width=0.3 if strong else 0)
-
-    return write
-
-
-def _boxes(pen: ImageDraw, asked: Question, tells: Told, left: int, top: int) -> None:
-    """Outlines of the boxes that are told, each with its item's number."""
-    if tells.kind not in (words.BOX_LABEL, words.BOX_CAPTION):
-        return
-    for number, where in enumerate(tells.places, start=1):
-        if where is not None:
-            x0, y0, x1, y1 = (ZOOM * edge for edge in asked.scene.box(where))
-            pen.rectangle((left + x0 - 2, top + y0 - 2, left + x1 + 1, top + y1 + 1), outline=BOX, width=2)
-            pen.text((left + x1 + 4, top + y0 - 4), str(number), fill=BOX)
+    side = ZOOM * PIXELS
+    out = Image.fromarray(draw(asked.scene)).resize((side, side), Image.Resampling.NEAREST)
+    pen, font = ImageDraw.Draw(out), ImageFont.load_default_imagefont()  # bitmaps: the same wherever it is drawn
+    for region in pointing.regions(asked, questions.honest(asked, words.BOX_LABEL, know)):
+        left, top, right, bottom = (ZOOM * edge for edge in region.box)
+        for away, colour in ((3, EDGE), (2, BOX), (1, BOX), (0, EDGE)):
+            pen.rectangle((left - away, top - away, right - 1 + away, bottom - 1 + away), outline=colour)
+        pen.rectangle((left - 3, top - 14, left + 6, top - 3), fill=EDGE)
+        pen.text((left - 1, top - 14), region.label, fill=BOX, font=font)
+    return out.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
-def _words(asked: Question, tells: Told, know: tables.Know) -> list[str]:
-    """x and the best response without p; with p, p an item a line and the best response."""
-    response = scribe.write(asked, know, tells)
-    items = [" ".join(response[words.STRIDE * i : words.STRIDE * (i + 1)]) for i in range(words.ITEMS)]
-    said = ["x:", *(f"  {' '.join(item.words)}" for item in asked.items)]
-    if tells.kind:
+def table(asked: Question, know: tables.Know) -> str:
+    """x, the best responses and every kind of p, item by item, as a table in Markdown."""
+    header = ["", *(f"item {number + 1}" for number in range(ITEMS)), "then"]
+    lines = [header, ["---"] * len(header), *_lines(asked, know)]
+    return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |") for line in lines)
+
+
+def _lines(asked: Question, know: tables.Know) -> Iterator[list[str]]:
+    yield ["x", *(_code(item.words) for item in asked.items), ""]
+    told = {kind: questions.honest(asked, kind, know) for kind in TITLES}
+    for kind, tells in told.items():
         header, *given = questions.privileged_text(asked, tells).split()
-        slots = [" ".join(given[words.SLOT * i : words.SLOT * (i + 1)]) for i in range(words.ITEMS)]
-        said = [f"p: {header}", *(f"  {slot}" for slot in slots)]
-    lines = [*said, "response:", *(f"  {item}" for item in items), f"  {' '.join(response[-words.ITEMS - 1 :])}"]
-    return [part for line in lines for part in textwrap.wrap(line, 40, subsequent_indent="    ") or [""]]
+        slots = [given[SLOT * i : SLOT * (i + 1)] for i in range(ITEMS)]
+        yield [f"p, {TITLES[kind]}: `{header}` and", *map(_code, slots), ""]
+    for response, kinds in _responses(asked, know, told).items():
+        items = [response[STRIDE * i : STRIDE * (i + 1)] for i in range(ITEMS)]
+        yield [f"best response, {' or '.join(kinds)}", *map(_code, items), _code(response[STRIDE * ITEMS :])]
 
 
-def write(folder: Path, which: int = tables.DEVELOPMENT) -> list[Path]:
-    """One file a kind of question; returns them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    out = list[Path]()
-    for domain, kinds in words.GROUPS.items():
-        for index, kind in enumerate(kinds):
-            asked = question_of(example(which, domain, "test", index))
-            path = folder / f"{words.NAME}_{kind}.png"
-            sheet(asked, tables.truth(which)).save(path, optimize=True)
-            out.append(path)
-    return out
+def _responses(asked: Question, know: tables.Know, told: Mapping[str, Told]) -> dict[tuple[str, ...], list[str]]:
+    """Each best response, and the kinds of p after which it is the best."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for kind, tells in {Privilege.NONE.value: questions.NOTHING, **told}.items():
+        found.setdefault(tuple(scribe.write(asked, know, tells)), []).append(TITLES.get(kind, "no p"))
+    return found
+
+
+def _code(text: Sequence[str]) -> str:
+    return f"`{' '.join(text)}`"
+
+
+def with_tables(page: str, which: int = tables.DEVELOPMENT) -> str:
+    """The page, whose table after each picture is that of the picture.
+
+    Raises:
+        HarnessError: a kind of question has no picture with a table on it.
+    """
+    for kind, asked in questions_shown(which).items():
+        name = PICTURES / file_of(kind)
+        place = rf"(\({re.escape(name.as_posix())}\)\n\n)(?:\|.*\n)+"
+        made = table(asked, tables.truth(which))
+        page, count = re.subn(place, lambda match, made=made: match[1] + made, page)
+        if count != 1:
+            raise HarnessError(f"{PAGE} shows {name} with a table after it {count} times: let it stand there once")
+    return page
+
+
+def file_of(kind: words.Kind) -> str:
+    """Of its picture."""
+    return f"{words.NAME}_{kind}.png"
+
+
+def write(docs: Path, which: int = tables.DEVELOPMENT) -> list[Path]:
+    """Writes the picture of each kind of question and the page's tables; returns the files.
+
+    Raises:
+        HarnessError: see ``with_tables``.
+    """
+    (docs / PICTURES).mkdir(parents=True, exist_ok=True)
+    out: list[Path] = []
+    for kind, asked in questions_shown(which).items():
+        out.append(docs / PICTURES / file_of(kind))
+        boxed(asked, tables.truth(which)).save(out[-1], optimize=True)
+    page = docs / PAGE
+    page.write_text(with_tables(page.read_text(encoding="utf-8"), which), encoding="utf-8")
+    return [*out, page]
 
 
 def main() -> None:
-    """Command line: write the pictures."""
+    """Command line: write the pictures and the tables."""
     parser = argparse.ArgumentParser(prog="python -m harness.worlds.scenes.gallery", description=main.__doc__)
-    parser.add_argument("--output", type=Path, default=Path("docs/pictures"))
-    for path in write(parser.parse_args().output):
+    parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder of the docs (default: docs)")
+    for path in write(parser.parse_args().docs):
         print(path)
 
 

@@ -16,7 +16,8 @@ def regions(asked: Question, tells: Told) -> tuple[Region, ...]:
     return tuple(
         Region(
             box=asked.scene.box(where) if boxed else asked.scene.cell(where),
-            label=" ".join(filter(None, (str(number), asked.scene.at(where)[0], tells.readings[number - 1]))),
+            label=str(number),
+            words=" ".join(filter(None, (asked.scene.at(where)[0], tells.readings[number - 1]))),
             boxed=boxed,
         )
         for number, where in enumerate(tells.places, start=1)
