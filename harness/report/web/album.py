@@ -1,4 +1,4 @@
-"""Pictures of problems as the page holds them: each once, in its own bytes where they are few. No torch."""
+"""Pictures of problems as the page holds them: each once, small, with what p points at. No torch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from harness.worlds import pictures, privilege
 from harness.worlds.regions import Pointing, Region
 from harness.worlds.world import World
 
-LARGEST = 64_000
-"""Bytes of an encoded picture that are kept as they are."""
-LONGEST, QUALITY = 512, 85
-"""Pixels of the longer side, and JPEG's quality, of one that is made smaller."""
+LONGEST = 512
+"""Pixels of the longer side; a larger picture is made smaller."""
+LARGEST, QUALITY = 64_000, 85
+"""Bytes of a PNG; what would be more is a JPEG of this quality."""
 COARSE = 200
 """Pixels: what is smaller on both sides is drawn with its pixels to be seen."""
-KEPT = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-"""First bytes of what is kept, to its media type."""
 LETTER = 12
 """Letters that a picture is high."""
 
@@ -60,6 +58,12 @@ class Mark:
     letter: float
     """Height of its letters."""
 
+    @property
+    def said(self) -> str:
+        """``1 cyan at 27, 40 to 38, 51``."""
+        named = " ".join(filter(None, (self.label, self.words)))
+        return f"{named} at {self.left}, {self.top} to {self.left + self.width}, {self.top + self.height}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
@@ -71,13 +75,8 @@ class Drawn:
     @property
     def said(self) -> str:
         """In words, for those who do not see it."""
-        told = (
-            f"{' '.join(filter(None, (mark.label, mark.words)))} at {mark.left}, {mark.top} to {mark.left + mark.width}, {mark.top + mark.height}"
-            for mark in self.marks
-        )
-        return f"picture of {self.picture.width} by {self.picture.height} pixels" + "".join(
-            f"; {each}" for each in told
-        )
+        size = f"picture of {self.picture.width} by {self.picture.height} pixels"
+        return "; ".join((size, *(mark.said for mark in self.marks)))
 
 
 class Album:
@@ -109,11 +108,12 @@ class Album:
 
 
 def _picture(part: ImagePart, anchor: str) -> Picture:
-    image, data = pictures.opened(part), pictures.encoded(part)
+    """Encoded anew: transparency and the turns that a file asks of a browser are nothing that a model sees."""
+    image = pictures.opened(part)
     width, height = image.size
-    media = next((media for first, media in KEPT.items() if data.startswith(first)), "")
-    if not media or len(data) > LARGEST:
-        image.thumbnail((LONGEST, LONGEST))
+    image.thumbnail((LONGEST, LONGEST))  # smaller ones stay as they are
+    data, media = pictures.part_of(image, part.path).data, "image/png"
+    if len(data) > LARGEST:
         file, media = io.BytesIO(), "image/jpeg"
         image.save(file, format="JPEG", quality=QUALITY)
         data = file.getvalue()

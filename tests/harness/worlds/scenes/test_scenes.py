@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from PIL import Image
 from harness.config import DataSpec
 from harness.types import Corruption, Fact, HarnessError, ImagePart, Pictures, Privilege, TextPart, text_of
 from harness.worlds import minds, privilege, world, world_of
+from harness.worlds.regions import Pointing
 from harness.worlds.scenes import gallery, picture, questions, scribe, tables, words
 from harness.worlds.scenes.questions import Item, Question
 from harness.worlds.scenes.words import HEADERS, KINDS, PLACES, SLOT, Kind
@@ -52,7 +54,7 @@ def image(message: object) -> np.ndarray:
 
 def test_it_is_a_world_with_every_power() -> None:
     assert isinstance(world("scenes"), ScenesWorld)
-    for power in (HasReferences, Demonstrates, Corruptible, Pictured, KnowsFacts):
+    for power in (HasReferences, Demonstrates, Corruptible, Pictured, KnowsFacts, Pointing):
         assert isinstance(WORLD, power), power
     assert all(hasattr(WORLD, name) for name in vars(World) if not name.startswith("_"))
 
@@ -451,15 +453,62 @@ def test_an_item_has_the_stride_of_a_response() -> None:
     assert item.words == ("point", "name0", ".", "?") and len(item.words) == words.STRIDE
 
 
-def test_the_gallery_shows_every_kind_of_question(tmp_path: Path) -> None:
+DOCS = Path(__file__).resolve().parents[4] / "docs"
+
+
+def test_the_docs_show_what_the_gallery_writes(tmp_path: Path) -> None:
+    """To the byte; a few KB a picture."""
+    (tmp_path / gallery.PAGE).write_text((DOCS / gallery.PAGE).read_text(encoding="utf-8"), encoding="utf-8")
     written = gallery.write(tmp_path)
-    assert [path.name for path in written] == [f"scenes_{kind}.png" for kind in KINDS]
+    assert [path.name for path in written] == [*(f"scenes_{kind}.png" for kind in KINDS), "scenes.md"]
     for path in written:
-        with Image.open(path) as shown:
-            assert shown.width > 1000 and path.stat().st_size < 100_000
-    asked = question_of(example(DRAW, "general", "test", 0))
-    for kind in HEADERS:
-        tells = questions.honest(asked, kind, KNOW)
-        lines = " ".join(" ".join(gallery._words(asked, tells, KNOW)).split())
-        assert questions.privileged_text(asked, tells) in lines.removeprefix("p: ")
-        assert len(gallery._words(asked, tells, KNOW)) <= gallery.TEXT_LINES
+        assert path.read_bytes() == (DOCS / path.relative_to(tmp_path)).read_bytes(), path.name
+        assert path.suffix == ".md" or path.stat().st_size < 5_000
+
+
+def test_a_picture_of_the_docs_has_its_boxes_on_it() -> None:
+    for asked in gallery.questions_shown(DRAW).values():
+        plain = np.asarray(Image.fromarray(picture.draw(asked.scene)).resize((216, 216), Image.Resampling.NEAREST))
+        shown = np.asarray(gallery.boxed(asked, KNOW).convert("RGB")).astype(int)
+        other = np.abs(shown - plain).max(-1) > 2 * picture.NOISE
+        for place in questions.targets(asked, KNOW):
+            left, top, right, bottom = (3 * edge for edge in asked.scene.box(place))
+            assert (shown[top - 1, left:right] > 230).all() and (shown[top:bottom, right] > 230).all()
+            assert not other[top + 1 : bottom - 1, left + 1 : right - 1].any(), "the object stays as it is"
+
+
+def test_a_table_of_the_docs_has_every_word_of_p_and_of_the_responses() -> None:
+    for asked in gallery.questions_shown(DRAW).values():
+        found = [re.findall(r"`([^`]+)`", line) for line in gallery.table(asked, KNOW).splitlines()[2:]]
+        rows = [" ".join(cells) for cells in found]
+        assert rows[0] == asked.text
+        for kind in HEADERS:
+            tells = questions.honest(asked, kind, KNOW)
+            assert questions.privileged_text(asked, tells) in rows
+            assert " ".join(scribe.write(asked, KNOW, tells)) in rows
+        assert " ".join(scribe.write(asked, KNOW)) in rows and len({*rows}) == len(rows) <= 7
+
+
+def test_a_page_without_a_picture_is_refused() -> None:
+    page = (DOCS / gallery.PAGE).read_text(encoding="utf-8").replace("pictures/scenes_meet.png", "elsewhere.png")
+    with pytest.raises(HarnessError, match=r"scenes_meet.png with a table after it 0 times"):
+        gallery.with_tables(page)
+
+
+def test_p_points_at_what_it_tells() -> None:
+    """Boxes of the targets where p has edges, cells of the first and third where a caption has their words."""
+    for asked in SOME:
+        scene, where = question_of(asked).scene, questions.targets(question_of(asked), KNOW)
+        for kind in (words.BOX_LABEL, words.BOX_CAPTION):
+            found = WORLD.regions(asked, kind)
+            assert [region.box for region in found] == [scene.box(place) for place in where]
+            assert all(region.boxed for region in found)
+        told = WORLD.regions(asked, words.CAPTION)
+        assert [(region.label, region.boxed) for region in told] == [("1", False), ("3", False)]
+        for region, place in zip(told, where[::2], strict=True):
+            left, top, right, bottom = scene.box(place)
+            assert region.box[0] <= left and region.box[1] <= top and right <= region.box[2] and bottom <= region.box[3]
+            assert (region.box[2] - region.box[0], region.box[3] - region.box[1]) == (picture.CELL, picture.CELL)
+        assert WORLD.regions(asked, words.FINAL_ANSWER) == WORLD.regions(asked, Privilege.NONE) == ()
+    with pytest.raises(HarnessError, match="has no privileged input 'hints'"):
+        WORLD.regions(SOME[0], "hints")
