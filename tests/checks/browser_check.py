@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 from support import rollouts
 
 from harness import registry
@@ -45,9 +47,25 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.symlink_to(source)
     if not (published / "embedded" / "trajectory" / "trajectory.jsonl").exists():
         (published / "embedded" / "trajectory").unlink(missing_ok=True)
-        rollouts.write(published / "embedded" / "trajectory" / "trajectory.jsonl", 30)
+        rollouts.write(published / "embedded" / "trajectory" / "trajectory.jsonl", rollouts.records(30))
     options = Options(suite="", source="published", published=published)
     return web.write(tmp_path_factory.mktemp("page"), registry.profile("embedded"), options)
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the profile of pictures: its problems, rollouts that are made up, and what is published of it."""
+    profile = registry.profile("embedded_vlm")
+    published = tmp_path_factory.mktemp("pictures")
+    for source in (*PUBLISHED.glob(f"{profile.name}/*"), *PUBLISHED.glob("paper/*")):
+        path = published / source.relative_to(PUBLISHED)
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to(source)
+    path = published / profile.name / "trajectory" / "trajectory.jsonl"
+    if not path.exists():
+        rollouts.write(path, rollouts.of_pictures(profile, 12))
+    options = Options(suite="", profile=profile.name, source="published", published=published)
+    return web.write(tmp_path_factory.mktemp("page"), profile, options)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +80,9 @@ Open = Callable[..., "Page"]
 
 
 @pytest.fixture
-def opened(chromium: Browser, report: Path) -> Iterator[Open]:
-    """Opens the page without a network; complaints of the console, of scripts and foreign requests fail the test."""
+def opened(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Opens the page, of text where a test names no other, without a network; complaints of the console, of scripts and foreign requests fail the test."""
+    report: Path = request.getfixturevalue(getattr(request, "param", "report"))
     complaints: list[str] = []
     contexts: list[Any] = []
 
@@ -91,6 +110,11 @@ def unfold(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
 
 
+BOTH = pytest.mark.parametrize("opened", ["report", "pictured"], indirect=True)
+OF_PICTURES = pytest.mark.parametrize("opened", ["pictured"], indirect=True)
+
+
+@BOTH
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [WIDE, NARROW, 320])
 def test_page_never_scrolls_sideways(opened: Open, width: int, scheme: str) -> None:
@@ -100,6 +124,7 @@ def test_page_never_scrolls_sideways(opened: Open, width: int, scheme: str) -> N
     assert overflow(page) == 0
 
 
+@BOTH
 def test_screenshots(opened: Open) -> None:
     folder = Path(tempfile.mkdtemp(prefix="dopd-report-"))
     for width in (WIDE, NARROW):
@@ -111,6 +136,7 @@ def test_screenshots(opened: Open) -> None:
     print(f"\nscreenshots and the print: {folder}")
 
 
+@BOTH
 def test_tab_reaches_the_tokens_and_arrows_walk_them(opened: Open) -> None:
     page = opened()
     page.keyboard.press("Tab")
@@ -135,6 +161,7 @@ def test_tab_reaches_the_tokens_and_arrows_walk_them(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
+@BOTH
 def test_hover_shows_the_tooltip_inside_the_window(opened: Open, width: int) -> None:
     page = opened(width)
     tokens = page.locator("article.rollout:visible button.token")
@@ -153,6 +180,44 @@ def test_select_chooses_one_rollout(opened: Open) -> None:
     first = shown.inner_text()
     page.locator("#rollout").select_option(index=1)
     assert shown.count() == 1 and shown.inner_text() != first
+
+
+@OF_PICTURES
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_pictures_are_painted_with_their_boxes(opened: Open, width: int) -> None:
+    """Each panel of a problem: the picture; p's boxes are seen on it, and on no other."""
+    page = opened(width)
+    drawings = page.locator("article.problem").first.locator("svg.drawn")
+    shots = [painted(drawings.nth(i).screenshot()) for i in range(5)]
+    assert all(len(set(shot.getdata())) > 500 for shot in shots), "a picture, not its empty place"
+    plain, answer, *others = (white(shot) for shot in shots)
+    assert plain == answer and all(other > 1.3 * plain for other in others), (plain, answer, others)
+
+
+@OF_PICTURES
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_rollouts_picture_is_beside_its_tokens(opened: Open, width: int) -> None:
+    page = opened(width)
+    for index in (0, 1):
+        page.locator("#rollout").select_option(index=index)
+        picture = page.locator("article.rollout:visible svg.drawn").bounding_box()
+        tokens = page.locator("article.rollout:visible .tokens").bounding_box()
+        assert picture and tokens and picture["width"] > 150
+        if width == WIDE:
+            assert picture["x"] + picture["width"] < tokens["x"] and picture["y"] < tokens["y"]
+        else:
+            assert picture["y"] + picture["height"] < tokens["y"]
+        shown = page.locator("article.rollout:visible svg.drawn").screenshot()
+        assert len(set(painted(shown).getdata())) > 500
+
+
+def painted(shot: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(shot)).convert("RGB")
+
+
+def white(shot: Image.Image) -> int:
+    """Pixels that are as white as a box."""
+    return sum(min(pixel) > 250 for pixel in shot.getdata())
 
 
 def test_runs_are_sorted_and_searched(opened: Open) -> None:

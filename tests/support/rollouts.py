@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from support.fakes import FakeSuite
 
+from harness import registry
 from harness.config import RunSpec
-from harness.suite import Evaluation
+from harness.suite import Evaluation, Options, Profile
+from harness.types import text_of
+from harness.worlds import world_of
 
 EVALUATION = Evaluation("last", "trajectory", "audit")
 REGIMES = {"LH": (0.8, 0.9), "LL": (0.2, 0.25), "HT": (0.9, 0.2), "HS": (0.1, 0.7)}
@@ -55,8 +59,19 @@ def records(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def write(path: Path, count: int) -> Path:
-    """``count`` records as JSON lines."""
+def of_pictures(profile: Profile, count: int) -> list[dict[str, Any]]:
+    """The same of the planned run's first problems."""
+    (spec,) = registry.suite("trajectory").runs(profile, Options(suite="trajectory", profile=profile.name))
+    assert spec.data is not None
+    asked = world_of(spec.data).examples(spec.data, "test", count)
+    return [
+        record | {"run": spec.id, "id": problem.id, "prompt": text_of(problem.messages[-1])}
+        for record, problem in zip(records(count), asked, strict=True)
+    ]
+
+
+def write(path: Path, made: Sequence[dict[str, Any]]) -> Path:
+    """Records as JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(record) + "\n" for record in records(count)), encoding="utf-8")
+    path.write_text("".join(json.dumps(record) + "\n" for record in made), encoding="utf-8")
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -51,12 +50,7 @@ def one(profile: Any = SCENES, **changes: Any) -> Any:
 
 def records() -> list[dict[str, Any]]:
     """Of the planned run: three problems before training, and two that are others now."""
-    (spec,) = registry.suite("trajectory").runs(SCENES, Options(suite="trajectory", profile=SCENES.name))
-    assert spec.data is not None
-    asked = ScenesWorld().examples(spec.data, "test", 3)
-    made = rollouts.records(5)
-    for record, example in zip(made, (*asked, asked[0], asked[1]), strict=True):
-        record |= {"run": spec.id, "id": example.id, "prompt": example.messages[-1]["content"][1].text}  # pyright: ignore
+    made = rollouts.of_pictures(SCENES, 5)
     made[3]["prompt"] = "another question"
     made[4]["id"] = "draw0/general/test/99"
     return made
@@ -66,9 +60,7 @@ def records() -> list[dict[str, Any]]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Options:
     folder = tmp_path_factory.mktemp("published")
     (folder / "paper").symlink_to(PUBLISHED / "paper")
-    path = folder / SCENES.name / "trajectory" / "trajectory.jsonl"
-    path.parent.mkdir(parents=True)
-    path.write_text("".join(json.dumps(each) + "\n" for each in records()), encoding="utf-8")
+    rollouts.write(folder / SCENES.name / "trajectory" / "trajectory.jsonl", records())
     return Options(suite="", profile=SCENES.name, source="published", published=folder)
 
 
@@ -128,8 +120,11 @@ def test_the_page_is_nested_and_holds_each_picture_once(gathered: Content, html:
     assert all(image["href"].startswith("data:image/png;base64,") for image in images)
     used = [use["href"].removeprefix("#") for use in parsed.all("use") if "href" in use]
     assert {*used} == {image["id"] for image in images}
-    # Six problems, each with its own picture, a greyed and a pixelated one; rollouts have pictures of draw 0 as well.
-    assert len(used) == 6 * 7 + 3 and len(images) == 6 * 3 + 3 - 3
+    assert gathered.problems
+    panels = [[panel.drawn[0].picture for panel in problem.panels] for problem in gathered.problems.problems]
+    nothing_to_grey = sum(own[0] == own[5] for own in panels)
+    assert len(used) == 6 * 7 + 3, "six problems in seven panels, three rollouts of draw 0"
+    assert len(images) == 6 * 3 - nothing_to_grey > 12, "rollouts are of the first problems, which stand already"
     drawings = [p for p in parsed.all("svg") if p.get("class") == "drawn"]
     assert len(drawings) == len(used)
     assert all(p["role"] == "img" and "picture of 72 by 72 pixels" in p["aria-label"] for p in drawings)
