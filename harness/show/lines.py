@@ -126,8 +126,9 @@ def _axes(ax: Axes, panel: LinePanel, peers: Sequence[LinePanel], x_axis: str, l
     widths = [x for each in panel.series for x in each.x] + [each.x for each in panel.moments]
     if panel.x_limits:
         ax.set_xlim(*panel.x_limits)
-    elif log_x and widths:
-        ax.set_xlim(min(widths) / 1.2, max(widths) * 1.2)
+    elif log_x:
+        if widths:
+            ax.set_xlim(min(widths) / 1.2, max(widths) * 1.2)
     else:
         ax.set_xlim(*_room(widths, share=0.04))
     if not heights and panel.y_limits is None:

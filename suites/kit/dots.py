@@ -10,6 +10,7 @@ from harness.show.tables import Cell
 from suites.kit import under
 from suites.kit.arms import ArmScores, full_label
 from suites.kit.cells import At, Measure
+from suites.kit.columns import NO_BASELINE
 from suites.kit.comparison import to_baseline
 from suites.kit.findings import Finding, compared, in_points, quoted
 from suites.kit.lines import reference_lines
@@ -193,6 +194,8 @@ def difference_bar(scores: ArmScores, key: str, measures: Sequence[Measure], ste
     from harness.show.bars import Bar
 
     arm, cell = scores.arms[key], scores.cell(key, measures, step)
+    if not arm.baseline:
+        return Bar(label=arm.label, mean=None, note=NO_BASELINE, aside=not arm.ranked, look=label_look(arm.label))
     found = to_baseline(scores, key, measures, step)
     values = minus(scores.values(key, measures, step), scores.values(arm.baseline, measures, step))
     each = in_points(arm.label, found.difference).difference

@@ -17,7 +17,7 @@ OTHERS = (
     "sft", "sft_oracle", "seqkd", "gkd", "minillm", "grpo", "vanilla_opd_sampled", "opcd", "exopd", "uni_opd", "sdft",
     "opsd", "opsd_v1", "sdpo", "eopd", "tip", "dapd", "privileged_teacher", "privileged_student", "privileged_both",
     "student_privileged", "dopd_initial_self", "dopd_ema_self", "dopd_ablation", "opd_dropped",
-    "vision_opd", "va_opd", "dopd_reverse_kl",
+    "vision_opd", "va_opd", "dopd_reverse_kl", "iw_opd", "demopsd", "eopd_one_update", "no_teacher",
 )  # fmt: skip
 """Every other method of the published figures, each with the look of its place here. A method that comes later has one
 after these, so that wherever its line stands in the registry no published figure changes; nothing is to be added."""

@@ -226,11 +226,9 @@ def test_sections_say_what_they_show_or_why_not(gathered: Content, parsed: Parse
 
 def test_the_papers_numbers_stand_apart(gathered: Content, html: str) -> None:
     ours, paper = gathered.sections[0].ours, gathered.sections[0].paper
-    assert paper.figure("figure7b") is paper.figures["figure7b_paper"]
-    assert paper.without(ours).figures == {} and [t.name for t in paper.without(ours).tables] == ["figure7b_paper"]
-    apart = html.split('<div class="theirs">')[1:]
-    assert len(apart) == 2
-    assert 'id="paper-ood-figure7b-paper"' in apart[0] and 'id="ood-paper-figure7b-paper"' in apart[1]
+    assert paper.figures == {} and [t.name for t in paper.without(ours).tables] == ["figure7b_paper"]
+    (apart,) = html.split('<div class="theirs">')[1:]
+    assert 'id="ood-paper-figure7b-paper"' in apart
 
 
 def test_a_damaged_file_of_the_paper_is_named(small: None, chosen: Options, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ class Failing(SlotWorld):
     [
         (
             "world='slots', domains=('law',)",
-            "unknown world 'slots': known: embedded, scenes, files, failing; a new one needs its line in",
+            "unknown world 'slots': known: embedded, scenes, permutations, files, failing; a new one needs its line in",
         ),
         ("domains=('law',)", "unknown domain of world 'embedded': 'law': known: general, reasoning, coding"),
         ("domains=('coding',), privilege='hint'", "unknown privileged input of world 'embedded': 'hint': did you mean"),
