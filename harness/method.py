@@ -54,6 +54,8 @@ class Method:
     """True if ``contexts`` may return a ``Demonstration``, which not every world can show."""
     pictures: ClassVar[tuple[str, ...]] = ()
     """Kinds of ``Pictures`` that ``contexts`` may return; a world without them is refused."""
+    shows: ClassVar[tuple[type, ...]] = ()
+    """``FirstHalf`` or ``Alone`` if ``contexts`` may return one; a world that cannot tell p so is refused."""
 
     @property
     def sampling(self) -> Mapping[Source, float]:
@@ -84,8 +86,8 @@ class Method:
     ) -> Mapping[str, Sequence[Shown | None]]:
         """What contexts of the method's own show, by name and per rollout (SDPO's siblings).
 
-        A kind of p, a ``Demonstration``, or ``Pictures`` in the place of x's own (``pictures`` names their kinds); None
-        leaves a rollout without the views of that context.
+        A kind of p, a ``Demonstration``, ``Pictures`` in the place of x's own (``pictures`` names their kinds), or the
+        run's p by half or alone (``shows`` names which); None leaves a rollout without the views of that context.
         """
         return {}
 

@@ -125,8 +125,19 @@ class Pictures:
     """One of ``harness.worlds.world.Pictured.pictures``: a crop of the evidence, a degraded copy."""
 
 
-Shown = str | Demonstration | Pictures
-"""What a context of a method's own shows: a kind of p or a response before x, or x with other images."""
+@dataclass(frozen=True, slots=True)
+class FirstHalf:
+    """The first half of the run's p, before x."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The run's p without the problem."""
+
+
+Shown = str | Demonstration | Pictures | FirstHalf | Alone
+"""What a context of a method's own shows: a kind of p or a response before x, x with other images, or the run's p in
+another way than before x and whole."""
 
 
 class Corruption(StrEnum):

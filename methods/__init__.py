@@ -269,6 +269,24 @@ METHODS: dict[str, Entry] = {
         granularity="full",
         listed=False,
     ),
+    "ar_opd": Entry(
+        target="methods.ar_opd:ResidualDistillation",
+        label="AR-OPD",
+        paradigm="self",
+        citation="arXiv:2606.10385",
+        granularity="full",
+        listed=False,
+        departure="loss, teacher and rate are ours; the source's target could be read",
+    ),
+    "purified_opsd": Entry(
+        target="methods.purified_opsd:PurifiedSelfDistillation",
+        label="Purified OPSD",
+        paradigm="self",
+        citation="arXiv:2607.02234",
+        granularity="full",
+        listed=False,
+        departure="loss, teacher, base and rate are ours; the source's target could be read",
+    ),
 }
 
 NOT_IMPLEMENTED: dict[str, tuple[str, str]] = {

@@ -15,7 +15,7 @@ from harness.models.sampler import RolloutBatch, from_texts
 from harness.training.reduce import world as ranks
 from harness.training.step import Batch
 from harness.training.writers import join, references, rewards
-from harness.types import PLAIN, PRIVILEGED, Completion, Example, Message, Pictures, Shown
+from harness.types import PLAIN, PRIVILEGED, Alone, Completion, Example, FirstHalf, Message, Pictures, Shown
 from harness.worlds import privilege
 from harness.worlds.world import World
 
@@ -37,7 +37,7 @@ def build_batch(
     examples = [rollouts.examples[p] for p in rollouts.prompt_of_B.tolist()]
     own = method.contexts(examples, responses, None if reward_B is None else reward_B.tolist())
     for name, shown in own.items():
-        contexts[name] = per_rollout(reader, world, examples, shown).to(device)
+        contexts[name] = per_rollout(reader, world, examples, shown, kind).to(device)
     total = len(rollouts.finish)
     generator = seeds.generator(seed, f"draw/{ranks()[0]}", step)
     return Batch(
@@ -56,21 +56,28 @@ def with_references(reader: Reader, world: World, rollouts: RolloutBatch) -> Rol
     return join(rollouts, from_texts(reader, rollouts.examples, rollouts.prompts, beside))
 
 
-def per_rollout(reader: Reader, world: World, examples: Sequence[Example], shown: Sequence[Shown | None]) -> Prompts:
+SHARED = (Pictures, FirstHalf, Alone)
+"""What is the same for every rollout of a problem."""
+
+
+def per_rollout(
+    reader: Reader, world: World, examples: Sequence[Example], shown: Sequence[Shown | None], kind: str
+) -> Prompts:
     """A prompt of its own for each rollout; where there is none the plain one stands in and is marked absent.
 
-    Rollouts of one problem that are shown the same pictures share a prompt, so that it is made and read once.
+    Rollouts of one problem that are shown the same pictures, or p of ``kind`` in the same part, share a prompt, so that
+    it is made and read once.
     """
     keys = [
-        (example.id, what) if isinstance(what, Pictures) else place
+        (example.id, what) if isinstance(what, SHARED) else place
         for place, (example, what) in enumerate(zip(examples, shown, strict=True))
     ]
     first = {key: place for place, key in reversed(list(enumerate(keys)))}
     rows = {place: row for row, place in enumerate(sorted(first.values()))}
-    turns = [_turns(examples[place], shown[place], world) for place in rows]
+    turns = [_turns(examples[place], shown[place], world, kind) for place in rows]
     prompts = reader.prompts(turns).continued_by(torch.tensor([rows[first[key]] for key in keys]))
     return replace(prompts, present_B=torch.tensor([what is not None for what in shown]))
 
 
-def _turns(example: Example, what: Shown | None, world: World) -> tuple[Message, ...]:
-    return example.messages if what is None else privilege.shown(example, what, world)
+def _turns(example: Example, what: Shown | None, world: World, kind: str) -> tuple[Message, ...]:
+    return example.messages if what is None else privilege.shown(example, what, world, kind)

@@ -11,7 +11,7 @@ from harness import registry
 from harness.config import DataSpec, RunSpec
 from harness.method import Method, check_sampling
 from harness.types import PRIVILEGED, Completion, Example, HarnessError, Privilege, Source, text_of, told
-from harness.worlds import world_of
+from harness.worlds import privilege, world_of
 from harness.worlds.world import Demonstrates, HasReferences, Pictured, World, check_pictured, require
 
 
@@ -109,7 +109,8 @@ def check_world(spec: RunSpec, method: Method, world: World) -> None:
 
     Raises:
         HarnessError: it has no reference responses, or cannot show a response, where the method reads or shows one;
-            it has no other pictures of its problems, or not of a kind that the method shows;
+            it has no other pictures of its problems, or not of a kind that the method shows; it cannot tell p by
+            half or alone;
             a prompt has one rollout where the method compares siblings.
     """
     assert spec.method is not None
@@ -119,6 +120,8 @@ def check_world(spec: RunSpec, method: Method, world: World) -> None:
         require(world, HasReferences, who)
     if method.shows_responses:
         require(world, Demonstrates, who)
+    for what in method.shows:
+        require(world, privilege.POWERS[what], who)
     if method.pictures and not shows(world, type(method)):
         has = require(world, Pictured, who).pictures
         raise HarnessError(
@@ -137,7 +140,7 @@ def check_data(spec: RunSpec, method: Method, world: World, examples: Sequence[E
 
     Raises:
         HarnessError: the privilege kind is missing from the data; rewards are needed and cannot be had; an example
-            lacks its picture.
+            lacks its picture; p cannot be told as the method shows it.
     """
     assert spec.data is not None
     kind, name = spec.data.privilege, spec.data.world
@@ -150,6 +153,8 @@ def check_data(spec: RunSpec, method: Method, world: World, examples: Sequence[E
             f"privileged input {str(kind)!r} is not in the data of {name!r} (it has: {has}); "
             "choose one of these or add it to the data"
         )
+    for what in method.shows:  # p of this kind may have no halves
+        privilege.shown(examples[0], what(), world, kind)
     verifies = method.needs_reward or method.sampling.get(Source.VERIFIED_TEACHER, 0.0) > 0
     if verifies and world.grade(examples[0], "") is None:
         raise HarnessError(

@@ -6,11 +6,14 @@ so nothing here or after knows of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from harness.types import (
+    Alone,
     Demonstration,
     Example,
+    FirstHalf,
     HarnessError,
     ImagePart,
     Instead,
@@ -24,7 +27,7 @@ from harness.types import (
     images_of,
     told,
 )
-from harness.worlds.world import Demonstrates, Pictured, World, require
+from harness.worlds.world import Demonstrates, Halves, Pictured, TellsAlone, World, require
 
 
 def messages(example: Example, kind: str) -> tuple[Message, ...]:
@@ -45,18 +48,37 @@ def messages(example: Example, kind: str) -> tuple[Message, ...]:
     return _with(example, example.privileged[kind])
 
 
-def shown(example: Example, what: Shown, world: World) -> tuple[Message, ...]:
+def shown(example: Example, what: Shown, world: World, kind: str) -> tuple[Message, ...]:
     """The chat turns of x with what a method asks to see: a kind of p or a worked response before it, other
-    images in it.
+    images in it, half of p of the run's ``kind`` before it; or that p without x.
 
     Raises:
-        HarnessError: the example has no such p; the world cannot show a response, or has no such images.
+        HarnessError: the example has no such p; the world cannot show a response, or has no such images, or cannot tell
+            p by halves or alone.
     """
+    if isinstance(what, FirstHalf | Alone):
+        return _partly(example, what, world, kind)
     if isinstance(what, Pictures):
         return require(world, Pictured, f"a context with images of kind {what.kind}").pictured(example, what.kind)
     if not isinstance(what, Demonstration):
         return messages(example, what)
     return _with(example, require(world, Demonstrates, "a context that shows a response").demonstration(what.response))
+
+
+POWERS: Mapping[type, type[Any]] = {FirstHalf: Halves, Alone: TellsAlone}
+"""What a world must be able to do, by what is shown of p."""
+
+
+def _partly(example: Example, what: FirstHalf | Alone, world: World, kind: str) -> tuple[Message, ...]:
+    if kind not in example.privileged:
+        has = ", ".join(example.privileged) or "none"
+        raise HarnessError(
+            f"a context shows p in part, and example {example.id} has no privileged input {str(kind)!r} (it has: "
+            f"{has}): give data with p, and its kind as their privilege"
+        )
+    if isinstance(what, Alone):
+        return require(world, TellsAlone, "a context that shows p alone").alone(example, kind)
+    return _with(example, require(world, Halves, "a context that shows half of p").first_half(example, kind))
 
 
 def instead(turns: Sequence[Message], images: Sequence[ImagePart], whose: str) -> tuple[Message, ...]:

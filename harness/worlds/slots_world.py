@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, HarnessError, Modality, Span, text_of, told
+from harness.types import Corruption, Example, HarnessError, Message, Modality, Privilege, Span, text_of, told
 from harness.worlds import slots
 from harness.worlds.slots import BLANK, CODES, STRIDE, apply_op
 from harness.worlds.world import Grade, HeldOut, in_turn
@@ -75,14 +75,32 @@ class SlotWorld:
         """In the form of hints with execution, the only form of worked steps the models know."""
         return slots.demonstration(response)
 
+    def first_half(self, example: Example, kind: str) -> str:
+        """The first half of the steps that say something, rounded up, in their places.
+
+        Raises:
+            HarnessError: the final answer, which has no steps.
+        """
+        if kind == Privilege.FINAL_ANSWER:
+            raise HarnessError(f"privileged input {str(kind)!r} of {example.id} has no halves: give a kind with steps")
+        header, steps = _steps(told(example.privileged[kind]))
+        stated = [i for i, step in enumerate(steps) if set(step) != {BLANK}]
+        cut = set(stated[(len(stated) + 1) // 2 :])
+        return _text(header, [(BLANK,) * STRIDE if i in cut else step for i, step in enumerate(steps)])
+
+    def alone(self, example: Example, kind: str) -> tuple[Message, ...]:
+        """p in its place, and blanks for every word of x, so that all distances stay."""
+        blanks = " ".join(BLANK for _ in text_of(example.messages[-1]).split())
+        p: Message = {"role": "system", "content": told(example.privileged[kind]), "privileged": True}
+        return (p, {"role": "user", "content": blanks})
+
     def corrupted(self, example: Example, kind: str, corruption: Corruption, rng: Random) -> str:
         """Wrong steps are consistent with one another; shuffled ones keep the places that say nothing.
 
         Shuffling leaves p as it is where all its steps are the same, for want of another order: 1.5 % of the hints and
         43 % of the summaries.
         """
-        header, *words = told(example.privileged[kind]).split()
-        steps = [tuple(words[i : i + STRIDE]) for i in range(0, len(words), STRIDE)]
+        header, steps = _steps(told(example.privileged[kind]))
         match corruption:
             case Corruption.WRONG_STEPS:
                 changed = _wrong(example, steps, rng)
@@ -92,7 +110,16 @@ class SlotWorld:
                 raise HarnessError(
                     f"corruption {str(corruption)!r} changes no step: give wrong_steps or shuffled_steps"
                 )
-        return " ".join([header, *(word for step in changed for word in step)])
+        return _text(header, changed)
+
+
+def _steps(p: str) -> tuple[str, list[Step]]:
+    header, *words = p.split()
+    return header, [tuple(words[i : i + STRIDE]) for i in range(0, len(words), STRIDE)]
+
+
+def _text(header: str, steps: Sequence[Step]) -> str:
+    return " ".join([header, *(word for step in steps for word in step)])
 
 
 def _wrong(example: Example, steps: Sequence[Step], rng: Random) -> list[Step]:

@@ -14,7 +14,17 @@ from random import Random
 from typing import Protocol, TypeVar, cast, overload, runtime_checkable
 
 from harness.config import DataSpec, HeldOut
-from harness.types import Corruption, Example, Fact, HarnessError, Message, Modality, Span, images_of
+from harness.types import (
+    Corruption,
+    Example,
+    Fact,
+    HarnessError,
+    Message,
+    Modality,
+    PrivilegedInput,
+    Span,
+    images_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +156,28 @@ class Pictured(Protocol):
         Raises:
             HarnessError: unknown kind.
         """
+        ...
+
+
+@runtime_checkable
+class Halves(Protocol):
+    """It can tell the first half of a p."""
+
+    def first_half(self, example: Example, kind: str) -> PrivilegedInput:
+        """Of ``example.privileged[kind]``, corrupted or not; never empty, never all of it unless p is indivisible.
+
+        Raises:
+            HarnessError: p of this kind has no halves.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsAlone(Protocol):
+    """It can tell a p without its problem."""
+
+    def alone(self, example: Example, kind: str) -> tuple[Message, ...]:
+        """The turns that show ``example.privileged[kind]``, corrupted or not, and nothing of x."""
         ...
 
 

@@ -516,6 +516,39 @@ def demopsd(f: Facts) -> list[float]:
     return [token_mean(losses)]
 
 
+def ar_opd(f: Facts) -> list[float]:
+    """2606.10385: log_softmax(log T(x, half) + .8 clamp(log T(x, p) - log T(x, half), ±5)); KL_r over V; mean over the
+    tokens of rollouts with a half.
+    """
+    losses = []
+    for q, whole, half in zip(
+        f.live("plain", 1.0), f.fixed("ema", "privileged", 1.0), f.fixed("ema", "half", 1.0), strict=True
+    ):
+        row = []
+        for n in range(len(q)):
+            power = np.exp(half[n] + 0.8 * np.clip(whole[n] - half[n], -5.0, 5.0))
+            row.append(reverse_kl(q[n], np.log(power / power.sum())))
+        losses.append(np.array(row))
+    return [token_mean(only(losses, f.has["half"]))]
+
+
+def purified_opsd(f: Facts) -> list[float]:
+    """2607.02234, 3.2: δ = log T(x, s) - log T(s), centred over V, 10 tanh(δ/10); softmax(log Π_0(x) + δ); KL_r over V;
+    mean over the tokens of rollouts whose p stands alone.
+    """
+    losses = []
+    views = (f.fixed("ema", "privileged", 1.0), f.fixed("ema", "alone", 1.0), f.fixed("initial", "plain", 1.0))
+    for q, told, alone, base in zip(f.live("plain", 1.0), *views, strict=True):
+        row = []
+        for n in range(len(q)):
+            delta = told[n] - alone[n]
+            delta = 10.0 * np.tanh((delta - delta.mean()) / 10.0)
+            power = np.exp(base[n]) * np.exp(delta / 1.0)
+            row.append(reverse_kl(q[n], np.log(power / power.sum())))
+        losses.append(np.array(row))
+    return [token_mean(only(losses, f.has["alone"]))]
+
+
 METHODS: Mapping[str, Reference] = {
     "sft": sft,
     "sft_oracle": likelihood,
@@ -551,5 +584,7 @@ METHODS: Mapping[str, Reference] = {
     "no_teacher": no_teacher,
     "iw_opd": iw_opd,
     "demopsd": demopsd,
+    "ar_opd": ar_opd,
+    "purified_opsd": purified_opsd,
 }
 """Registry name -> reference."""

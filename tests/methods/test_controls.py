@@ -9,22 +9,39 @@ from math import log
 import pytest
 import torch
 from support.by_hand import HALVES, QUARTERS, REVERSE, close, f64, loss_of, pool, views_of
-from support.small import fixed_batch, policies, small_method
+from support.drive_run import short_run
+from support.small import example, fixed_batch, policies, small_method
 
 from harness import registry
 from harness.losses.tokens import TokenView
 from harness.method import Method
 from harness.suite import Options
+from harness.training.loop import written_batch
 from harness.training.reduce import coefficients
 from harness.training.step import optimiser_losses
-from harness.types import PLAIN, PRIVILEGED, HarnessError, Policy, Reduction, Source
+from harness.training.trainer import prepare
+from harness.types import (
+    PLAIN,
+    PRIVILEGED,
+    Alone,
+    FirstHalf,
+    HarnessError,
+    Policy,
+    Privilege,
+    Reduction,
+    Source,
+    text_of,
+)
+from harness.worlds.slots_world import SlotWorld
+from methods.ar_opd import HALF, ResidualDistillation
 from methods.demopsd import DisagreementModulatedDistillation
 from methods.eopd import EntropyAwareDistillation
 from methods.iw_opd import ImportanceWeightedDistillation
 from methods.no_teacher import NoTeacher
+from methods.purified_opsd import ALONE, PurifiedSelfDistillation
 from suites.kit.cells import listed_methods
 
-CONTROLS = ("eopd_one_update", "no_teacher", "iw_opd", "demopsd")
+CONTROLS = ("eopd_one_update", "no_teacher", "iw_opd", "demopsd", "ar_opd", "purified_opsd")
 NEVER = -math.inf
 
 
@@ -215,3 +232,102 @@ def test_demopsd_masks_rollouts_without_p() -> None:
 def test_demopsd_refuses_settings_out_of_range(wrong: Mapping[str, float]) -> None:
     with pytest.raises(HarnessError, match=r"beta of 0 or more|EMA rate 0\.0"):
         DisagreementModulatedDistillation(**wrong)
+
+
+# AR-OPD
+
+
+def test_ar_opd_moves_the_half_by_a_share_of_what_the_rest_adds() -> None:
+    """Half (1/2, 1/2), whole (2/3, 1/3): differences ln(4/3) and ln(2/3), whose distance is ln 2; at lambda 2 the
+    target is 4 : 1, at 1 the whole's 2 : 1, at 0 the half's 1 : 1.
+    """
+    whole, half = f64([[2 / 3, 1 / 3]]).log(), f64([HALVES]).log()
+    for strength, first in ((2.0, 4 / 5), (1.0, 2 / 3), (0.0, 1 / 2)):
+        close(ResidualDistillation(strength=strength).target(whole, half).softmax(-1), [[first, 1 - first]])
+    # Reverse KL of (1/2, 1/2) to (4/5, 1/5).
+    method = ResidualDistillation(strength=2.0)
+    rows = [HALVES], whole.exp().tolist(), [HALVES]
+    want = 1 / 2 * log(5 / 8) + 1 / 2 * log(5 / 2)
+    close(loss_of(method, *rows), [want])
+    close(gradient_of(method, *rows), [[1 / 2 * (log(5 / 8) - want), 1 / 2 * (log(5 / 2) - want)]])
+    sources = [(v.policy, v.context, v.rate) for v in method.terms[0].sources]
+    assert sources == [(Policy.EMA, PRIVILEGED, 0.05), (Policy.EMA, HALF, 0.05)]
+    assert (ResidualDistillation().strength, ResidualDistillation().bound) == (0.8, 5.0)
+
+
+def test_ar_opd_bounds_each_difference_and_gives_nothing_to_the_impossible() -> None:
+    """Differences ln(1/2 / 1/8) = 2 ln 2, held at ln 2, and ln(1/4 / 1/2) = -ln 2: 1/4 and 1/4; the third word is
+    impossible after half of p, the fourth after all of it.
+    """
+    whole, half = f64([[1 / 2, 1 / 4, 1 / 4, 0.0]]).log(), f64([[1 / 8, 1 / 2, 0.0, 3 / 8]]).log()
+    target = ResidualDistillation(strength=1.0, bound=log(2)).target(whole, half)
+    close(target.softmax(-1), [[1 / 2, 1 / 2, 0.0, 0.0]])
+    with pytest.raises(HarnessError, match="strength of 0 or more and a bound above 0"):
+        ResidualDistillation(bound=0.0)
+
+
+# Purified OPSD
+
+
+def test_purified_opsd_adds_to_the_initial_policy_what_p_says_of_this_problem() -> None:
+    """log T(x, p) - log T(p) of (1/2, 1/2) over (4/5, 1/5): ln(5/8) and ln(5/2), centred -ln 2 and ln 2; with c so that
+    the tanh is 3/5 (c = 1 nat: tanh ln 2 = 3/5), the target of base (1/2, 1/2) is e^-3/5 : e^3/5.
+    """
+    told, alone, base = (f64([row]).log() for row in (HALVES, [4 / 5, 1 / 5], HALVES))
+    target = PurifiedSelfDistillation(bound=1.0).target(told, alone, base)
+    close(target - base, [[-3 / 5, 3 / 5]])
+    close(PurifiedSelfDistillation(bound=1.0, beta=2.0).target(told, alone, base) - base, [[-3 / 10, 3 / 10]])
+    # p that says the same of every problem moves nothing.
+    close(PurifiedSelfDistillation().target(told, told, base), base.tolist())
+    method = PurifiedSelfDistillation(bound=1.0)
+    rows = [HALVES], [HALVES], [[4 / 5, 1 / 5]], [HALVES]
+    # KL of (1/2, 1/2) to e^-a : e^a is ln(e^a + e^-a) - ln 2.
+    want = log(math.exp(3 / 5) + math.exp(-3 / 5)) - log(2)
+    close(loss_of(method, *rows), [want])
+    close(gradient_of(method, *rows), [[1 / 2 * 3 / 5, -1 / 2 * 3 / 5]])
+    sources = [(v.policy, v.context) for v in method.terms[0].sources]
+    assert sources == [(Policy.EMA, PRIVILEGED), (Policy.EMA, ALONE), (Policy.INITIAL, PLAIN)]
+    assert (PurifiedSelfDistillation().beta, PurifiedSelfDistillation().bound) == (1.0, 10.0)
+
+
+def test_purified_opsd_centres_over_the_words_that_all_three_know() -> None:
+    """Words 0 and 1 are known to all: differences 0 and 2 ln 2, centred -ln 2 and ln 2. The others are each impossible
+    once; a mean over five words would be 2/5 ln 2.
+    """
+    told = f64([[1 / 8, 1 / 2, 0.0, 1 / 8, 1 / 4]]).log()
+    alone = f64([[1 / 8, 1 / 8, 1 / 4, 0.0, 1 / 2]]).log()
+    base = f64([[1 / 4, 1 / 4, 1 / 4, 1 / 4, 0.0]]).log()
+    target = PurifiedSelfDistillation(bound=1.0).target(told, alone, base)
+    close((target - base)[:, :2], [[-3 / 5, 3 / 5]])
+    assert target[0, 2:].tolist() == [NEVER] * 3
+    with pytest.raises(HarnessError, match="both must be above 0"):
+        PurifiedSelfDistillation(beta=0.0)
+
+
+@pytest.mark.parametrize(("name", "context", "noun"), [("ar_opd", HALF, FirstHalf), ("purified_opsd", ALONE, Alone)])
+def test_each_reads_p_in_its_own_way_and_leaves_out_rollouts_without(name: str, context: str, noun: type) -> None:
+    method = small_method(name)
+    assert method.contexts([example(0)] * 2, ["", ""], None) == {context: [noun()] * 2}
+    p = pool([[0.0] * 2, [0.0] * 3], present_B={context: torch.tensor([True, False])})
+    a = method.assign(p, progress=0.0)
+    assert a.mask_BT.int().tolist() == [[1, 1, 0], [0, 0, 0]]
+    assert coefficients(method.reduction, p, a)[0].tolist() == [0.5, 0.5, 0.0]
+    assert method.shows == (noun,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["demopsd", "ar_opd", "purified_opsd"])
+def test_it_trains_on_the_embedded_world_and_reads_what_it_says(name: str) -> None:
+    """One batch from the rollouts on: the prompts of its own contexts are those of the world."""
+    made = prepare(short_run(name, 2))
+    batch = written_batch(made)
+    for context, text in {HALF: SlotWorld().first_half, ALONE: lambda e, k: e.privileged[k]}.items():
+        if context in batch.contexts:
+            prompts = batch.contexts[context]
+            assert len(prompts.ids_QL) == len(batch.rollouts.examples), "one for all rollouts of a problem"
+            (read,) = made.reader.decode([prompts.ids_QL[0][prompts.mask_QL[0]].tolist()])
+            problem = batch.rollouts.examples[0]
+            assert str(text(problem, Privilege.HINTS)) in read
+            assert (text_of(problem.messages[0]) in read) == (context == HALF)
+    (record,) = optimiser_losses(made.method, made.policies, batch, progress=0.0, microbatch=8)
+    assert math.isfinite(record.loss) and record.loss > 0

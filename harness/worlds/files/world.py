@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import registry
 from harness.config import DataSpec, HeldOut, Source
-from harness.types import Example, Fact, HarnessError, Privilege, Span, told
+from harness.types import Example, Fact, HarnessError, Message, Privilege, Span, told
 from harness.worlds.files.reading import Problems, check_columns, read
 from harness.worlds.files.schema import DEFAULTS, SCHEMA, SPLITS, known
 from harness.worlds.world import Grade, World, in_turn
@@ -104,6 +104,26 @@ class FileWorld:
         """In a sentence."""
         return f"{WORKED}{response}"
 
+    def first_half(self, example: Example, kind: str) -> str:
+        """The first half of the words, rounded up, with the white space between them.
+
+        Raises:
+            HarnessError: p has images, or one word.
+        """
+        text = _text_alone(example, kind)
+        words = list(re.finditer(r"\S+", text))
+        if len(words) < 2:
+            raise HarnessError(f"privileged input {str(kind)!r} of {example.id}, {text!r:.60}, has no halves")
+        return text[: words[(len(words) + 1) // 2 - 1].end()]
+
+    def alone(self, example: Example, kind: str) -> tuple[Message, ...]:
+        """p as the user's turn, since templates want one.
+
+        Raises:
+            HarnessError: p has images.
+        """
+        return ({"role": "user", "content": _text_alone(example, kind)},)
+
 
 class TracedWorld(FileWorld):
     """Every problem has a reference response."""
@@ -139,6 +159,16 @@ class ExplainedWorld(TracedWorld):
             return ()
         found = re.finditer("|".join(rf"(?<!\w){re.escape(secret)}(?!\w)" for secret in secrets), text)
         return tuple(Span(match.start(), match.end(), Fact.INFORMATION) for match in found)
+
+
+def _text_alone(example: Example, kind: str) -> str:
+    p = example.privileged[kind]
+    if not isinstance(p, str):
+        raise HarnessError(
+            f"privileged input {str(kind)!r} of {example.id} has images, and is neither halved nor shown alone: give p "
+            "as text"
+        )
+    return p
 
 
 def _secrets(example: Example) -> list[str]:

@@ -45,8 +45,7 @@ MAX_NEW_TOKENS = words.MAX_RESPONSE_TOKENS + 1
 
 
 class PermutationsWorld:
-    """Has every power of ``harness.worlds.world`` that text has, and those of ``harness.worlds.partial``; its draws are
-    named by ``DataSpec.draw``."""
+    """Has every power of ``harness.worlds.world`` that text has; its draws are named by ``DataSpec.draw``."""
 
     version = WORLD_VERSION
     modality = Modality.TEXT
@@ -129,7 +128,7 @@ class PermutationsWorld:
                     f"corruption {str(corruption)!r} changes no step: give wrong_steps or shuffled_steps"
                 )
 
-    def privileged_alone(self, example: Example, kind: str) -> tuple[Message, ...]:
+    def alone(self, example: Example, kind: str) -> tuple[Message, ...]:
         """x is as many blanks as it has words."""
         return (
             {"role": "system", "content": _text(example, kind), "privileged": True},

@@ -143,12 +143,12 @@ def test_rollouts_of_one_problem_share_the_prompt_of_other_pictures() -> None:
     made = prepare(spec_of("vision_opd"))
     problems = [made.examples[i] for i in (0, 0, 1, 1, 1)]
     shown = [Pictures("evidence"), Pictures("evidence"), Pictures("evidence"), None, Pictures("evidence")]
-    prompts = per_rollout(made.reader, made.world, problems, shown)
+    prompts = per_rollout(made.reader, made.world, problems, shown, "where")
     assert prompts.row_of_B.tolist() == [0, 0, 1, 2, 1] and len(prompts.ids_QL) == 3
     assert prompts.present_B.tolist() == [True, True, True, False, True]
     plain = render(made.reader, problems)
     assert prompts.lengths[2] == plain.lengths[3] and prompts.lengths[1] < plain.lengths[2], "a crop is smaller"
-    texts = per_rollout(made.reader, made.world, problems, ["where"] * 5)
+    texts = per_rollout(made.reader, made.world, problems, ["where"] * 5, "where")
     assert len(texts.ids_QL) == 5, "contexts of text are as they were"
 
 

@@ -26,7 +26,7 @@ from harness.worlds.files.reading import read
 from harness.worlds.files.world import data, held_out_of, source
 from harness.worlds.files.world import held_out as benchmarks_of
 from harness.worlds.needs import first_examples
-from harness.worlds.world import Demonstrates, HasReferences, KnowsFacts
+from harness.worlds.world import Demonstrates, Halves, HasReferences, KnowsFacts, TellsAlone
 
 PNG = b"\x89PNG\r\n\x1a\n the rest"
 FIVE = [{"prompt": f"{i}?", "answer": i} for i in range(5)]
@@ -342,6 +342,14 @@ def test_a_world_can_what_its_lines_hold(tmp_path: Path) -> None:
     p = example.privileged["hints"]
     assert [p[s.start : s.end] for s in found.privileged_facts(example, "hints")] == [p[-2:]]
     assert found.demonstration("so 4").endswith("\n\nso 4")
+    assert isinstance(found, Halves) and isinstance(found, TellsAlone)
+    told = dataclasses.replace(example, privileged={"hints": "add  the\ntwo ", "word": "add", "seen": ()})
+    assert found.first_half(told, "hints") == "add  the", "two of three words, as they stand"
+    assert found.alone(told, "hints") == ({"role": "user", "content": "add  the\ntwo "},)
+    with pytest.raises(HarnessError, match=r"'word' of .*'add', has no halves"):
+        found.first_half(told, "word")
+    with pytest.raises(HarnessError, match=r"'seen' of .* has images, and is neither halved nor shown alone"):
+        found.alone(told, "seen")
     traced = data(str(write_lines(tmp_path / "t.jsonl", [line("plus", i) | {"facts": []} for i in range(4)])))
     assert isinstance(world_of(traced), HasReferences) and not isinstance(world_of(traced), KnowsFacts)
     bare = data(str(write_lines(tmp_path / "b.jsonl", FIVE)))

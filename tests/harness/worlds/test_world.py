@@ -22,10 +22,12 @@ from harness.runs.plan import PlannedRun, check_evaluations, check_worlds
 from harness.storage.run_folder import RunState
 from harness.suite import Evaluation, Options, training_run
 from harness.types import (
+    Alone,
     Corruption,
     Demonstration,
     Example,
     Fact,
+    FirstHalf,
     HarnessError,
     Message,
     Modality,
@@ -325,6 +327,8 @@ def prepared(method: str, **changes: Any) -> Callable[[], object]:
         ("sft_oracle", "method sft_oracle needs a world of the kind HasReferences"),
         ("dapd", "method dapd needs a world of the kind HasReferences"),
         ("sdpo", "method sdpo needs a world of the kind Demonstrates"),
+        ("ar_opd", "method ar_opd needs a world of the kind Halves (It can tell the first half of a p), Bare is none"),
+        ("purified_opsd", "method purified_opsd needs a world of the kind TellsAlone (It can tell a p without its"),
         ("grpo", "needs a verified reward and 'bare' cannot verify"),
         ("sft", "needs a verified reward and 'bare' cannot verify"),
     ],
@@ -390,15 +394,53 @@ def test_steps_are_corrupted_only_where_the_world_has_steps(bare: DataSpec) -> N
 def test_a_power_is_returned_as_what_it_is() -> None:
     assert require(SlotWorld(), HasReferences, "this test").reference(slots.example("coding", "test", 0))
     with pytest.raises(HarnessError, match="a context that shows a response needs a world of the kind Demonstrates"):
-        privilege.shown(Bare().examples(DataSpec(domains=("sums",)), "test", 1)[0], Demonstration("2"), Bare())
+        privilege.shown(Bare().examples(DataSpec(domains=("sums",)), "test", 1)[0], Demonstration("2"), Bare(), "lamp")
 
 
 def test_what_a_method_shows_stands_before_x() -> None:
     example, found = slots.example("coding", "test", 0), SlotWorld()
-    assert privilege.shown(example, Privilege.HINTS, found) == privilege.messages(example, Privilege.HINTS)
-    turns = privilege.shown(example, Demonstration("A +3 k2 7 ! 7"), found)
+    assert privilege.shown(example, Privilege.HINTS, found, Privilege.NONE) == privilege.messages(
+        example, Privilege.HINTS
+    )
+    turns = privilege.shown(example, Demonstration("A +3 k2 7 ! 7"), found, Privilege.NONE)
     assert [turn["role"] for turn in turns] == ["system", "user"] and turns[1:] == example.messages
     assert text_of(turns[0]) == slots.demonstration("A +3 k2 7 ! 7")
+
+
+def test_the_run_s_p_is_shown_by_half_or_alone() -> None:
+    example, found = slots.example("coding", "test", 0), SlotWorld()
+    half = privilege.shown(example, FirstHalf(), found, Privilege.HINTS)
+    assert half[1:] == example.messages and half[0].get("privileged")
+    assert text_of(half[0]) == found.first_half(example, Privilege.HINTS)
+    told = dataclasses.replace(example, privileged={Privilege.HINTS: slots.demonstration("A . k3 .")})
+    alone = privilege.shown(told, Alone(), found, Privilege.HINTS)
+    assert text_of(alone[0]) == slots.demonstration("A . k3 ."), "the example's own p, which may be corrupted"
+    assert set(text_of(alone[1]).split()) == {"."}, "nothing of x"
+    assert len(text_of(alone[1]).split()) == len(text_of(example.messages[0]).split()), "at the same distance"
+    for what in (FirstHalf(), Alone()):
+        with pytest.raises(HarnessError, match=r"shows p in part.*no privileged input 'none' \(it has: .*hints"):
+            privilege.shown(example, what, found, Privilege.NONE)
+
+
+@pytest.mark.parametrize(("steps", "kept"), [(3, 2), (4, 2), (5, 3)])
+def test_half_of_the_steps_of_the_slot_world_is_rounded_up_in_place(steps: int, kept: int) -> None:
+    example = slots.example("coding", "test", 0, (steps, steps))
+    header, *whole = str(example.privileged[Privilege.HINTS]).split()
+    first, *half = SlotWorld().first_half(example, Privilege.HINTS).split()
+    assert first == header and len(half) == len(whole)
+    assert half[: 4 * kept] == whole[: 4 * kept] and set(half[4 * kept :]) == {"."}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [("final_answer", "has no halves: give a kind with steps"), ("none", "in part")]
+)
+def test_p_that_cannot_be_halved_is_refused_when_a_run_is_planned(kind: str, message: str) -> None:
+    profile = registry.profile("embedded")
+    data = dataclasses.replace(profile.data, privilege=Privilege(kind))
+    spec = training_run(profile, Options(suite="ood"), method="ar_opd", domains=("coding",), seed=0, data=data)
+    with pytest.raises(HarnessError, match=message) as error:
+        needs.check(spec)
+    one_line(error)
 
 
 def test_only_steps_are_changed_by_the_slot_world() -> None:

@@ -15,13 +15,22 @@ from harness.config import DataSpec
 from harness.types import Corruption, Example, Fact, HarnessError, Privilege, text_of, told
 from harness.worlds import minds, privilege, world, world_of
 from harness.worlds.minds import Class
-from harness.worlds.partial import PrivilegedAlone, PrivilegedHalf
 from harness.worlds.permutations import planner, problems, scribe, tables, words
 from harness.worlds.permutations.planner import KNOWING, Planner
 from harness.worlds.permutations.problems import Problem, Sort
 from harness.worlds.permutations.words import CHOICES, DIGITS, DOMAINS, HEADERS, STRIDE
 from harness.worlds.permutations.world import PermutationsWorld, example, problem_of
-from harness.worlds.world import Corruptible, Demonstrates, Drawn, Grade, HasReferences, KnowsFacts, World
+from harness.worlds.world import (
+    Corruptible,
+    Demonstrates,
+    Drawn,
+    Grade,
+    Halves,
+    HasReferences,
+    KnowsFacts,
+    TellsAlone,
+    World,
+)
 
 DRAW = 5
 WORLD = PermutationsWorld()
@@ -43,7 +52,7 @@ def slots_of(text: str) -> list[list[str]]:
 
 def test_it_is_a_world_with_every_power_of_text() -> None:
     assert isinstance(world("permutations"), PermutationsWorld)
-    for power in (Drawn, HasReferences, Demonstrates, Corruptible, KnowsFacts, PrivilegedAlone, PrivilegedHalf):
+    for power in (Drawn, HasReferences, Demonstrates, Corruptible, KnowsFacts, TellsAlone, Halves):
         assert isinstance(WORLD, power), power
     assert all(hasattr(WORLD, name) for name in vars(World) if not name.startswith("_"))
 
@@ -343,13 +352,13 @@ def test_a_demonstration_has_the_form_of_execution() -> None:
 def test_p_alone_leaves_nothing_of_x() -> None:
     for each in SOME[::9]:
         for kind in HEADERS:
-            turns = WORLD.privileged_alone(each, kind)
+            turns = WORLD.alone(each, kind)
             whole = privilege.messages(each, kind)
             assert turns[0] == whole[0] and [turn["role"] for turn in turns] == [turn["role"] for turn in whole]
             blank = text_of(turns[1]).split()
             assert set(blank) == {"."} and len(blank) == len(text_of(each.messages[0]).split())
     with pytest.raises(HarnessError, match="has no privileged input 'none' to take apart; it has: final_answer, "):
-        WORLD.privileged_alone(SOME[0], Privilege.NONE)
+        WORLD.alone(SOME[0], Privilege.NONE)
 
 
 def test_the_first_half_of_p_is_of_the_first_steps() -> None:

@@ -254,7 +254,7 @@ def test_pictures_that_may_stand_in_for_xs_own() -> None:
     for each in SOME[::7]:
         asked, original = question_of(each), image(each.messages[0])
         kept = questions.evidence(asked, KNOW)
-        shown = privilege.shown(each, Pictures(words.EVIDENCE), WORLD)
+        shown = privilege.shown(each, Pictures(words.EVIDENCE), WORLD, Privilege.NONE)
         greyed = image(shown[0])
         assert text_of(shown[0]) == text_of(each.messages[0]) and greyed.shape == original.shape
         for i, place in enumerate(PLACES):
