@@ -18,6 +18,7 @@ OTHERS = (
     "opsd", "opsd_v1", "sdpo", "eopd", "tip", "dapd", "privileged_teacher", "privileged_student", "privileged_both",
     "student_privileged", "dopd_initial_self", "dopd_ema_self", "dopd_ablation", "opd_dropped",
     "vision_opd", "va_opd", "dopd_reverse_kl", "iw_opd", "demopsd", "eopd_one_update", "no_teacher",
+    "ar_opd", "purified_opsd",
 )  # fmt: skip
 """Every other method of the published figures, each with the look of its place here. A method that comes later has one
 after these, so that wherever its line stands in the registry no published figure changes; nothing is to be added."""

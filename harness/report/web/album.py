@@ -96,7 +96,7 @@ class Album:
         Raises:
             HarnessError: the example has no such p, the world no such pictures; a picture cannot be read.
         """
-        parts = images_of(privilege.shown(example, what, world))
+        parts = images_of(privilege.shown(example, what, world, what if isinstance(what, str) else ""))
         regions = world.regions(example, what) if isinstance(what, str) and isinstance(world, Pointing) else ()
         return tuple(self._drawn(part, [r for r in regions if r.picture == i]) for i, part in enumerate(parts))
 
