@@ -21,13 +21,14 @@ class Workshop:
     def __init__(self, folder: Path) -> None:
         self.shelf = Shelf(world="sums", version=1, folder=folder)
         self.recipe, self.minds = {"steps": 3}, {"student": MIND}
+        self.machine = "a machine"
         self.asked: list[str] = []
 
     def make(self, draw: int, name: str, attempt: int) -> dict[str, Any]:
         self.asked.append(f"{draw} {name}")
         file = self.shelf.folder_of(draw, name) / "model.safetensors"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{draw} {name} {attempt} {self.recipe}")
+        file.write_text(f"{draw} {name} {attempt} {self.recipe} {self.machine}")
         trunk = None if name == "trunk" else "trunk"
         return self.shelf.entry(
             draw, name, mind=self.minds.get(name), recipe=self.recipe, trunk=trunk, attempt=attempt, steps=3
@@ -134,8 +135,12 @@ def test_resume_makes_again_what_is_not_as_it_would_be(
 
 
 def test_a_new_trunk_has_new_minds(workshop: Workshop) -> None:
+    """Of another attempt; or of the same, by other weights."""
     workshop("--draws", "0")
     assert workshop("--resume", "--draws", "0", "--attempt", "1", "--only", "trunk") == ["0 trunk", "0 measured"]
+    assert workshop("--resume", "--draws", "0", "--attempt", "1") == ["0 student", "0 measured"]
+    workshop.machine = "another machine"
+    assert workshop("--draws", "0", "--attempt", "1", "--only", "trunk") == ["0 trunk", "0 measured"]
     assert workshop("--resume", "--draws", "0", "--attempt", "1") == ["0 student", "0 measured"]
 
 
