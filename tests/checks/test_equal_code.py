@@ -100,4 +100,4 @@ def test_what_is_kept_is_read_as_equal_code(tmp_path: Path, monkeypatch: pytest.
 def test_stale_is_what_is_published_with_a_run_of_the_method() -> None:
     assert stale(["no_method"]) == []
     assert {"ood", "trajectory", "transfer_audit-tuned"} <= set(stale(["dopd"]))
-    assert "trajectory" not in stale(["sft"]) and "ood" in stale(["sft"]), "its default selection has no sft"
+    assert "trajectory" not in stale(["sft"]) and "methods" in stale(["sft"]), "its rows have no sft"
