@@ -33,6 +33,12 @@ def test_who_leads_who_trails_and_how_many() -> None:
     assert made.short == "A above Vanilla OPD, 2 below"
 
 
+def test_of_several_above_the_furthest_leads_in_whatever_order() -> None:
+    made = compared([ABOVE, contrast("D", 3.0, 0.5), contrast("E", 2.0, 0.5)], "Vanilla OPD", SEEDS)
+    assert made.sentence.startswith("D leads Vanilla OPD by 3.0 ±0.5 points; of 3 arms 3 above, 0 below")
+    assert made.short == "3 of 3 above Vanilla OPD, none below"
+
+
 def test_nobody_above() -> None:
     made = compared([BELOW, OPEN], "Vanilla OPD", SEEDS)
     assert made.sentence == (
