@@ -107,3 +107,11 @@ def test_figure_is_a_heat_map_with_the_best_framed(tmp_path: Path) -> None:
     assert [(patch.get_x() // 1, patch.get_y() // 1) for patch in frames_drawn] == [(0, 2)]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.3", "0.6", "1.2"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0.15", "0.3", "0.6"]
+
+
+def test_the_scale_of_the_heat_map_is_drawn_and_no_picture_in_one(tmp_path: Path) -> None:
+    """The report's page allows no picture from elsewhere, not even one within a drawing."""
+    chosen = options(tmp_path)
+    figure = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)["figure10"]
+    figure.savefig(tmp_path / "figure10.svg")
+    assert "<image" not in (tmp_path / "figure10.svg").read_text(encoding="utf-8")
