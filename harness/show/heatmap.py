@@ -93,6 +93,7 @@ def _draw_scale(figure: Figure, sheet: Sheet, scale: Any, axis: str) -> None:
     width, thick = 1.8 / sheet.width, 0.1 / sheet.height
     ax = figure.add_axes((SCALE_LEFT / sheet.width, 1 - (sheet.head + 0.16) / sheet.height, width, thick), label=SCALE)
     bar = figure.colorbar(ScalarMappable(scale, colormaps["cividis"]), cax=ax, orientation="horizontal")
+    assert bar.solids is not None
     bar.solids.set_rasterized(False)  # the report shows figures as drawings, and no picture within one
     bar.outline.set_visible(False)
     ax.tick_params(labelsize=SMALL, length=2, pad=1)
