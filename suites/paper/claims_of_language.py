@@ -50,6 +50,30 @@ FAMILY = (
 """Pairs of the smaller student, strongest teacher first."""
 
 
+def headline(source: str, *, gain: str, recovery: str) -> list[Claim]:
+    """A main table's first two claims; ``gain`` and ``recovery`` are the paper's own."""
+    return [
+        Claim(
+            id="main_gain",
+            statement="DOPD beats vanilla OPD",
+            source=source,
+            predicted=gain,
+            suite="in_distribution",
+            rule=Direction(),
+            values=difference(SUBJECT, BASELINE),
+        ),
+        Claim(
+            id="main_recovery",
+            statement="DOPD closes more than half of the gap to the teacher",
+            source=source,
+            predicted=recovery,
+            suite="in_distribution",
+            rule=Direction(),
+            values=gap_share,
+        ),
+    ]
+
+
 def beats(paradigm: str, rivals: Sequence[str], predicted: str) -> Claim:
     """DOPD is above every method of a paradigm."""
     return Claim(
@@ -170,6 +194,45 @@ def dropped(predicted: str, source: str, *, late: bool = False) -> list[Claim]:
     ]
 
 
+def form_beats_answer(kind: str, label: str, predicted: str, *, source: str, id: str) -> Claim:
+    """Tables 4 and 5: a form of p against the final answer; ``label`` begins the sentence."""
+    return Claim(
+        id=id,
+        statement=f"{label} the final answer as privileged input",
+        source=source,
+        predicted=predicted,
+        suite="privileged_input",
+        rule=Direction(),
+        values=difference(kind, "final_answer"),
+    )
+
+
+def answers_hurt(predicted: str, *, source: str) -> Claim:
+    """No p against the final answer."""
+    return Claim(
+        id="answers_hurt",
+        statement="The final answer as privileged input is worse than none",
+        source=source,
+        predicted=predicted,
+        suite="privileged_input",
+        rule=Direction(),
+        values=difference("none", "final_answer"),
+    )
+
+
+def form_is_best(kinds: Sequence[str], label: str, order: str, predicted: str, *, source: str, id: str) -> Claim:
+    """The first of these forms of p against all others; ``order`` says so in the rule's words."""
+    return Claim(
+        id=id,
+        statement=f"{label} the best privileged input",
+        source=source,
+        predicted=predicted,
+        suite="privileged_input",
+        rule=first_best(order),
+        values=means(*kinds),
+    )
+
+
 def routed(regime: str, uniform: str, predicted: str) -> Claim:
     """Table 6: adaptive against uniform with the same regimes on."""
     on = f"HT+{regime}"
@@ -226,24 +289,7 @@ def learns(before: str, stage: str, *, id: str) -> Claim:
 CELLS = tuple(f"{d}/{g}" for d in ("forward_kl", "reverse_kl", "js") for g in ("sampled", "top_k", "full"))
 
 CLAIMS: tuple[Claim, ...] = (
-    Claim(
-        id="main_gain",
-        statement="DOPD beats vanilla OPD",
-        source="Table 1",
-        predicted="+7.5 points",
-        suite="in_distribution",
-        rule=Direction(),
-        values=difference(SUBJECT, BASELINE),
-    ),
-    Claim(
-        id="main_recovery",
-        statement="DOPD closes more than half of the gap to the teacher",
-        source="Table 1",
-        predicted="89.8 % of the gap",
-        suite="in_distribution",
-        rule=Direction(),
-        values=gap_share,
-    ),
+    *headline("Table 1", gain="+7.5 points", recovery="89.8 % of the gap"),
     beats("standard", STANDARD, "+4.4 points over the best"),
     beats("self", SELF, "+8.6 points over the best"),
     beats("adaptive", ADAPTIVE, "+5.3 points over the best"),
@@ -335,32 +381,17 @@ CLAIMS: tuple[Claim, ...] = (
         rule=inner_peak("the highest tenth is neither the first nor the last", unit="millinats"),
         values=entropy_path,
     ),
-    Claim(
-        id="hints_beat_answers",
-        statement="Hints beat the final answer as privileged input",
-        source="Table 4",
-        predicted="+12.5 points (mean of two benchmarks)",
-        suite="privileged_input",
-        rule=Direction(),
-        values=difference("hints", "final_answer"),
+    form_beats_answer(
+        "hints", "Hints beat", "+12.5 points (mean of two benchmarks)", source="Table 4", id="hints_beat_answers"
     ),
-    Claim(
-        id="answers_hurt",
-        statement="The final answer as privileged input is worse than none",
+    answers_hurt("+3.1 points for none", source="Table 4"),
+    form_is_best(
+        ("hints", "summary", "hints_with_execution", "final_answer", "none"),
+        "Hints without execution are",
+        "hints above every other form and none",
+        "+5.9 points over the second best",
         source="Table 4",
-        predicted="+3.1 points for none",
-        suite="privileged_input",
-        rule=Direction(),
-        values=difference("none", "final_answer"),
-    ),
-    Claim(
         id="hints_best",
-        statement="Hints without execution are the best privileged input",
-        source="Table 4",
-        predicted="+5.9 points over the second best",
-        suite="privileged_input",
-        rule=first_best("hints above every other form and none"),
-        values=means("hints", "summary", "hints_with_execution", "final_answer", "none"),
     ),
     Claim(
         id="routing_all",

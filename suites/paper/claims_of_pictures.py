@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.analysis.claims import Claim, Direction
+from harness.analysis.claims import Claim
 from suites.kit.cells import BASELINE
 from suites.paper import claims_of_language
-from suites.paper.claims_of_language import dropped
+from suites.paper.claims_of_language import answers_hurt, dropped, form_beats_answer, form_is_best, headline
 from suites.paper.orders import first_best
-from suites.paper.quantities import SUBJECT, difference, gap_share, means
+from suites.paper.quantities import SUBJECT, means
 
 RIVALS = (BASELINE, "uni_opd", "vision_opd", "va_opd")
 """Table 2's."""
@@ -26,24 +26,7 @@ OF_LANGUAGE = tuple(
 )
 
 CLAIMS: tuple[Claim, ...] = (
-    Claim(
-        id="main_gain",
-        statement="DOPD beats vanilla OPD",
-        source="Table 2",
-        predicted="+6.0 points",
-        suite="in_distribution",
-        rule=Direction(),
-        values=difference(SUBJECT, BASELINE),
-    ),
-    Claim(
-        id="main_recovery",
-        statement="DOPD closes more than half of the gap to the teacher",
-        source="Table 2",
-        predicted="69.2 % of the gap",
-        suite="in_distribution",
-        rule=Direction(),
-        values=gap_share,
-    ),
+    *headline("Table 2", gain="+6.0 points", recovery="69.2 % of the gap"),
     Claim(
         id="beats_all",
         statement="DOPD beats every method compared on pictures",
@@ -54,32 +37,21 @@ CLAIMS: tuple[Claim, ...] = (
         values=means(SUBJECT, *RIVALS),
     ),
     *dropped("about four fifths of the gain", "Figure 4"),
-    Claim(
+    form_beats_answer(
+        "box_label",
+        "Boxes with labels beat",
+        "+3.4 points (mean of two benchmarks)",
+        source="Table 5",
         id="boxes_beat_answers",
-        statement="Boxes with labels beat the final answer as privileged input",
+    ),
+    answers_hurt("worse; its own table has +2.3 points for the answer", source="text on Table 5"),
+    form_is_best(
+        ("box_label", "box_caption", "caption", "final_answer", "none"),
+        "Boxes with labels are",
+        "boxes with labels above every other form and none",
+        "+1.2 points over the second best",
         source="Table 5",
-        predicted="+3.4 points (mean of two benchmarks)",
-        suite="privileged_input",
-        rule=Direction(),
-        values=difference("box_label", "final_answer"),
-    ),
-    Claim(
-        id="answers_hurt",
-        statement="The final answer as privileged input is worse than none",
-        source="text on Table 5",
-        predicted="worse; its own table has +2.3 points for the answer",
-        suite="privileged_input",
-        rule=Direction(),
-        values=difference("none", "final_answer"),
-    ),
-    Claim(
         id="boxes_best",
-        statement="Boxes with labels are the best privileged input",
-        source="Table 5",
-        predicted="+1.2 points over the second best",
-        suite="privileged_input",
-        rule=first_best("boxes with labels above every other form and none"),
-        values=means("box_label", "box_caption", "caption", "final_answer", "none"),
     ),
     *OF_LANGUAGE,
 )
