@@ -275,7 +275,7 @@ class Profile:
                 f"profile {self.name} is in draw {self.data.draw}, asked for is draw {draw}: ask the profile itself"
             )
         if draw not in self._drawn:
-            own = self.with_models(partial(self._model, draw=draw))
+            own = self._with(partial(self._model, draw=draw))
             self._drawn[draw] = replace(own, data=replace(self.data, draw=draw))
         return self._drawn[draw]
 
@@ -312,7 +312,13 @@ class Profile:
             )
 
     def with_models(self, change: Callable[[ModelSpec], ModelSpec]) -> Profile:
-        """The same with every model changed."""
+        """The same with every model that a run loads changed: where there are draws, those of each draw, since the
+        profile's own are only names that stand for them."""
+        if self.draws is None or self.data.draw is not None:
+            return self._with(change)
+        return replace(self, draws=replace(self.draws, model=partial(_then, self.draws.model, change)))
+
+    def _with(self, change: Callable[[ModelSpec], ModelSpec]) -> Profile:
         ladder = self.ladder and replace(self.ladder, models={n: change(m) for n, m in self.ladder.models.items()})
         return replace(self, student=change(self.student), teacher=change(self.teacher), ladder=ladder)
 
@@ -435,6 +441,15 @@ class Profile:
     def _methods(self) -> dict[tuple[Any, ...], MethodSpec]:
         """What ``method`` gave: a plan asks for few methods, each once a run."""
         return {}
+
+
+def _then(
+    of_draw: Callable[[ModelSpec, int], ModelSpec],
+    change: Callable[[ModelSpec], ModelSpec],
+    model: ModelSpec,
+    draw: int,
+) -> ModelSpec:
+    return change(of_draw(model, draw))
 
 
 def _check_names(profile: Profile, field: str, names: Iterable[str], what: str, known: Iterable[str]) -> None:

@@ -148,7 +148,7 @@ def latest(name: str) -> str:
         return ""
     try:
         return huggingface_hub.HfApi().model_info(name, timeout=HUB_SECONDS).sha or ""
-    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError):
+    except (OSError, ValueError, huggingface_hub.errors.HTTPError):  # the last: no connection, no answer in time
         return ""
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
 from support.drive_run import short_run
@@ -72,3 +73,15 @@ def test_that_commit_is_loaded_and_an_older_one_by_its_name(tmp_path: Path) -> N
     revision, norm, end = json.loads(done.stdout)
     assert (revision, end) == (NEW, "<|im_end|>")
     assert norm[NEW] == pytest.approx(2 * norm[OLD])
+
+
+def test_a_hub_that_does_not_answer_knows_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before, the client's own error of no connection went through to the user."""
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise huggingface_hub.errors.HTTPError("Name or service not known")
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
+    assert sources.identified(ModelSpec(name=NAME)).revision == ""

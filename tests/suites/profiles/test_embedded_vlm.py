@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,8 @@ from support import synthetic
 
 from harness import registry
 from harness.cli import verbs
-from harness.config import FirstStep, RunSpec
-from harness.models import zoo
+from harness.config import FirstStep, ModelSpec, RunSpec
+from harness.models import sources, zoo
 from harness.models.zoo.scenes.vocabulary import WORDS
 from harness.profile import Draws, Part
 from harness.runs.plan import check_draws, planned
@@ -155,6 +156,34 @@ def test_draws_that_are_held_are_those_of_the_package(tmp_path: Path) -> None:
     suite = registry.suite("in_distribution")
     check_draws(PROFILE, planned(suite, PROFILE, options("in_distribution", tmp_path, seeds=(1000,)), tmp_path))
     assert Draws(n=1, development=2, model=lambda model, _: model).held is None
+
+
+def test_a_rate_of_the_users_own_changes_the_runs_and_no_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, the hub was asked for the names that stand for a draw's models."""
+    monkeypatch.setattr(registry, "_own_profile", {})
+    monkeypatch.setattr(sources, "latest", lambda name: pytest.fail(f"asked the hub for {name}"))
+    flags = ["--suite", "in_distribution", "--profile", "embedded_vlm", "--results", str(tmp_path), "--seeds", "1000,"]
+    ids: dict[str, set[str]] = {}
+    for rate in ("1e-4", "2e-4"):
+        assert verbs.main(["plan", *flags, "--rate", rate]) == 0
+        ids[rate] = set(re.findall(r"reference-scenes-\w+-draw5-\w+|\d\.?\d*e-05|0\.000\d", capsys.readouterr().out))
+    assert ids["1e-4"] ^ ids["2e-4"] == {"0.0001", "0.0002"}
+
+
+def test_models_of_every_draw_are_changed(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def change(model: ModelSpec) -> ModelSpec:
+        seen.append(model.name)
+        return dataclasses.replace(model, content="c")
+
+    made = PROFILE.with_models(change)
+    assert (made.student, made.teacher, seen) == (PROFILE.student, PROFILE.teacher, [])
+    at = made.in_draw(3)
+    assert at.student == dataclasses.replace(PROFILE.in_draw(3).student, content="c")
+    assert sorted(seen) == ["scenes_student_draw3", "scenes_teacher_draw3"]
 
 
 @pytest.mark.slow
