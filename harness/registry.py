@@ -21,7 +21,7 @@ import sys
 import textwrap
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
@@ -384,6 +384,9 @@ def typed_fields(value: T, what: str) -> T:
 
 
 def _typed_part(value: Any, hint: Any, what: str) -> Any:
+    given = [each for each in typing.get_args(hint) if each is not types.NoneType]
+    if value is not None and len(given) == 1 and hint == given[0] | None:
+        return _typed_part(value, given[0], what)
     if dataclasses.is_dataclass(value) and type(value) in (hint, *typing.get_args(hint)):
         return typed_fields(value, what)
     if typing.get_origin(hint) is Mapping and isinstance(value, Mapping):
@@ -392,6 +395,8 @@ def _typed_part(value: Any, hint: Any, what: str) -> Any:
             _typed(key, key_hint, f"a key of {what}"): _typed_part(each, value_hint, f"{key} in {what}")
             for key, each in cast("Mapping[Any, Any]", value).items()
         }
+    if typing.get_origin(hint) is Callable and callable(value):
+        return value
     as_it_is = hint is Any or (hint is str and isinstance(value, str))  # a member of a StrEnum stays one
     return value if as_it_is else _typed(value, hint, what)
 

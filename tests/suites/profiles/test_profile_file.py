@@ -83,6 +83,17 @@ def test_a_model_of_a_folder_is_its_content_wherever_the_profile_names_it(tmp_pa
     assert again.student == first.student and again.teacher.content != first.teacher.content
 
 
+@pytest.mark.parametrize("name", sorted(registry.shipped_profiles()))
+def test_a_shipped_profile_is_a_start_for_one_of_the_users_own(tmp_path: Path, name: str) -> None:
+    """Before, the function that names the models of draws was refused as a value."""
+    own = f"from suites.profiles.{name} import PROFILE as _ours\nMINE = replace(_ours, name='mine', steps=7)\n"
+    made = registry.load_profile(written(tmp_path, "from dataclasses import replace\n" + own))
+    shipped = registry.profile(name)
+    assert (made.name, made.steps, made.optim, made.parts) == ("mine", 7, shipped.optim, shipped.parts)
+    for draw in shipped.draws.all if shipped.draws else ():
+        assert made.in_draw(draw).student == shipped.in_draw(draw).student
+
+
 def test_a_file_defines_one_profile_under_its_own_name(tmp_path: Path) -> None:
     made = registry.load_profile(written(tmp_path, text()))
     assert (made.name, made.data.domains, made.optim.lr) == ("mine", ("law", "chess"), 1.0)
