@@ -65,13 +65,6 @@ PrivilegedInput = str | tuple[Part, ...] | Instead
 """What p is: text or parts, which stand before x, or other images for those of x."""
 
 
-def told(p: PrivilegedInput) -> str:
-    """The text of a privileged input, its images left out."""
-    if isinstance(p, str):
-        return p
-    return "" if isinstance(p, Instead) else "".join(part.text for part in p if isinstance(part, TextPart))
-
-
 def images_of(turns: Sequence[Message]) -> list[ImagePart]:
     """The images of a conversation, in reading order."""
     parts = (part for turn in turns if not isinstance(turn["content"], str) for part in turn["content"])

@@ -15,7 +15,8 @@ from harness.evaluation import benchmarks
 from harness.evaluation.benchmarks import Decoding, OwnBenchmark, PicturedBenchmark
 from harness.evaluation.evaluator import Begin, Job, Score, evaluator, unsaid
 from harness.storage.files import jsonl, write_text_atomic
-from harness.types import Example, HarnessError, told
+from harness.types import Example, HarnessError
+from harness.worlds.privilege import told
 from harness.worlds.world import World, graded
 
 if TYPE_CHECKING:

@@ -20,6 +20,8 @@ from harness.worlds.world import Corruptible, OnDemand, World, require
 
 Pools = dict[tuple[str, int | None], list[PrivilegedInput]]
 """Every p by domain and number of steps."""
+Slot = tuple[str, ...]
+"""Words of p that are read together."""
 
 
 def corrupt(examples: Sequence[Example], data: DataSpec, world: World) -> Sequence[Example]:
@@ -84,3 +86,19 @@ def _other(p: PrivilegedInput, pool: Sequence[PrivilegedInput], rng: Random, exa
     while (other := pool[rng.randrange(len(pool))]) == p:
         pass
     return other
+
+
+def shuffled(slots: Sequence[Slot], empty: str, rng: Random) -> list[Slot]:
+    """The slots of a p that say something in another order, over the same places; as they are where all say the same.
+
+    Args:
+        empty: the word of which a slot that says nothing is made.
+    """
+    places = [i for i, slot in enumerate(slots) if set(slot) != {empty}]
+    order = stated = [slots[i] for i in places]
+    while order == stated and len(set(stated)) > 1:
+        order = rng.sample(stated, len(stated))
+    out = list(slots)
+    for place, slot in zip(places, order, strict=True):
+        out[place] = slot
+    return out

@@ -10,8 +10,9 @@ from typing import Any, cast
 from harness import registry
 from harness.config import DataSpec, RunSpec
 from harness.method import Method, check_sampling
-from harness.types import PRIVILEGED, Completion, Example, HarnessError, Privilege, Source, text_of, told
+from harness.types import PRIVILEGED, Completion, Example, HarnessError, Privilege, Source, text_of
 from harness.worlds import privilege, world_of
+from harness.worlds.privilege import told
 from harness.worlds.world import Demonstrates, HasReferences, Pictured, World, check_pictured, require
 
 

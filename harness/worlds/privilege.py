@@ -25,9 +25,15 @@ from harness.types import (
     Shown,
     TextPart,
     images_of,
-    told,
 )
 from harness.worlds.world import Demonstrates, Halves, Pictured, TellsAlone, World, require
+
+
+def told(p: PrivilegedInput) -> str:
+    """The text of a privileged input, its images left out."""
+    if isinstance(p, str):
+        return p
+    return "" if isinstance(p, Instead) else "".join(part.text for part in p if isinstance(part, TextPart))
 
 
 def messages(example: Example, kind: str) -> tuple[Message, ...]:

@@ -25,7 +25,8 @@ from enum import StrEnum
 from functools import cache
 from random import Random
 
-from harness.types import Example, Fact, HarnessError, Privilege, Span, text_of, told
+from harness.types import Example, Fact, HarnessError, Privilege, Span, text_of
+from harness.worlds.privilege import told
 from harness.worlds.world import Grade, word_spans
 
 WORLD_VERSION = 1

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from random import Random
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, HarnessError, Message, Modality, Privilege, Span, text_of, told
+from harness.types import Corruption, Example, HarnessError, Message, Modality, Privilege, Span, text_of
 from harness.worlds import slots
+from harness.worlds.corruption import shuffled
+from harness.worlds.privilege import told
 from harness.worlds.slots import BLANK, CODES, STRIDE, apply_op
 from harness.worlds.world import Grade, HeldOut, in_turn
 
@@ -105,7 +107,7 @@ class SlotWorld:
             case Corruption.WRONG_STEPS:
                 changed = _wrong(example, steps, rng)
             case Corruption.SHUFFLED_STEPS:
-                changed = _shuffled(steps, rng)
+                changed = shuffled(steps, BLANK, rng)
             case _:
                 raise HarnessError(
                     f"corruption {str(corruption)!r} changes no step: give wrong_steps or shuffled_steps"
@@ -137,16 +139,4 @@ def _wrong(example: Example, steps: Sequence[Step], rng: Random) -> list[Step]:
         if note in CODES:
             note = rng.choice([code for code in CODES if code != note])
         out.append((choice, op, note, result if result == BLANK else str(digit)))
-    return out
-
-
-def _shuffled(steps: Sequence[Step], rng: Random) -> list[Step]:
-    """The steps that say something in another order, over the same places."""
-    places = [i for i, step in enumerate(steps) if set(step) != {BLANK}]
-    order = stated = [steps[i] for i in places]
-    while order == stated and len(set(stated)) > 1:
-        order = rng.sample(stated, len(stated))
-    out = list(steps)
-    for place, step in zip(places, order, strict=True):
-        out[place] = step
     return out

@@ -28,8 +28,9 @@ from harness.models.prompts import Prompts, render
 from harness.models.sampler import RolloutBatch, sample
 from harness.training.contexts import build_batch
 from harness.training.step import build_pool, score_views
-from harness.types import PLAIN, PRIVILEGED, Assignment, HarnessError, Policy, Privilege, View, Want, text_of, told
+from harness.types import PLAIN, PRIVILEGED, Assignment, HarnessError, Policy, Privilege, View, Want, text_of
 from harness.worlds import world_of
+from harness.worlds.privilege import told
 from harness.worlds.world import KnowsFacts, graded, require
 
 PROBLEMS, ROLLOUTS = 96, 4

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from harness.report.web.album import Album, Drawn, kinds_of_p
 from harness.report.web.folders import names_alone
 from harness.suite import Profile
-from harness.types import Example, HarnessError, Modality, Pictures, Privilege, text_of, told
+from harness.types import Example, HarnessError, Modality, Pictures, Privilege, text_of
 from harness.worlds import world_of
+from harness.worlds.privilege import told
 from harness.worlds.world import HasKinds, HasReferences, Pictured, World
 
 LOOKED = 8

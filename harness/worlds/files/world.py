@@ -13,9 +13,10 @@ from pathlib import Path
 
 from harness import registry
 from harness.config import DataSpec, HeldOut, Source
-from harness.types import Example, Fact, HarnessError, Message, Privilege, Span, told
+from harness.types import Example, Fact, HarnessError, Message, Privilege, Span
 from harness.worlds.files.reading import Problems, check_columns, read
 from harness.worlds.files.schema import DEFAULTS, SCHEMA, SPLITS, known
+from harness.worlds.privilege import told
 from harness.worlds.world import Grade, World, in_turn
 
 NAME = "files"

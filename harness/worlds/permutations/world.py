@@ -8,7 +8,8 @@ from functools import lru_cache
 from random import Random
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, Fact, HarnessError, Message, Modality, Privilege, Span, told
+from harness.types import Corruption, Example, Fact, HarnessError, Message, Modality, Privilege, Span
+from harness.worlds.corruption import shuffled
 from harness.worlds.permutations import problems, scribe, tables, words
 from harness.worlds.permutations.problems import Problem
 from harness.worlds.permutations.words import (
@@ -32,6 +33,7 @@ from harness.worlds.permutations.words import (
     WORLD_VERSION,
     X_WORDS,
 )
+from harness.worlds.privilege import told
 from harness.worlds.world import Grade, HeldOut, in_turn, word_spans
 
 HELD_OUT = (
@@ -283,14 +285,8 @@ def _another(code: str, rng: Random) -> str:
 
 def _shuffled(text: str, rng: Random) -> str:
     header, *given = text.split()
-    steps = [tuple(given[i : i + STRIDE]) for i in range(0, len(given), STRIDE)]
-    places = [i for i, step in enumerate(steps) if set(step) != {BLANK}]
-    order = stated = [steps[i] for i in places]
-    while order == stated and len(set(stated)) > 1:
-        order = rng.sample(stated, len(stated))
-    for place, step in zip(places, order, strict=True):
-        steps[place] = step
-    return " ".join([header, *(word for step in steps for word in step)])
+    slots = [tuple(given[i : i + STRIDE]) for i in range(0, len(given), STRIDE)]
+    return " ".join([header, *(word for slot in shuffled(slots, BLANK, rng) for word in slot)])
 
 
 def grade(example: Example, response: str) -> Grade:

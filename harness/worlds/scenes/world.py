@@ -21,8 +21,9 @@ from harness.types import (
     Privilege,
     Span,
     TextPart,
-    told,
 )
+from harness.worlds.corruption import shuffled
+from harness.worlds.privilege import told
 from harness.worlds.regions import Region
 from harness.worlds.scenes import pointing, questions, scribe, tables, words
 from harness.worlds.scenes.picture import draw, greyed, pixelated, png
@@ -256,14 +257,7 @@ def _wrong(asked: Question, which: int, kind: str, rng: Random) -> str:
 def _shuffled(text: str, rng: Random) -> str:
     header, *given = text.split()
     slots = [tuple(given[i : i + SLOT]) for i in range(0, len(given), SLOT)]
-    places = [i for i, slot in enumerate(slots) if set(slot) != {BLANK}]
-    stated = [slots[i] for i in places]
-    order = stated
-    while order == stated and len(set(stated)) > 1:
-        order = rng.sample(stated, len(stated))
-    for place, slot in zip(places, order, strict=True):
-        slots[place] = slot
-    return " ".join([header, *(word for slot in slots for word in slot)])
+    return " ".join([header, *(word for slot in shuffled(slots, BLANK, rng) for word in slot)])
 
 
 def grade(example: Example, response: str) -> Grade:

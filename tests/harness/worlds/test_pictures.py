@@ -15,8 +15,9 @@ from support import picture_world
 from support.picture_world import PROFILE, PictureWorld
 
 from harness import worlds
-from harness.types import HarnessError, ImagePart, Instead, Privilege, TextPart, images_of, told
+from harness.types import HarnessError, ImagePart, Instead, Privilege, TextPart, images_of
 from harness.worlds import pictures, privilege
+from harness.worlds.privilege import told
 from harness.worlds.world import check_pictured, training_set
 
 NOISE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)

@@ -17,13 +17,14 @@ from harness.models.zoo.permutations import measure, pretrain, rows
 from harness.models.zoo.permutations.recipe import MINDS, MODELS, RECIPE, STUDENT, TEACHER
 from harness.models.zoo.permutations.recipe import SMALL as SMALL_MIND
 from harness.models.zoo.permutations.vocabulary import EOS, IDS, WORDS, prompt, tokenizer
-from harness.types import HarnessError, Privilege, text_of, told
+from harness.types import HarnessError, Privilege, text_of
 from harness.worlds import privilege
 from harness.worlds.minds import Class
 from harness.worlds.permutations import planner, problems, scribe, tables, words
 from harness.worlds.permutations.planner import KNOWING, Planner
 from harness.worlds.permutations.problems import Sort
 from harness.worlds.permutations.world import example
+from harness.worlds.privilege import told
 
 DRAW = 5
 CLEAN = replace(RECIPE, slips=0.0, without_codes=0.0, lies=0.0, masked=0.0, halved=0.0, alone=0.0)

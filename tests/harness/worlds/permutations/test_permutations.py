@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from harness.config import DataSpec
-from harness.types import Corruption, Example, Fact, HarnessError, Privilege, text_of, told
+from harness.types import Corruption, Example, Fact, HarnessError, Privilege, text_of
 from harness.worlds import minds, privilege, world, world_of
 from harness.worlds.minds import Class
 from harness.worlds.permutations import planner, problems, scribe, tables, words
@@ -20,6 +20,7 @@ from harness.worlds.permutations.planner import KNOWING, Planner
 from harness.worlds.permutations.problems import Problem, Sort
 from harness.worlds.permutations.words import CHOICES, DIGITS, DOMAINS, HEADERS, STRIDE
 from harness.worlds.permutations.world import PermutationsWorld, example, problem_of
+from harness.worlds.privilege import told
 from harness.worlds.world import (
     Corruptible,
     Demonstrates,
