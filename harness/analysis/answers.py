@@ -116,7 +116,7 @@ def of_run(folder: RunFolder, evaluations: Iterable[Evaluation]) -> list[Answers
     return [
         _of_samples(folder.spec.id, e, records, path)
         for e in asked.values()
-        if (path := folder.samples(e)).is_file() and not _are_grades(records := files.read_jsonl(path, cure=AGAIN))
+        if (path := folder.samples(e)).is_file() and not _are_grades(records := folder.read_samples(e))
     ]
 
 

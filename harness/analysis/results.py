@@ -24,7 +24,7 @@ from harness.runs import reuse
 from harness.storage import files, published_folder
 from harness.storage.code import Code, MadeBy, code_of, worst
 from harness.storage.published_folder import COSTS_FILE, ROWS_FILE, SCHEMA
-from harness.storage.run_folder import AGAIN, RunFolder, RunState
+from harness.storage.run_folder import RunFolder, RunState
 from harness.suite import PUBLISHED
 from harness.types import Cost, HarnessError, Row
 
@@ -114,7 +114,7 @@ def run_samples(name: str, suite: Suite, folders: Iterable[RunFolder]) -> list[d
         for folder in done
         for evaluation in suite.evaluations(folder.spec)
         if evaluation.benchmark == name
-        for record in files.read_jsonl(folder.samples(evaluation), cure=AGAIN)
+        for record in folder.read_samples(evaluation)
     ]
 
 

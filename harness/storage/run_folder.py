@@ -15,7 +15,7 @@
     costs.json         one ``Cost``
     published.json     which rows were not made here but are published, and where; of a reference only
     failed             a line on why the last attempt ended; removed by the next
-    done               written last; holds the sha256 of rows.jsonl and of the files of model/
+    done               written last; holds the sha256 of rows.jsonl, of the files of samples/ and of those of model/
 """
 
 from __future__ import annotations
@@ -311,6 +311,18 @@ class RunFolder:
         """Replaces the per-item results of one evaluation; call before ``write_rows``."""
         files.write_text_atomic(self.samples(evaluation), files.jsonl(records))
 
+    def read_samples(self, evaluation: Evaluation) -> list[dict[str, Any]]:
+        """The per-item results of one evaluation.
+
+        Raises:
+            HarnessError: they are damaged, not there, or not those that ``done`` names.
+        """
+        path = self.samples(evaluation)
+        known = files.read_json(self._done, dict).get("samples_sha256", {}) if self._done.exists() else {}
+        if path.name in known and path.is_file() and files.sha256(path) != known[path.name]:
+            raise HarnessError(f"{path} is not what was written (sha256 is not the one in done): {AGAIN}")
+        return files.read_jsonl(path, cure=AGAIN)
+
     def write_cost(self, cost: Cost) -> None:
         """Replaces costs.json."""
         files.write_json_atomic(self._costs, to_json(cost))
@@ -350,7 +362,7 @@ class RunFolder:
             raise HarnessError(f"run {self.spec.id} is not done, it has no rows of {names}: evaluate it")
         if not self._as_written():
             raise HarnessError(f"{self._rows} is not what was written: {AGAIN}")
-        record: dict[str, Any] = {"rows_sha256": self._rows_sha256()}
+        record: dict[str, Any] = {"rows_sha256": self._rows_sha256(), "samples_sha256": _digests(self.path / "samples")}
         if self.model.exists():
             record["model_sha256"] = self._model_sha256()
         files.write_json_atomic(self._done, record)
@@ -375,7 +387,7 @@ class RunFolder:
         return files.sha256(self._rows) if self._rows.exists() else ""
 
     def _model_sha256(self) -> dict[str, str]:
-        return {path.name: files.sha256(path) for path in sorted(self.model.glob("*"))}
+        return _digests(self.model)
 
     def whole_model(self) -> Path | None:
         """The folder of the model this run made, its files those that ``done`` names; None before the run is done.
@@ -624,3 +636,8 @@ def _processor() -> str:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return platform.processor() or next(names, "unknown")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """sha256 of each file of a folder by its name; none of a folder that is not there."""
+    return {path.name: files.sha256(path) for path in sorted(folder.glob("*"))}

@@ -224,6 +224,20 @@ def test_samples_are_named_by_evaluation(folder: RunFolder) -> None:
     assert files.read_jsonl(folder.samples(LAST)) == [{"id": "a", "answer": True}]
 
 
+def test_changed_samples_of_a_done_run_are_refused(folder: RunFolder) -> None:
+    """Before, tables of items took whatever stood there."""
+    folder.write_samples(LAST, [{"id": "a", "answer": False}])
+    folder.write_rows([row(folder.spec, value=0.25)])
+    folder.mark_done()
+    assert folder.read_samples(LAST) == [{"id": "a", "answer": False}]
+    folder.samples(LAST).write_text('{"id": "a", "answer": true}\n')
+    with pytest.raises(HarnessError, match=r"not what was written.*delete rows.jsonl and done") as error:
+        folder.read_samples(LAST)
+    assert "\n" not in str(error.value)
+    (folder.path / "done").unlink()
+    assert folder.read_samples(LAST) == [{"id": "a", "answer": True}], "before it is done nothing is known of them"
+
+
 def better(folder: RunFolder) -> None:
     path = folder.path / "rows.jsonl"
     path.write_text(path.read_text().replace("0.25", "0.99"))
