@@ -30,6 +30,7 @@ from harness.config import makings
 from harness.runs import references
 from harness.runs.plan import (
     PlannedRun,
+    check_adapters,
     check_code,
     check_draws,
     check_evaluations,
@@ -171,6 +172,7 @@ def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:
     try:
         check_profile(chosen.profile)
         check_draws(chosen.profile, plan)
+        check_adapters(plan)
     except HarnessError as error:
         return str(error)
     check_worlds(plan)
@@ -386,6 +388,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
     if plan:
         check_profile(chosen.profile)
         check_draws(chosen.profile, plan)
+        check_adapters(plan)
         check_worlds(plan)
         check_evaluations(plan)
         if not chosen.options.force:

@@ -227,6 +227,18 @@ def check_draws(profile: Profile, plan: Iterable[PlannedRun]) -> None:
         )
 
 
+def check_adapters(plan: Iterable[PlannedRun]) -> None:
+    """To be called before compute: runs with adapters may be planned where the package for them is not.
+
+    Raises:
+        HarnessError: something is left to do of such a run.
+    """
+    if any(run.spec.lora for run in missing(plan)):
+        from harness.models import lora  # imports torch, which a plan without adapters does not need
+
+        lora.check_installed()
+
+
 def missing(plan: Iterable[PlannedRun]) -> list[PlannedRun]:
     """The runs with something left to do."""
     return [run for run in plan if run.state not in (RunState.DONE, RunState.PUBLISHED)]

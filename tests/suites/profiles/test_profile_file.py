@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 from collections.abc import Iterator
@@ -253,3 +254,20 @@ def test_workers_know_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ended = launch(plan, options, console=Console(file=out, width=200), target="asker:run")
     assert ended.failed == {}
     assert "mine learns from bee" in out.getvalue()
+
+
+def test_adapters_without_their_package_can_be_planned_and_are_refused_before_compute(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "peft" else find(name, *rest))
+    own = "MINE = replace(_ours, name='mine', lora=LoraSpec(rank=2, alpha=4.0))\n"
+    heads = ("from dataclasses import replace", "from harness.config import LoraSpec")
+    path = written(tmp_path, "\n".join((*heads, "from suites.profiles.embedded import PROFILE as _ours", own)))
+    flags = ["--suite", "ood", "--profile", str(path), "--seeds", "1", "--results", str(tmp_path / "results")]
+    assert verbs.main(["plan", *flags]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "it can be planned, not run: a run with lora needs the package peft: install the extra lora" in said
+    assert verbs.main(["run", *flags]) == 2
+    assert "needs the package peft" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
