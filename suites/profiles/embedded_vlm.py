@@ -114,7 +114,7 @@ PROFILE = Profile(
         "tuning": Part(arms=MAIN),
     },
     extra_checkpoints=(5, 10, 15, 20, 30, 40, 60),
-    early_step=None,  # not measured yet: suites.kit.early.measured, after `dopd tune --methods vanilla_opd --seeds 3`
+    early_step=20,  # suites.kit.early.measured, of vanilla OPD's three seeds on the development draw (docs/log.md)
     seconds_per_step=0.4,  # processor seconds of one run of vanilla OPD, as those below
     seconds_per_evaluation=0.7,
     megabytes_per_run=60.0,

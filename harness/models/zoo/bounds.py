@@ -118,6 +118,12 @@ def read(gates: Sequence[Gate], values: Mapping[str, float]) -> list[dict[str, A
     return out
 
 
+def read_late(found: Sequence[Mapping[str, Any]], gates: Sequence[Gate], values: Mapping[str, float]) -> list[Any]:
+    """Readings of before, with those of ``values`` in their places."""
+    late = {reading["key"]: reading for reading in read(gates, values) if reading["key"] in values}
+    return [late.get(reading["key"], reading) for reading in found]
+
+
 def accuracies(student: Mapping[str, float], teacher: Mapping[str, float], ladder: Sequence[str]) -> dict[str, float]:
     """G1 to G5 and G9, of greedy accuracies in per cent by kind of p.
 

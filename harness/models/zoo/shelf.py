@@ -9,11 +9,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.models import zoo
+from harness.models.zoo import bounds
+from harness.storage.run_folder import checkpoint_step
 from harness.types import HarnessError
 from harness.worlds.minds import Class, Mind
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WEIGHTS = "model.safetensors"
 
@@ -115,6 +120,9 @@ class Making:
     """(draw, name, attempt) to its entry."""
     measured: Callable[[int], dict[str, Any]]
     write: Callable[[dict[str, Any]], None]
+    late: Callable[[int, Mapping[str, Tensor]], dict[str, float]]
+    """(draw, the weights that vanilla distillation left of the student) to the gates that need them."""
+    gates: Sequence[bounds.Gate]
 
     def held(self, draw: int, name: str, attempt: int) -> bool:
         """Whether a model is there as it would be made."""
@@ -135,7 +143,18 @@ def run(making: Making, arguments: Sequence[str] | None = None) -> None:
         "--attempt", type=int, default=0, help="another initialisation of the trunk; counted in the card"
     )
     parser.add_argument("--resume", action="store_true", help="leave out what this recipe has made already")
+    parser.add_argument(
+        "--vanilla",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="of vanilla OPD, late, in the one draw named: its gates alone",
+    )
     args = parser.parse_args(arguments)
+    if args.vanilla:
+        if len(args.draws) != 1:
+            parser.error(f"--vanilla is a run in one draw, --draws names {len(args.draws)}: name its own")
+        _read_late(making, making.check_draw(args.draws[0]), args.vanilla)
+        return
     for draw in map(making.check_draw, args.draws):
         for name in (name for name in making.models if name in args.only):
             if args.resume and making.held(draw, name, args.attempt):
@@ -155,6 +174,23 @@ def _measure(making: Making, draw: int) -> None:
     record = making.shelf.read()
     record["draws"][str(draw)] = found
     making.write(record)
-    for gate in found["gates"]:
+    _say(draw, found["gates"])
+
+
+def _read_late(making: Making, draw: int, checkpoint: Path) -> None:
+    record = making.shelf.read()
+    if str(draw) not in record["draws"]:
+        raise HarnessError(f"draw {draw} is not measured: make and measure its models first (--draws {draw})")
+    from harness.storage import checkpoint as checkpoints  # imports torch, which a reader of the manifest does not need
+
+    weights = checkpoints.at_step(checkpoint.parent, checkpoint_step(checkpoint)).weights()
+    found = record["draws"][str(draw)]
+    found["gates"] = bounds.read_late(found["gates"], making.gates, making.late(draw, weights))
+    making.write(record)
+    _say(draw, found["gates"])
+
+
+def _say(draw: int, gates: Sequence[Mapping[str, Any]]) -> None:
+    for gate in gates:
         passed = {True: "ok", False: "FAILED", None: "not run"}[gate["passed"]]
         print(f"draw {draw} {passed:8} {gate['key']} {gate['words']}: {gate['value']} ({gate['bound']})", flush=True)

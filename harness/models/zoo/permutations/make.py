@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ LADDER = (EXECUTION, HINTS, SUMMARY, Privilege.NONE)
 """Kinds of p from the richest; the second is the default."""
 PROBLEMS = bounds.QUESTIONS // len(words.DOMAINS)
 """Of each domain, in every measurement."""
+
+GATES = (*bounds.LANGUAGE, *bounds.PREMISE)
 
 
 def shelf() -> Shelf:
@@ -107,7 +110,7 @@ def measured(draw: int) -> dict[str, Any]:
         "cells": {name: measure.by_class(models[name], of, STUDENT, TEACHER) for name in MINDS},
         "code_mass": {name: measure.code_mass(models[name], of) for name in MINDS},
         "high_advantage": {"tokens": int(judged.high().sum()), "judged": int(judged.judged.sum())},
-        "gates": bounds.read((*bounds.LANGUAGE, *bounds.PREMISE), values),
+        "gates": bounds.read(GATES, values),
     }
 
 
@@ -123,6 +126,16 @@ def truth_gates(truth: Qwen3ForCausalLM, of: measure.Asked) -> dict[str, float]:
 
 def _rounded(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     return {str(p): {domain: round(value, 1) for domain, value in by.items()} for p, by in found.items()}
+
+
+def late(draw: int, weights: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """G10: what the student knew alone about results, in probability, less what is left of it."""
+    of, trained = measure.asked(draw, n=PROBLEMS, split="test"), load(draw, "student")
+    cells = [measure.by_class(trained, of, STUDENT, TEACHER)]
+    trained.load_state_dict(weights)
+    cells.append(measure.by_class(trained, of, STUDENT, TEACHER))
+    before, after = (found["result, student_only"]["probability"] for found in cells)
+    return {"G10": before - after}
 
 
 def write_manifest(record: dict[str, Any]) -> None:
@@ -144,5 +157,7 @@ def main() -> None:
             make=lambda draw, name, attempt: make(draw, name, attempt=attempt),
             measured=measured,
             write=write_manifest,
+            late=late,
+            gates=GATES,
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ LADDER = (BOX_CAPTION, BOX_LABEL, CAPTION, Privilege.NONE)
 """Kinds of p from the richest; the second is the default."""
 QUESTIONS = bounds.QUESTIONS // len(words.KINDS)
 """Of each kind, in every measurement."""
+
+GATES = (*bounds.PICTURES, *bounds.PREMISE)
 
 
 def shelf() -> Shelf:
@@ -109,7 +112,7 @@ def measured(draw: int) -> dict[str, Any]:
         "code_mass": {name: measure.code_mass(models[name], of) for name in MINDS},
         "high_advantage": {"tokens": int(everything.high().sum()), "judged": int(everything.judged.sum())},
         "without_anchors": {key: round(value, 1) for key, value in without_anchors.shares().items()},
-        "gates": bounds.read((*bounds.PICTURES, *bounds.PREMISE), values),
+        "gates": bounds.read(GATES, values),
     }
 
 
@@ -136,6 +139,16 @@ def _rounded(found: dict[str, dict[words.Kind, float]]) -> dict[str, dict[str, f
     return {str(p): {str(kind): round(value, 1) for kind, value in by.items()} for p, by in found.items()}
 
 
+def late(draw: int, weights: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """G10: what the student knew alone about readings, in probability, less what is left of it."""
+    of, trained = measure.asked(draw, n=QUESTIONS, split="test"), load(draw, "student")
+    cells = [measure.by_class(trained, of, STUDENT, TEACHER)]
+    trained.load_state_dict(weights)
+    cells.append(measure.by_class(trained, of, STUDENT, TEACHER))
+    before, after = (found["reading, student_only"]["probability"] for found in cells)
+    return {"G10": before - after}
+
+
 def write_manifest(record: dict[str, Any]) -> None:
     """Manifest and card."""
     sizes = {name: class_sizes(STUDENT, TEACHER, cells) for name, cells in tables.tables(tables.DEVELOPMENT).items()}
@@ -156,5 +169,7 @@ def main() -> None:
             make=lambda draw, name, attempt: make(draw, name, attempt=attempt),
             measured=measured,
             write=write_manifest,
+            late=late,
+            gates=GATES,
         )
     )

@@ -112,3 +112,12 @@ def test_a_shipped_model_answers_as_recorded(name: str) -> None:
 def test_false_p_is_asked_of_every_kind() -> None:
     assert set(pretrain.FALSE) == set(words.HEADERS)
     assert {f"P4 {kind}" for kind in pretrain.FALSE} <= {gate.key for gate in bounds.PICTURES}
+
+
+@pytest.mark.slow
+def test_what_a_student_knew_alone_is_lost_with_the_teachers_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G10, of weights that vanilla distillation could have left."""
+    monkeypatch.setattr(make, "QUESTIONS", 20)
+    names = ("student", "teacher", "truth")
+    student, teacher, truth = (make.late(5, make.load(5, name).state_dict())["G10"] for name in names)
+    assert student == 0 and teacher > 20 and truth < 0

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from harness.models.zoo import bounds
 from harness.models.zoo.shelf import Making, Shelf, run
+from harness.storage import checkpoint
 from harness.types import HarnessError
 from harness.worlds.minds import Class, Mind
 
 MIND = Mind(mistaken={"sums": (0.0, 0.1)}, hard=0.2)
+GATE = {"key": "G1", "words": "a gate", "value": 3.0, "bound": ">= 2", "passed": True}
+LATE = bounds.Gate(key="G10", words="a late gate", low=20)
 
 
 class Workshop:
@@ -36,7 +41,10 @@ class Workshop:
 
     def measured(self, draw: int) -> dict[str, Any]:
         self.asked.append(f"{draw} measured")
-        return {"gates": [{"key": "G1", "words": "a gate", "value": 3.0, "bound": ">= 2", "passed": True}]}
+        return {"gates": [GATE, *bounds.read((LATE,), {})]}
+
+    def late(self, draw: int, weights: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        return {"G10": float(weights["cost"])}
 
     def write(self, record: dict[str, Any]) -> None:
         sizes = {"sums": dict.fromkeys(Class, 2)}
@@ -54,6 +62,8 @@ class Workshop:
             make=self.make,
             measured=self.measured,
             write=self.write,
+            late=self.late,
+            gates=(LATE,),
         )
         run(making, arguments)
         return list(self.asked)
@@ -151,3 +161,25 @@ def test_a_killed_making_leaves_no_measurement_of_other_weights(workshop: Worksh
     with pytest.raises(KeyboardInterrupt):
         workshop("--draws", "0")
     assert workshop.shelf.read()["draws"] == {}
+
+
+def test_what_vanilla_decides_is_read_when_it_has_run(
+    workshop: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    low, high = (
+        str(checkpoint.save(tmp_path / "run", step, weights={"cost": torch.tensor(cost)}, state={}).path)
+        for step, cost in ((1, 19.0), (2, 25.0))
+    )
+    with pytest.raises(HarnessError, match=r"draw 1 is not measured: make and measure its models first \(--draws 1\)"):
+        workshop("--draws", "1", "--vanilla", high)
+    workshop()
+    before = workshop.shelf.read()
+    with pytest.raises(SystemExit):
+        workshop("--vanilla", high)
+    assert "--draws names 2" in capsys.readouterr().err
+    assert workshop("--draws", "1", "--vanilla", low) == []
+    assert "draw 1 FAILED   G10 a late gate: 19.0 (>= 20)" in capsys.readouterr().out
+    workshop("--draws", "1", "--vanilla", high)
+    after = workshop.shelf.read()
+    assert [gate["value"] for gate in after["draws"]["1"]["gates"]] == [3.0, 25.0]
+    assert after["draws"]["1"]["gates"][0] == GATE and after["draws"]["0"] == before["draws"]["0"]
