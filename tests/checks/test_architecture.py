@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from harness import registry
 from harness.evaluation.audits import AUDITS
 from harness.suite import Options
@@ -223,6 +225,7 @@ def test_harness_names_no_method_and_no_suite() -> None:
     assert not wrong
 
 
+@pytest.mark.slow
 def test_only_profiles_name_models_domains_and_profiles() -> None:
     """Whoever else needs one asks the profile, so that a profile with other names loses nothing.
 
@@ -352,6 +355,7 @@ def _code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return lines
 
 
+@pytest.mark.slow
 def test_no_file_names_this_machine() -> None:
     """Absolute folders, local package indexes and the hosts this machine installs from."""
     folders = re.compile(r"(?<![\w.<])/(?:home|root|work|opt|Users)/[\w.-]+|file:///[\w.-]+")

@@ -159,6 +159,7 @@ def test_items_are_exported_draw_by_draw(tmp_path: Path) -> None:
     assert files.read_jsonl(tmp_path / "drawn_add_draw1.jsonl")[0]["id"] == "add/test/1000"
 
 
+@pytest.mark.slow
 def test_a_run_and_its_references_say_their_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     drawn_world.save_pairs(tmp_path)
@@ -174,6 +175,7 @@ def test_a_run_and_its_references_say_their_draw(tmp_path: Path, monkeypatch: py
         results.check(rows, PROFILE)
 
 
+@pytest.mark.slow
 def test_an_extra_checkpoint_is_kept_and_evaluated_and_not_probed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ print(torchvision.seen, ensure_torchvision(), ensure_torchvision(), watches)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("compiled", "state"), [(b"no library", "declared"), (None, "native")])
 def test_what_does_not_load_is_declared_before_anyone_imports_it(
     compiled: bytes | None, state: str, tmp_path: Path

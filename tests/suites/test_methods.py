@@ -222,6 +222,7 @@ def test_missing_runs_are_explained(tmp_path: Path) -> None:
     assert line(made(chosen, planned[:2])["methods"], SHARED, "DOPD")["gain"].missing == "no reference row"
 
 
+@pytest.mark.slow
 def test_figure_groups_by_paradigm(tmp_path: Path) -> None:
     chosen = options(tmp_path, "dopd,0.001")
     figure = SUITE.figures(*loaded(chosen, eopd=0.001), chosen)["methods"]
@@ -247,6 +248,7 @@ def test_figure_groups_by_paradigm(tmp_path: Path) -> None:
     assert [text.get_text() for text in second.texts].count("not tuned") == 2
 
 
+@pytest.mark.slow
 def test_published_markdown_stands_where_the_index_says(tmp_path: Path) -> None:
     chosen = options(tmp_path, "dopd,0.001", methods=("vanilla_opd", "dopd"), seeds=(0, 1))
     for spec in SUITE.runs(PROFILE, chosen):

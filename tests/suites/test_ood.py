@@ -280,6 +280,7 @@ def test_general_adds_directions_and_a_figure(tmp_path: Path) -> None:
     assert {stem: len(figure.axes) for stem, figure in drawn.items()} == {"figure7b": 2, "ood_all": 6}
 
 
+@pytest.mark.slow
 def test_figure_7b_has_the_papers_methods_and_every_other_stands_in_the_grid(tmp_path: Path) -> None:
     names = (*ood.METHODS, "dopd_initial_self", "dopd_ema_self", "vanilla_opd_sampled", "privileged_both")
     names = (*names, "student_privileged", "sft", "sft_oracle", *ood.RIVALS)

@@ -171,6 +171,7 @@ def test_who_sees_p(method: str, sees: bool) -> None:
 # --- tables
 
 
+@pytest.mark.slow
 def test_table3_has_every_model_and_each_pair_against_its_own_ends(tables: dict[str, Table]) -> None:
     made = tables["table3"]
     assert [each.label for each in made.lines[:4]] == ["strong", "mid", "base", "small"]

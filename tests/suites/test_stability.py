@@ -183,6 +183,7 @@ def test_a_single_seed_has_no_interval_and_no_fall(tmp_path: Path) -> None:
     assert line(found["step_to_reach"], "EOPD")["dopd_step"].missing == "never (single run)"
 
 
+@pytest.mark.slow
 def test_a_collapse_is_named_from_the_step_it_was_seen_at(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     rows, costs = frames(chosen, score, suite=SUITE)

@@ -83,6 +83,7 @@ def test_done_for_one_suite_is_not_done_for_all(tmp_path: Path) -> None:
     assert folder.state(together.evaluations(spec)) is RunState.UNEVALUATED
 
 
+@pytest.mark.slow
 def test_suites_without_rows_say_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +129,7 @@ def test_the_papers_numbers_decide_no_claim(papers: tuple[Path, str]) -> None:
     assert not list(reports.glob("claims*"))
 
 
+@pytest.mark.slow
 def test_all_plans_whatever_the_claims_need(tmp_path: Path) -> None:
     planned = {spec.id for spec in registry.suite("all").runs(PROFILE, chosen("all", tmp_path))}
     for claim in CLAIMS:
@@ -145,6 +147,7 @@ def test_what_the_user_chose_stays(tmp_path: Path) -> None:
     assert (given.seeds, given.methods) == ((7,), ("dopd",))
 
 
+@pytest.mark.slow
 def test_the_papers_numbers_of_every_suite_are_shown_by_one_command(papers: tuple[Path, str]) -> None:
     reports, said = papers
     assert "there is nothing to show" not in said

@@ -245,6 +245,7 @@ def test_publishing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     assert published(chosen).read_bytes() == first
 
 
+@pytest.mark.slow
 def test_the_readme_says_of_how_many_runs(tmp_path: Path) -> None:
     chosen = answered(tmp_path)
     lost = RunFolder(tmp_path, specs(chosen)[-1])
@@ -256,6 +257,7 @@ def test_the_readme_says_of_how_many_runs(tmp_path: Path) -> None:
     assert lost.spec.id not in {run for run, _ in load(dataclasses.replace(chosen, source="published"))}
 
 
+@pytest.mark.slow
 def test_no_answers_no_file_and_an_older_one_goes(tmp_path: Path) -> None:
     chosen = options(tmp_path, **SMALL)
     for spec in specs(chosen):
@@ -265,6 +267,7 @@ def test_no_answers_no_file_and_an_older_one_goes(tmp_path: Path) -> None:
     assert ANSWERS_FILE not in (published(chosen).parent / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_publication_without_answers_says_so(tmp_path: Path) -> None:
     chosen = answered(tmp_path, source="published")
     publish.publish(SUITE, PROFILE, dataclasses.replace(chosen, source="runs"))
@@ -314,6 +317,7 @@ def test_samples_that_do_not_fit_are_refused_before_anything_is_written(
     assert not published(chosen).parent.exists()
 
 
+@pytest.mark.slow
 def test_a_published_file_that_was_changed_is_refused(tmp_path: Path) -> None:
     chosen = answered(tmp_path)
     publish.publish(SUITE, PROFILE, chosen)

@@ -33,6 +33,7 @@ def share(count: coverage.Count) -> float:
     return count.items / count.n
 
 
+@pytest.mark.slow
 def test_t_and_bootstrap_t_cover_these_items_and_percentile_does_not(counts: dict[str, coverage.Count]) -> None:
     # 600 replications: standard error 0.9 points at 95 %, 1.5 at 84 %.
     assert 0.90 <= share(counts["t"]) <= 0.99
@@ -53,6 +54,7 @@ def test_with_items_drawn_too_other_items_are_covered() -> None:
     assert float(np.median(count.halves)) < 0.05  # not by being as wide as all scores
 
 
+@pytest.mark.slow
 def test_a_difference_of_equal_arms_is_covered() -> None:
     world = coverage.World(noise=coverage.HEAVY)
     count = coverage.coverage(world, 5, FIVE[:1], paired=True)["t"]
@@ -131,6 +133,7 @@ def test_the_rule_for_orders_is_harder_than_the_share() -> None:
     assert coverage.order_verdicts(1, 2, 5, replications=5) == (1.0, 0.0), "nothing is equal: it must be found"
 
 
+@pytest.mark.slow
 def test_docs_show_the_tables_of_the_module() -> None:
     assert coverage.detectable_table() in DOCS
     for table in (
@@ -158,6 +161,7 @@ def test_share_cell_by_hand() -> None:
     assert coverage.share_cell(90, 100) == "90.0 ± 3.0"
 
 
+@pytest.mark.slow
 def test_intervals_over_draws_cover_and_pooled_seeds_do_not() -> None:
     """Two seeds of a draw are not two numbers: taken as such, four intervals in five cover. Standard error 1.5."""
     world = coverage.World(noise=coverage.NORMAL)
@@ -166,6 +170,7 @@ def test_intervals_over_draws_cover_and_pooled_seeds_do_not() -> None:
     assert shares["t over draws"] >= 0.9 and shares["with items"] >= 0.9 and shares["t over seeds"] <= 0.88
 
 
+@pytest.mark.slow
 def test_a_drawn_score_is_expected_where_it_lies() -> None:
     world = coverage.World(noise=coverage.NORMAL)
     found = coverage.drawn_experiments(world, 5, 1, paired=False)
@@ -175,6 +180,7 @@ def test_a_drawn_score_is_expected_where_it_lies() -> None:
     assert deviation == pytest.approx(coverage.DRAW_DEVIATION, abs=0.004)
 
 
+@pytest.mark.slow
 def test_docs_show_coverage_over_draws() -> None:
     for paired, of in ((False, "Score of one method, over draws:"), (True, "Difference of two methods, over draws:")):
         table = coverage.drawn_table(paired=paired, replications=1)

@@ -149,6 +149,7 @@ def test_scores_over_different_items_are_refused() -> None:
         results.check([ROW, dataclasses.replace(other, version=2)], PROFILE)
 
 
+@pytest.mark.slow
 def test_published_rows_of_another_version_than_the_suite_asks_for_are_refused(published: tuple[Options, Path]) -> None:
     chosen, path = published
     path.write_text(path.read_text(encoding="utf-8").replace('"version": 1', '"version": 2'), encoding="utf-8")

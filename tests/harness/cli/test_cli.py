@@ -224,6 +224,7 @@ def test_a_count_says_which_seeds_it_means(
     assert (said in out) and (bool(said) == ("alone write" in out))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["table", "figure"])
 def test_a_folder_without_the_runs_is_refused_and_stays_empty(
     verb: str, fake: Path, capsys: pytest.CaptureFixture[str]
@@ -247,6 +248,7 @@ def test_what_shows_all_runs_needs_one(words: str, tmp_path: Path, capsys: pytes
     assert not (tmp_path / "nowhere").exists() and not Path("page").exists()
 
 
+@pytest.mark.slow
 def test_a_report_folder_shows_one_selection(fake: Path) -> None:
     reports = fake / "reports" / "fake" / "fake"
     assert dopd("run", fake, "--seeds", "2") == 0
@@ -277,6 +279,7 @@ def test_figures_say_where_the_rest_is(capsys: pytest.CaptureFixture[str]) -> No
     assert "ood_all shows every one" in registry.suite("ood").elsewhere(["figure7b", "ood_all"])
 
 
+@pytest.mark.slow
 def test_all_that_is_published_is_shown_unless_some_is_selected(
     fake: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -366,6 +369,7 @@ def test_run_shows_everything_and_the_second_time_trains_nothing(
     assert metrics == {path: (path / "metrics.jsonl").read_bytes() for path in metrics}
 
 
+@pytest.mark.slow
 def test_more_seeds_train_only_the_new_one(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake, "--methods", "vanilla-opd", "--seeds", "1") == 0
     capsys.readouterr()
@@ -375,6 +379,7 @@ def test_more_seeds_train_only_the_new_one(fake: Path, capsys: pytest.CaptureFix
     assert "[1/1] vanilla-opd-big-small-coding-seed1-" in text
 
 
+@pytest.mark.slow
 def test_failed_run_ends_with_1_after_the_others_are_shown(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake, "--methods", "dopd", "--seeds", f"0,{BUG}") == 1
     captured = capsys.readouterr()
@@ -384,6 +389,7 @@ def test_failed_run_ends_with_1_after_the_others_are_shown(fake: Path, capsys: p
     )
 
 
+@pytest.mark.slow
 def test_a_fault_of_all_runs_is_told_once(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--seeds", f"{USER_ERROR},", "--jobs", "1"]
     assert dopd("run", fake, *flags) == 1
@@ -409,6 +415,7 @@ def test_force_trains_anew(fake: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "[3/3] " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_evaluate_trains_nothing(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake, "--methods", "dopd") == 0
     (trained,) = (folder for folder in folders(fake) if not folder.spec.is_reference)
@@ -421,6 +428,7 @@ def test_evaluate_trains_nothing(fake: Path, capsys: pytest.CaptureFixture[str])
     assert len(list(folders(fake))) == 2
 
 
+@pytest.mark.slow
 def test_table_and_figure_of_published_rows_stand_apart(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake) == 0
     assert dopd("publish", fake) == 0
@@ -437,6 +445,7 @@ def test_table_and_figure_of_published_rows_stand_apart(fake: Path, capsys: pyte
     assert "no comparison" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_run_from_published_trains_nothing(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake) == 0
     assert dopd("publish", fake) == 0
@@ -500,6 +509,7 @@ def test_publish_of_what_is_not_done_is_refused(fake: Path, capsys: pytest.Captu
     assert "3 of 3 runs are not done" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_damaged_rows_are_one_line(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake) == 0
     folder = next(folders(fake))
@@ -626,6 +636,7 @@ def test_more_workers_than_cores_are_capped_with_a_line(
     assert "cores are here" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["table", "figure"])
 def test_runs_none_of_which_is_done_make_no_table(verb: str, fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before, pictures without a point were written, exit 0."""
@@ -646,6 +657,7 @@ def test_a_plugin_that_exits_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == f"dopd: plugin {plugin} does not import (SystemExit: 3): mend the file\n"
 
 
+@pytest.mark.slow
 def test_one_damaged_costs_file_harms_no_other_suite(fake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert dopd("run", fake, "--seeds", "1") == 0
     folder = next(each for each in folders(fake) if each.spec.method)

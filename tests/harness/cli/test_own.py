@@ -335,6 +335,7 @@ def test_every_suite_is_planned_or_says_what_it_needs(capsys: pytest.CaptureFixt
 # The launch.
 
 
+@pytest.mark.slow
 def test_a_pair_is_looked_at_before_anything_is_evaluated(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

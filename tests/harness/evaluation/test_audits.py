@@ -485,6 +485,7 @@ def test_declared_shares_and_the_same_twice(name: str, tokenizer: PreTrainedToke
             assert sum(first.values[f"{regime}/{part}"] for regime in SOURCE_OF) == pytest.approx(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ("regimes", "trajectory"))
 def test_another_seed_or_step_is_another_sample(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
     first = audit(name, subject(run(), tokenizer))

@@ -63,6 +63,7 @@ def test_scores_are_shares_of_the_worlds_grades(own: tuple[Any, Any]) -> None:
         assert trace.value == sum(g.trace for g in grades) / 24
 
 
+@pytest.mark.slow
 def test_batches_change_nothing_and_draws_depend_on_seed_and_step(own: tuple[Any, Any]) -> None:
     def said(**how: Any) -> list[str]:
         first = rows(own, NAMES[0], **how)[0]

@@ -296,6 +296,7 @@ def test_a_backward_pass_looks_once_and_a_frozen_tower_not_at_all(
     assert len(encodings) == seen
 
 
+@pytest.mark.slow
 def test_pictures_and_features_go_with_their_prompts(student: PreTrainedModel, reader: ImageReader) -> None:
     """Without the collector of cycles: what a run computes must not depend on when that comes by."""
     gc.collect()

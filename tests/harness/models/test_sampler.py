@@ -108,6 +108,7 @@ def batch(tiny_model: Qwen3ForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast)
     return draw(tiny_model, tiny_tokenizer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [lambda model: model, sliding_qwen3, gpt2], ids=["qwen3", "sliding", "gpt2"])
 def test_each_rollout_is_what_a_naive_sampler_writes_from_its_row_of_noise(
     build: Callable[[Qwen3ForCausalLM], PreTrainedModel],

@@ -65,6 +65,7 @@ def grow(tmp_path: Path, *, seeds: tuple[int, ...] = (2,), first: tuple[int, ...
     return more
 
 
+@pytest.mark.slow
 def test_a_third_seed_joins_two_as_if_they_had_been_run_in_one_go(tmp_path: Path) -> None:
     grown = grow(tmp_path / "grown")
     whole = answered(tmp_path / "whole", seeds=(0, 1, 2))
@@ -74,6 +75,7 @@ def test_a_third_seed_joins_two_as_if_they_had_been_run_in_one_go(tmp_path: Path
     assert folder(grown).with_name("ood.md").read_bytes() == folder(whole).with_name("ood.md").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_a_method_joins_others_and_a_smaller_selection_drops_nothing(tmp_path: Path) -> None:
     publish.publish(SUITE, PROFILE, answered(tmp_path, seeds=(0, 1)))
@@ -88,6 +90,7 @@ def test_a_method_joins_others_and_a_smaller_selection_drops_nothing(tmp_path: P
     assert "--methods sft,vanilla_opd,dopd" in (folder(more) / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_a_run_that_is_published_need_not_be_here(tmp_path: Path) -> None:
     grow(tmp_path)

@@ -52,6 +52,7 @@ def test_everything_is_written_once_and_listed(tmp_path: Path) -> None:
     assert all(path.stat().st_size for path in written)
 
 
+@pytest.mark.slow
 def test_publishing_twice_changes_no_byte(tmp_path: Path) -> None:
     chosen = done(tmp_path)
     first = {path: path.read_bytes() for path in publish.publish(SUITE, PROFILE, chosen)}
@@ -98,6 +99,7 @@ def test_readme_says_how_to_make_it_again(tmp_path: Path) -> None:
         assert [s.id for s in SUITE.runs(PROFILE, given)] == [s.id for s in specs(chosen)]
 
 
+@pytest.mark.slow
 def test_environments_say_versions_and_no_place(tmp_path: Path) -> None:
     chosen = done(tmp_path)
     publish.publish(SUITE, PROFILE, chosen)
@@ -190,6 +192,7 @@ def test_compare_says_when_nothing_is_published(tmp_path: Path) -> None:
     assert "no run of this selection has been published" in printed(output.compare(frame(chosen), nothing))
 
 
+@pytest.mark.slow
 def test_emit_prints_the_main_table_and_names_every_file(tmp_path: Path) -> None:
     chosen = done(tmp_path)
     console = Console(width=200, record=True, file=io.StringIO())

@@ -130,6 +130,7 @@ def rendered(**changes: Any) -> str:
     )
 
 
+@pytest.mark.slow
 def test_html_is_nested_and_its_ids_are_unique(parsed: Parsed) -> None:
     ids = Counter(attributes["id"] for _, attributes in parsed.tags if "id" in attributes)
     assert [name for name, count in ids.items() if count > 1] == []
@@ -206,6 +207,7 @@ def test_landmarks_skip_link_and_language(parsed: Parsed) -> None:
     }
 
 
+@pytest.mark.slow
 def test_equal_rows_give_equal_bytes(small: None, chosen: Options, html: str, tmp_path: Path) -> None:
     paths = [web.write(tmp_path / name, PROFILE, chosen) for name in ("one", "two")]
     assert paths[0].read_bytes() == paths[1].read_bytes() == html.encode()

@@ -63,6 +63,7 @@ def states(root: Path, specs: list[RunSpec]) -> list[RunState]:
     return [RunFolder(root, each).state((LAST,)) for each in specs]
 
 
+@pytest.mark.slow
 def test_runs_end_done_with_lines_remarks_and_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     specs = [spec(seed=seed) for seed in range(3)]
@@ -78,6 +79,7 @@ def test_runs_end_done_with_lines_remarks_and_one_thread(tmp_path: Path, monkeyp
     assert files.read_jsonl(folder.metrics)[0]["threads"] == "1"
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_launched(tmp_path: Path) -> None:
     specs = [spec(seed=seed) for seed in (0, 2)]
     launch(tmp_path, specs[:1])
@@ -138,6 +140,7 @@ def test_a_full_disk_keeps_its_message_though_the_log_is_on_it() -> None:
     assert done.stdout.endswith("told: disk full while writing x\n")
 
 
+@pytest.mark.slow
 def test_an_error_of_the_system_in_a_worker_is_one_line_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "unread.py").write_text(
         "def run(folder, evaluations, report, asking):\n"
@@ -161,6 +164,7 @@ def test_runs_below_a_file_are_one_line_each_and_no_worker_dies(tmp_path: Path) 
     assert "exit code" not in ended.report.failed[spec().id]
 
 
+@pytest.mark.slow
 def test_one_worker_goes_on_after_a_failure(tmp_path: Path) -> None:
     specs = [spec(seed=seed) for seed in (BUG, KILLED, 0)]
     ended = launch(tmp_path, specs, jobs=1)
@@ -168,6 +172,7 @@ def test_one_worker_goes_on_after_a_failure(tmp_path: Path) -> None:
     assert list(ended.report.failed) == [each.id for each in specs[:2]]
 
 
+@pytest.mark.slow
 def test_trainer_that_does_not_finish_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "lazy.py").write_text("def run(folder, evaluations, report, asking):\n    return ''\n")
     sys.path.insert(0, str(tmp_path))
@@ -184,6 +189,7 @@ def test_no_minutes_left_starts_nothing_and_says_what_is_left(tmp_path: Path) ->
     assert states(tmp_path, [spec()]) == [RunState.ABSENT]
 
 
+@pytest.mark.slow
 def test_minutes_stop_at_the_end_of_a_run(tmp_path: Path) -> None:
     specs = [spec(seed=seed, steps=100) for seed in range(50)]
     ended = launch(tmp_path, specs, jobs=1, minutes=1 / 60)
@@ -192,6 +198,7 @@ def test_minutes_stop_at_the_end_of_a_run(tmp_path: Path) -> None:
     assert states(tmp_path, specs).count(RunState.PARTIAL) == 0
 
 
+@pytest.mark.slow
 def test_run_waits_for_the_one_it_continues(tmp_path: Path) -> None:
     first = spec(steps=50)
     second = spec(seed=2, start=first.id)
@@ -217,6 +224,7 @@ def test_second_process_on_the_same_run_is_one_line(tmp_path: Path) -> None:
     assert states(tmp_path, specs[:1]) == [RunState.ABSENT], "the other process's run is not marked failed"
 
 
+@pytest.mark.slow
 def test_run_done_by_another_process_meanwhile_is_not_trained_again(tmp_path: Path) -> None:
     plan = planned(tmp_path, [spec()])
     launch(tmp_path, [spec()])
@@ -316,6 +324,7 @@ def wait_for_lock(folder: RunFolder) -> None:
     pytest.fail("the worker outlived its launcher")
 
 
+@pytest.mark.slow
 def test_terminal_shows_bars(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=160, force_terminal=True)
     launcher.launch(planned(tmp_path, [spec()]), options(tmp_path), console=console, target="support.fakes:run")

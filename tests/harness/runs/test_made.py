@@ -145,6 +145,7 @@ def test_the_plan_shows_settings_of_recipes(tmp_path: Path) -> None:
 # Run once, in order, and only what depends on it again
 
 
+@pytest.mark.slow
 def test_models_are_made_once_and_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = fake_model()
     runs = planned(tmp_path, fake_run(model), fake_run(model, 2), reference_run(PROFILE, model))
@@ -154,6 +155,7 @@ def test_models_are_made_once_and_first(tmp_path: Path, monkeypatch: pytest.Monk
     assert plan.missing(planned(tmp_path, fake_run(model), fake_run(model, 2))) == []
 
 
+@pytest.mark.slow
 def test_a_changed_setting_trains_only_what_depends_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, base, top = fake_model("kept", seed=1), fake_model(), fake_model("top", base=fake_model())
     launched(monkeypatch, tmp_path, planned(tmp_path, *map(fake_run, (kept, base, top))))
@@ -164,6 +166,7 @@ def test_a_changed_setting_trains_only_what_depends_on_it(tmp_path: Path, monkey
     assert left == [made_of(changed).id, runs[1].id, made_of(new_top).id, runs[2].id]
 
 
+@pytest.mark.slow
 def test_runs_without_their_model_fail_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = fake_model(seed=BUG)
     runs = [fake_run(fake_model("top", base=model)), reference_run(PROFILE, model), fake_run(PROFILE.teacher)]
@@ -316,6 +319,7 @@ def test_a_fine_tuned_teacher_teaches(made: RunFolder) -> None:
     assert {row.method for row in reference.rows()} == {"reference/small-tuned"}
 
 
+@pytest.mark.slow
 def test_the_model_is_the_last_checkpoint_in_a_folder_of_its_own(made: RunFolder) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

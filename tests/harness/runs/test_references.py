@@ -62,6 +62,7 @@ TAKEN = [RunState.PUBLISHED] * 2 + [RunState.ABSENT] * 2
 ANEW = [RunState.ABSENT] * 4
 
 
+@pytest.mark.slow
 def test_published_references_count_as_made_and_trained_runs_do_not(chosen: Options) -> None:
     found = planned(chosen)
     assert [run.state for run in found] == TAKEN

@@ -99,6 +99,7 @@ def test_a_log_with_a_step_twice_is_refused(tmp_path: Path) -> None:
         whole_log(folder)
 
 
+@pytest.mark.slow
 def test_a_collapsed_run_stays_collapsed_when_its_log_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before, it came back as ok with 0 tokens: the tool's own advice was to move the log away."""
     monkeypatch.setitem(BENCHMARKS, CODING, replace(benchmark(CODING), n=4))
@@ -129,6 +130,7 @@ def test_a_whole_log_and_that_of_a_reference_pass(tmp_path: Path) -> None:
     assert whole_log(RunFolder(tmp_path, reference_run(PROFILE, PROFILE.student))) == []
 
 
+@pytest.mark.slow
 def test_other_files_under_the_path_of_a_model_are_never_the_old_run(tmp_path: Path) -> None:
     """Planned without its content: refused. Planned with it: another run. Before, the old rows were served."""
     student = model_folder(tmp_path / "m")

@@ -37,6 +37,7 @@ def test_files_open_and_are_not_empty(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.tmp")) == []
 
 
+@pytest.mark.slow
 def test_equal_figures_are_equal_files(tmp_path: Path) -> None:
     first = [path.read_bytes() for path in style.save(draw(), tmp_path, "a")]
     second = [path.read_bytes() for path in style.save(draw(), tmp_path, "b")]
@@ -44,6 +45,7 @@ def test_equal_figures_are_equal_files(tmp_path: Path) -> None:
     assert b"CreationDate" not in first[0] and b"Matplotlib" not in first[0] + first[1]
 
 
+@pytest.mark.slow
 def test_a_readers_own_settings_neither_change_the_file_nor_are_changed(tmp_path: Path) -> None:
     expected = [path.read_bytes() for path in style.save(draw(), tmp_path, "a")]
     with mpl.rc_context({"font.size": 31.0, "axes.facecolor": "red"}):

@@ -115,6 +115,7 @@ def test_a_zoomed_panel_has_marks_on_an_axis_of_its_own() -> None:
     assert (plain.get_xlabel(), zoomed.get_xlabel()) == ("%", "right, %")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bars", "panels", "columns"), [(1, 1, 0), (12, 2, 0), (5, 6, 3)])
 def test_nothing_is_cut_off_or_overlaps(bars: int, panels: int, columns: int) -> None:
     figure = lying(bars, panels, columns)

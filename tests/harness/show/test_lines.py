@@ -241,6 +241,7 @@ def test_an_empty_matrix_says_why() -> None:
     )
 
 
+@pytest.mark.slow
 def test_files_are_equal_for_equal_figures(tmp_path: Path) -> None:
     first, second = (
         [path.read_bytes() for path in style.save(draw(), tmp_path / name, "a")] for name in ("one", "two")

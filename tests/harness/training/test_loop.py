@@ -155,6 +155,7 @@ def test_a_device_is_taken_by_name_or_refused() -> None:
         small_trainer("vanilla_opd", device="gpu")
 
 
+@pytest.mark.slow
 def test_two_steps_twice_give_the_same_bits() -> None:
     weights = []
     for _ in range(2):

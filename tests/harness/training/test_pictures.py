@@ -171,6 +171,7 @@ def finished(root: Path, spec: RunSpec, *, stop_at: int = -1) -> RunFolder:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dopd_ema_self", "vision_opd"])
 def test_a_run_that_was_stopped_ends_in_the_same_bits(method: str, tmp_path: Path) -> None:
     spec = spec_of(method, kind="close", steps=4)
@@ -185,6 +186,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits(method: str, tmp_path: Pat
     assert numbers[0] == numbers[1] and len(numbers[0]) == 5
 
 
+@pytest.mark.slow
 def test_a_model_that_is_made_is_kept_with_its_reader(tmp_path: Path) -> None:
     """Supervised fine-tuning on pictures, p with a picture in half of the prompts; then loaded by its folder."""
     model = made_model(

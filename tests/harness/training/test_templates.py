@@ -51,6 +51,7 @@ def texts(trainer: Trainer) -> tuple[str, str]:
     return plain, told
 
 
+@pytest.mark.slow
 def test_without_a_system_role_a_method_that_reads_no_p_trains(tmp_path: Path) -> None:
     """To the bits of the shipped template, whose plain prompts are the same; the probe leaves p out."""
     trainer = prepare(spec_of(tmp_path, NO_SYSTEM))
@@ -71,6 +72,7 @@ def test_without_a_system_role_a_method_that_reads_p_is_refused_and_told_the_fie
         prepare(spec_of(tmp_path, NO_SYSTEM, method))
 
 
+@pytest.mark.slow
 def test_p_at_the_head_of_the_users_turn(tmp_path: Path) -> None:
     trainer = prepare(spec_of(tmp_path, NO_SYSTEM, "dopd", privileged_turn=PrivilegedTurn.USER))
     (turn,) = trainer.examples[0].messages

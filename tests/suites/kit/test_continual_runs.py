@@ -113,6 +113,7 @@ def test_its_own_checkpoint_of_step_0_holds_those_weights(root: Path, first: Run
     assert before[-1]["step"] == STEPS
 
 
+@pytest.mark.slow
 def test_order_of_stages_is_part_of_the_identity(first: RunFolder) -> None:
     assert len({stage("sft", start=start).id for start in ("", first.spec.id, "another")}) == 3
 

@@ -234,6 +234,7 @@ def test_each_rate_has_its_own_baseline(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_the_ablation_compares_with_dopd_and_robustness_within_pairs(tmp_path: Path) -> None:
     for name, table, lines in (("ablation", "table8", 9), ("robustness", "table3", 5)):
         suite = registry.suite(name)

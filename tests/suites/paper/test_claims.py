@@ -156,6 +156,7 @@ def test_ids_are_unique_and_suites_known_or_named() -> None:
     assert {each.suite for each in CLAIMS} <= set(registry.suites())
 
 
+@pytest.mark.slow
 def test_every_claim_finds_its_arms_in_the_default_plan(tmp_path: Path) -> None:
     """With synthetic rows of everything each claim is decided: none names an arm that its suite does not run."""
     decisions = decided(tmp_path, lambda name: 0.5 + 0.01 * len(name))
@@ -179,6 +180,7 @@ def share(spec: RunSpec, evaluation: Evaluation, metric: str, mean: object) -> f
     return min(1.0, base + 0.001 * ((3 * spec.seed + len(evaluation.benchmark)) % 7 - 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dopd", "verdict"), [(0.7, Verdict.REPRODUCED), (0.4, Verdict.CONTRADICTED)])
 def test_rows_that_contradict_are_said_to_contradict(tmp_path: Path, dopd: float, verdict: Verdict) -> None:
     by_id = {d.id: d for d in decided(tmp_path, lambda name: dopd if name == "dopd" else 0.55)}

@@ -155,6 +155,7 @@ def test_lines_of_figure_6_are_solid_for_the_smaller_student() -> None:
     assert all(list(each.get_xdata()) == sorted(each.get_xdata()) for each in lines)
 
 
+@pytest.mark.slow
 def test_figure_1_has_every_method_minus_vanilla_opd_on_every_benchmark_and_the_average() -> None:
     figures = paper_figures.figure1(PUBLISHED)
     for stem, name, methods in (("figure1_paper", "table1", 9), ("figure1_vlm_paper", "table2", 4)):
@@ -174,6 +175,7 @@ def test_figure_1_has_every_method_minus_vanilla_opd_on_every_benchmark_and_the_
         assert note in {text.get_text() for text in axes[0].texts}
 
 
+@pytest.mark.slow
 def test_figure_1_says_who_leads_by_how_much() -> None:
     """Table 1: DOPD 51.4, next ExOPD 47.0."""
     figure = paper_figures.figure1(PUBLISHED)["figure1_paper"]
@@ -194,6 +196,7 @@ def test_without_a_number_there_is_a_reason_and_no_figure(name: str) -> None:
     assert cells and {each.missing for each in cells} == {"the text states no number"}
 
 
+@pytest.mark.slow
 def test_everything_is_drawn_under_the_papers_names() -> None:
     drawn = Everything().paper_figures(Options(suite="x"))
     assert all(stem.endswith("_paper") for stem in drawn)

@@ -69,6 +69,7 @@ def decided(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> dict[str, Deci
     return {decision.id: decision for decision in claims.decisions(profile, options)}
 
 
+@pytest.mark.slow
 def test_every_claim_is_decided_under_other_names(monkeypatch: pytest.MonkeyPatch) -> None:
     found = decided(OTHER, monkeypatch)
     assert {name: d.note for name, d in found.items() if d.verdict is Verdict.NOT_RUN} == {}

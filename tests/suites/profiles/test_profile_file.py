@@ -237,6 +237,7 @@ def test_it_is_planned_and_shown_under_its_name(tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "results" / "reports" / "mine" / "in_distribution" / "table1.md").is_file()
 
 
+@pytest.mark.slow
 def test_workers_know_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, text())
     profile = registry.load_profile(path)

@@ -250,6 +250,7 @@ def test_a_killed_trunk_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert any(not torch.equal(half[name], resumed[name]) for name in half)
 
 
+@pytest.mark.slow
 def test_a_trunk_is_done_when_all_that_is_checked_is_enough(tmp_path: Path) -> None:
     found = [each for each, _ in pretrain.train_trunk(replace(SMALL, enough=0.0), DRAW, 0, tmp_path)]
     assert [(each.step, each.done, bool(each.shares)) for each in found] == [(2, False, False), (4, True, True)]

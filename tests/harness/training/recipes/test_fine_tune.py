@@ -78,6 +78,7 @@ def test_a_lesson_depends_on_seed_and_step_alone() -> None:
     assert float(prepared(0.5, seed=1).lesson(3).loss.detach()) != first
 
 
+@pytest.mark.slow
 def test_p_stands_in_its_share_of_the_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     made = prepared(0.25, prompts_per_step=32)
     seen: list[Privilege] = []

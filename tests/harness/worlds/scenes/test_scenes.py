@@ -132,6 +132,7 @@ def test_tables_are_secret_and_of_their_draw() -> None:
         assert len({str(tables.tables(i)[name].rank) for i in range(tables.DRAWS)}) == tables.DRAWS
 
 
+@pytest.mark.slow
 def test_splits_are_disjoint_by_construction() -> None:
     seen: dict[str, str] = {}
     for split, domain, which in product(questions.SPLITS, words.DOMAINS, (0, DRAW)):
