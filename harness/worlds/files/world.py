@@ -13,16 +13,20 @@ from pathlib import Path
 
 from harness import registry
 from harness.config import DataSpec, HeldOut, Source
-from harness.types import Example, Fact, HarnessError, Message, Privilege, Span
+from harness.types import Example, Fact, HarnessError, Message, Privilege, Span, images_of
+from harness.worlds import pictures
 from harness.worlds.files.reading import Problems, check_columns, read
 from harness.worlds.files.schema import DEFAULTS, SCHEMA, SPLITS, known
 from harness.worlds.privilege import told
+from harness.worlds.regions import Region
 from harness.worlds.world import Grade, World, in_turn
 
 NAME = "files"
 """As in ``DataSpec.world``."""
 DIGITS = 7
 """Hexadecimal ones of a digest that make a benchmark's version: a number that a row holds exactly."""
+BOX = re.compile(r"(\S.*?)" + r" (-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)" * 4)
+"""A line of p that ``harness.worlds.files.schema`` made of a box."""
 WORKED = "A worked response to the problem that follows:\n\n"
 """Before a response that a method shows as an example; ours, the sources have words of their own data."""
 
@@ -124,6 +128,24 @@ class FileWorld:
             HarnessError: p has images.
         """
         return ({"role": "user", "content": _text_alone(example, kind)},)
+
+    def regions(self, example: Example, kind: str) -> tuple[Region, ...]:
+        """The boxes of p, in pixels, where x has one picture that holds them all.
+
+        Other text points at nothing; nor do boxes of several pictures, since none says which it is in.
+        """
+        shown = images_of(example.messages)
+        lines = [] if kind == Privilege.NONE else _text_alone(example, kind).splitlines()
+        found = [match for line in lines if (match := BOX.fullmatch(line))]
+        if len(shown) != 1 or not found or len(found) < len(lines):
+            return ()
+        width, height = pictures.opened(shown[0]).size
+        boxes = [tuple(round(float(edge)) for edge in match.groups()[1:]) for match in found]
+        if not all(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height for x0, y0, x1, y1 in boxes):
+            return ()
+        return tuple(
+            Region(box=(x0, y0, x1, y1), label=match[1]) for match, (x0, y0, x1, y1) in zip(found, boxes, strict=True)
+        )
 
 
 class TracedWorld(FileWorld):

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from support.own_folders import line, write_lines
 
 from harness.config import DataSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec, from_json, to_json
@@ -26,6 +27,7 @@ from harness.worlds.files.reading import read
 from harness.worlds.files.world import data, held_out_of, source
 from harness.worlds.files.world import held_out as benchmarks_of
 from harness.worlds.needs import first_examples
+from harness.worlds.regions import Pointing
 from harness.worlds.world import Demonstrates, Halves, HasReferences, KnowsFacts, TellsAlone
 
 PNG = b"\x89PNG\r\n\x1a\n the rest"
@@ -46,6 +48,29 @@ def text_file(folder: Path, text: str | bytes) -> Path:
 
 
 # What is read.
+
+
+def test_boxes_of_p_are_shown_where_the_one_picture_holds_them(tmp_path: Path) -> None:
+    """Text and boxes mixed, boxes outside, and boxes of two pictures point at nothing."""
+    Image.new("RGB", (40, 30), "white").save(tmp_path / "a.png")
+    boxes = [{"label": "a red cat", "box": [0, 1, 20.6, 30]}, {"label": "dog", "box": [4, 4, 40, 5]}]
+    told = {
+        "boxes": boxes,
+        "outside": [boxes[0], {"label": "dog", "box": [4, 4, 41, 5]}],
+        "words": "a red cat 0 1 20 3\nit sleeps",
+    }
+    one = {"prompt": "What?", "images": ["a.png"], "privileged": told, "split": "train"}
+    two = one | {"prompt": "Which?", "images": ["a.png", "a.png"]}
+    lines = [one, two, one | {"prompt": "Where?", "split": "validation"}]
+    spec = data(str(write_lines(tmp_path / "p.jsonl", lines)), privilege="boxes")
+    found = world_of(spec)
+    assert isinstance(found, Pointing)
+    first, second = found.examples(spec, "train", 2)
+    expected = [("a red cat", (0, 1, 21, 30)), ("dog", (4, 4, 40, 5))]
+    assert [(region.label, region.box) for region in found.regions(first, "boxes")] == expected
+    for kind in ("outside", "words", Privilege.NONE):
+        assert found.regions(first, kind) == ()
+    assert found.regions(second, "boxes") == ()
 
 
 def test_a_problem_has_all_that_its_line_says(tmp_path: Path) -> None:
