@@ -183,7 +183,9 @@ def _read_late(making: Making, draw: int, checkpoint: Path) -> None:
         raise HarnessError(f"draw {draw} is not measured: make and measure its models first (--draws {draw})")
     from harness.storage import checkpoint as checkpoints  # imports torch, which a reader of the manifest does not need
 
-    weights = checkpoints.at_step(checkpoint.parent, checkpoint_step(checkpoint)).weights()
+    if (step := checkpoint_step(checkpoint)) is None:
+        raise HarnessError(f"--vanilla {checkpoint} is no checkpoint: give a run's checkpoints/step-000200 or its like")
+    weights = checkpoints.at_step(checkpoint.parent, step).weights()
     found = record["draws"][str(draw)]
     found["gates"] = bounds.read_late(found["gates"], making.gates, making.late(draw, weights))
     making.write(record)

@@ -177,6 +177,8 @@ def test_what_vanilla_decides_is_read_when_it_has_run(
     with pytest.raises(SystemExit):
         workshop("--vanilla", high)
     assert "--draws names 2" in capsys.readouterr().err
+    with pytest.raises(HarnessError, match="is no checkpoint: give a run's"):
+        workshop("--draws", "1", "--vanilla", str(tmp_path))
     assert workshop("--draws", "1", "--vanilla", low) == []
     assert "draw 1 FAILED   G10 a late gate: 19.0 (>= 20)" in capsys.readouterr().out
     workshop("--draws", "1", "--vanilla", high)
