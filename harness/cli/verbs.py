@@ -34,6 +34,7 @@ from harness.runs.plan import (
     check_code,
     check_draws,
     check_evaluations,
+    check_further,
     check_profile,
     check_worlds,
     duration,
@@ -177,6 +178,7 @@ def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:
         return str(error)
     check_worlds(plan)
     check_evaluations(plan)
+    check_further(chosen.profile)
     return ""
 
 
@@ -391,6 +393,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
         check_adapters(plan)
         check_worlds(plan)
         check_evaluations(plan)
+        check_further(chosen.profile)
         if not chosen.options.force:
             check_code(plan, chosen.options.results)
         _try_new(plan, chosen, console)

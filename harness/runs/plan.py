@@ -177,6 +177,16 @@ def check_evaluations(plan: Iterable[PlannedRun]) -> None:
         audits.check(audits.known(wanted.benchmark, wanted.version), data)
 
 
+def check_further(profile: Profile) -> None:
+    """Benchmarks that a profile names beside those it asks must be some, though no run may ask them today.
+
+    Raises:
+        HarnessError: an unknown one, an unknown engine, or what a benchmark's own check refuses.
+    """
+    for name in profile.further:
+        evaluator.check(benchmarks.benchmark(name))
+
+
 def check_code(plan: Iterable[PlannedRun], root: Path) -> None:
     """No run may be trained further by other code than began it; to be called before compute.
 

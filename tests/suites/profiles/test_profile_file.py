@@ -272,3 +272,20 @@ def test_adapters_without_their_package_can_be_planned_and_are_refused_before_co
     assert verbs.main(["run", *flags]) == 2
     assert "needs the package peft" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_a_further_benchmark_is_looked_at_though_nobody_asks_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setattr("harness.runs.local.launch", lambda *_, **__: pytest.fail("something was begun"))
+    lines = (
+        "from dataclasses import replace",
+        "from suites.profiles.embedded import PROFILE as _ours",
+        "MINE = replace(_ours, name='mine', further=('embedded_codnig',))",
+    )
+    path = written(tmp_path, "\n".join(lines))
+    flags = ["--suite", "ood", "--profile", str(path), "--seeds", "1", "--results", str(tmp_path / "results")]
+    assert verbs.main([verb, *flags]) == 2
+    assert "no benchmark 'embedded_codnig'; did you mean embedded_coding" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
