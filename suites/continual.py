@@ -18,13 +18,15 @@ from harness.show.tables import Cell, Kind, Table
 from harness.suite import Evaluation, Options, Profile, training_run
 from suites.kit import under
 from suites.kit.arms import Arm, caption, method_arm
-from suites.kit.cells import BASELINE, SECONDS, At, primary_at, selected_methods, tests_sentence
+from suites.kit.chosen import BASELINE, selected_methods
 from suites.kit.columns import NO_BASELINE, ColumnOf, Compared, Subject, cost_columns, difference_columns, paired, table
 from suites.kit.comparison import untrained_lines
 from suites.kit.dots import highest
 from suites.kit.findings import Finding, compared, in_points
 from suites.kit.lines import cell_series
+from suites.kit.measures import At, primary_at
 from suites.kit.seeds import mean
+from suites.kit.sentences import SECONDS, tests_sentence
 from suites.kit.stages import StageScores, Values, points, stage_name, stages, whole_costs
 from suites.paper.numbers import PaperNumbers
 

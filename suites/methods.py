@@ -20,20 +20,8 @@ from harness.types import HarnessError
 from suites import TUNING
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, ArmSuite, every_decoding, last_step_caption, method_arm
-from suites.kit.cells import (
-    BASELINE,
-    SECONDS,
-    At,
-    Measure,
-    asked,
-    by_paradigm,
-    gain_cell,
-    joint_domains,
-    listed_methods,
-    measures_of,
-    reference_cell,
-    tests_sentence,
-)
+from suites.kit.cells import gain_cell, reference_cell
+from suites.kit.chosen import BASELINE, by_paradigm, joint_domains, listed_methods
 from suites.kit.columns import Compared, Subject, cost_columns, difference_columns, table
 from suites.kit.comparison import (
     ArmColumn,
@@ -52,7 +40,9 @@ from suites.kit.dots import DOTS, difference_bar, finding_of, levels, score_bar
 from suites.kit.items import Pair, arm_pair, items_tables
 from suites.kit.lines import reference_lines
 from suites.kit.looks import method_look
+from suites.kit.measures import At, Measure, asked, measures_of
 from suites.kit.seeds import minus
+from suites.kit.sentences import SECONDS, tests_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,23 +20,14 @@ from harness.suite import Evaluation, Options, Profile, training_run
 from harness.types import HarnessError
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, every_decoding, last_step_caption, method_arm
-from suites.kit.cells import (
-    BASELINE,
-    SECONDS,
-    Measure,
-    asked,
-    by_paradigm,
-    learning_rate_sentence,
-    measures_of,
-    references,
-    selected_methods,
-    tests_sentence,
-)
+from suites.kit.chosen import BASELINE, by_paradigm, references, selected_methods
 from suites.kit.columns import ColumnOf, Compared, Subject, Untrained, cost_columns, difference_columns, table
 from suites.kit.comparison import early_cell, early_pair, full_tables, to_baseline
 from suites.kit.dots import DOTS, SIDE_BY_SIDE, at_budget, budgets, highest, panel_of
 from suites.kit.findings import Finding, compared, in_points
 from suites.kit.items import arm_pair, items_tables
+from suites.kit.measures import Measure, asked, measures_of
+from suites.kit.sentences import SECONDS, learning_rate_sentence, tests_sentence
 from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from harness.show.tables import Cell, Kind, Table
 from harness.suite import Evaluation
 from harness.types import PRIVILEGED
 from suites.kit.arms import Arm, ArmScores, caption
-from suites.kit.cells import BASELINE, At, Measure
+from suites.kit.chosen import BASELINE
 from suites.kit.columns import NO_BASELINE, Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_lines, to_baseline
 from suites.kit.curves import (
@@ -43,6 +43,7 @@ from suites.kit.curves import (
     training_read,
 )
 from suites.kit.dots import finding_of
+from suites.kit.measures import At, Measure
 from suites.kit.seeds import minus
 from suites.paper.numbers import PaperNumbers
 

@@ -20,11 +20,11 @@ from harness.suite import Evaluation, Profile
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores
 from suites.kit.audited import Audited, asked
-from suites.kit.cells import SECONDS
 from suites.kit.columns import ColumnOf, Compared, Subject, cost_columns, difference_columns, paired, table
 from suites.kit.curves import CurveSuite, step_at, step_figure
 from suites.kit.findings import Finding, compared, in_points
 from suites.kit.looks import OF_REGIMES
+from suites.kit.sentences import SECONDS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

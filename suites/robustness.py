@@ -18,7 +18,7 @@ from harness.show.tables import Cell, Kind, Table
 from harness.suite import Options, Profile, training_run
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, caption, method_arm
-from suites.kit.cells import BASELINE, joint_domains, selected_methods
+from suites.kit.chosen import BASELINE, joint_domains, selected_methods
 from suites.kit.columns import table
 from suites.kit.comparison import (
     ArmColumn,

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from harness.analysis.units import Units
 from harness.show.tables import Cell, Table
 from suites.kit.arms import ArmScores, caption
-from suites.kit.cells import SECONDS
 from suites.kit.columns import Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_lines
 from suites.kit.curves import (
@@ -37,6 +36,7 @@ from suites.kit.curves import (
 )
 from suites.kit.dots import finding_of
 from suites.kit.findings import Finding
+from suites.kit.sentences import SECONDS
 from suites.paper.numbers import PaperNumbers
 
 if TYPE_CHECKING:

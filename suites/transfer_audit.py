@@ -24,13 +24,13 @@ from suites.in_distribution import METHODS
 from suites.kit import under
 from suites.kit.arms import ArmScores
 from suites.kit.audited import Audited, asked
-from suites.kit.cells import SECONDS
 from suites.kit.columns import MINUS_BASELINE, NO_BASELINE, Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, untrained_lines
 from suites.kit.curves import CurveSuite
 from suites.kit.dots import seed_bar
 from suites.kit.findings import Finding, compared, in_points
 from suites.kit.lines import reference_lines
+from suites.kit.sentences import SECONDS
 from suites.privilege_illusion import PrivilegeIllusion
 
 if TYPE_CHECKING:

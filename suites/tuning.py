@@ -21,20 +21,10 @@ from harness.suite import LEARNING_RATES, Evaluation, Options, Profile, training
 from harness.types import HarnessError
 from suites import TUNING
 from suites.kit.arms import Arm, ArmScores, ArmSuite, method_arm
-from suites.kit.cells import (
-    COLLAPSES,
-    Measure,
-    by_paradigm,
-    fixed_weights_sentence,
-    joint_domains,
-    listed_methods,
-    override_sentences,
-    primary_at,
-    references,
-    slashed,
-    stale_sentences,
-)
+from suites.kit.chosen import by_paradigm, joint_domains, listed_methods, references
 from suites.kit.columns import ColumnOf, Subject, table
+from suites.kit.measures import Measure, primary_at, slashed
+from suites.kit.sentences import COLLAPSES, fixed_weights_sentence, override_sentences, stale_sentences
 
 if TYPE_CHECKING:
     from pandas import DataFrame

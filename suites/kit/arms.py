@@ -25,25 +25,11 @@ from harness.show.tables import Cell, Table, seed_cell, shade
 from harness.storage.run_folder import RunState
 from harness.suite import Evaluation, Options, Profile, Suite, reference_run, training_run
 from harness.types import HarnessError
-from suites.kit.cells import (
-    BASELINE,
-    At,
-    Measure,
-    asked,
-    gain_cell,
-    items_of,
-    joint_domains,
-    learning_rate_sentence,
-    recovery,
-    recovery_cell,
-    reference_cell,
-    references,
-    selected_methods,
-    slashed,
-    standing_sentences,
-    words_of,
-)
+from suites.kit.cells import gain_cell, recovery, recovery_cell, reference_cell
+from suites.kit.chosen import BASELINE, joint_domains, references, selected_methods
+from suites.kit.measures import At, Measure, asked, items_of, slashed, words_of
 from suites.kit.seeds import common_seeds, minus
+from suites.kit.sentences import learning_rate_sentence, standing_sentences
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

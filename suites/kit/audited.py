@@ -12,7 +12,8 @@ from harness.evaluation.audits import AUDIT, AUDITS
 from harness.show.tables import Cell, reason, seed_cell
 from harness.suite import Evaluation
 from suites.kit.arms import ArmScores, repeated
-from suites.kit.cells import At, Measure, learning_rate_sentence, slashed, standing_sentences
+from suites.kit.measures import At, Measure, slashed
+from suites.kit.sentences import learning_rate_sentence, standing_sentences
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -10,16 +10,6 @@ from typing import Any
 from harness.config import ModelSpec
 from harness.show.tables import Cell, Kind, Shade, Table
 from suites.kit.arms import ArmScores, baseline_words
-from suites.kit.cells import (
-    SECONDS,
-    At,
-    Measure,
-    asked,
-    benchmark_header,
-    measures_of,
-    tests_sentence,
-    words_of,
-)
 from suites.kit.columns import (
     MINUS_BASELINE,
     NO_BASELINE,
@@ -33,6 +23,8 @@ from suites.kit.columns import (
     paired,
     table,
 )
+from suites.kit.measures import At, Measure, asked, benchmark_header, measures_of, words_of
+from suites.kit.sentences import SECONDS, tests_sentence
 
 ArmColumn = ColumnOf[str, ModelSpec]
 """Its lines are about an arm's key, or an untrained model."""

@@ -19,7 +19,7 @@ from harness.suite import Options, Profile, training_run
 from harness.types import PLAIN, Corruption, Source
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, caption, method_arm
-from suites.kit.cells import BASELINE, SECONDS, joint_domains, references, selected_methods, tests_sentence
+from suites.kit.chosen import BASELINE, joint_domains, references, selected_methods
 from suites.kit.columns import Compared, difference_columns, table
 from suites.kit.comparison import (
     arm_costs,
@@ -33,6 +33,7 @@ from suites.kit.comparison import (
 )
 from suites.kit.findings import Finding, compared, in_points
 from suites.kit.lines import cell_series, reference_lines
+from suites.kit.sentences import SECONDS, tests_sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

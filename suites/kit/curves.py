@@ -24,13 +24,14 @@ from harness.show.tables import Cell, Table, single
 from harness.suite import Evaluation
 from suites.kit import under
 from suites.kit.arms import ArmScores, MethodSuite, benchmarks_at
-from suites.kit.cells import SECONDS, At, Measure
 from suites.kit.columns import Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, early_columns, untrained_lines
 from suites.kit.findings import Finding
 from suites.kit.lines import reference_lines
 from suites.kit.looks import label_look
+from suites.kit.measures import At, Measure
 from suites.kit.seeds import common_seeds
+from suites.kit.sentences import SECONDS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from harness.show.tables import Cell
 from suites.kit import under
 from suites.kit.arms import ArmScores, full_label
-from suites.kit.cells import At, Measure
 from suites.kit.columns import NO_BASELINE
 from suites.kit.comparison import to_baseline
 from suites.kit.findings import Finding, compared, in_points, quoted
 from suites.kit.lines import reference_lines
 from suites.kit.looks import label_look
+from suites.kit.measures import At, Measure
 from suites.kit.seeds import minus, scaled
 
 if TYPE_CHECKING:

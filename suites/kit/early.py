@@ -14,7 +14,7 @@ from harness.profile import Profile
 from harness.suite import Options
 from harness.types import HarnessError
 from suites import TUNING
-from suites.kit.cells import BASELINE
+from suites.kit.chosen import BASELINE
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -16,8 +16,8 @@ from harness.analysis.units import Units
 from harness.show.tables import Cell, Kind, Table, difference_cell, single
 from harness.types import NoRowsError
 from suites.kit.arms import ArmScores, baseline_words
-from suites.kit.cells import Measure
 from suites.kit.columns import MINUS_BASELINE, NO_BASELINE, ColumnOf, Subject, table
+from suites.kit.measures import Measure
 
 Found = Mapping[tuple[str, str], Sequence[bool]]
 """Right or wrong, item by item, by run and benchmark."""

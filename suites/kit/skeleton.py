@@ -14,7 +14,7 @@ from __future__ import annotations
 from harness.show.tables import Table
 from harness.suite import Options, Profile, training_run
 from suites.kit.arms import Arm, ArmScores, ArmSuite, caption
-from suites.kit.cells import joint_domains
+from suites.kit.chosen import joint_domains
 from suites.kit.comparison import comparison_table
 
 

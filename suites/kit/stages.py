@@ -21,7 +21,7 @@ from harness.storage.run_folder import RunState
 from harness.suite import Options, Profile
 from harness.types import HarnessError
 from suites.kit.arms import ArmScores
-from suites.kit.cells import At, Measure
+from suites.kit.measures import At, Measure
 from suites.kit.seeds import mean, minus
 
 EVERY = 2

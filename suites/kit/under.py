@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suites.kit.arms import ArmScores
-from suites.kit.cells import Measure, items_of, slashed, stale_sentences
 from suites.kit.findings import Finding
+from suites.kit.measures import Measure, items_of, slashed
+from suites.kit.sentences import stale_sentences
 
 BESIDE = "Settings: caption of the table."
 

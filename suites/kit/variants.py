@@ -14,7 +14,7 @@ from harness.config import RunSpec
 from harness.show.tables import Cell, Table, marked
 from harness.suite import Evaluation, Options, Profile, training_run
 from suites.kit.arms import Arm, ArmScores, benchmarks_at, early_step
-from suites.kit.cells import joint_domains
+from suites.kit.chosen import joint_domains
 from suites.kit.columns import table
 from suites.kit.comparison import (
     ArmColumn,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.analysis.claims import Claim, Direction, Equivalence
-from suites.kit.cells import BASELINE
+from suites.kit.chosen import BASELINE
 from suites.paper.orders import first_best, inner_peak, rising
 from suites.paper.quantities import (
     SUBJECT,

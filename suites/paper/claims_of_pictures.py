@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.analysis.claims import Claim
-from suites.kit.cells import BASELINE
+from suites.kit.chosen import BASELINE
 from suites.paper import claims_of_language
 from suites.paper.claims_of_language import answers_hurt, dropped, form_beats_answer, form_is_best, headline
 from suites.paper.orders import first_best

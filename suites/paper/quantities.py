@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.analysis.claims import Values
 from suites.kit.arms import ArmScores
-from suites.kit.cells import BASELINE
+from suites.kit.chosen import BASELINE
 from suites.kit.curves import ENTROPY, MILLI, joined, step_at
 from suites.kit.seeds import common_seeds, mean, minus, scaled
 from suites.kit.stages import StageScores

@@ -321,7 +321,7 @@ def test_a_suite_shows_a_further_benchmark_without_naming_it(tmp_path: Path, mon
     own, _ = made.SUITE.split("    def tables_of(")
     imports = (
         "from harness import registry\nfrom harness.config import RunSpec\nfrom harness.suite import Evaluation\n"
-        "from suites.kit.cells import Measure, benchmark_header, primary_at\n"
+        "from suites.kit.measures import Measure, benchmark_header, primary_at\n"
         "from suites.kit.comparison import domain_columns, score_column\n"
     )
     head, future, rest = own.partition("from __future__ import annotations\n")

@@ -39,7 +39,7 @@ from methods.eopd import EntropyAwareDistillation
 from methods.iw_opd import ImportanceWeightedDistillation
 from methods.no_teacher import NoTeacher
 from methods.purified_opsd import ALONE, PurifiedSelfDistillation
-from suites.kit.cells import listed_methods
+from suites.kit.chosen import listed_methods
 
 CONTROLS = ("eopd_one_update", "no_teacher", "iw_opd", "demopsd", "ar_opd", "purified_opsd")
 NEVER = -math.inf

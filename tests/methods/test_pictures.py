@@ -182,7 +182,7 @@ def test_a_world_of_text_is_refused_by_name_when_a_run_is_planned(name: str, kin
 
 
 def test_methods_that_show_pictures_are_left_out_of_all_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    from suites.kit.cells import listed_methods
+    from suites.kit.chosen import listed_methods
 
     seeing = {"vision_opd", "va_opd"}
     chosen = Options(suite="methods", methods="all")

@@ -24,7 +24,7 @@ from harness.show.tables import Cell, Kind, Shade, Table
 from harness.suite import Evaluation, Options
 from harness.types import HarnessError
 from suites import ood
-from suites.kit.cells import selected_methods
+from suites.kit.chosen import selected_methods
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).with_name("ood.md")

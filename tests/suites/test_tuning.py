@@ -25,7 +25,7 @@ from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, Suite, training_run, tuned_rates
 from harness.types import HarnessError
 from suites import tuning
-from suites.kit.cells import by_paradigm
+from suites.kit.chosen import by_paradigm
 
 SUITE: Suite = registry.suite("tuning")
 GRID = PROFILE.learning_rates

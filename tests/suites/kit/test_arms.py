@@ -15,10 +15,10 @@ from harness.show.tables import Table
 from harness.suite import Options, Profile, training_run
 from harness.types import HarnessError
 from suites.kit.arms import Arm, ArmScores, ArmSuite, caption, together
-from suites.kit.cells import benchmark_header
 from suites.kit.comparison import comparison_table
 from suites.kit.dots import arm_dots
 from suites.kit.looks import label_look
+from suites.kit.measures import benchmark_header
 
 RATES = (2e-4, 1e-3)
 

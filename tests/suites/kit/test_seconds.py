@@ -10,7 +10,7 @@ from support.synthetic import frames, options
 
 from harness import registry
 from suites import SUITES
-from suites.kit.cells import SECONDS
+from suites.kit.sentences import SECONDS
 
 
 @pytest.mark.parametrize("name", SUITES)
