@@ -95,7 +95,7 @@ def learnt(world: str, method: Method, *, microbatch: int = 64, **how: Any) -> t
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("microbatch", [1, 3])
+@pytest.mark.parametrize("microbatch", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_independent_of_the_micro_batch(name: str, microbatch: int, world: str) -> None:
     method = small_method(name)
     assert_close(learnt(world, method), learnt(world, method, microbatch=microbatch), world)
@@ -190,6 +190,7 @@ def recorded(known: dict, names: list[str]) -> dict:
     return {name: made[name] for name in NAMES if name in made}
 
 
+@pytest.mark.slow
 def test_recording_changes_what_changed_only() -> None:
     known = json.loads(GOLDEN.read_text())
     nearly = {n: {**r, "losses": [x * (1 + 1e-15) for x in r["losses"]]} for n, r in known.items()}

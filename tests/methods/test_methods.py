@@ -543,6 +543,7 @@ def test_dapd_shows_each_rollout_and_each_reference_the_pair_it_belongs_to() -> 
         assert shown[name] == [Demonstration(text) for text in texts]
 
 
+@pytest.mark.slow
 def test_dapd_weighs_each_term_over_its_own_completions() -> None:
     """The loss of a batch is the sum over terms of weight times the mean over that completion's tokens."""
     method, models = small_method("dapd"), policies()

@@ -168,6 +168,7 @@ def with_settings(chosen: Options) -> list[Table]:
     return [table for name, table in made(chosen).items() if name != "methods_items"]
 
 
+@pytest.mark.slow
 def test_captions_say_which_rates(tmp_path: Path) -> None:
     for table in with_settings(options(tmp_path / "a")):
         assert "Learning rate 0.0002, shared by all methods (the paper's protocol); no tuned rates" in table.caption

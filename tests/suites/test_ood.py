@@ -268,6 +268,7 @@ def test_lead_may_be_negative_and_variants_are_no_rivals(tmp_path: Path) -> None
     assert lead.value == pytest.approx(-10) and lead.notes == ("over Vanilla OPD",)
 
 
+@pytest.mark.slow
 def test_general_adds_directions_and_a_figure(tmp_path: Path) -> None:
     chosen = options(tmp_path, methods=("vanilla_opd", "dopd"), train_domains="all")
     loaded = frames(chosen)

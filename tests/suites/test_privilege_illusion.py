@@ -89,6 +89,7 @@ def test_the_probe_with_p_is_read_from_the_start(tmp_path: Path, profile: str) -
     assert [e for e in asked if e not in known] == [Evaluation(0, "training", AUDIT)]
 
 
+@pytest.mark.slow
 def test_numbers_of_the_end(tmp_path: Path) -> None:
     table = made(options(tmp_path))["figure3"]
     fell = line(table, "Priv. T→S")
@@ -124,6 +125,7 @@ def test_signs_of_an_illusion(tmp_path: Path) -> None:
     assert "at step 20" in next(c.header for c in table.columns if c.key == "early")
 
 
+@pytest.mark.slow
 def test_holm_is_within_a_column(tmp_path: Path) -> None:
     """With one arm beside the baseline there is one test a column and nothing to adjust."""
     alone = made(options(tmp_path, methods=("vanilla_opd", "privileged_teacher")))["illusion_signs"]
@@ -141,6 +143,7 @@ def test_an_arm_without_its_baseline_says_so(tmp_path: Path) -> None:
     assert "Baseline: none" in found.caption
 
 
+@pytest.mark.slow
 def test_what_is_missing_says_why(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     lost = [s for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "privileged_teacher"]
@@ -158,6 +161,7 @@ def test_one_seed_is_not_tested(tmp_path: Path) -> None:
     assert signs["late"].n == 1 and signs["late"].half is None and signs["p_late"].missing == "single run"
 
 
+@pytest.mark.slow
 def test_collapsed_runs_are_named(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     rows, costs = data(chosen)

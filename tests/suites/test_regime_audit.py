@@ -138,6 +138,7 @@ def test_a_short_run_is_read_where_it_has_checkpoints() -> None:
     assert list(dict.fromkeys(each.block for each in found.lines))[1:4] == [f"DOPD, step {s}" for s in (1, 3, 7)]
 
 
+@pytest.mark.slow
 def test_figures(tmp_path: Path) -> None:
     chosen = options()
     drawn = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)

@@ -196,12 +196,14 @@ def test_a_collapse_is_named_from_the_step_it_was_seen_at(tmp_path: Path) -> Non
     assert "collapsed 1/5" not in line(SUITE.tables(rows, costs, chosen)[0], "SDPO")["at_100"].notes
 
 
+@pytest.mark.slow
 def test_tables_are_written_in_every_form(tmp_path: Path) -> None:
     for table in made(options(tmp_path)).values():
         for write in output.WRITERS.values():
             assert table.lines[-1].label in (written := write(table)) and "nan" not in written.split("xact answer")[0]
 
 
+@pytest.mark.slow
 def test_figure_has_the_two_panels_against_steps(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     drawn = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)
@@ -218,6 +220,7 @@ def test_figure_has_the_two_panels_against_steps(tmp_path: Path) -> None:
     assert not any("Student" in text.get_text() for text in entropy.texts)
 
 
+@pytest.mark.slow
 def test_accuracy_against_seconds_says_how_they_were_found(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     rows, costs = frames(chosen, score, suite=SUITE)

@@ -161,6 +161,7 @@ def test_numbers_of_table_6(tmp_path: Path) -> None:
     assert kinds["difference"] is Kind.DIFFERENCE and kinds["p_holm"] is Kind.P
 
 
+@pytest.mark.slow
 def test_what_is_missing_says_why(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     planned = SUITE.runs(PROFILE, chosen)

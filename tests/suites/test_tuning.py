@@ -208,6 +208,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_published_rates_are_read(swept: Path) -> None:
     folder = swept / "published" / "embedded" / "tuning"
     assert tuned_rates(PROFILE, options(swept)) == {"vanilla_opd": 2e-4, "sft": 5e-3, "sdpo": 5e-5}

@@ -70,6 +70,7 @@ def test_an_interval_that_does_not_exist_covers_nothing() -> None:
     assert (count.n, count.items, count.population, count.halves) == (3, 1, 1, [1.0, 0.25])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [coverage.NORMAL, coverage.HEAVY], ids=lambda noise: noise.name)
 def test_simulated_noise_is_the_measured(noise: coverage.Noise) -> None:
     """Deviation between seeds of one score and of a difference, over 200 experiments of ten seeds."""

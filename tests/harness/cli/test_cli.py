@@ -606,6 +606,7 @@ def test_an_error_of_the_system_is_one_line(
     assert capsys.readouterr().err == f"dopd: {told}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="no folder here that nobody can write")
 def test_results_that_cannot_be_written_are_one_line(
     fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

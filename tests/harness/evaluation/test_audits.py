@@ -142,6 +142,7 @@ def test_a_rollout_that_was_cut_has_no_error_at_its_end(tokenizer: PreTrainedTok
     assert not judge(TextReader(tokenizer), WORLD, cut).first_error_BT.any()
 
 
+@pytest.mark.slow
 def test_no_first_error_is_what_the_grader_accepts(tokenizer: PreTrainedTokenizerBase) -> None:
     found = route(subject(run(), tokenizer), problems=18, rollouts=2, audit="regimes")
     grades = [
@@ -285,6 +286,7 @@ def test_without_a_method_that_knows_the_regimes_there_is_no_routing(monkeypatch
         routing_method("embedded")
 
 
+@pytest.mark.slow
 def test_routing_is_the_methods_own(tokenizer: PreTrainedTokenizerBase) -> None:
     """Labels and most probable tokens again, from one full forward pass per rollout."""
     found = route(subject(run(), tokenizer), problems=4, rollouts=3, audit="regimes")

@@ -130,6 +130,7 @@ def wrong_answer(example: Example) -> str:
 # The registry
 
 
+@pytest.mark.slow
 def test_every_benchmark_holds_what_it_says() -> None:
     odd = sorted(set(OWN) ^ set(VERSION_1))
     assert not odd, f"give {', '.join(odd)} a line in VERSION_1 above: split, difficulty, digest ({new_digests(odd)})"
@@ -149,6 +150,7 @@ def new_digests(names: list[str]) -> str:
     return ", ".join(f"{name} {digest(OWN[name])}" for name in names if name in OWN)
 
 
+@pytest.mark.slow
 def test_version_1_is_what_it_was() -> None:
     assert {b.version for b in OWN.values()} == {1}
     assert {name: digest(b) for name, b in OWN.items()} == {name: d for name, (_, _, d) in VERSION_1.items()}
@@ -330,6 +332,7 @@ def stock(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tasks: dic
     return found
 
 
+@pytest.mark.slow
 def test_greedy_equals_stock_hflm(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -714,6 +717,7 @@ def test_probe_shows_p_and_counts_right_answers(
         probe.by_kind(model, reader, world, bare, [Privilege.HINTS], max_new_tokens=9)
 
 
+@pytest.mark.slow
 def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

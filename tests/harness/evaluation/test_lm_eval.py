@@ -267,6 +267,7 @@ def test_prompts_responses_and_metrics_are_those_of_stock_lm_eval(
     assert scores == evaluate(model, TextReader(tokenizer), wanted(six), seed=1, step=3)
 
 
+@pytest.mark.slow
 def test_draws_depend_on_seed_step_and_benchmark(
     six: LmEvalBenchmark,
     model: Qwen3ForCausalLM,

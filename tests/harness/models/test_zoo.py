@@ -104,6 +104,7 @@ def test_distances_do_not_depend_on_length_or_p(words: PreTrainedTokenizerBase) 
     assert lengths.pop(Privilege.NONE) == {35} and set.union(*lengths.values()) == {67}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_model_loads_and_scores_as_recorded(name: str, words: PreTrainedTokenizerBase) -> None:
     from transformers import AutoModelForCausalLM

@@ -120,6 +120,7 @@ def replaced(chosen: Options) -> str:
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_other_settings_are_refused_by_name_and_replaced_on_request(tmp_path: Path) -> None:
     first = answered(tmp_path, seeds=(0, 1))
@@ -155,6 +156,7 @@ CHANGES: dict[str, Change] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("reason", CHANGES)
 @pytest.mark.parametrize("again", [False, True])
@@ -181,6 +183,7 @@ def test_other_code_and_versions_are_refused_and_exactly_they_are_replaced(
         }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_what_was_shown_equal_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = answered(tmp_path, seeds=(0, 1))

@@ -36,6 +36,7 @@ def folder(chosen: Options) -> Path:
     return chosen.published / "embedded" / "ood"
 
 
+@pytest.mark.slow
 def test_everything_is_written_once_and_listed(tmp_path: Path) -> None:
     chosen = options(tmp_path, **SMALL)
     for spec in specs(chosen):
@@ -59,6 +60,7 @@ def test_publishing_twice_changes_no_byte(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in publish.publish(SUITE, PROFILE, chosen)} == first
 
 
+@pytest.mark.slow
 def test_another_root_can_be_given(tmp_path: Path) -> None:
     chosen = done(tmp_path)
     root = options(tmp_path / "elsewhere").published
@@ -66,6 +68,7 @@ def test_another_root_can_be_given(tmp_path: Path) -> None:
     assert all(path.is_relative_to(root) for path in written) and not folder(chosen).exists()
 
 
+@pytest.mark.slow
 def test_specs_and_costs_are_those_of_the_runs(tmp_path: Path) -> None:
     chosen = done(tmp_path)
     publish.publish(SUITE, PROFILE, chosen)
@@ -86,6 +89,7 @@ def test_unfinished_runs_are_refused_before_anything_is_written(tmp_path: Path) 
     assert not folder(chosen).exists()
 
 
+@pytest.mark.slow
 def test_readme_says_how_to_make_it_again(tmp_path: Path) -> None:
     chosen = done(tmp_path, steps=20, seeds=(1,))  # one seed by number: "--seeds 1" would be seed 0
     publish.publish(SUITE, PROFILE, chosen)

@@ -205,6 +205,7 @@ def test_run_waits_for_the_one_it_continues(tmp_path: Path) -> None:
     assert launch(tmp_path, [second, first]).report.done == [first.id, second.id]
 
 
+@pytest.mark.slow
 def test_run_that_continues_a_failed_one_fails_with_it(tmp_path: Path) -> None:
     first = spec(seed=BUG)
     second = spec(seed=2, start=first.id)
@@ -256,6 +257,7 @@ def test_evaluated_rows_need_no_training(tmp_path: Path) -> None:
     assert [r.run for r in folder.rows()] == [row(folder.spec).run]
 
 
+@pytest.mark.slow
 def test_plugin_reaches_the_workers(tmp_path: Path) -> None:
     plugin = tmp_path / "my_method.py"
     plugin.write_text(
@@ -359,6 +361,7 @@ def test_an_evaluation_says_which_of_how_many_it_is(tmp_path: Path) -> None:
     assert "evaluating quiz" in console.file.getvalue() and "3/6" in console.file.getvalue()
 
 
+@pytest.mark.slow
 def test_workers_tell_of_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr(launcher.Display, "step", lambda self, spec, step: shown.append(str(step)))

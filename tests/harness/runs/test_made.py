@@ -115,6 +115,7 @@ def test_states_and_estimate_of_what_makes_a_model(tmp_path: Path) -> None:
     assert (making.state, making.estimate_seconds) == (RunState.DONE, 0.0)
 
 
+@pytest.mark.slow
 def test_a_measured_recipe_is_estimated_by_its_own_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     launched(monkeypatch, tmp_path, planned(tmp_path, fake_run(fake_model())))
     folder = RunFolder(tmp_path, made_of(fake_model()))

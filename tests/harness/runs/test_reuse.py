@@ -179,6 +179,7 @@ def test_among_several_suites_each_must_have_published_what_it_wants(chained: Op
     assert standings(both, chained) == ["published", AGAIN, *["absent"] * 4]
 
 
+@pytest.mark.slow
 def test_tables_of_reused_and_own_runs_are_those_of_one_go(tmp_path: Path) -> None:
     begun = options(tmp_path, **SMALL, seeds=(0, 1))
     for spec in specs(begun):

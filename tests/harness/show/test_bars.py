@@ -25,6 +25,7 @@ def draw() -> Figure:
     return lying_bars([panel], title="Out of domain", axis="exact answer, %", caption="Last step.")
 
 
+@pytest.mark.slow
 def test_files_open_and_are_not_empty(tmp_path: Path) -> None:
     pdf, png = style.save(draw(), tmp_path / "new", "figure7b")
     assert (pdf.name, png.name) == ("figure7b.pdf", "figure7b.png")

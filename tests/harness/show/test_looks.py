@@ -166,6 +166,7 @@ def test_lines_have_the_colours_of_bars() -> None:
             assert colours == [method_look("eopd").colour, SUBJECT.colour, method_look("sft").colour]
 
 
+@pytest.mark.slow
 def test_the_papers_figure_1_has_the_colours_of_ours() -> None:
     made = registry.suite("in_distribution")
     theirs = Options(suite=made.name, source="paper")

@@ -106,6 +106,7 @@ STAYS: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", STAYS)
 def test_code_that_decides_nothing_moves_none(copy: Path, file: str) -> None:
     before = digests()
@@ -113,6 +114,7 @@ def test_code_that_decides_nothing_moves_none(copy: Path, file: str) -> None:
     assert digests() == before
 
 
+@pytest.mark.slow
 def test_a_function_that_moves_to_another_module_moves_none(copy: Path) -> None:
     before = digests()
     losses = copy / "harness" / "losses"

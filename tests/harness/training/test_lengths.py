@@ -31,6 +31,7 @@ def check(trainer: Trainer, examples: list[Example]) -> None:
     lengths.check(trainer.spec, trainer.method, trainer.reader, trainer.world, examples, trainer.student, teacher)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "refused"), [(0, True), (DRAWN - 1, True), (DRAWN, False)])
 def test_the_last_problem_of_the_last_step_is_measured_and_the_next_is_not(place: int, refused: bool) -> None:
     trainer = prepare(short_run("vanilla_opd", STEPS))

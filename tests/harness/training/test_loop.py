@@ -82,6 +82,7 @@ def test_rollouts_of_another_policy_than_the_trained_view_are_refused(method: st
         small_trainer(method, **changes)
 
 
+@pytest.mark.slow
 def test_rollouts_at_the_temperature_of_the_views_have_ratio_one() -> None:
     """Views of 1.1 and rollouts of 1.1; a teacher's responses may be drawn at any temperature."""
     spec = short_run("dapd", 10, temperature=1.1)
@@ -302,6 +303,7 @@ def test_collapse_is_named() -> None:
     assert detect_collapse([fine, *[fine | {"truncation_rate": 0.9}] * 5, *[fine] * 20]) == "ok"
 
 
+@pytest.mark.slow
 def test_bad_input_is_refused_before_compute(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = small_trainer("dopd")
     spec = trainer.spec

@@ -91,6 +91,7 @@ def test_stopped_and_resumed_is_bit_equal_with_two_optimisers(tmp_path: Path, sp
     assert [cost and (cost.method, cost.tokens, cost.steps) for cost in costs] == [("recipe/born", 640, 20)] * 2
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_falls_back_and_ends_with_the_same_bytes(tmp_path: Path, spec: RunSpec) -> None:
     folder = RunFolder(tmp_path, spec)
     run(folder, (), lambda *_: None)

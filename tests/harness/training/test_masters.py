@@ -47,6 +47,7 @@ def test_an_average_in_bfloat16_moves_as_far_as_in_float32() -> None:
         assert weight.dtype is HALF and torch.equal(weight, master.to(HALF))
 
 
+@pytest.mark.slow
 def test_updates_that_no_bit_of_the_model_shows_add_up_in_the_masters() -> None:
     """At this rate one step is below 1/1,000 of the last bit of most weights."""
     found = trainer("vanilla_opd", lr=1e-7)

@@ -75,6 +75,7 @@ def encodings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[bool, int]
     yield calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "kind"),
     [
@@ -116,6 +117,7 @@ class Generous(PictureWorld):
         return dataclasses.replace(super().grade(example, text), answer=self.asked % 2 == 0)
 
 
+@pytest.mark.slow
 def test_each_policy_looks_once_in_a_step_of_dopd(encodings: list[tuple[bool, int]]) -> None:
     """Rollouts, the student's view with p, and the teacher's; then the gradient, which is made anew."""
     made = prepare(spec_of("dopd"))

@@ -15,6 +15,7 @@ from harness.training.trainer import prepare
 from harness.types import Privilege
 
 
+@pytest.mark.slow
 def test_each_number_is_of_its_own_prompts(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     trainer = prepare(folder_of(tmp_path, "vanilla_opd", 2).spec)
     asked: list[Prompts] = []

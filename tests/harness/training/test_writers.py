@@ -254,6 +254,7 @@ def test_the_teacher_is_asked_a_bounded_number_of_times(prepared: Trainer) -> No
     assert batch.logp_BT[:, 0].tolist() == [1.0] * 4, "what stays refused is the first draw"
 
 
+@pytest.mark.slow
 def test_a_verified_teacher_writes_at_least_what_it_wrote_at_first(prepared: Trainer) -> None:
     trainer = with_method(prepared, SupervisedFineTuning())
     teacher, step = trainer.policies[Policy.TEACHER], trainer.step

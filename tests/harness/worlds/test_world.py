@@ -246,6 +246,7 @@ def test_a_world_whose_module_fails_is_one_line(monkeypatch: pytest.MonkeyPatch,
     assert one_line(error) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -279,6 +280,7 @@ def test_a_wrong_registration_is_one_line_of_any_command(lines: str, message: st
     assert re.search(message, ended.stderr), ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["nowhere.at:All", "harness.worlds.slots_world:Nothing"])
 def test_a_wrong_line_of_worlds_does_not_stop_the_import(target: str) -> None:
     code = (

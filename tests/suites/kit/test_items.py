@@ -192,6 +192,7 @@ def by_method(spec: RunSpec, evaluation: Evaluation) -> list[int]:
     ]
 
 
+@pytest.mark.slow
 def test_each_direction_has_the_items_of_its_tested_domain(tmp_path: Path) -> None:
     suite = registry.suite("ood")
     root = tmp_path / "published" / "paper"
@@ -215,6 +216,7 @@ def test_each_direction_has_the_items_of_its_tested_domain(tmp_path: Path) -> No
     assert "ood_items" not in tables(alone, suite)
 
 
+@pytest.mark.slow
 def test_each_rate_has_its_own_baseline(tmp_path: Path) -> None:
     suite = registry.suite("methods")
     rates = "method,rate\nvanilla_opd,0.0005\ndopd,0.001\n"

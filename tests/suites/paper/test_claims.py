@@ -189,6 +189,7 @@ def test_rows_that_contradict_are_said_to_contradict(tmp_path: Path, dopd: float
     assert by_id["main_gain"].effect == pytest.approx(100 * (dopd - 0.55), abs=0.5)
 
 
+@pytest.mark.slow
 def test_nothing_that_a_claim_reads_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_done(tmp_path, replace(registry.suite("ood").runs(PROFILE, options(tmp_path))[-1], seed=99), lambda *_: 0.5)
     assert verbs.main(["claims", "--results", str(tmp_path)]) == 0

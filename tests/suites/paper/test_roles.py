@@ -133,6 +133,7 @@ def test_a_claim_speaks_the_profiles_words() -> None:
     assert cast(plain, OTHER).rule == Direction()
 
 
+@pytest.mark.slow
 def test_a_claim_about_what_the_profile_lacks_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     two = dataclasses.replace(OTHER, name="two", data=dataclasses.replace(OTHER.data, domains=("law", "chess")))
     monkeypatch.setitem(profiles.PROFILES, "two", f"{__name__}:TWO")

@@ -222,6 +222,7 @@ def test_an_unknown_model_is_a_user_error() -> None:
     assert MODELS[0] == "trunk"
 
 
+@pytest.mark.slow
 def test_labels_are_learnt_from_the_words_embeddings_and_do_not_move_them() -> None:
     model = models.build(RECIPE, 1)
     before = model.model.language_model.embed_tokens.weight.detach().clone()
@@ -262,6 +263,7 @@ def test_a_trunk_that_does_not_get_done_says_so(tmp_path: Path) -> None:
         list(pretrain.train_trunk(recipe, DRAW, 0, tmp_path))
 
 
+@pytest.mark.slow
 def test_minds_decay_deterministically() -> None:
     first, second = (
         [loss for _, loss in pretrain.train_mind(models.build(SMALL, 3), SMALL, DRAW, "teacher")] for _ in "ab"

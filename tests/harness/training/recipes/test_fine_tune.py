@@ -69,6 +69,7 @@ def test_loss_is_the_cross_entropy_of_the_reference_responses(share: float, kind
     assert float(made.lesson(0).loss.detach()) != pytest.approx(float(made.lesson(1).loss.detach()), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_lesson_depends_on_seed_and_step_alone() -> None:
     made = prepared(0.5)
     again = prepared(0.5)
