@@ -9,8 +9,8 @@
     metrics.jsonl      a line a step
     checkpoints/       step-000120/, see ``harness.storage.checkpoint``
     rows.jsonl         one ``Row`` a line, sorted; samples/ the items behind them
-    written.json       sha256 of rows.jsonl as it was written, and as it was before; without it rows count under
-                       ``done`` only
+    written.json       sha256 of rows.jsonl as it was written, and as it was before, and of the files of samples/;
+                       without it rows count under ``done`` only
     model/             of a run with a recipe: config, weights and tokenizer of the model it made
     costs.json         one ``Cost``
     published.json     which rows were not made here but are published, and where; of a reference only
@@ -32,7 +32,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.config import ModelSpec, RunSpec, from_json, to_json
 from harness.storage import files
@@ -297,8 +297,8 @@ class RunFolder:
         merged = {_key(row): row for row in (*self.rows(), *rows)}
         text = files.jsonl([to_json(merged[key]) for key in sorted(merged)])
         # Both, so that there is no moment at which those on disk are unknown; first, so that ``done`` may go.
-        before = [self._rows_sha256()] if self._rows.exists() and self._as_written() else []
-        files.write_json_atomic(self._written, {"rows_sha256": [*before, hashlib.sha256(text.encode()).hexdigest()]})
+        before = self._known_rows()
+        self._write_written([*before, hashlib.sha256(text.encode()).hexdigest()], self._known_samples())
         self._done.unlink(missing_ok=True)
         files.write_text_atomic(self._rows, text)
 
@@ -309,19 +309,41 @@ class RunFolder:
 
     def write_samples(self, evaluation: Evaluation, records: list[dict[str, Any]]) -> None:
         """Replaces the per-item results of one evaluation; call before ``write_rows``."""
-        files.write_text_atomic(self.samples(evaluation), files.jsonl(records))
+        path, text = self.samples(evaluation), files.jsonl(records)
+        known = self._known_samples() | {path.name: hashlib.sha256(text.encode()).hexdigest()}
+        self._write_written(self._known_rows(), known)
+        files.write_text_atomic(path, text)
 
     def read_samples(self, evaluation: Evaluation) -> list[dict[str, Any]]:
         """The per-item results of one evaluation.
 
         Raises:
-            HarnessError: they are damaged, not there, or not those that ``done`` names.
+            HarnessError: they are damaged, not there, or not what was written.
         """
         path = self.samples(evaluation)
-        known = files.read_json(self._done, dict).get("samples_sha256", {}) if self._done.exists() else {}
-        if path.name in known and path.is_file() and files.sha256(path) != known[path.name]:
-            raise HarnessError(f"{path} is not what was written (sha256 is not the one in done): {AGAIN}")
+        written = self._known_samples().get(path.name)
+        if written and path.is_file() and files.sha256(path) != written:
+            raise HarnessError(f"{path} is not what was written (its sha256 is another): {AGAIN}")
         return files.read_jsonl(path, cure=AGAIN)
+
+    def _write_written(self, rows: list[str], samples: Mapping[str, str]) -> None:
+        record = {"rows_sha256": rows, "samples_sha256": dict(sorted(samples.items()))}
+        files.write_json_atomic(self._written, record)
+
+    def _known_rows(self) -> list[str]:
+        """sha256 of the rows that count; none of rows that do not."""
+        return [self._rows_sha256()] if self._rows.exists() and self._as_written() else []
+
+    def _known_samples(self) -> dict[str, str]:
+        """sha256 of each file of samples as it was written, by its name; a damaged record knows none."""
+        known: dict[str, str] = {}
+        for path in (self._done, self._written):
+            try:
+                found = files.read_json(path, dict).get("samples_sha256")
+            except (FileNotFoundError, HarnessError):
+                continue
+            known |= cast("dict[str, str]", found) if isinstance(found, dict) else {}
+        return known
 
     def write_cost(self, cost: Cost) -> None:
         """Replaces costs.json."""
@@ -362,7 +384,8 @@ class RunFolder:
             raise HarnessError(f"run {self.spec.id} is not done, it has no rows of {names}: evaluate it")
         if not self._as_written():
             raise HarnessError(f"{self._rows} is not what was written: {AGAIN}")
-        record: dict[str, Any] = {"rows_sha256": self._rows_sha256(), "samples_sha256": _digests(self.path / "samples")}
+        samples = _digests(self.path / "samples") | self._known_samples()
+        record: dict[str, Any] = {"rows_sha256": self._rows_sha256(), "samples_sha256": dict(sorted(samples.items()))}
         if self.model.exists():
             record["model_sha256"] = self._model_sha256()
         files.write_json_atomic(self._done, record)

@@ -224,18 +224,27 @@ def test_samples_are_named_by_evaluation(folder: RunFolder) -> None:
     assert files.read_jsonl(folder.samples(LAST)) == [{"id": "a", "answer": True}]
 
 
-def test_changed_samples_of_a_done_run_are_refused(folder: RunFolder) -> None:
-    """Before, tables of items took whatever stood there."""
-    folder.write_samples(LAST, [{"id": "a", "answer": False}])
+@pytest.mark.parametrize("gone", [(), ("done",), ("written.json",)])
+@pytest.mark.parametrize("again", [False, True])
+def test_changed_samples_are_refused(folder: RunFolder, gone: tuple[str, ...], again: bool) -> None:
+    """Before, tables of items took whatever stood there; also after a run that found all done and said so again."""
+    right = [{"id": "a", "answer": False}]
+    folder.write_samples(LAST, right)
     folder.write_rows([row(folder.spec, value=0.25)])
     folder.mark_done()
-    assert folder.read_samples(LAST) == [{"id": "a", "answer": False}]
+    done = (folder.path / "done").read_bytes()
+    for name in gone:
+        (folder.path / name).unlink()
+    assert folder.read_samples(LAST) == right
     folder.samples(LAST).write_text('{"id": "a", "answer": true}\n')
+    if again:
+        folder.mark_done()
+        assert (folder.path / "done").read_bytes() == done
     with pytest.raises(HarnessError, match=r"not what was written.*delete rows.jsonl and done") as error:
         folder.read_samples(LAST)
     assert "\n" not in str(error.value)
-    (folder.path / "done").unlink()
-    assert folder.read_samples(LAST) == [{"id": "a", "answer": True}], "before it is done nothing is known of them"
+    folder.write_samples(LAST, right)
+    assert folder.read_samples(LAST) == right
 
 
 def better(folder: RunFolder) -> None:
