@@ -29,9 +29,10 @@ def published() -> dict[str, str]:
     """Every committed table by its path."""
     found = sorted(path for path in PUBLISHED.glob("*/*/*.tex") if path.parts[-3] != "runs")
     texts = {path: path.read_text(encoding="utf-8") for path in found}
-    # A suite at two learning rates has two folders of the same tables, which no paper would show under one label.
+    # A suite at two learning rates or under two profiles has the same tables twice, which no paper would show under one
+    # label.
     return {
-        str(path.relative_to(PUBLISHED)): text.replace("{tab:", f"{{tab:{path.parent.name}-")
+        str(path.relative_to(PUBLISHED)): text.replace("{tab:", f"{{tab:{'-'.join(path.parts[-3:-1])}-")
         for path, text in texts.items()
     }
 
