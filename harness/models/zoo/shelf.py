@@ -120,9 +120,12 @@ class Making:
     """(draw, name, attempt) to its entry."""
     measured: Callable[[int], dict[str, Any]]
     write: Callable[[dict[str, Any]], None]
-    late: Callable[[int, Mapping[str, Tensor]], dict[str, float]]
-    """(draw, the weights that vanilla distillation left of the student) to the gates that need them."""
+    cells: Callable[[int, Mapping[str, Tensor]], dict[str, dict[str, float]]]
+    """(draw, other weights of its student) to its cells by class, as they stand in the manifest."""
+    alone: str
+    """The class of cells that the student alone has right, of which G10 asks."""
     gates: Sequence[bounds.Gate]
+    """In the order of the card."""
 
     def held(self, draw: int, name: str, attempt: int) -> bool:
         """Whether a model is there as it would be made."""
@@ -144,16 +147,16 @@ def run(making: Making, arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="leave out what this recipe has made already")
     parser.add_argument(
-        "--vanilla",
+        "--distilled",
         type=Path,
         metavar="CHECKPOINT",
-        help="of vanilla OPD, late, in the one draw named: its gates alone",
+        help="what plain distillation left of the one named draw's student, late: its gates alone",
     )
     args = parser.parse_args(arguments)
-    if args.vanilla:
+    if args.distilled:
         if len(args.draws) != 1:
-            parser.error(f"--vanilla is a run in one draw, --draws names {len(args.draws)}: name its own")
-        _read_late(making, making.check_draw(args.draws[0]), args.vanilla)
+            parser.error(f"--distilled is a run in one draw, --draws names {len(args.draws)}: name its own")
+        _read_late(making, making.check_draw(args.draws[0]), args.distilled)
         return
     for draw in map(making.check_draw, args.draws):
         for name in (name for name in making.models if name in args.only):
@@ -184,10 +187,15 @@ def _read_late(making: Making, draw: int, checkpoint: Path) -> None:
     from harness.storage import checkpoint as checkpoints  # imports torch, which a reader of the manifest does not need
 
     if (step := checkpoint_step(checkpoint)) is None:
-        raise HarnessError(f"--vanilla {checkpoint} is no checkpoint: give a run's checkpoints/step-000200 or its like")
+        raise HarnessError(
+            f"--distilled {checkpoint} is no checkpoint: give a run's checkpoints/step-000200 or its like"
+        )
     weights = checkpoints.at_step(checkpoint.parent, step).weights()
     found = record["draws"][str(draw)]
-    found["gates"] = bounds.read_late(found["gates"], making.gates, making.late(draw, weights))
+    before, after = (
+        cells[making.alone]["probability"] for cells in (found["cells"]["student"], making.cells(draw, weights))
+    )
+    found["gates"] = bounds.read_late(found["gates"], making.gates, {"G10": before - after})
     making.write(record)
     _say(draw, found["gates"])
 

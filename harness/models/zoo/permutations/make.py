@@ -27,8 +27,8 @@ LADDER = (EXECUTION, HINTS, SUMMARY, Privilege.NONE)
 """Kinds of p from the richest; the second is the default."""
 PROBLEMS = bounds.QUESTIONS // len(words.DOMAINS)
 """Of each domain, in every measurement."""
-
 GATES = (*bounds.LANGUAGE, *bounds.PREMISE)
+"""In the order of the card."""
 
 
 def shelf() -> Shelf:
@@ -128,14 +128,11 @@ def _rounded(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     return {str(p): {domain: round(value, 1) for domain, value in by.items()} for p, by in found.items()}
 
 
-def late(draw: int, weights: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    """G10: what the student knew alone about results, in probability, less what is left of it."""
-    of, trained = measure.asked(draw, n=PROBLEMS, split="test"), load(draw, "student")
-    cells = [measure.by_class(trained, of, STUDENT, TEACHER)]
-    trained.load_state_dict(weights)
-    cells.append(measure.by_class(trained, of, STUDENT, TEACHER))
-    before, after = (found["result, student_only"]["probability"] for found in cells)
-    return {"G10": before - after}
+def cells(draw: int, weights: Mapping[str, torch.Tensor]) -> dict[str, dict[str, float]]:
+    """By class, of the draw's student with other weights."""
+    other = load(draw, "student")
+    other.load_state_dict(weights)
+    return measure.by_class(other, measure.asked(draw, n=PROBLEMS, split="test"), STUDENT, TEACHER)
 
 
 def write_manifest(record: dict[str, Any]) -> None:
@@ -157,7 +154,8 @@ def main() -> None:
             make=lambda draw, name, attempt: make(draw, name, attempt=attempt),
             measured=measured,
             write=write_manifest,
-            late=late,
+            cells=cells,
+            alone="result, student_only",
             gates=GATES,
         )
     )

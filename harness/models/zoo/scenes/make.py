@@ -28,8 +28,8 @@ LADDER = (BOX_CAPTION, BOX_LABEL, CAPTION, Privilege.NONE)
 """Kinds of p from the richest; the second is the default."""
 QUESTIONS = bounds.QUESTIONS // len(words.KINDS)
 """Of each kind, in every measurement."""
-
 GATES = (*bounds.PICTURES, *bounds.PREMISE)
+"""In the order of the card."""
 
 
 def shelf() -> Shelf:
@@ -139,14 +139,11 @@ def _rounded(found: dict[str, dict[words.Kind, float]]) -> dict[str, dict[str, f
     return {str(p): {str(kind): round(value, 1) for kind, value in by.items()} for p, by in found.items()}
 
 
-def late(draw: int, weights: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    """G10: what the student knew alone about readings, in probability, less what is left of it."""
-    of, trained = measure.asked(draw, n=QUESTIONS, split="test"), load(draw, "student")
-    cells = [measure.by_class(trained, of, STUDENT, TEACHER)]
-    trained.load_state_dict(weights)
-    cells.append(measure.by_class(trained, of, STUDENT, TEACHER))
-    before, after = (found["reading, student_only"]["probability"] for found in cells)
-    return {"G10": before - after}
+def cells(draw: int, weights: Mapping[str, torch.Tensor]) -> dict[str, dict[str, float]]:
+    """By class, of the draw's student with other weights."""
+    other = load(draw, "student")
+    other.load_state_dict(weights)
+    return measure.by_class(other, measure.asked(draw, n=QUESTIONS, split="test"), STUDENT, TEACHER)
 
 
 def write_manifest(record: dict[str, Any]) -> None:
@@ -169,7 +166,8 @@ def main() -> None:
             make=lambda draw, name, attempt: make(draw, name, attempt=attempt),
             measured=measured,
             write=write_manifest,
-            late=late,
+            cells=cells,
+            alone="reading, student_only",
             gates=GATES,
         )
     )

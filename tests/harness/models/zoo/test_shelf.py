@@ -41,10 +41,11 @@ class Workshop:
 
     def measured(self, draw: int) -> dict[str, Any]:
         self.asked.append(f"{draw} measured")
-        return {"gates": [GATE, *bounds.read((LATE,), {})]}
+        cells = {"student": {"sum, student_only": {"probability": 90.0}}}
+        return {"cells": cells, "gates": [GATE, *bounds.read((LATE,), {})]}
 
-    def late(self, draw: int, weights: Mapping[str, torch.Tensor]) -> dict[str, float]:
-        return {"G10": float(weights["cost"])}
+    def cells(self, draw: int, weights: Mapping[str, torch.Tensor]) -> dict[str, dict[str, float]]:
+        return {"sum, student_only": {"probability": float(weights["left"])}}
 
     def write(self, record: dict[str, Any]) -> None:
         sizes = {"sums": dict.fromkeys(Class, 2)}
@@ -62,7 +63,8 @@ class Workshop:
             make=self.make,
             measured=self.measured,
             write=self.write,
-            late=self.late,
+            cells=self.cells,
+            alone="sum, student_only",
             gates=(LATE,),
         )
         run(making, arguments)
@@ -167,21 +169,21 @@ def test_what_vanilla_decides_is_read_when_it_has_run(
     workshop: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     low, high = (
-        str(checkpoint.save(tmp_path / "run", step, weights={"cost": torch.tensor(cost)}, state={}).path)
-        for step, cost in ((1, 19.0), (2, 25.0))
+        str(checkpoint.save(tmp_path / "run", step, weights={"left": torch.tensor(left)}, state={}).path)
+        for step, left in ((1, 71.0), (2, 65.0))
     )
     with pytest.raises(HarnessError, match=r"draw 1 is not measured: make and measure its models first \(--draws 1\)"):
-        workshop("--draws", "1", "--vanilla", high)
+        workshop("--draws", "1", "--distilled", high)
     workshop()
     before = workshop.shelf.read()
     with pytest.raises(SystemExit):
-        workshop("--vanilla", high)
+        workshop("--distilled", high)
     assert "--draws names 2" in capsys.readouterr().err
     with pytest.raises(HarnessError, match="is no checkpoint: give a run's"):
-        workshop("--draws", "1", "--vanilla", str(tmp_path))
-    assert workshop("--draws", "1", "--vanilla", low) == []
+        workshop("--draws", "1", "--distilled", str(tmp_path))
+    assert workshop("--draws", "1", "--distilled", low) == []
     assert "draw 1 FAILED   G10 a late gate: 19.0 (>= 20)" in capsys.readouterr().out
-    workshop("--draws", "1", "--vanilla", high)
+    workshop("--draws", "1", "--distilled", high)
     after = workshop.shelf.read()
     assert [gate["value"] for gate in after["draws"]["1"]["gates"]] == [3.0, 25.0]
     assert after["draws"]["1"]["gates"][0] == GATE and after["draws"]["0"] == before["draws"]["0"]

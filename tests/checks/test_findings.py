@@ -1,0 +1,94 @@
+"""Numbers of pages that are copied from published rows are those of the rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from harness.analysis import statistics
+from harness.models import zoo
+from harness.storage import files
+from methods import METHODS
+
+ROOT = Path(__file__).resolve().parents[2]
+FINDINGS = " ".join((ROOT / "docs" / "findings.md").read_text(encoding="utf-8").split())
+README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+FOLDER = ROOT / "results" / "embedded_vlm" / "in_distribution"
+ROWS, TABLE = files.read_jsonl(FOLDER / "rows.jsonl"), (FOLDER / "table2.md").read_text(encoding="utf-8")
+LATE = 200
+NAMES = {
+    "vanilla_opd": "vanilla OPD",
+    "uni_opd": "Uni-OPD",
+    "va_opd": "VA-OPD",
+    "vision_opd": "Vision-OPD",
+    "privileged_student": "privileged S→S",
+    "privileged_teacher": "privileged T→S",
+    "dopd": "DOPD",
+    "dopd_reverse_kl": "DOPD, reverse KL everywhere",
+}
+"""As the table of the page has them."""
+
+
+def points(method: str) -> dict[int, float]:
+    """By draw, the mean of the groups, greedy, late."""
+    found = defaultdict[int, list[float]](list)
+    for row in ROWS:
+        if (row["method"], row["step"], row["decoding"], row["metric"]) == (method, LATE, "greedy", "exact_answer"):
+            found[row["draw"]].append(row["value"])
+    assert sorted(map(len, found.values())) == [3] * 5
+    return {draw: 100 * fmean(values) for draw, values in found.items()}
+
+
+def said(values: list[float]) -> str:
+    """``11.5 ± 3.1``."""
+    found = statistics.estimate(values)
+    assert found.half is not None
+    return f"{found.mean:.1f} ± {found.half:.1f}"
+
+
+def difference(method: str, other: str) -> list[float]:
+    """Late, by draw."""
+    there, here = points(other), points(method)
+    return [here[draw] - there[draw] for draw in sorted(here)]
+
+
+def cells(label: str) -> dict[str, str]:
+    """A row of the published table, marks of rank and gap left out, by its header."""
+    header, *lines = [line.strip("|").split("|") for line in TABLE.splitlines() if line.startswith("|")]
+    (row,) = [line for line in lines if line[1].strip() == label]
+    plain = (re.sub(r"[*●◐]|</?u>", "", cell).strip().replace("-", "−") for cell in row)
+    return dict(zip(map(str.strip, header), plain, strict=True))
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_the_table_of_pictures_is_the_published_one(method: str) -> None:
+    row = cells(METHODS[method].label)
+    lead = "" if method == "vanilla_opd" else f"{row['minus baseline, points']} "
+    told = f"| {NAMES[method]} | {row['early, step 20, %']} | {row['mean of domains, %']} | {lead}|"
+    assert told in FINDINGS
+
+
+def test_what_is_said_of_pictures_is_in_the_rows() -> None:
+    teacher, dopd, reverse = (cells(METHODS[m].label) for m in ("privileged_teacher", "dopd", "dopd_reverse_kl"))
+    late, early = "minus baseline, points", "early, step 20, minus baseline, points"
+    for page in (FINDINGS, README):
+        assert teacher[late] in page and teacher[early] in page and dopd[late] in page and reverse[late] in page
+    assert f"DOPD {dopd[early]}" in FINDINGS and f"it leads: {reverse[late]}" in README
+    assert "above in four draws of five" in FINDINGS
+    assert sum(value > 0 for value in difference("dopd", "vanilla_opd")) == 4
+    by_divergence = difference("dopd_reverse_kl", "dopd")
+    assert f"ends {said(by_divergence)} above DOPD, in every draw" in FINDINGS and min(by_divergence) > 0
+    assert f"and {said(difference('dopd_reverse_kl', 'privileged_teacher'))} above privileged T→S" in FINDINGS
+    assert f"{said(difference('privileged_teacher', 'dopd'))} below privileged T→S" in FINDINGS
+
+
+def test_what_the_student_alone_knew_is_lost_as_the_card_says() -> None:
+    record = json.loads((zoo.WEIGHTS / "scenes" / "manifest.json").read_text(encoding="utf-8"))
+    lost = [gate["value"] for draw in range(5) for gate in record["draws"][str(draw)]["gates"] if gate["key"] == "G10"]
+    (low, high) = re.findall(r"it loses (\d+) to (\d+) points of probability in every draw", FINDINGS)[0]
+    assert (f"{min(lost):.0f}", f"{max(lost):.0f}") == (low, high)
