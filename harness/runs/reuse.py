@@ -56,7 +56,7 @@ def published(suite: Suite, profile: Profile, options: Options) -> dict[str, lis
         return {run: have[run] for run, spec in specs.items() if _all_there(have[run], spec, suite.evaluations(spec))}
     found: dict[str, list[Row]] = defaultdict(list)
     lacking: set[str] = set()
-    for part in suite.suites:
+    for part in suite.of(profile):
         chosen = part.wholly(options)
         whole = published(part, profile, chosen)
         lacking |= {spec.id for spec in part.runs(profile, chosen)} - whole.keys()

@@ -13,6 +13,7 @@ from support.synthetic import PROFILE, make_answered, options, specs
 
 from harness.analysis import results
 from harness.config import RunSpec
+from harness.profile import Part
 from harness.report import output, publish
 from harness.runs import plan, reuse
 from harness.runs.plan import PlannedRun
@@ -20,6 +21,7 @@ from harness.storage import files
 from harness.storage.code import MadeBy
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, Suite, Together, made_model, reference_run, training_run
+from harness.types import HarnessError
 from suites.ood import OutOfDomain
 
 SMALL = {"methods": ("vanilla_opd", "dopd"), "train_domains": ("coding",)}
@@ -177,6 +179,20 @@ def test_among_several_suites_each_must_have_published_what_it_wants(chained: Op
     assert standings(both, chained) == ["absent"] * 6
     write_published(other, elsewhere, other.runs(PROFILE, elsewhere)[:2])
     assert standings(both, chained) == ["published", AGAIN, *["absent"] * 4]
+
+
+def test_a_suite_that_the_profile_leaves_out_is_not_asked_for_what_it_published(chained: Options) -> None:
+    class LeftOut(Chained):
+        name = "left_out"
+
+        def runs(self, profile: Any, options: Options) -> list[RunSpec]:
+            raise HarnessError("asked all the same")
+
+    suite = Chained()
+    write_published(suite, chained, suite.runs(PROFILE, chained))
+    profile = dataclasses.replace(PROFILE, parts={suite.name: Part()})
+    both = plan.planned(Together([suite, LeftOut()]), profile, chained, chained.results)
+    assert {run.standing for run in both} == {"published"}
 
 
 @pytest.mark.slow
