@@ -17,6 +17,9 @@ SCHEMA = 1
 """Bumped when the meaning of a field changes; part of the identity."""
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 """That a model can be read in."""
+TORCH, LIGER = "torch", "liger"
+KERNELS = (TORCH, LIGER)
+"""Of the layers of a model."""
 PLAIN = (bool, int, float, str)
 """Types of JSON that hold nothing else."""
 ALWAYS = object()
@@ -309,6 +312,8 @@ class RunSpec:
     """Rollouts per forward pass in training. Changes memory, never the numbers."""
     device: str = field(default="auto", compare=False, metadata=APART)
     """Of torch: cpu, cuda, cuda:1; auto: a GPU where there is one."""
+    kernels: str = field(default=TORCH, compare=False, metadata=APART)
+    """One of ``KERNELS``: of the network's layers, not of the losses. Changes last digits, as a device does."""
 
     def __post_init__(self) -> None:
         extra = self.extra_checkpoints

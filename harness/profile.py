@@ -12,7 +12,18 @@ from functools import cached_property, partial
 from typing import Any
 
 from harness import registry
-from harness.config import DTYPES, DataSpec, HeldOut, LoraSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec
+from harness.config import (
+    DTYPES,
+    KERNELS,
+    TORCH,
+    DataSpec,
+    HeldOut,
+    LoraSpec,
+    MethodSpec,
+    ModelSpec,
+    OptimSpec,
+    RunSpec,
+)
 from harness.types import HarnessError, Modality
 
 
@@ -203,6 +214,8 @@ class Profile:
     """Of the weights: float32, float64, bfloat16 or float16."""
     device: str = "auto"
     """Of torch: cpu, cuda, cuda:1; auto: a GPU where there is one."""
+    kernels: str = TORCH
+    """torch, or liger: Triton kernels for the layers, on a GPU; needs the extra ``liger``."""
     lora: LoraSpec | None = None
     """Adapters that are trained in place of the student's weights; needs the extra ``lora``."""
     overrides: Mapping[str, Override] = field(default_factory=dict)
@@ -361,6 +374,8 @@ class Profile:
     def _check_own(self) -> None:
         if self.dtype not in DTYPES:
             raise HarnessError(f"profile {self.name}: dtype {self.dtype!r}: choose one of {', '.join(DTYPES)}")
+        if self.kernels not in KERNELS:
+            raise HarnessError(f"profile {self.name}: kernels {self.kernels!r}: choose one of {', '.join(KERNELS)}")
         own = [each.name for each in (*self.held_out, *self.tasks)]
         if twice := sorted({name for name in own if own.count(name) > 1}):
             raise HarnessError(

@@ -319,7 +319,7 @@ def reference_run(profile: Profile, model: ModelSpec) -> RunSpec:
 
 def _how(profile: Profile) -> dict[str, Any]:
     """Fields of a run on how it is computed."""
-    return {name: getattr(profile, name) for name in ("dtype", "device", "micro_batch", "max_prompt_tokens")}
+    return {name: getattr(profile, name) for name in ("dtype", "device", "kernels", "micro_batch", "max_prompt_tokens")}
 
 
 def made_model(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness.config import DTYPES
+from harness.config import DTYPES, KERNELS
 from harness.registry import PROGRAM
 from harness.types import HarnessError
 
@@ -294,6 +294,13 @@ FLAGS = (
         metavar="NAME",
         verbs=WITH_PROFILE,
         help="cpu, cuda, cuda:1, or auto, a GPU where there is one (default: the profile's, auto)",
+    ),
+    Flag(
+        name="--kernels",
+        metavar="NAME",
+        verbs=WITH_PROFILE,
+        help="of the models' layers: torch, or liger on a GPU (default: the profile's, torch)",
+        settings={"choices": KERNELS},
     ),
     Flag(
         name="--results",

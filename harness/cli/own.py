@@ -38,6 +38,7 @@ SIZES: Mapping[str, str] = {
     "micro_batch": "micro_batch",
     "dtype": "dtype",
     "device": "device",
+    "kernels": "kernels",
 }
 """Flags and the fields of a profile they are."""
 WHOSE = (*NEEDED, "columns", "privilege", "benchmarks")
@@ -298,6 +299,7 @@ SHOWN: Mapping[str, Callable[[Profile], str]] = {
     "micro_batch": lambda p: str(p.micro_batch),
     "dtype": lambda p: p.dtype,
     "device": lambda p: p.device,
+    "kernels": lambda p: p.kernels,
     "k of methods": lambda p: f"{p.top_k.k} above {p.top_k.vocabulary} words" if p.top_k else "as published",
 }
 """Settings of a profile, as the plan shows them."""

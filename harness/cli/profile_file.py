@@ -61,6 +61,7 @@ PROFILE = Profile(
     micro_batch={micro_batch},
     dtype={dtype},  # from: {dtype_from}
     device={device},  # from: {device_from}
+    kernels={kernels},  # from: {kernels_from}
     # Every score of a table is the mean of these.
     benchmarks={names},
     held_out={held_out},
@@ -136,6 +137,7 @@ def _values(made: Profile, chosen: Mapping[str, Any], steps: int | None) -> dict
         "micro_batch": made.micro_batch,
         "dtype": _code(made.dtype),
         "device": _code(made.device),
+        "kernels": _code(made.kernels),
         "names": _names(made),
         "held_out": "(*BENCHMARKS, *VALIDATION)" if validation else "BENCHMARKS",
         "targets": _code(made.targets),

@@ -35,6 +35,7 @@ from harness.runs.plan import (
     check_draws,
     check_evaluations,
     check_further,
+    check_kernels,
     check_profile,
     check_worlds,
     duration,
@@ -174,6 +175,7 @@ def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:
         check_profile(chosen.profile)
         check_draws(chosen.profile, plan)
         check_adapters(plan)
+        check_kernels(plan)
     except HarnessError as error:
         return str(error)
     check_worlds(plan)
@@ -391,6 +393,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
         check_profile(chosen.profile)
         check_draws(chosen.profile, plan)
         check_adapters(plan)
+        check_kernels(plan)
         check_worlds(plan)
         check_evaluations(plan)
         check_further(chosen.profile)

@@ -14,7 +14,7 @@ from typing import Any
 from rich.table import Table
 
 from harness import registry
-from harness.config import DataSpec, RunSpec, makings
+from harness.config import TORCH, DataSpec, RunSpec, makings
 from harness.evaluation import audits, benchmarks, evaluator
 from harness.evaluation.audits import AUDIT
 from harness.profile import DEVELOPMENT_SEEDS
@@ -247,6 +247,21 @@ def check_adapters(plan: Iterable[PlannedRun]) -> None:
         from harness.models import lora  # imports torch, which a plan without adapters does not need
 
         lora.check_installed()
+
+
+def check_kernels(plan: Iterable[PlannedRun]) -> None:
+    """The same of runs whose layers have other kernels than torch's.
+
+    Raises:
+        HarnessError: something is left to do of such a run, and they cannot run here.
+    """
+    wanted = {(run.spec.kernels, run.spec.device) for run in missing(plan) if run.spec.kernels != TORCH}
+    if wanted:
+        from harness.runs import kernels  # imports torch
+        from harness.training.process import device
+
+        for name, asked in wanted:
+            kernels.check(name, device(asked))
 
 
 def missing(plan: Iterable[PlannedRun]) -> list[PlannedRun]:

@@ -25,6 +25,7 @@ from harness.evaluation.evaluator import Score, unsaid
 from harness.method import forwards_per_token
 from harness.models import load, lora, sources
 from harness.models.stock import save_stock
+from harness.runs import kernels
 from harness.storage import checkpoint, files
 from harness.storage.code import Code, code_of
 from harness.storage.run_folder import RunFolder
@@ -60,6 +61,7 @@ def run(folder: RunFolder, evaluations: Sequence[Evaluation], report: Report, as
             folder.keep_models(sources.unsaid(folder.spec))
             prepare_evaluations([e for e in folder.missing(evaluations) if e.decoding != AUDIT], _draw(folder.spec))
         me.wait_for_everyone()
+        kernels.use(folder)
         fault = "" if is_trained(folder) else train_missing(folder, report)
         me.wait_for_everyone()
         if me.is_main_process:
@@ -75,6 +77,7 @@ def rehearse(folder: RunFolder, evaluations: Sequence[Evaluation], report: Repor
     Raises:
         HarnessError: what ``run`` would refuse.
     """
+    kernels.use(folder)
     prepare(folder.spec, folder.root)
     folder.mark_done(())
     return ""

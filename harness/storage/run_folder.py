@@ -48,7 +48,17 @@ CURE = "delete its folder or select it with --force, and it is trained anew; or 
 """For a run that other code began."""
 AGAIN = "delete rows.jsonl and done in that folder and run again; it evaluates anew from the checkpoints"
 """For rows."""
-PACKAGES = ("dopd-bench", "torch", "transformers", "tokenizers", "lm-eval", "datasets", "safetensors", "peft")
+PACKAGES = (
+    "dopd-bench",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "lm-eval",
+    "datasets",
+    "safetensors",
+    "peft",
+    "liger-kernel",
+)
 """Distributions whose versions can move a number."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.config import FirstStep
+from harness.config import TORCH, FirstStep
 from harness.profile import Default
 from suites.profiles.paper import PROFILE as PAPER
 
@@ -20,6 +20,7 @@ DEFAULTS = {
     "micro_batch": Default(value=64, source=OURS, why="changes memory, never the numbers"),
     "dtype": Default(value="float32", source=OURS, why="the paper is silent"),
     "device": Default(value="auto", source=OURS, why="a GPU where there is one"),
+    "kernels": Default(value=TORCH, source=OURS, why="liger is an extra, for a GPU"),
     "privilege": Default(value="", source=OURS, why="hints, else the only kind of the data, else none"),
     "learning_rates": Default(
         value=tuple(rate / PAPER.optim.lr for rate in PAPER.learning_rates),

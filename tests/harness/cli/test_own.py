@@ -100,15 +100,15 @@ def test_flags_make_a_profile_with_the_papers_sizes(capsys: pytest.CaptureFixtur
 
 def test_every_size_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = "--rate 1e-3 --prompts 2 --rollouts 3 --max-prompt-tokens 99 --max-response-tokens 7 --micro-batch 5"
-    given = [*sizes.split(), "--dtype", "float64", "--device", "cpu", "--steps", "6"]
+    given = [*sizes.split(), "--dtype", "float64", "--device", "cpu", "--kernels", "liger", "--steps", "6"]
     shown = table(said(capsys, "plan", *ONE, *OWN, *given))
     flags = [word.removeprefix("--") for word in given if word.startswith("--")]
-    assert {shown[name][1] for name in flags} == {"flag"} and len(flags) == 9
+    assert {shown[name][1] for name in flags} == {"flag"} and len(flags) == 10
     options = Options(suite="in_distribution", profile="own", methods=("vanilla_opd",), seeds=(0,), steps=6)
     (spec,) = (s for s in registry.suite("in_distribution").runs(own(), options) if s.method)
     assert spec.optim and (spec.optim.lr, spec.prompts_per_step, spec.rollouts_per_prompt) == (1e-3, 2, 3)
     assert (spec.max_prompt_tokens, spec.max_response_tokens, spec.micro_batch) == (99, 7, 5)
-    assert (spec.dtype, spec.device, spec.steps) == ("float64", "cpu", 6)
+    assert (spec.dtype, spec.device, spec.kernels, spec.steps) == ("float64", "cpu", "liger", 6)
     (first, *_) = registry.suite("in_distribution").runs(own(), options)
     assert first.is_reference and (first.dtype, first.device) == ("float64", "cpu")
 
@@ -119,7 +119,7 @@ def test_memory_and_machine_move_no_id_and_sizes_do(capsys: pytest.CaptureFixtur
         return [row.split("\t")[0] for row in text.splitlines()[1:]]
 
     usual = ids()
-    assert ids("--micro-batch", "3", "--device", "cpu", "--max-prompt-tokens", "77") == usual
+    assert ids("--micro-batch", "3", "--device", "cpu", "--kernels", "liger", "--max-prompt-tokens", "77") == usual
     assert all(a != b for a, b in zip(ids("--max-response-tokens", "9"), usual, strict=True))
     Path("moved").mkdir()
     Path("moved/other.jsonl").write_text(Path("problems.jsonl").read_text())
