@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -17,6 +18,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
 )
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file
@@ -36,6 +38,8 @@ PROBES = (
     "Żółw, 数学, 3.14 and\ttabs",
 )
 """Texts whose encodings must agree: tokenizers of the same words may cut a text at other places."""
+WRITTEN = (*PROBES, "In 1999 there weren't 12,345  of them.\n\n  Two")
+"""The same of a tokenizer and its file: rules differ in numbers, apostrophes and runs of white space."""
 
 
 def load(
@@ -77,24 +81,44 @@ def load(
 def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTokenizerBase:
     """The model's own tokenizer, padding on the left and decoding what is written; ``root`` as for ``load``.
 
+    It cuts texts as its tokenizer.json says: transformers gives a model of some types (Qwen2's) the rules of that
+    type, whatever stands in the file and in its config.
+
     Raises:
-        HarnessError: it cannot be found; see also ``sources.place``.
+        HarnessError: it cannot be found, or cuts texts otherwise than its file; see also ``sources.place``.
     """
     found = sources.place(spec, root)
+    # lm-eval decodes by itself: cleaned spaces are 0.0 where 54.0 is right.
+    settings = {"padding_side": "left", "clean_up_tokenization_spaces": False, "trust_remote_code": False}
     try:
-        # lm-eval decodes by itself: cleaned spaces are 0.0 where 54.0 is right.
-        tokenizer = AutoTokenizer.from_pretrained(
-            found.path,
-            revision=found.revision,
-            padding_side="left",
-            clean_up_tokenization_spaces=False,
-            trust_remote_code=False,
-        )
+        written = _written(found)
+        for family in (AutoTokenizer, PreTrainedTokenizerFast):
+            tokenizer = family.from_pretrained(found.path, revision=found.revision, **settings)
+            if written is None or all(tokenizer.encode(w, add_special_tokens=False) == written[w] for w in WRITTEN):
+                break
+        else:
+            raise HarnessError(
+                f"model {spec.name!r}: transformers cuts texts otherwise than the folder's tokenizer.json says; write "
+                "it again with save_pretrained of the tokenizer that the model was trained with"
+            )
     except (OSError, ValueError) as error:
         raise HarnessError(_missing(spec, error)) from error
     if spec.template == Template.PLAIN:
         tokenizer.chat_template = PLAIN
     return tokenizer
+
+
+def _written(found: sources.Place) -> dict[str, list[int]] | None:
+    """Ids of ``WRITTEN`` by tokenizer.json itself; None for a model without one."""
+    path = cached_file(
+        found.path, "tokenizer.json", revision=found.revision, _raise_exceptions_for_missing_entries=False
+    )
+    if path is None:
+        return None
+    core = Tokenizer.from_file(path)
+    core.no_padding()
+    core.no_truncation()
+    return {text: core.encode(text, add_special_tokens=False).ids for text in WRITTEN}
 
 
 def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:

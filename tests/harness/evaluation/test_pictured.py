@@ -144,7 +144,7 @@ def test_vlmevalkit_on_our_sampler_agrees_item_by_item(own: tuple[Any, Any], nam
 def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Module of an exported folder that was moved, as VLMEvalKit's users have it."""
     from harness.evaluation.contained import contained
-    from harness.evaluation.vlm_eval import modules
+    from harness.evaluation.vlm_data import modules
 
     export(tmp_path / "first", NAMES)
     moved = (tmp_path / "first" / "vlmevalkit").rename(tmp_path / "moved")

@@ -256,7 +256,7 @@ def test_a_scorer_that_gives_nothing_is_told(replies: Any, monkeypatch: pytest.M
 
 @pytest.mark.vision
 def test_what_vlmevalkit_does_not_know_or_cannot_read_is_told(tmp_path: Path) -> None:
-    from harness.evaluation import vlm_eval
+    from harness.evaluation import vlm_data, vlm_eval
 
     data = write(tmp_path / "x.tsv", [{"index": 0, "question": "?", "answer": "A"}])
     with pytest.raises(HarnessError, match=r"mmstar: VLMEvalKit could not read .*MMStar.*: mend the table"):
@@ -264,7 +264,7 @@ def test_what_vlmevalkit_does_not_know_or_cannot_read_is_told(tmp_path: Path) ->
     unknown = dataclasses.replace(local("mmstar", data), data="", dataset="MMStart")
     with (
         pytest.raises(HarnessError, match=r"could not read its data set MMStart .it knows no data set of that name"),
-        vlm_eval.loaded(unknown),
+        vlm_data.loaded(unknown),
     ):
         pass
 
@@ -312,7 +312,7 @@ def state():
 
 from transformers import Qwen3VLForConditionalGeneration
 from harness.evaluation import benchmarks
-from harness.evaluation.vlm_eval import loaded
+from harness.evaluation.vlm_data import loaded
 import dataclasses
 benchmark = dataclasses.replace(benchmarks.BENCHMARKS["mmstar"], data=sys.argv[1])
 before = state()

