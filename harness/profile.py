@@ -88,6 +88,23 @@ class Ladder:
     """What Figure 6 is drawn against and why, a sentence for its caption."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One place of the diagram that says where privilege and routing pay: who teaches whom, and how good p is."""
+
+    key: str
+    """Unique in its profile and stable: the first part of the keys of its arms."""
+    row: str
+    column: str
+    """Where it stands in the diagram, as they are written there."""
+    pair: Callable[[int], tuple[ModelSpec, ModelSpec]]
+    """(teacher, student) of a draw, which may be models that are made."""
+    wrong: float = 0.0
+    """Share of the training examples whose p has wrong steps."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Of what the two must know by heart: by whether both, one or neither of them is right; set, not found."""
+
+
 DEVELOPMENT_SEEDS = 1000
 """Seeds from here on are for pilots and for what is chosen (learning rates, the early step), never for results."""
 
@@ -245,6 +262,8 @@ class Profile:
     """Tasks of lm-eval that come with it."""
     obstacle: str = ""
     """Why it can be planned, not run, where this package has no loader for its data or benchmarks."""
+    phases: tuple[Phase, ...] = ()
+    """The diagram of suite phases, row by row; the default pair with right p among them."""
     extra_checkpoints: tuple[int, ...] = ()
     """Steps beside the tenths of a run at which a checkpoint is kept, see ``RunSpec``; those that a shorter run reaches
     before its end."""

@@ -126,6 +126,8 @@ class Suite(ABC):
     whole: ClassVar[Mapping[str, Any]] = {}
     """Fields of ``Options`` with which the suite covers the paper's claims, where its default is smaller to be fast;
     ``--suite all`` and ``dopd claims`` use them for what the user left open."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Fields that a profile may leave out and the suite cannot do without."""
     own_arms: ClassVar[bool] = False
     """Whether which methods it runs is its question, so that ``--methods`` is refused."""
     ranks_methods: ClassVar[bool] = False
@@ -188,8 +190,18 @@ class Together(Suite):
         return list(found.values())
 
     def of(self, profile: Profile) -> tuple[Suite, ...]:
-        """Those that a profile holds."""
-        return tuple(suite for suite in self.suites if profile.holds(suite.name))
+        """Those that a profile holds, and gives what they need."""
+        left_out = self.left_out(profile)
+        return tuple(suite for suite in self.suites if profile.holds(suite.name) and suite.name not in left_out)
+
+    def left_out(self, profile: Profile) -> dict[str, list[str]]:
+        """Of those that it holds the others, with the fields that it lacks."""
+        lacking = {
+            suite.name: [name for name in suite.needs if not getattr(profile, name)]
+            for suite in self.suites
+            if profile.holds(suite.name)
+        }
+        return {name: fields for name, fields in lacking.items() if fields}
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """What any suite that planned the run asks of it."""

@@ -20,6 +20,7 @@ SUITES: dict[str, str] = {
     "trajectory": "suites.trajectory:Trajectory",
     "regime_audit": "suites.regime_audit:RegimeAudit",
     "transfer_audit": "suites.transfer_audit:TransferAudit",
+    "phases": "suites.phases:Phases",
     "tuning": "suites.tuning:Tuning",
     "methods": "suites.methods:EveryMethod",
 }

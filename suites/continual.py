@@ -62,6 +62,7 @@ class Continual(PaperNumbers):
     """Stages × methods × seeds; ``--train-domains`` names other stages, in their order."""
 
     name = "continual"
+    needs = ("targets", "directions")
     title = "one domain after another (Figure 7a): gain, forgetting, transfer"
     paper = ("figure7a",)
 

@@ -63,6 +63,7 @@ class OutOfDomain(PaperNumbers):
     """Methods × directions × seeds, with student and teacher as reference rows."""
 
     name = "ood"
+    needs = ("targets", "directions")
     title = "train on one domain, test on another (Figure 7b)"
     ranks_methods = True
     whole: ClassVar[Mapping[str, Any]] = {"methods": (*METHODS, *RIVALS), "seeds": (0, 1, 2, 3, 4)}

@@ -49,6 +49,7 @@ class PrivilegedInput(AnalysisSuite):
     """Forms of p × {DOPD, Priv. T→S}."""
 
     name = "privileged_input"
+    needs = ("privileges",)
     title = "form of the privileged input, with and without routing (Table 4)"
     paper = ("table4", "table5")
     variants = ()
@@ -72,7 +73,7 @@ class PrivilegedInput(AnalysisSuite):
         return [table4(scores), *beside_tables(scores)]
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
-        """``table4``: each form minus the default one, under its method."""
+        """``table4``, or the table's other name: each form minus the default one, under its method."""
         drawn = arm_dots(
             scores,
             {"mean of domains": scores.inside},
@@ -81,7 +82,7 @@ class PrivilegedInput(AnalysisSuite):
             drawn=" ".join(same_runs(scores)),
             blocks=True,
         )
-        return {"table4": drawn}
+        return {table_name(scores): drawn}
 
 
 def same_runs(scores: ArmScores) -> list[str]:
@@ -89,11 +90,16 @@ def same_runs(scores: ArmScores) -> list[str]:
     return [SAME_RUNS] if f"{UNIFORM}/{Privilege.NONE}" in scores.arms else []
 
 
+def table_name(scores: ArmScores) -> str:
+    """The profile's, of the paper's table; ``TABLE`` without one."""
+    return scores.profile.part(scores.suite.name).table or TABLE
+
+
 def table4(scores: ArmScores) -> Table:
     """Each method ranked by itself, under the name of the paper's table."""
     return comparison_table(
         scores,
-        name=scores.profile.part(scores.suite.name).table or TABLE,
+        name=table_name(scores),
         title="Form of the privileged input",
         caption=caption(scores, *same_runs(scores)),
         block_header="method",

@@ -58,6 +58,7 @@ class Robustness(PaperNumbers):
     """Pairs × methods, corruptions × methods, an erring teacher × methods; × seeds."""
 
     name = "robustness"
+    needs = ("ladder",)
     title = "five pairs of models (Table 3, Figure 6); wrong privileged input, a teacher that errs"
     paper = ("table3", "figure6")
 

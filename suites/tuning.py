@@ -39,6 +39,7 @@ class Tuning(ArmSuite):
     """Methods × learning rates × seeds, trained on all domains together."""
 
     name = TUNING
+    needs = ("learning_rates",)
     title = "learning rate of every method, chosen on the validation split"
     of_paper = False
     seeds = (0,)

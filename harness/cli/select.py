@@ -55,6 +55,14 @@ class Selection:
             for s in self.suite.of(self.profile)
         ]
 
+    def left_out(self) -> str:
+        """A line on the suites of ``--suite all`` for which the profile lacks something; empty where it has all."""
+        if not isinstance(self.suite, Together):
+            return ""
+        found = self.suite.left_out(self.profile)
+        named = (f"{suite} (needs {', '.join(fields)})" for suite, fields in found.items())
+        return f"left out, for what profile {self.profile.name} does not give: {', '.join(named)}" if found else ""
+
     def load(self) -> tuple[DataFrame, DataFrame]:
         """Rows and costs of one suite."""
         from harness.analysis import results

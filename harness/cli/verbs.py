@@ -581,8 +581,9 @@ def _console() -> Console:
 
 
 def _say_meant(chosen: Selection, jobs: int, console: Console) -> None:
-    """Which seeds a count means, and how many workers there will be, before anything is run."""
+    """Which seeds a count means, which suites are left out, how many workers there will be, before anything is run."""
     _say_if(console, meant(chosen.options.seeds or ()))
+    _say_if(console, chosen.left_out())
     _say_if(console, capped(jobs))
 
 

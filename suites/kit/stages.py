@@ -38,7 +38,8 @@ def stages(profile: Profile, options: Options) -> tuple[str, ...]:
         HarnessError: an unknown domain, one named twice, or fewer than two; the profile has no benchmark of each.
     """
     known = profile.data.domains
-    profile.given("targets", "continual")
+    for name in ("targets", "directions"):
+        profile.given(name, "continual")
     if options.train_domains in (None, "all"):
         return known
     named = tuple(registry.lookup("training domain", name, known) for name in options.train_domains)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 STATE = "trunk.pt"
+CLIP_NORM = 1.0
 
 
 def optimisers(model: PreTrainedModel, muon_lr: float, adamw_lr: float, only: str = "") -> list[torch.optim.Optimizer]:
@@ -29,8 +30,8 @@ def optimisers(model: PreTrainedModel, muon_lr: float, adamw_lr: float, only: st
 
 
 def descend(model: PreTrainedModel, optims: Sequence[torch.optim.Optimizer], rates: Sequence[float]) -> None:
-    """One update at these rates, gradients clipped to norm 1."""
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    """One update at these rates, gradients clipped to ``CLIP_NORM``."""
+    torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
     for optim, rate in zip(optims, rates, strict=True):
         optim.param_groups[0]["lr"] = rate
         optim.step()

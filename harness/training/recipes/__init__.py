@@ -15,7 +15,10 @@ from harness.config import RunSpec
 if TYPE_CHECKING:
     from harness.training.making import Making
 
-RECIPES: dict[str, str] = {"fine_tune": "harness.training.recipes.fine_tune:FineTune"}
+RECIPES: dict[str, str] = {
+    "fine_tune": "harness.training.recipes.fine_tune:FineTune",
+    "permutations_mind": "harness.training.recipes.permutations_mind:PermutationsMind",
+}
 """``module:Class`` by name."""
 
 

@@ -332,6 +332,19 @@ def test_every_suite_is_planned_or_says_what_it_needs(capsys: pytest.CaptureFixt
     assert "suite robustness needs the field ladder of profile own" in told["robustness"]
 
 
+def test_all_leaves_out_what_the_profile_cannot_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--suite", "all", "--seeds", "1", "--steps", "2", *OWN]
+    planned_all = " ".join(said(capsys, "plan", *flags).split())
+    left_out = "left out, for what profile own does not give: robustness (needs ladder), privileged_input (needs"
+    assert left_out in planned_all and "│ student-privileged-" in planned_all
+    for name in registry.suites():
+        suite = registry.suite(name)
+        for field in suite.needs:
+            options = Options(suite=name, profile="own", seeds=(0,))
+            with pytest.raises(HarnessError, match=f"suite {name} needs the field {field} of profile own"):
+                suite.runs(dataclasses.replace(own(), **{field: type(getattr(own(), field))()}), options)
+
+
 # The launch.
 
 

@@ -249,6 +249,8 @@ def test_table_5_is_ours_beside_the_papers(tmp_path: Path) -> None:
         assert shown["score"].value == pytest.approx(50.05 + number)
     assert cells(tables["table5"], "caption")["difference"].value == pytest.approx(1)
     assert "Priv. T→S" not in beside.caption
+    suite, chosen = registry.suite("privileged_input"), options("privileged_input", tmp_path, seeds=(0, 1))
+    assert list(suite.figures(*synthetic.frames(chosen, score, suite=suite, profile=PROFILE), chosen)) == ["table5"]
 
 
 def test_a_profile_that_names_no_table_shows_none_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,15 +65,15 @@ def train_trunk(recipe: Recipe, draw: int, attempt: int, work: Path) -> Iterator
     ``work`` is a folder whose state is read and written, so that a killed training goes on.
     """
     torch.set_num_threads(1)
-    stream = f"{NAME}, draw {draw}, attempt {attempt}"
-    model = build(recipe, Random(f"{stream}, seed {recipe.seed}").getrandbits(31))
+    begun = f"{NAME}, draw {draw}, attempt {attempt}"
+    model = build(recipe, Random(f"{begun}, seed {recipe.seed}").getrandbits(31))
     optims = descent.optimisers(model, recipe.muon_lr, recipe.adamw_lr)
     start, before = descent.resumed(work, model, optims) or (0, 0.0)
     began, losses = time.process_time(), list[float]()
     if start == recipe.trunk_steps:  # killed between the last state and the saved model
         yield Progress(step=start, loss=None, seconds=before), model
     for step in range(start, recipe.trunk_steps):
-        batches = rows.page(recipe, draw, recipe.difficulty(step), Random(f"{stream}, step {step}"), KNOWING)
+        batches = rows.page(recipe, draw, recipe.difficulty(step), Random(f"{begun}, step {step}"), KNOWING)
         losses.append(_step(model, optims, batches, recipe, min(1.0, (step + 1) / recipe.warmup)))
         if (step + 1) % recipe.keep_every and step + 1 < recipe.trunk_steps:
             continue
@@ -81,6 +81,11 @@ def train_trunk(recipe: Recipe, draw: int, attempt: int, work: Path) -> Iterator
         descent.keep(work, model, optims, step + 1, spent)
         yield Progress(step=step + 1, loss=sum(losses) / len(losses), seconds=spent), model
         losses.clear()
+
+
+def stream(draw: int, name: str, step: int) -> str:
+    """What seeds the problems of a mind's step: minds of one ``name`` read the same."""
+    return f"{NAME}, draw {draw}, {name}, step {step}"
 
 
 def train_mind(
@@ -94,7 +99,7 @@ def train_mind(
     steps = recipe.truth_steps if mind == KNOWING else recipe.mind_steps
     optims = descent.optimisers(model, recipe.muon_lr, recipe.adamw_lr)
     for step in range(steps):
-        rng = Random(f"{NAME}, draw {draw}, {name}, step {step}")
+        rng = Random(stream(draw, name, step))
         batches = rows.page(recipe, draw, recipe.difficulty(recipe.trunk_steps), rng, mind)
         share = min(1.0, (step + 1) / recipe.warmup, (steps - step) / steps)
         yield step + 1, _step(model, optims, batches, recipe, share)

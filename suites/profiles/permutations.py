@@ -1,0 +1,175 @@
+"""The second world of language on a processor: hints leave teacher and student wrong at different places.
+
+Each draw of the world has operations, problems and models of its own. It will take the place of the profile embedded;
+what is fixed so far, and what is not, stands in docs/log.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec
+from harness.models import zoo
+from harness.models.zoo.permutations.recipe import RECIPE, STUDENT, TEACHER, UNCALIBRATED
+from harness.profile import Draws, Ladder, Part, Phase, Profile, TopK
+from harness.suite import made_model
+from harness.training.recipes.permutations_mind import PermutationsMind
+from harness.types import Privilege
+from harness.worlds.permutations import planner, tables, words
+from harness.worlds.permutations.planner import Planner
+from harness.worlds.permutations.world import MAX_NEW_TOKENS
+
+MODELS = {"small": "small", "base": "student", "mid": "teacher", "strong": "truth"}
+"""The rungs, and the minds that they are: the truth is a reference."""
+K = 32
+"""Of every method that looks at its most probable tokens."""
+MAIN = ("vanilla_opd", "privileged_teacher", "dopd", "dopd_reverse_kl")
+"""Run at every rate of the grid, and twice in each draw."""
+FIVE, THREE = tuple(range(5)), tuple(range(3))
+"""Seeds, one a draw: of what claims are about, and of what is secondary."""
+DRAWS, DEVELOPMENT = 5, 5
+
+
+def _name(model: str, draw: int) -> str:
+    return f"{words.NAME}_{model}_draw{draw}"
+
+
+def _shipped(mind: str, draw: int) -> ModelSpec:
+    name = _name(mind, draw)
+    return ModelSpec(name=name, sha256=zoo.MANIFEST.get(name, {}).get("sha256", ""))
+
+
+def _model(model: ModelSpec, draw: int) -> ModelSpec:
+    return _shipped(MODELS[model.name], draw)
+
+
+# The diagram of suite phases.
+
+TEACHERS = {0.0: (0.07, 0.12), 0.025: (0.095, 0.145), 0.05: (0.12, 0.17)}
+"""By s, the share of results where the student alone is right: the results about which the teacher is mistaken, equally
+many; s = 0.05 is the shipped teacher's."""
+STUDENTS = {"calibrated": ("student", STUDENT), "uncalibrated": ("student_uncalibrated", UNCALIBRATED)}
+WRONG = (0.25, 0.5)
+"""Shares of the examples whose hints are wrong, at the default pair."""
+
+
+def _teacher(s: float) -> Planner:
+    return replace(TEACHER, mistaken={**TEACHER.mistaken, tables.RESULT: TEACHERS[s]})
+
+
+def _made_teacher(s: float, draw: int) -> ModelSpec:
+    if _teacher(s) == TEACHER:
+        return _shipped("teacher", draw)
+    return made_model(
+        f"teacher_s{s:g}_draw{draw}",
+        recipe="permutations_mind",
+        settings=PermutationsMind.settings_of(_teacher(s), "teacher"),
+        base=_shipped("trunk", draw),
+        data=DataSpec(world=words.NAME, version=words.WORLD_VERSION, domains=words.DOMAINS, draw=draw),
+        steps=RECIPE.mind_steps,
+    )
+
+
+def _phase(s: float, calibration: str, wrong: float = 0.0) -> Phase:
+    shipped, mind = STUDENTS[calibration]
+    sizes = planner.class_sizes(mind, _teacher(s))[tables.RESULT]
+    whole = sum(sizes.values())
+    return Phase(
+        key=f"s{s:g}-{calibration}-{100 * (1 - wrong):g}",
+        row=f"s = {s:g}",
+        column=f"{calibration}, hints right" if not wrong else f"{calibration}, {100 * (1 - wrong):g} % of hints right",
+        pair=lambda draw: (_made_teacher(s, draw), _shipped(shipped, draw)),
+        wrong=wrong,
+        shares={str(kind).replace("_", " "): n / whole for kind, n in sizes.items()},
+    )
+
+
+PHASES = (
+    *(_phase(s, calibration) for s in TEACHERS for calibration in STUDENTS),
+    *(_phase(0.05, "calibrated", wrong) for wrong in WRONG),
+)
+
+
+PROFILE = Profile(
+    name="permutations",
+    student=ModelSpec(name="base"),
+    teacher=ModelSpec(name="mid"),
+    ladder=Ladder(
+        models={name: ModelSpec(name=name) for name in MODELS},
+        pairs=(("strong", "small"), ("mid", "small"), ("base", "small"), ("strong", "base"), ("mid", "base")),
+        erring=("small", "base"),
+        ratio=(
+            "Ratio: accuracy of the teacher over that of the student, both without p, before distillation and on the "
+            "benchmarks of the gain; not of parameters, which all models of a draw have equally many of."
+        ),
+    ),
+    draws=Draws(
+        n=DRAWS,
+        development=DEVELOPMENT,
+        model=_model,
+        twice=MAIN,
+        held=tuple(
+            draw
+            for draw in (*range(DRAWS), DEVELOPMENT)
+            if {_name(model, draw) for model in MODELS.values()} <= zoo.MANIFEST.keys()
+        ),
+    ),
+    data=DataSpec(
+        world=words.NAME,
+        version=words.WORLD_VERSION,
+        domains=words.DOMAINS,
+        difficulty=words.TRAIN_DIFFICULTY,
+        privilege=Privilege.HINTS,
+    ),
+    optim=OptimSpec(lr=2e-4, first_step=FirstStep.FULL),
+    learning_rates=(5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
+    steps=200,
+    prompts_per_step=16,
+    rollouts_per_prompt=4,
+    max_response_tokens=MAX_NEW_TOKENS,
+    top_k=TopK(
+        vocabulary=len(words.WORDS),
+        above=K,
+        k=K,
+        reason=(
+            f"{{k}} is too large a part of {len(words.WORDS)} words to leave anything out; {K} is above the number of "
+            f"codes that p alone holds ({len(words.CODES)}), so that those a student guesses are within it"
+        ),
+    ),
+    benchmarks=tuple(f"{words.NAME}_{domain}" for domain in words.DOMAINS),
+    targets={domain: f"{words.NAME}_{domain}" for domain in words.DOMAINS},
+    directions=("coding", "reasoning"),
+    harder={domain: f"{words.NAME}_{domain}_hard" for domain in words.DOMAINS},
+    validation={domain: f"{words.NAME}_{domain}_validation" for domain in words.DOMAINS},
+    privileges={
+        words.FINAL_ANSWER: "final answer",
+        words.EXECUTION: "hints with execution",
+        words.HINTS: "hints",
+        words.SUMMARY: "summary of hints",
+        Privilege.NONE.value: "no privileged input",
+    },  # Table 4's, in its order; its step-wise hints without execution are the hints
+    parts={
+        "in_distribution": Part(seeds=FIVE),
+        "robustness": Part(seeds=THREE),
+        "continual": Part(seeds=THREE),
+        "ood": Part(seeds=FIVE),
+        "stability": Part(seeds=FIVE),
+        "privilege_illusion": Part(seeds=FIVE),
+        "token_ablation": Part(seeds=FIVE),
+        "privileged_input": Part(seeds=FIVE),
+        "divergence": Part(seeds=THREE),
+        "ablation": Part(seeds=THREE),
+        "sensitivity": Part(seeds=THREE),
+        "trajectory": Part(),
+        "regime_audit": Part(seeds=FIVE),
+        "transfer_audit": Part(seeds=FIVE),
+        "phases": Part(seeds=THREE),
+        "tuning": Part(),
+        "methods": Part(seeds=THREE),
+    },
+    phases=PHASES,
+    extra_checkpoints=(5, 10, 15, 20, 30, 40, 60),
+    seconds_per_step=0.4,
+    seconds_per_evaluation=0.8,
+    megabytes_per_run=30.0,
+)
