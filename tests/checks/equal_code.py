@@ -1,18 +1,20 @@
 """Proof that a change is no other code: every method trained and evaluated before and after, compared bit by bit.
 
-    nox -s equal_code -- --before COMMIT [--methods NAMES]
+    nox -s equal_code -- --before COMMIT [--methods NAMES] [--profile NAME]
 
-Each side runs its own code on this machine, in a folder of its own: of every method, and of every recipe for models,
-three optimiser steps at the default profile, then an evaluation under each decoding, and the audits where the method
-has something to audit. Compared are what each step logged but its seconds and memory, the weights at the end, the rows
-and the single responses. Where all is equal, the pairs of digests (``harness.storage.code``) enter
-``results/equal_code.json``, and rows of the one are rows of the other from then on: commit that file with the change.
-Where something is not, the suites are named that it makes stale, and the exit code is 1.
+Each side runs its own code on this machine, in a folder of its own: of every method, and of every recipe for models
+that needs no settings, three optimiser steps at a profile, the default one unless named, then an evaluation under
+each decoding, and the audits where the method has something to audit. Compared are what each step logged but its
+seconds and memory, the weights at the end, the rows and the single responses. Where all is equal, the pairs of
+digests (``harness.storage.code``) enter ``results/equal_code.json``, and rows of the one are rows of the other from
+then on: commit that file with the change. Where something is not, the suites are named that it makes stale, and the
+exit code is 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.config import RunSpec
+    from harness.profile import Profile
     from harness.storage.run_folder import RunFolder
     from harness.suite import Evaluation
 
@@ -40,23 +43,33 @@ Recorded = Mapping[str, Mapping[str, Any]]
 """By method or ``recipe/NAME``: digests, steps, weights, rows, responses."""
 
 
-def specs(names: Sequence[str]) -> Iterator[tuple[str, RunSpec]]:
-    """A short run of each method and recipe; of all where none is named."""
+def specs(names: Sequence[str], profile_name: str) -> Iterator[tuple[str, RunSpec]]:
+    """A short run of each method and recipe; of all that the profile's data have something for where none is named."""
     from harness import registry
-    from harness.suite import Options, made_model, training_run
+    from harness.suite import Options, training_run
     from harness.training.recipes import RECIPES
+    from harness.types import HarnessError, Modality
 
-    profile = registry.profile(registry.default_profile())
-    options, domains = Options(suite="", steps=STEPS), profile.data.domains
+    profile = registry.profile(profile_name or registry.default_profile())
+    options, domains = Options(suite="", profile=profile.name, steps=STEPS), profile.data.domains
     for name in registry.methods():
-        if not names or name in names:
+        sees = profile.modality is Modality.VISION or not registry.method_class(name).pictures
+        if name in names or (sees and not names):
             yield name, training_run(profile, options, method=name, domains=domains, seed=0, checkpoints=1)
-    for name in () if names else RECIPES:
-        made = made_model(
-            name, recipe=name, base=profile.student, steps=STEPS, data=profile.data, optim=profile.optim, checkpoints=1
-        ).made
-        assert made is not None
-        yield f"recipe/{name}", made
+    for name in () if names or profile.draws else RECIPES:
+        with contextlib.suppress(HarnessError):  # a recipe whose settings have no defaults
+            yield f"recipe/{name}", recipe_run(name, profile)
+
+
+def recipe_run(name: str, profile: Profile) -> RunSpec:
+    """Of its default settings. Raises HarnessError for a recipe that has none."""
+    from harness.suite import made_model
+
+    made = made_model(
+        name, recipe=name, base=profile.student, steps=STEPS, data=profile.data, optim=profile.optim, checkpoints=1
+    ).made
+    assert made is not None
+    return made
 
 
 def evaluations(spec: RunSpec) -> list[Evaluation]:
@@ -75,12 +88,12 @@ def evaluations(spec: RunSpec) -> list[Evaluation]:
     return found
 
 
-def record(out: Path, names: Sequence[str], *, digests_only: bool) -> None:
+def record(out: Path, names: Sequence[str], profile: str, *, digests_only: bool) -> None:
     """Into a file: everything of every method by the code that Python finds first."""
     from harness.storage.code import code_of
 
     found: dict[str, dict[str, Any]] = {}
-    for name, spec in specs(names):
+    for name, spec in specs(names, profile):
         found[name] = {"code": dataclasses.asdict(code_of(spec))}
         if not digests_only:
             print(f"  {name}", flush=True)
@@ -158,9 +171,10 @@ def stale(names: Sequence[str], results: Path = ROOT / "results") -> list[str]:
     return [p.parent.name for p in paths if any(cost.method in names for cost in published_folder.read_costs(p))]
 
 
-def side(tree: Path, out: Path, names: Sequence[str], *, digests_only: bool = False) -> Recorded:
+def side(tree: Path, out: Path, names: Sequence[str], profile: str, *, digests_only: bool = False) -> Recorded:
     """What the code of a tree records."""
     flags = [*(["--methods", ",".join(names)] if names else []), *(["--digests-only"] if digests_only else [])]
+    flags += ["--profile", profile] if profile else []
     environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, __file__, "--record", str(out), *flags]
     done = subprocess.run(command, cwd=tree, env=environment, stderr=subprocess.PIPE, text=True, check=False)
@@ -190,16 +204,16 @@ def keep(pairs: Mapping[str, Any], before: str, after: str) -> None:
     files.write_json_atomic(EQUAL, [*known, {**new, "machine": here["machine"]}])
 
 
-def prove(tree: Path, folder: Path, names: Sequence[str]) -> int:
+def prove(tree: Path, folder: Path, names: Sequence[str], profile: str) -> int:
     """Compares a tree with this one, says what was found and keeps it; 1 if something is not equal."""
-    digests = [side(each, folder / "digests.json", names, digests_only=True) for each in (tree, ROOT)]
+    digests = [side(each, folder / "digests.json", names, profile, digests_only=True) for each in (tree, ROOT)]
     if all(digests[0][name]["code"] == now["code"] for name, now in digests[1].items() if name in digests[0]):
         print("all digests are equal: it is the same code, there is nothing to show")
         return 0
     recorded = []
     for each, what in ((tree, "before"), (ROOT, "now")):
         print(f"{what}:", flush=True)
-        recorded.append(side(each, folder / f"{what}.json", names))
+        recorded.append(side(each, folder / f"{what}.json", names, profile))
     pairs, unequal = found_equal(*recorded)
     print(f"{len(recorded[1]) - len(unequal)} of {len(recorded[1])} are equal in every bit")
     for name, why in unequal.items():
@@ -217,19 +231,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", help="commit to compare with")
     parser.add_argument("--methods", default="", help="registry names with commas; without, all and the recipes")
+    parser.add_argument("--profile", default="", help="whose models, data and settings; by default the default one")
     parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--digests-only", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     names = [name for name in given.methods.split(",") if name]
     if given.record:
-        record(given.record, names, digests_only=given.digests_only)
+        record(given.record, names, given.profile, digests_only=given.digests_only)
         return 0
     if not given.before:
         parser.error("give --before COMMIT")
     from unmoved import checkout
 
     with tempfile.TemporaryDirectory() as temporary, checkout(given.before, Path(temporary)) as tree:
-        return prove(tree, Path(temporary), names)
+        return prove(tree, Path(temporary), names, given.profile)
 
 
 if __name__ == "__main__":

@@ -101,3 +101,11 @@ def test_stale_is_what_is_published_with_a_run_of_the_method() -> None:
     assert stale(["no_method"]) == []
     assert {"ood", "trajectory", "transfer_audit-tuned"} <= set(stale(["dopd"]))
     assert "trajectory" not in stale(["sft"]) and "methods" in stale(["sft"]), "its rows have no sft"
+
+
+def test_a_profile_of_pictures_has_the_methods_that_show_them_and_one_of_text_has_not() -> None:
+    of_text, of_pictures = (dict(equal_code.specs((), name)) for name in ("", "embedded_vlm"))
+    assert "vision_opd" in of_pictures and "vision_opd" not in of_text
+    assert {"dopd", "recipe/fine_tune"} <= of_text.keys() and "recipe/permutations_mind" not in of_text
+    assert {spec.profile for spec in of_pictures.values()} == {"embedded_vlm"}
+    assert list(dict(equal_code.specs(("dopd",), "embedded_vlm"))) == ["dopd"]
