@@ -105,6 +105,16 @@ class Phase:
     """Of what the two must know by heart: by whether both, one or neither of them is right; set, not found."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """What stands for help that is none, and for help that is not p (suite controls)."""
+
+    useless: str
+    """A kind of p that tells nothing of what is scored and all that p alone can tell."""
+    better: Callable[[int], ModelSpec]
+    """Of a draw: a teacher that is as good without p as the default one is with it."""
+
+
 DEVELOPMENT_SEEDS = 1000
 """Seeds from here on are for pilots and for what is chosen (learning rates, the early step), never for results."""
 
@@ -264,6 +274,7 @@ class Profile:
     """Why it can be planned, not run, where this package has no loader for its data or benchmarks."""
     phases: tuple[Phase, ...] = ()
     """The diagram of suite phases, row by row; the default pair with right p among them."""
+    controls: Controls | None = None
     extra_checkpoints: tuple[int, ...] = ()
     """Steps beside the tenths of a run at which a checkpoint is kept, see ``RunSpec``; those that a shorter run reaches
     before its end."""

@@ -21,6 +21,7 @@ SUITES: dict[str, str] = {
     "regime_audit": "suites.regime_audit:RegimeAudit",
     "transfer_audit": "suites.transfer_audit:TransferAudit",
     "phases": "suites.phases:Phases",
+    "controls": "suites.controls:ControlArms",
     "tuning": "suites.tuning:Tuning",
     "methods": "suites.methods:EveryMethod",
 }

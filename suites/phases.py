@@ -17,7 +17,7 @@ from harness import registry
 from harness.config import ModelSpec, RunSpec
 from harness.profile import Phase
 from harness.show.tables import Cell, Kind, Table, seed_cell
-from harness.suite import Options, Profile, reference_run, training_run
+from harness.suite import Options, Profile, training_run
 from harness.types import Corruption
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, ArmSuite, caption, method_arm
@@ -87,17 +87,14 @@ class Phases(ArmSuite):
             if not phase.wrong or sees_p(profile, method)
         ]
 
-    def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
-        """The models of every place without training, then the arms."""
-        shown: dict[str, RunSpec] = {}
-        for seed in self.chosen_seeds(options):
-            at = profile.at(seed)
-            for phase in profile.given("phases", self.name):
-                for model in reversed(models_of(profile, phase, seed)):
-                    run = reference_run(at, model)
-                    shown.setdefault(run.id, run)
-        arms = (spec for arm in self.arms(profile, options) for spec in arm.specs.values())
-        return [*shown.values(), *arms]
+    def models(self, profile: Profile) -> dict[str, ModelSpec]:
+        """Of every place, in the profile of a draw; in that of none they have no name yet."""
+        if profile.data.draw is None:
+            return {}
+        pairs = {phase.key: phase.pair(profile.data.draw) for phase in profile.given("phases", self.name)}
+        return {
+            f"{key}, {role}": pair[i] for key, pair in pairs.items() for i, role in ((1, "student"), (0, "teacher"))
+        }
 
     def tables_of(self, scores: ArmScores) -> list[Table]:
         """``phases``: a line per place, late with tests and early with intervals; ``phases_levels``: the models."""

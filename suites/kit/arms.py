@@ -119,7 +119,7 @@ class ArmSuite(Suite):
         return [
             reference_run(at, model)
             for at in profile.of_seeds(seeds)
-            for model in dict.fromkeys(self.models(at).values())
+            for model in {each.canonical: each for each in self.models(at).values()}.values()
         ] + [arm.specs[seed] for seed in seeds for arm in arms if seed in arm.specs]
 
     def _check(self, arms: Sequence[Arm]) -> None:
