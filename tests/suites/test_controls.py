@@ -70,6 +70,7 @@ def test_the_better_teacher_is_one_mind_a_draw(tmp_path: Path) -> None:
     specs = SUITE.runs(PROFILE, options(tmp_path))
     made = {each.id: each for spec in specs for each in makings(spec)}
     assert len(made) == 3 and len([spec for spec in specs if spec.method]) == 9 * 3
+    assert sum(spec.is_reference and spec.student.made is not None for spec in specs) == 3
     (one, *_) = made.values()
     assert one.recipe and registry.build_recipe(one.recipe).mind == BETTER  # pyright: ignore[reportAttributeAccessIssue]
     assert BETTER.depth == 7 and BETTER.mistaken["result"] == (0.12, 0.17)
