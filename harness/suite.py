@@ -136,6 +136,10 @@ class Suite(ABC):
     """Evaluations whose records are published too, ``<name>.jsonl`` beside the rows, for a figure of single responses;
     ``figures`` reads them with ``harness.analysis.results.samples``."""
 
+    def lacks(self, profile: Profile) -> list[str]:
+        """Of ``needs`` what a profile does not give."""
+        return [name for name in self.needs if not getattr(profile, name)]
+
     @abstractmethod
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
         """Training runs and reference rows, in the order of the table."""
@@ -196,11 +200,7 @@ class Together(Suite):
 
     def left_out(self, profile: Profile) -> dict[str, list[str]]:
         """Of those that it holds the others, with the fields that it lacks."""
-        lacking = {
-            suite.name: [name for name in suite.needs if not getattr(profile, name)]
-            for suite in self.suites
-            if profile.holds(suite.name)
-        }
+        lacking = {suite.name: suite.lacks(profile) for suite in self.suites if profile.holds(suite.name)}
         return {name: fields for name, fields in lacking.items() if fields}
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:

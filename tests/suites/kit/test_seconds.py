@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.synthetic import frames, options
+from support.synthetic import PROFILE, frames, options
 
 from harness import registry
 from suites import SUITES
 from suites.kit.sentences import SECONDS
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", [name for name in SUITES if not registry.suite(name).lacks(PROFILE)])
 def test_captions_of_seconds(name: str, tmp_path: Path) -> None:
     suite = registry.suite(name)
     chosen = replace(options(tmp_path), suite=name, seeds=(0,))

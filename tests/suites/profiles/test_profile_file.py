@@ -24,6 +24,7 @@ from harness.types import Example, HarnessError
 from harness.worlds import WORLDS
 from harness.worlds.slots_world import SlotWorld
 from harness.worlds.world import HeldOut
+from suites.profiles import PROFILES
 
 HEAD = """from dataclasses import replace
 from harness.config import DataSpec, ModelSpec, OptimSpec
@@ -44,6 +45,7 @@ FIELDS = {
     "seconds_per_step": "1.0",
     "seconds_per_evaluation": "1.0",
 }
+SHIPPED = [*PROFILES]
 PAIR = "Ladder(models={'a': ModelSpec(name='a')}, pairs=(('a', 'z'),), erring=('a', 'a'), ratio='')"
 LONE = "Ladder(models={'a': ModelSpec(name='a')}, pairs=(('a', 'a'),), erring=('a', 'a'), ratio='')"
 
@@ -100,14 +102,14 @@ def test_a_file_defines_one_profile_under_its_own_name(tmp_path: Path) -> None:
     assert (made.name, made.data.domains, made.optim.lr) == ("mine", ("law", "chess"), 1.0)
     assert type(made.optim.lr) is float, "1 and 1.0 are one run"
     assert registry.profile("mine") is made
-    assert list(registry.profiles()) == ["embedded", "embedded_vlm", "paper", "mine"]
+    assert list(registry.profiles()) == [*SHIPPED, "mine"]
     assert registry.default_profile() == "embedded"
 
 
 def test_another_file_takes_the_place_of_the_first(tmp_path: Path) -> None:
     registry.load_profile(written(tmp_path, text()))
     registry.load_profile(written(tmp_path, text(name="'other'")))
-    assert list(registry.profiles()) == ["embedded", "embedded_vlm", "paper", "other"]
+    assert list(registry.profiles()) == [*SHIPPED, "other"]
 
 
 def test_a_shipped_profile_may_be_changed(tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ def test_a_bad_file_is_one_line_before_compute(
     said = capsys.readouterr().err
     assert re.search(message, said), said
     assert said.startswith("dopd: ") and said.count("\n") == 1
-    assert not results.exists() and list(registry.profiles()) == ["embedded", "embedded_vlm", "paper"]
+    assert not results.exists() and list(registry.profiles()) == SHIPPED
 
 
 class Failing(SlotWorld):
