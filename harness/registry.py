@@ -318,6 +318,8 @@ def profile(name: str) -> Profile:
         HarnessError: unknown; near names are offered.
     """
     known = profiles()
+    if name not in known and Path(f"{name}.py").is_file():
+        raise HarnessError(f"no profile {name!r}; the file {name}.py lies here: give --profile {name}.py")
     name = lookup("profile", name, known)
     return resolve(known[name], f"profile {name!r}")
 
@@ -458,6 +460,8 @@ def _run_file(path: Path, name: str, kind: str) -> types.ModuleType:
         # Not by importlib: its bytecode cache may be of an earlier text of the same size and second.
         exec(compile(path.read_bytes(), path, "exec"), vars(module))
     except (Exception, SystemExit) as error:
+        if isinstance(error, HarnessError):
+            raise HarnessError(f"{kind} {path}: {error} (paths in it are from the folder where dopd runs)") from error
         if told := _told_of_fields(error):
             raise HarnessError(f"{kind} {path}: {told}") from error
         reason = " ".join(f"{type(error).__name__}: {error}".split())

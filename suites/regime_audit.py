@@ -19,9 +19,9 @@ from harness.show.tables import Table
 from harness.suite import Evaluation, Profile
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores
-from suites.kit.audited import Audited, asked
+from suites.kit.audited import Audited, AuditSuite, asked
 from suites.kit.columns import ColumnOf, Compared, Subject, cost_columns, difference_columns, paired, table
-from suites.kit.curves import CurveSuite, step_at, step_figure
+from suites.kit.curves import step_at, step_figure
 from suites.kit.findings import Finding, compared, in_points
 from suites.kit.looks import OF_REGIMES
 from suites.kit.sentences import SECONDS
@@ -57,10 +57,11 @@ MEANING = (
 COSTS = "Costs are of the whole run, the same in all of its lines."
 
 
-class RegimeAudit(CurveSuite):
+class RegimeAudit(AuditSuite):
     """DOPD and vanilla OPD × seeds on all domains together, read at four checkpoints."""
 
     name = "regime_audit"
+    audit = AUDIT_NAME
     title = "what the four regimes hold and which source was right (not in the paper)"
     methods = ("dopd", "vanilla_opd")
 

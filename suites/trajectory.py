@@ -14,9 +14,9 @@ from harness.show.tokens import GAP_TOP, Strip, Token, strips
 from harness.suite import Evaluation, Options, Profile
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores
-from suites.kit.audited import Audited, asked
+from suites.kit.audited import Audited, AuditSuite, asked
 from suites.kit.columns import ColumnOf, Subject, table
-from suites.kit.curves import CurveSuite, step_at
+from suites.kit.curves import step_at
 from suites.kit.findings import Finding
 from suites.kit.looks import OF_REGIMES
 
@@ -39,10 +39,11 @@ LEGEND = (
 )
 
 
-class Trajectory(CurveSuite):
+class Trajectory(AuditSuite):
     """The first seed of DOPD, read at three checkpoints."""
 
     name = NAME
+    audit = NAME
     title = "real rollouts, each token coloured by its regime (Figure 9)"
     own_arms = True
     methods = ("dopd",)

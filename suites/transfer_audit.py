@@ -23,10 +23,9 @@ from harness.suite import Evaluation
 from suites.in_distribution import METHODS
 from suites.kit import under
 from suites.kit.arms import ArmScores
-from suites.kit.audited import Audited, asked
+from suites.kit.audited import Audited, AuditSuite, asked
 from suites.kit.columns import MINUS_BASELINE, NO_BASELINE, Compared, difference_columns, paired, table
 from suites.kit.comparison import ArmColumn, arm_costs, arm_lines, untrained_lines
-from suites.kit.curves import CurveSuite
 from suites.kit.dots import seed_bar
 from suites.kit.findings import Finding, compared, in_points
 from suites.kit.lines import reference_lines
@@ -79,10 +78,11 @@ COUNTED = (
 DRAWN = "Left: mean mass on each answer, dots each {seed}'s on a code. Right: mean, interval and {seeds}, zoomed."
 
 
-class TransferAudit(CurveSuite):
+class TransferAudit(AuditSuite):
     """Table 1's methods, the arms of Figure 3 and SFT × seeds on all domains together, read once at the end."""
 
     name = "transfer_audit"
+    audit = AUDIT_NAME
     title = "what each method moved: capability, or the imitation of what only p knows (not in the paper)"
     methods = (*METHODS, *PrivilegeIllusion.methods[1:], "sft")
 

@@ -163,6 +163,8 @@ def _changed(chosen: Mapping[str, Any], base: Profile) -> Profile:
     if "rate" in chosen:
         fields["optim"] = replace(base.optim, lr=chosen["rate"])
     made = replace(base, **fields)
+    if "max_response_tokens" in chosen:
+        made = replace(made, held_out=tuple(_cut(each, base.max_response_tokens, made) for each in base.held_out))
     if {"data", "privilege"} & chosen.keys():
         made = replace(made, data=_data(chosen, chosen.get("privilege", ""), base.data))
     if "data" in chosen:
@@ -180,6 +182,13 @@ def _changed(chosen: Mapping[str, Any], base: Profile) -> Profile:
         targets=(targets := _targets(made.data, asked)),
         directions=made.data.domains if targets and len(made.data.domains) > 1 else (),
     )
+
+
+def _cut(each: HeldOut, before: int, made: Profile) -> HeldOut:
+    """A benchmark of problems of one's own, cut where the profile now cuts answers, if it was cut where it did."""
+    if each.data.file is None or each.max_new_tokens != before:
+        return each
+    return files.cut_at(each, made.max_response_tokens)
 
 
 def _data(chosen: Mapping[str, Any], privilege: str, base: DataSpec | None = None) -> DataSpec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -141,11 +140,6 @@ def load_reader(spec: ModelSpec, *, root: Path | None = None) -> Reader:
     return ImageReader(tokenizer, processor, eye, records=[Path(r) for r in records if r], privileged_turn=turn)
 
 
-def _embedded() -> str:
-    """Names of the models that come with the package, those of one kind in several draws once."""
-    return ", ".join(sorted({re.sub(r"_draw\d+$", "_drawN", name) for name in zoo.MANIFEST}))
-
-
 def _missing(spec: ModelSpec, error: Exception) -> str:
     if "trust_remote_code" in str(error):
         return (
@@ -160,7 +154,7 @@ def _missing(spec: ModelSpec, error: Exception) -> str:
     first_line = str(error).strip().splitlines()[0][:160]
     return (
         f"model {spec.name!r} could not be loaded ({first_line}); give an embedded name "
-        f"({_embedded()}), a folder with config and weights, or a hub name this machine can reach"
+        f"({zoo.names()}), a folder with config and weights, or a hub name this machine can reach"
     )
 
 

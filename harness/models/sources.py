@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import math
@@ -91,10 +92,15 @@ def _unprefixed(text: str) -> ModelSpec:
             raise HarnessError(f"model {text!r}: the folder has no {CONFIG}: give one that save_pretrained wrote")
         # Without the ./ the same folder is the same model; with it, it is not the zoo's.
         return ModelSpec(name=f"./{folder}" if str(folder) in zoo.MANIFEST else str(folder))
-    looks = f", a name of the hub hub:{text}" if HUB_NAME.fullmatch(text) else ", a name of the hub hub:owner/name"
+    looks = f"hub:{text}" if HUB_NAME.fullmatch(text) else "hub:owner/name"
+    path = Path(text).expanduser()
+    beside = [each.name for each in path.parent.glob("*") if (each / CONFIG).is_file()]
+    like = [str(path.parent / name) for name in difflib.get_close_matches(path.name, beside)]
+    like += difflib.get_close_matches(text, zoo.MANIFEST)
+    meant = f", did you mean {' or '.join(like)}?" if like else ":"
     raise HarnessError(
-        f"model {text!r}: there is no such folder, and the zoo has {', '.join(zoo.MANIFEST)}: write a folder as its "
-        f"path{looks}"
+        f"model {text!r}: there is no such folder{meant} give the path of one, a name of the hub ({looks}), or one of "
+        f"the zoo ({zoo.names()})"
     )
 
 

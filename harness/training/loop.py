@@ -27,7 +27,8 @@ from harness.types import HarnessError
 COLLAPSE_SHARE = 0.5
 """A run has collapsed if its probe accuracy ends below this share of where it began ..."""
 COLLAPSE_TRUNCATION = 0.5
-"""... or if at least this share of the rollouts of its last tenth never ended, or a gradient was not finite."""
+"""... or if at least this share of the rollouts of its last tenth never ended and of its first tenth did, or a gradient
+was not finite. A model that never ended its responses has not come to it."""
 
 Report = Callable[[int, int, Mapping[str, Any]], None]
 """Called after each step with (step, steps, metrics)."""
@@ -258,9 +259,10 @@ def detect_collapse(metrics: Sequence[Mapping[str, Any]]) -> str:
     """``collapsed`` or ``ok``, from the metrics of a finished run; the rule is at the top of this file."""
     probes = [m["probe/accuracy"] for m in metrics if "probe/accuracy" in m]
     cut = [m["truncation_rate"] for m in metrics if "truncation_rate" in m]
-    last = cut[-max(1, len(cut) // 10) :]
+    tenth = max(1, len(cut) // 10)
+    first, last = cut[:tenth], cut[-tenth:]
     fell = len(probes) > 1 and probes[-1] < COLLAPSE_SHARE * probes[0]
-    endless = bool(last) and _mean(last) >= COLLAPSE_TRUNCATION
+    endless = bool(last) and _mean(last) >= COLLAPSE_TRUNCATION > _mean(first)
     broken = any("gradient_norm" in m and m["gradient_norm"] is None for m in metrics)
     return "collapsed" if fell or endless or broken else "ok"
 

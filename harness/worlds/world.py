@@ -219,9 +219,11 @@ def require(world: World, power: type[C], who: str) -> C:
     """
     if not isinstance(world, power):
         wants = (power.__doc__ or power.__name__).splitlines()[0].rstrip(".")
+        methods = f"give that world the methods of {power.__module__}.{power.__name__}"
+        cure = getattr(world, "cures", {}).get(power.__name__, methods)
         raise HarnessError(
             f"{who} needs a world of the kind {power.__name__} ({wants}), {type(world).__name__} is none: choose other "
-            f"data, or give that world the methods of {power.__module__}.{power.__name__}"
+            f"data, or {cure}"
         )
     return cast(C, world)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.analysis import results
 from harness.analysis.statistics import Difference
 from harness.evaluation.audits import AUDIT, AUDITS
 from harness.show.tables import Cell, reason, seed_cell
-from harness.suite import Evaluation
+from harness.suite import Evaluation, Profile
+from harness.worlds import world_of
 from suites.kit.arms import ArmScores, repeated
+from suites.kit.curves import CurveSuite
 from suites.kit.measures import At, Measure, slashed
 from suites.kit.sentences import learning_rate_sentence, standing_sentences
 
@@ -25,6 +28,25 @@ EMPTY = "none there"
 def asked(audit: str, step: At) -> Evaluation:
     """The audit at one checkpoint."""
     return Evaluation(step, audit, AUDIT, AUDITS[audit].version)
+
+
+class AuditSuite(CurveSuite):
+    """A suite that cannot do without an audit."""
+
+    audit: ClassVar[str]
+    """Its name."""
+
+    def lacks(self, profile: Profile) -> list[str]:
+        """Also what the audit needs of the world of the profile's data."""
+        drawn = profile.draws is not None and profile.data.draw is None
+        world = world_of((profile.at(0) if drawn else profile).data)
+        powers = [power.__name__ for power in AUDITS[self.audit].powers if not isinstance(world, power)]
+        return [*super().lacks(profile), *(f"data of a world that {name}" for name in map(_words, powers))]
+
+
+def _words(power: str) -> str:
+    """``knows facts``."""
+    return " ".join(re.findall(r"[A-Z][a-z]+", power)).lower()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -104,6 +105,11 @@ def path(name: str) -> Path:
     if name not in MANIFEST:
         raise HarnessError(f"no embedded model {name!r}; the zoo has: {', '.join(MANIFEST) or 'none'}")
     return WEIGHTS / MANIFEST[name].get("folder", name)
+
+
+def names() -> str:
+    """Of all shipped models, those of one kind in several draws once."""
+    return ", ".join(sorted({re.sub(r"_draw\d+$", "_drawN", name) for name in MANIFEST}))
 
 
 def mean(cell: dict[str, float]) -> float:

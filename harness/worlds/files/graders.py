@@ -86,6 +86,17 @@ class Grader:
             )
         return found
 
+    def check_trace(self, trace: str, answer: str) -> None:
+        """Raises HarnessError if a reference response is graded wrong; a grader that is not installed finds nothing."""
+        if (self.kind == MATH and importlib.util.find_spec(MATH) is None) or self.right(trace, answer)[0]:
+            return
+        found = self.answer(trace)
+        read = "no answer" if found is None else repr(str(found))
+        raise HarnessError(
+            f"the grader {self.kind!r} reads {read} in trace {trace!r:.80}, and the answer is {answer!r}: correct one "
+            f"of the two{LAST if self.kind == 'number' else ''}"
+        )
+
     def check(self) -> None:
         """Raises HarnessError if the package is not here that the grader needs."""
         if self.kind == MATH and importlib.util.find_spec(MATH) is None:
@@ -138,6 +149,7 @@ def _verified(answer: str, found: Any) -> bool:
     return bool(package.verify(package.parse(answer) or package.parse(f"${answer}$"), found))
 
 
+LAST = " (it reads the last number of the text, or of what follows `after`)"
 KINDS: Mapping[str, Callable[[Grader, str], Any]] = {
     "exact": _exact,
     "number": _number,

@@ -101,6 +101,8 @@ def problem(record: Any, folder: Path, values: Record) -> Problem:
         raise HarnessError(f"no field answer, which the grader {grader.kind!r} compares with: give it, or no grader")
     if grader:
         grader.of(answer)
+        if trace is not None:
+            grader.check_trace(trace, answer)
     domain, split = _optional(given, "domain", _name) or DOMAIN, _optional(given, "split", _split) or ""
     made = Example(
         id=_optional(given, "id", _word) or _digest(messages),

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 from harness import registry
 from harness.config import DataSpec, HeldOut, Source
@@ -64,6 +65,11 @@ class FileWorld:
     """The problems of one file. It can show a response as an example."""
 
     version = SCHEMA
+    cures: ClassVar[Mapping[str, str]] = {
+        "KnowsFacts": "give every problem a `trace` and its `facts` (docs/data.md)",
+        "HasReferences": "give every problem a `trace` (docs/data.md)",
+    }
+    """By the name of a power that this world has not, how a file gives it."""
 
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
@@ -373,6 +379,12 @@ def held_out_of(data: DataSpec, split: str, *, max_new_tokens: int) -> tuple[Hel
             )
         )
     return tuple(made)
+
+
+def cut_at(asked: HeldOut, max_new_tokens: int) -> HeldOut:
+    """The same problems under the same name, answers cut elsewhere: another version."""
+    (found,) = held_out_of(asked.data, asked.split, max_new_tokens=max_new_tokens)
+    return replace(found, name=asked.name)
 
 
 def _is_asked(items: Sequence[Example]) -> bool:

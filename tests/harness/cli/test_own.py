@@ -160,9 +160,10 @@ def test_flags_change_a_profile_file(capsys: pytest.CaptureFixture[str]) -> None
         ([*PAIR, "--data", "nowhere.jsonl"], "data nowhere.jsonl: there is no such file"),
         (
             [*OWN, "--student", "nowhere"],
-            "there is no such folder, and the zoo has .*: write a folder as its path, a name",
+            r"there is no such folder: give the path of one, a name of the hub \(hub:nowhere\), or one of the zoo",
         ),
-        ([*OWN, "--student", "org/name"], "a name of the hub hub:org/name"),
+        ([*OWN, "--student", "./studnet"], "there is no such folder, did you mean student\\? give the path of one"),
+        ([*OWN, "--student", "org/name"], r"a name of the hub \(hub:org/name\)"),
         ([*OWN, "--teacher", "zoo:midd"], "unknown model of the zoo 'midd': did you mean mid"),
         ([*OWN, "--teacher", "hub:a/b/c"], "a name of the hub is hub:owner/name"),
         ([*OWN, "--teacher", "."], "the folder has no config.json"),
@@ -396,3 +397,43 @@ def test_flags_are_told_as_they_may_be_written_again() -> None:
     )
     again = parser().parse_args(["plan", *ONE, *" ".join(own_flags.as_flags(chosen)).split()])
     assert (again.columns, again.benchmarks, again.rate) == (columns, ("a.jsonl", "gsm8k"), 5e-6)
+
+
+def test_a_new_limit_reaches_the_benchmarks_of_a_profile_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """It was trained with the one and asked with the other: 1,024 tokens of a model with 256 positions."""
+    assert verbs.main(["profile", "new", "mine", *OWN]) == 0
+    said(capsys, "plan", *ONE, "--profile", "mine.py")
+    before = {each.name: (each.max_new_tokens, each.version) for each in own().held_out}
+    said(capsys, "plan", *ONE, "--profile", "mine.py", "--max-response-tokens", "24")
+    after = {each.name: (each.max_new_tokens, each.version) for each in own().held_out}
+    assert after.keys() == before.keys() and own().max_response_tokens == 24
+    assert {limit for limit, _ in before.values()} == {1024} and {limit for limit, _ in after.values()} == {24}
+    assert all(after[name][1] != before[name][1] for name in after)
+
+
+def test_a_file_of_another_folder_says_what_is_missing_and_from_where(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert verbs.main(["profile", "new", "mine", *OWN]) == 0
+    registry._own_profile.clear()
+    assert verbs.main(["plan", *ONE, "--profile", "mine"]) == 2
+    assert "no profile 'mine'; the file mine.py lies here: give --profile mine.py" in capsys.readouterr().err
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert verbs.main(["plan", *ONE, "--profile", "../mine.py"]) == 2
+    error = capsys.readouterr().err
+    assert "there is no such" in error and "(paths in it are from the folder where dopd runs)" in error
+    assert "does not import" not in error
+
+
+def test_suites_that_need_facts_are_left_out_of_all_where_the_problems_have_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plain = [{k: v for k, v in line(d, i).items() if k != "facts"} for d in ("plus", "minus") for i in range(12)]
+    write_lines(Path("plain.jsonl"), plain, grader="number")
+    given = [*PAIR, "--data", "plain.jsonl", "--benchmarks", "exam.jsonl"]
+    told = " ".join(said(capsys, "plan", "--suite", "all", "--seeds", "1", "--steps", "2", *given).split())
+    for name in ("regime_audit", "transfer_audit", "trajectory"):
+        assert f"{name} (needs data of a world that knows facts" in told, name
+    assert verbs.main(["plan", "--suite", "regime_audit", *given]) == 2
+    assert "or give every problem a `trace` and its `facts` (docs/data.md)" in capsys.readouterr().err

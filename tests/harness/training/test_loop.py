@@ -298,6 +298,8 @@ def test_collapse_is_named() -> None:
     assert detect_collapse([fine, fine | {"truncation_rate": 0.5}]) == "collapsed"
     assert detect_collapse([fine, fine | {"gradient_norm": None}, fine]) == "collapsed"
     assert detect_collapse([]) == "ok"
+    # What never ended its responses has not come to it.
+    assert detect_collapse([fine | {"truncation_rate": 1.0}] * 3) == "ok"
     # What fell, or was cut, and came back has not collapsed.
     assert detect_collapse([fine, fine | {"probe/accuracy": 0.01}, fine | {"probe/accuracy": 0.3}]) == "ok"
     assert detect_collapse([fine, *[fine | {"truncation_rate": 0.9}] * 5, *[fine] * 20]) == "ok"

@@ -261,6 +261,14 @@ def test_there_is_no_world_of_files_without_data() -> None:
         ('{"prompt": "a", "split": "dev"}', "unknown split 'dev': known: train, validation, test"),
         ('{"prompt": "a", "domain": "a/b"}', "domain 'a/b': a name is letters"),
         ('{"prompt": "a", "grader": "number"}', "no field answer, which the grader 'number' compares with"),
+        (
+            '{"prompt": "a", "answer": 20, "grader": "number", "trace": "It is 20. The code is 7."}',
+            "the grader 'number' reads '7' in trace .*, and the answer is '20': correct one of the two .*last number",
+        ),
+        (
+            '{"prompt": "a", "answer": "b", "grader": {"kind": "exact", "after": "##"}, "trace": "b"}',
+            "the grader 'exact' reads no answer in trace 'b', and the answer is 'b'",
+        ),
         ('{"prompt": "a", "grader": "number", "answer": "two"}', "answer 'two' is none to the grader 'number'"),
         ('{"prompt": "a", "grader": "choice", "answer": "b"}', "which reads one capital letter"),
         ('{"prompt": "a", "grader": "nubmer", "answer": 1}', "unknown grader 'nubmer': did you mean number"),
