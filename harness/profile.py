@@ -115,6 +115,8 @@ class Controls:
     """Of a draw: a teacher that is as good without p as the default one is with it."""
 
 
+DEVICES = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
+"""What a device is called; whether it is here is known where torch is."""
 DEVELOPMENT_SEEDS = 1000
 """Seeds from here on are for pilots and for what is chosen (learning rates, the early step), never for results."""
 
@@ -404,6 +406,8 @@ class Profile:
     def _check_own(self) -> None:
         if self.dtype not in DTYPES:
             raise HarnessError(f"profile {self.name}: dtype {self.dtype!r}: choose one of {', '.join(DTYPES)}")
+        if not DEVICES.fullmatch(self.device):
+            raise HarnessError(f"profile {self.name}: device {self.device!r}: give auto, cpu, cuda, cuda:1, mps or xpu")
         if self.kernels not in KERNELS:
             raise HarnessError(f"profile {self.name}: kernels {self.kernels!r}: choose one of {', '.join(KERNELS)}")
         own = [each.name for each in (*self.held_out, *self.tasks)]

@@ -34,9 +34,11 @@ MEANING = (
 LEGEND = (
     "LH: small gap, both confident; LL: small gap, both unsure; HT: large gap, the teacher more confident; HS: large "
     f"gap, the student more confident. A: gap, cut at {GAP_TOP:g}, dashed the batch's threshold; q: triangle the "
-    "teacher, circle the student, both with p. Thick frame and cross: the first error; what follows is not judged. _: "
-    "unknown, k and a digit: codes that only p holds. One run; the first problem of each domain, not chosen."
+    "teacher, circle the student, both with p. Thick frame and cross: the first error; what follows is not judged. "
+    "{words}One run; the first problem of each domain, not chosen."
 )
+WORDS = "_: unknown, k and a digit: codes that only p holds. "
+"""Of the worlds that come with the package."""
 
 
 class Trajectory(AuditSuite):
@@ -74,12 +76,13 @@ class Trajectory(AuditSuite):
         counts = Counter(token.label for token in tokens)
         quiet = max(counts, key=lambda label: counts[label], default="")
         found = finding(counts, sum(token.right is False for token in tokens))
+        own = scores.profile.data.file is not None
         drawn = strips(
             shown,
             looks=OF_REGIMES,
             quiet=quiet,
             title=under.title(scores, "Rollouts by regime", found),
-            caption=f"{found.sentence} {LEGEND}",
+            caption=f"{found.sentence} {LEGEND.format(words='' if own else WORDS)}",
         )
         return {"figure9": drawn}
 

@@ -58,9 +58,11 @@ OTHERS = {
 }
 """Further columns: metric to header."""
 READ = (
-    "The student reads, without p, the reference responses of {items} test problems of all domains, with _ "
-    "(unknown) for every code that only p holds"
+    "The student reads, without p, the reference responses of {items} test problems of all domains, with {unknown} for "
+    "every code that only p holds"
 )
+UNKNOWN = "_ (unknown)"
+"""In the reference responses of the worlds that come with the package."""
 MEANING = (
     "What x decides: share of such tokens whose most probable one is right; moved: minus the untrained student. What "
     "only p knows: mass on a code where the best answer is to abstain; imitated: minus the untrained student. The rest "
@@ -168,6 +170,8 @@ def transfer_table(audited: Audited) -> Table:
     bases = {scores.arms[arm.baseline].label for arm in scores.arms.values() if arm.baseline}
     lines = [replace(line, ranked=False) for line in arm_lines(scores)]
     baseline, said = f"Baseline: {', '.join(bases) or 'none'}.", scores.units.said
+    own = scores.profile.data.file is not None
+    read = READ.replace("{unknown}", "the file's word for unknown" if own else UNKNOWN)
     return table(
         [*untrained_lines(scores.suite.models(scores.profile)), *lines],
         [
@@ -187,7 +191,7 @@ def transfer_table(audited: Audited) -> Table:
         ],
         name="transfer_audit",
         title=f"What training moved, profile {scores.profile.name}",
-        caption=audited.caption(READ, baseline, MEANING, said(TESTS), said(COUNTED), count_sentence(audited), SECONDS),
+        caption=audited.caption(read, baseline, MEANING, said(TESTS), said(COUNTED), count_sentence(audited), SECONDS),
         headers=("paradigm", "method"),
         partial=scores.partial,
     )

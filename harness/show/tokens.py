@@ -30,6 +30,8 @@ FEWEST = 16
 """Places a strip has at least, so that the caption has room."""
 GAP_TOP = 5.0
 """Nats at which a bar of the gap is full; beyond it is cut and marked."""
+UNPRINTABLE = "·"
+"""In the place of a character that no font draws, as single bytes of a tokenizer are."""
 BOX, GAP, Q = (0.62, 1.0), (0.32, 0.56), (0.02, 0.26)
 """Lower and upper edge of the tokens, of the bars and of the probabilities, in shares of a strip's height."""
 
@@ -119,7 +121,8 @@ def _draw_box(ax: Axes, x: int, token: Token, look: Look) -> None:
     place, size = (x + 0.05, low), (0.9, high - low)
     ax.add_patch(Rectangle(place, *size, facecolor=look.colour, edgecolor=INK, linewidth=width, zorder=above))
     sign = f"{token.label} ×" if wrong else token.label
-    for said, share, points in ((token.text, 0.68, 8), (sign, 0.22, 5.5)):
+    written = "".join(each if each.isprintable() else UNPRINTABLE for each in token.text)
+    for said, share, points in ((written, 0.68, 8), (sign, 0.22, 5.5)):
         y = low + share * (high - low)
         ax.text(x + 0.5, y, said, fontsize=points, ha="center", va="center", color=look.ink, zorder=4)
 

@@ -13,6 +13,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from harness.config import DataSpec
 from harness.models.reader import Reader
 from harness.models.sampler import RolloutBatch
 from harness.types import Example, Fact, HarnessError, Span
@@ -48,6 +49,11 @@ class Trace:
     belongs to it: a tokenizer may merge the blank with one word and not with another."""
     information: tuple[bool, ...]
     """Tokens of a span that only p decides."""
+
+
+def each_once(world: World, data: DataSpec, n: int) -> list[Example]:
+    """``n`` test problems, or as many as there are: a file begins anew after its last, and none counts twice."""
+    return list({example.id: example for example in world.examples(data, "test", n)}.values())
 
 
 def span_of_tokens(places: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[Span | None]:

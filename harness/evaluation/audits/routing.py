@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from harness import registry, seeds
 from harness.evaluation.audits import SOURCE_OF, Findings, Subject
-from harness.evaluation.audits.reference import Verdict, judge
+from harness.evaluation.audits.reference import Verdict, each_once, judge
 from harness.losses.tokens import chunks
 from harness.method import Method
 from harness.models import load, vocabulary
@@ -82,7 +82,7 @@ def regimes(subject: Subject) -> Findings:
     holds no error so far (``Verdict.judged_BT``); a regime without such tokens has none of it.
     """
     routed = route(subject, problems=PROBLEMS, rollouts=ROLLOUTS, audit="regimes")
-    return Findings(values=regime_values(routed), n=PROBLEMS)
+    return Findings(values=regime_values(routed), n=len(routed.rollouts.finish) // ROLLOUTS)
 
 
 def regime_values(routed: Routed) -> dict[str, float]:
@@ -127,7 +127,7 @@ def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Rout
         student.eval()
         teacher = load.load(spec.teacher, dtype=spec.dtype, device=student.device, root=subject.folder.root)
         vocabulary.cut_to_common(student, teacher)
-        examples = world.examples(spec.data, "test", problems)
+        examples = each_once(world, spec.data, problems)
         batch = sample(
             student,
             reader,

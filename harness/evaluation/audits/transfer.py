@@ -12,7 +12,7 @@ from torch import Tensor
 from harness import registry
 from harness.config import DataSpec, RunSpec
 from harness.evaluation.audits import Findings, Subject
-from harness.evaluation.audits.reference import span_of_tokens
+from harness.evaluation.audits.reference import each_once, span_of_tokens
 from harness.losses.tokens import TokenView
 from harness.models.forward import logits_layer, score, undisturbed
 from harness.models.prompts import render
@@ -68,7 +68,7 @@ def transfer(subject: Subject) -> Findings:
     source = audited_data(spec)
     world = world_of(source)
     require(world, KnowsFacts, "audit transfer")
-    examples = world.examples(source, "test", PROBLEMS)
+    examples = each_once(world, source, PROBLEMS)
     texts = references(world, examples)
     places = places_of(reader, world, examples, texts)
     student = subject.student()
@@ -77,7 +77,7 @@ def transfer(subject: Subject) -> Findings:
         values = without_p(logp(student, reader, examples, texts, Privilege.NONE), places)
         if source.privilege != Privilege.NONE:
             values |= with_p(logp(student, reader, examples, texts, source.privilege), places)
-    return Findings(values=values, n=PROBLEMS)
+    return Findings(values=values, n=len(examples))
 
 
 def audited_data(spec: RunSpec) -> DataSpec:

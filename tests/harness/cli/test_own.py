@@ -173,6 +173,7 @@ def test_flags_change_a_profile_file(capsys: pytest.CaptureFixture[str]) -> None
         ([*OWN, "--benchmarks", "gsm8k=nowhere.jsonl"], "its local data .*nowhere.jsonl is no file"),
         ([*OWN, "--benchmarks", "a,,b"], "give files or names separated by commas, none empty"),
         ([*OWN, "--privilege", "hint"], "unknown privileged input of problems.jsonl: 'hint': did you mean hints"),
+        ([*OWN, "--device", "gpu"], "device 'gpu': give auto, cpu, cuda, cuda:1, mps or xpu"),
         ([*OWN, "--rate", "0"], "argument --rate: '0': give a number above 0"),
         ([*OWN, "--dtype", "float8"], "argument --dtype: invalid choice: 'float8'"),
         ([*OWN, "--columns", "prompt"], "give FIELD=COLUMN for a column, FIELD:VALUE"),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from harness import registry
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT, AUDITS, SOURCE_OF, Findings, Subject, audit, routing, transfer
-from harness.evaluation.audits.reference import Verdict, judge, span_of_tokens, trace_of
+from harness.evaluation.audits.reference import Verdict, each_once, judge, span_of_tokens, trace_of
 from harness.evaluation.audits.routing import Routed, record, regime_values, route, routing_method
 from harness.evaluation.audits.transfer import Places, places_of, with_p, without_p
 from harness.models import load
@@ -536,3 +537,13 @@ def test_rows_of_an_untrained_model(tmp_path: Path) -> None:
     assert {row.metric for row in folder.rows()} == set(AUDITS["transfer"].metrics)
     assert {(row.n, row.benchmark, row.decoding) for row in folder.rows()} == {(9, "transfer", AUDIT)}
     assert folder.missing([asked]) == ()
+
+
+def test_a_file_with_few_problems_is_asked_each_once() -> None:
+    class Few:
+        def examples(self, data: object, split: str, n: int) -> list[Any]:
+            return [SimpleNamespace(id=f"p{i % 3}") for i in range(n)]
+
+    found = each_once(Few(), None, 96)  # pyright: ignore[reportArgumentType]
+    assert [each.id for each in found] == ["p0", "p1", "p2"]
+    assert len(each_once(Few(), None, 2)) == 2  # pyright: ignore[reportArgumentType]
