@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.own_folders import line, write_lines
+from support.synthetic import frames
 
 from harness import registry
 from harness.cli import own as own_flags
@@ -438,3 +439,19 @@ def test_suites_that_need_facts_are_left_out_of_all_where_the_problems_have_none
         assert f"{name} (needs data of a world that knows facts" in told, name
     assert verbs.main(["plan", "--suite", "regime_audit", *given]) == 2
     assert "or give every problem a `trace` and its `facts` (docs/data.md)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suite", ["transfer_audit", "trajectory"])
+def test_captions_of_own_problems_hold_no_word_of_the_worlds_that_come_with_the_package(
+    suite: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said(capsys, "plan", *ONE, *OWN)
+    found, own_profile = registry.suite(suite), own()
+    chosen = Options(suite=suite, profile="own", seeds=(0,), results=tmp_path)
+    loaded = frames(chosen, lambda *_: 0.5, suite=found, profile=own_profile)
+    texts = [table.caption for table in found.tables(*loaded, chosen)]
+    for figure in found.figures(*loaded, chosen).values():
+        texts += [" ".join(text.get_text() for text in figure.texts)]
+    words = " ".join(" ".join(texts).split())
+    assert "_ (unknown)" not in words and "k and a digit" not in words and "_: unknown" not in words
+    assert "the file's word for unknown" in words or suite == "trajectory"
