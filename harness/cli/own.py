@@ -20,7 +20,7 @@ from harness.evaluation import benchmarks, shipped
 from harness.evaluation.benchmarks import NATIVE, LmEvalBenchmark, Metric
 from harness.models import sources
 from harness.profile import Profile, Task
-from harness.types import HarnessError, Modality
+from harness.types import HarnessError, Modality, Privilege
 from harness.worlds import world_of
 from harness.worlds.files import world as files
 
@@ -137,12 +137,19 @@ def _new(chosen: Mapping[str, Any], steps: int | None, name: str) -> Profile:
         targets=targets,
         directions=data.domains if targets and len(data.domains) > 1 else (),
         validation={each.domain: each.name for each in validation},
+        privileges=_privileges(data),
         held_out=(*asked.held_out, *validation),
         tasks=asked.tasks,
         seconds_per_step=_seconds(parameters, tokens, 10),
         seconds_per_evaluation=_seconds(parameters[:1], 100 * value["max_response_tokens"], 2),
         megabytes_per_run=11 * 12 * (parameters[0] or 0) / 1e6 + 1,
     )
+
+
+def _privileges(data: DataSpec) -> dict[str, str]:
+    """Every kind of p that the problems have, and none, by what they are called in tables; empty without any."""
+    kinds = {kind: kind.replace("_", " ") for kind in world_of(data).privileges}
+    return {**kinds, Privilege.NONE.value: "no privileged input"} if kinds else {}
 
 
 def _modality(data: Sequence[DataSpec]) -> Modality:
@@ -167,6 +174,7 @@ def _changed(chosen: Mapping[str, Any], base: Profile) -> Profile:
         made = replace(made, held_out=tuple(_cut(each, base.max_response_tokens, made) for each in base.held_out))
     if {"data", "privilege"} & chosen.keys():
         made = replace(made, data=_data(chosen, chosen.get("privilege", ""), base.data))
+        made = replace(made, privileges=_privileges(made.data)) if "data" in chosen else made
     if "data" in chosen:
         made = replace(made, modality=_modality([made.data, *(each.data for each in made.held_out)]))
     if "benchmarks" not in chosen:

@@ -69,6 +69,7 @@ PROFILE = Profile(
     # By domain, the benchmark that stands for it; suites that train one domain and ask another need it.
     targets={targets},
     directions={directions},  # of suite ood, which needs two domains
+    privileges={privileges},  # of suite privileged_input: what is compared, as tables call it
     validation={validations},  # by domain, what chooses a rate in suite tuning
     # First guesses for `dopd plan`, until a run was measured; the disk that one run takes.
     seconds_per_step={seconds_per_step},
@@ -142,6 +143,7 @@ def _values(made: Profile, chosen: Mapping[str, Any], steps: int | None) -> dict
         "held_out": "(*BENCHMARKS, *VALIDATION)" if validation else "BENCHMARKS",
         "targets": _code(made.targets),
         "directions": _code(made.directions),
+        "privileges": _code(made.privileges),
         "validations": "{each.domain: each.name for each in VALIDATION}" if validation else "{}",
         "seconds_per_step": made.seconds_per_step,
         "seconds_per_evaluation": made.seconds_per_evaluation,

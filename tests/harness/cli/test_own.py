@@ -326,10 +326,9 @@ def test_every_suite_is_planned_or_says_what_it_needs(capsys: pytest.CaptureFixt
             references |= {name for run in plan if run.spec.is_reference and run.spec.student in mine}
         except HarnessError as error:
             told[name] = str(error)
-    assert set(told) == {"robustness", "privileged_input"}, told
+    assert set(told) == {"robustness", "phases", "controls"}, told
     assert (
-        told["privileged_input"]
-        == "suite privileged_input needs the field privileges of profile own: give it there, or choose another suite"
+        told["phases"] == "suite phases needs the field phases of profile own: give it there, or choose another suite"
     )
     assert set(registry.suites()) - references <= {*told, "tuning", "trajectory", "regime_audit"}
     assert "suite robustness needs the field ladder of profile own" in told["robustness"]
@@ -338,7 +337,7 @@ def test_every_suite_is_planned_or_says_what_it_needs(capsys: pytest.CaptureFixt
 def test_all_leaves_out_what_the_profile_cannot_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--suite", "all", "--seeds", "1", "--steps", "2", *OWN]
     planned_all = " ".join(said(capsys, "plan", *flags).split())
-    left_out = "left out, for what profile own does not give: robustness (needs ladder), privileged_input (needs"
+    left_out = "left out, for what profile own does not give: robustness (needs ladder)"
     assert left_out in planned_all and "│ student-privileged-" in planned_all
     for name in registry.suites():
         suite = registry.suite(name)
