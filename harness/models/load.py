@@ -92,7 +92,7 @@ def load_tokenizer(spec: ModelSpec, *, root: Path | None = None) -> PreTrainedTo
     try:
         written = _written(found)
         for family in (AutoTokenizer, PreTrainedTokenizerFast):
-            tokenizer = family.from_pretrained(found.path, revision=found.revision, **settings)
+            tokenizer = family.from_pretrained(found.path, revision=found.revision, **settings)  # pyright: ignore[reportArgumentType]
             if written is None or all(tokenizer.encode(w, add_special_tokens=False) == written[w] for w in WRITTEN):
                 break
         else:
