@@ -12,6 +12,7 @@ from harness.analysis.statistics import Difference
 from harness.evaluation.audits import AUDIT, AUDITS
 from harness.show.tables import Cell, reason, seed_cell
 from harness.suite import Evaluation, Profile
+from harness.types import HarnessError
 from harness.worlds import world_of
 from suites.kit.arms import ArmScores, repeated
 from suites.kit.curves import CurveSuite
@@ -39,7 +40,10 @@ class AuditSuite(CurveSuite):
     def lacks(self, profile: Profile) -> list[str]:
         """Also what the audit needs of the world of the profile's data."""
         drawn = profile.draws is not None and profile.data.draw is None
-        world = world_of((profile.at(0) if drawn else profile).data)
+        try:
+            world = world_of((profile.at(0) if drawn else profile).data)
+        except HarnessError:  # a world that is not here: the plan can be made, and says so before compute
+            return super().lacks(profile)
         powers = [power.__name__ for power in AUDITS[self.audit].powers if not isinstance(world, power)]
         return [*super().lacks(profile), *(f"data of a world that {name}" for name in map(_words, powers))]
 
