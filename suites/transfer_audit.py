@@ -133,6 +133,9 @@ def finding(audited: Audited) -> Finding:
         scores.units,
         things="methods",
     )
+    if not counts:
+        told = f"None of the problems holds what only p knows. Where x decides: {right.sentence}"
+        return Finding(short="there is nothing that only p knows", sentence=told)
     some = {label: own for label, (own, _) in counts.items() if own}
     most = max(some, key=lambda label: some[label], default="")
     furthest = f" (most: {most}, {some[most]} of {counts[most][1]} {scores.units.many})" if some else ""
@@ -241,7 +244,7 @@ def _metric_column(audited: Audited, metric: str, header: str) -> ArmColumn:
         key=metric,
         header=header,
         cell=lambda key: audited.cell(key, metric),
-        reference=lambda model: audited.scores.reference_cell(model, audited.measures(metric)),
+        reference=lambda model: audited.reference_cell(model, metric),
     )
 
 

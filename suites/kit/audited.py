@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.analysis import results
 from harness.analysis.statistics import Difference
+from harness.config import ModelSpec
 from harness.evaluation.audits import AUDIT, AUDITS
 from harness.show.tables import Cell, reason, seed_cell
 from harness.suite import Evaluation, Profile
@@ -70,6 +71,12 @@ class Audited:
     def values(self, key: str, metric: str, step: At = "last") -> dict[int, float]:
         """Shares by unit."""
         return self.scores.values(key, self.measures(metric), step)
+
+    def reference_cell(self, model: ModelSpec, metric: str) -> Cell:
+        """Percent of a model that was only evaluated; or why there is none."""
+        cell = self.scores.reference_cell(model, self.measures(metric))
+        was_read = any(self.scores.reference_values(model, self.measures(each)) for each in AUDITS[self.audit].metrics)
+        return Cell(missing=EMPTY) if cell.missing and was_read else cell
 
     def cell(self, key: str, metric: str, step: At = "last") -> Cell:
         """Mean over units, percent; or why there is none."""

@@ -159,6 +159,19 @@ def test_what_is_missing_says_why() -> None:
     assert line(without, "Student")["capability_top1"].missing == "not run"
 
 
+def test_problems_without_what_only_p_knows_were_read_all_the_same() -> None:
+    chosen = options()
+    rows, costs = frames(chosen, score, suite=SUITE)
+    rows = rows.loc[~rows["metric"].str.startswith("information")]
+    (found,) = SUITE.tables(rows, costs, chosen)
+    for label in ("Student", "Teacher", "DOPD"):
+        assert line(found, label)["information_asserted"].missing == "none there", label
+        assert line(found, label)["capability_top1"].value is not None
+    figure = SUITE.figures(rows, costs, chosen)["transfer_audit"]
+    words = " ".join(" ".join(text.get_text() for text in figure.texts).split())
+    assert "there is nothing that only p knows" in words and "of 0" not in words
+
+
 def test_without_vanilla_there_is_no_baseline() -> None:
     found = made(options(methods=("dopd", "privileged_teacher")))
     assert line(found, "DOPD")["capability_difference"] == Cell() and "Baseline: none." in found.caption
