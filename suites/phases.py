@@ -8,6 +8,7 @@ diagram; models that do not ship are made, once each, and resumed as any run.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 PRIVILEGED, ROUTED, EVERYWHERE = "privileged_teacher", "dopd", "dopd_reverse_kl"
 METHODS = (BASELINE, PRIVILEGED, ROUTED, EVERYWHERE)
+WIDTH = 14
+"""Characters of a line below a column of the diagram."""
 LEVEL = 2.0
 """Points within which students, or teachers, of one axis count as equally good in a draw."""
 
@@ -271,7 +274,7 @@ def matrix(scores: ArmScores, contrast: Contrast, step: At) -> Matrix:
         row_axis="",
         column_axis="",
         rows=tuple(rows),
-        columns=tuple(columns),
+        columns=tuple("\n".join(textwrap.wrap(column, WIDTH)) for column in columns),
         cells=tuple(tuple(cell(row, column) for column in columns) for row in rows),
         kind=Kind.DIFFERENCE,
     )

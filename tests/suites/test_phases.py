@@ -118,6 +118,8 @@ def test_the_diagram_frames_what_is_told_apart(scores: Any) -> None:
     assert name == "phases" and "Where routing pays, late" in " ".join(text.get_text() for text in figure.texts)
     texts = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert any(text.startswith("+10.0") for text in texts) and any(text.startswith("-6.0") for text in texts)
+    ticks = [tick.get_text() for ax in figure.axes for tick in ax.get_xticklabels()]
+    assert "calibrated,\nhints right" in ticks and max(len(row) for tick in ticks for row in tick.split("\n")) <= 14
     routing = contrast_at(scores, CONTRASTS[1], "s0-calibrated-100").cell
     assert routing.value is not None and routing.half is not None and abs(routing.value) > routing.half
 
