@@ -102,3 +102,16 @@ def test_how_much_of_the_variance_is_the_draws() -> None:
     told = f"of their scores {min(scores):.0f} to {max(scores):.0f} % lies between draws"
     assert told in FINDINGS and f"vanilla {min(differences):.0f} to {max(differences):.0f} %" in FINDINGS
     assert f"{min(scores):.0f} to {max(scores):.0f} % is the draw's" in README
+
+
+def test_what_is_said_of_the_forms_of_p_is_in_table_5() -> None:
+    table = (FOLDER.parent / "privileged_input" / "table5.md").read_text(encoding="utf-8")
+    found = {
+        line[2].strip(): line[6].strip()
+        for line in (row.split("|") for row in table.splitlines())
+        if len(line) > 6 and line[6].strip().startswith("+")
+    }
+    told = {name: value.removeprefix("+") for name, value in found.items()}
+    assert f"captions ends {told['bounding box with caption']} above" in FINDINGS
+    assert f"final answer {told['final answer']} and with the caption {told['caption']} above it" in FINDINGS
+    assert f"without p {told['no privileged input']} (not told apart)" in FINDINGS
