@@ -115,18 +115,20 @@ class Content:
 
 
 def gather(profile: Profile, options: Options) -> Content:
-    """Reads one source of rows for every registered suite; ``options.suite`` is of no account.
+    """Reads one source of rows for every suite that the profile can run; ``options.suite`` is of no account.
 
     A suite whose rows are absent or unreadable is listed with the reason.
     """
     sections: list[Section] = []
     shown: list[Shown] = []
-    for name in registry.suites():
+    for suite in map(registry.suite, registry.suites()):
+        if not profile.holds(suite.name) or suite.lacks(profile):
+            continue
         for rates in RATES:
-            chosen = dataclasses.replace(options, suite=name, profile=profile.name, learning_rate=rates)
+            chosen = dataclasses.replace(options, suite=suite.name, profile=profile.name, learning_rate=rates)
             if rates != RATES[0] and not (options.source == "published" and _is_published(chosen)):
                 continue
-            section, behind = _section(registry.suite(name), profile, chosen)
+            section, behind = _section(suite, profile, chosen)
             sections.append(section)
             shown += [behind] if behind else []
     album = Album()

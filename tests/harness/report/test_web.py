@@ -24,6 +24,7 @@ from harness import registry
 from harness.analysis.claims import Decision, Verdict
 from harness.analysis.results import row_frame
 from harness.cli import verbs
+from harness.profile import Part
 from harness.report import publish, selection, web
 from harness.report.web import content, leaderboard, learning, page, provenance, svg, trajectory
 from harness.report.web.content import Content, Section, Shelf
@@ -38,6 +39,7 @@ from harness.storage import files
 from harness.storage.code import MadeBy
 from harness.suite import PUBLISHED, Options
 from harness.types import HarnessError
+from suites import SUITES
 
 OURS = {"ood": "suites.ood:OutOfDomain", "tuning": "suites.tuning:Tuning", "trajectory": "support.rollouts:Shows"}
 LARGEST = 5_000_000
@@ -224,6 +226,17 @@ def test_sections_say_what_they_show_or_why_not(gathered: Content, parsed: Parse
     assert "Not available: none of its runs is done." in parsed.text
     assert "(partial: 25 of 26 runs" in parsed.text
     assert "Not available: no suite of this source has rows of checkpoints before the last." in parsed.text
+
+
+def test_suites_that_the_profile_cannot_run_are_not_listed(
+    small: None, chosen: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = SUITES
+    monkeypatch.setattr(
+        registry, "suites", lambda: {name: known[name] for name in ("ablation", "phases", "robustness")}
+    )
+    profile = dataclasses.replace(PROFILE, parts={"ablation": Part(), "phases": Part()})
+    assert [section.name for section in content.gather(profile, chosen).sections] == ["ablation"]
 
 
 def test_the_papers_numbers_stand_apart(gathered: Content, html: str) -> None:
