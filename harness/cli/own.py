@@ -7,7 +7,7 @@ import ast
 import dataclasses
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,11 +18,13 @@ from harness import registry
 from harness.config import DataSpec, HeldOut, OptimSpec
 from harness.evaluation import benchmarks, shipped
 from harness.evaluation.benchmarks import NATIVE, LmEvalBenchmark, Metric
+from harness.method import Method, contexts_read
 from harness.models import sources
 from harness.profile import Profile, Task
-from harness.types import HarnessError, Modality, Privilege
+from harness.types import PLAIN, Example, HarnessError, Modality, Privilege
 from harness.worlds import world_of
 from harness.worlds.files import world as files
+from harness.worlds.files.reading import read
 
 NAME = "own"
 """Of the profile that flags alone make."""
@@ -296,6 +298,50 @@ def _shipped(text: str) -> LmEvalBenchmark:
     version = (stated.get("metadata") or {}).get("version", 1)
     metrics = tuple(Metric(name=name) for name in names)
     return replace(probe, metrics=metrics, primary=(NATIVE, names[0]), version=version)
+
+
+# What is no error and would mislead.
+
+
+def known_problems(profile: Profile) -> str:
+    """A line on benchmarks that ask what is trained on; empty where none does."""
+    if profile.data.file is None:
+        return ""
+    trained = {
+        _asked_in(each)
+        for (_, split), found in read(profile.data.file).of.items()
+        if split == "train"
+        for each in found
+    }
+    lines: list[str] = []
+    for each in profile.held_out:
+        if each.data.file is None:
+            continue
+        asked = [
+            example for domain in each.data.domains for example in read(each.data.file).of.get((domain, each.split), ())
+        ]
+        if same := sum(_asked_in(example) in trained for example in asked):
+            lines.append(f"{same} of the {len(asked)} problems of {each.name}")
+    return f"asked and trained on: {', '.join(lines)}; scores on them say what was remembered" if lines else ""
+
+
+def _asked_in(example: Example) -> str:
+    return str(example.messages)
+
+
+def without_p(profile: Profile, methods: Iterable[str]) -> str:
+    """A line on methods that read p, of problems that have none; empty where there is nothing to say."""
+    if profile.data.privilege != Privilege.NONE:
+        return ""
+    blind = [
+        registry.methods()[name].label for name in methods if contexts_read(profile_method(profile, name)) - {PLAIN}
+    ]
+    return f"the problems have no p: nothing is shown in its place to {', '.join(blind)}" if blind else ""
+
+
+def profile_method(profile: Profile, name: str) -> Method:
+    """As the profile sets it."""
+    return registry.build_method(profile.method(name))
 
 
 # Where each setting comes from.

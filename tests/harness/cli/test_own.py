@@ -454,3 +454,15 @@ def test_captions_of_own_problems_hold_no_word_of_the_worlds_that_come_with_the_
     words = " ".join(" ".join(texts).split())
     assert "_ (unknown)" not in words and "k and a digit" not in words and "_: unknown" not in words
     assert "the file's word for unknown" in words or suite == "trajectory"
+
+
+def test_what_would_mislead_is_said_in_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = said(capsys, "plan", *ONE, *OWN)
+    assert "asked and trained on" not in quiet and "have no p" not in quiet
+    same = " ".join(
+        said(capsys, "plan", *ONE, *PAIR, "--data", "problems.jsonl", "--benchmarks", "problems.jsonl").split()
+    )
+    assert "asked and trained on: 10 of the 12 problems of problems_plus, 10 of the 12" in same
+    both = ["--suite", "in_distribution", "--methods", "dopd,vanilla_opd", "--seeds", "1"]
+    told = " ".join(said(capsys, "plan", *both, *OWN, "--privilege", "none").split())
+    assert "the problems have no p: nothing is shown in its place to DOPD" in told
