@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 
 import harness  # noqa: F401 -- first: it makes torchvision importable, without which transformers imports no model
 
@@ -13,6 +14,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from harness import registry
 
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 WORDS = ("system", "user", "assistant", *"0123456789", *"abcdefghijklmnopqrstuvwxyz", "!")
@@ -30,6 +33,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_profile_left() -> Iterator[None]:
+    """A profile of flags or of a file is registered for the whole process: the next file must not see it."""
+    yield
+    registry._own_profile.clear()
 
 
 @pytest.fixture(scope="session")

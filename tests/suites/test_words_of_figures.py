@@ -25,7 +25,7 @@ SHOWN = [
     for profile in PROFILES
     if profile in ("embedded", "embedded_vlm")
     for suite in registry.suites()
-    if profile == "embedded" or suite in (registry.profile(profile).parts or {})
+    if registry.profile(profile).holds(suite) and not registry.suite(suite).lacks(registry.profile(profile))
 ]
 
 

@@ -69,7 +69,7 @@ for profile in of_text_first:
     if registry.profile(profile).modality == "vision":
         blocked -= {{"numpy", "PIL"}}  # a problem is looked at, and its picture drawn
     for suite in registry.suites():
-        if not registry.profile(profile).holds(suite):
+        if not registry.profile(profile).holds(suite) or registry.suite(suite).lacks(registry.profile(profile)):
             continue
         arguments = ["plan", "--suite", suite, "--profile", profile, "--results", {str(tmp_path)!r}]
         assert verbs.main(arguments) == 0, (suite, profile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -104,7 +105,7 @@ def test_a_collapsed_run_stays_collapsed_when_its_log_is_gone(tmp_path: Path, mo
     """Before, it came back as ok with 0 tokens: the tool's own advice was to move the log away."""
     monkeypatch.setitem(BENCHMARKS, CODING, replace(benchmark(CODING), n=4))
     monkeypatch.setattr(trainer, "PROBE_SIZE", 4)
-    monkeypatch.setattr(loop, "COLLAPSE_TRUNCATION", 0.0)
+    monkeypatch.setattr(loop, "COLLAPSE_SHARE", math.inf)
     folder = RunFolder(tmp_path, short_run("vanilla_opd", 2))
     one_run.run(folder, EVALUATIONS[:1], lambda *_: None)
     before = folder.rows()
