@@ -144,14 +144,14 @@ def _plan(given: argparse.Namespace) -> int:
         return 0
     _say_meant(chosen, given.jobs, console)
     plan = chosen.plan()
-    _say_if(console, own.without_p(chosen.profile, _methods(plan)))
+    _say_if(console, own.without_p(chosen.profile, _method_names(plan)))
     obstacle = _obstacle(chosen, plan)
     if chosen.options.own or chosen.options.profile_file:
         console.print(
             own.settings_table(chosen.profile, given.chosen, chosen.options.profile_file, chosen.options.steps)
         )
     console.print(plan_table(plan, title=f"{chosen.suite.name}: {chosen.suite.title}"))
-    overrides = overrides_table(chosen.profile, _methods(plan))
+    overrides = overrides_table(chosen.profile, _method_names(plan))
     if overrides:
         console.print(overrides)
     _say(console, _summary(plan, chosen.options.jobs))
@@ -193,7 +193,7 @@ def _run(given: argparse.Namespace) -> int:
     if chosen.options.source == "runs":
         _say_meant(chosen, given.jobs, console)
         plan = chosen.plan()
-        _say_if(console, own.without_p(chosen.profile, _methods(plan)))
+        _say_if(console, own.without_p(chosen.profile, _method_names(plan)))
         _say(console, f"{chosen.suite.name}: {_summary(plan, chosen.options.jobs)}")
         done = _launch(plan, chosen, console)
     for part, rows, costs in _loaded(chosen, console):
@@ -583,7 +583,7 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH, emoji=False)
 
 
-def _methods(plan: Sequence[PlannedRun]) -> list[str]:
+def _method_names(plan: Sequence[PlannedRun]) -> list[str]:
     """Registry names, each once."""
     return list(dict.fromkeys(run.spec.method.name for run in plan if run.spec.method))
 
