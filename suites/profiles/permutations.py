@@ -91,10 +91,10 @@ def _phase(s: float, calibration: str, wrong: float = 0.0) -> Phase:
 
 
 BETTER = replace(
-    TEACHER, depth=words.SLOTS, mistaken={tables.RESULT: (0.12, 0.17), **dict.fromkeys(tables.LOOKED_UP, (0.11, 0.12))}
+    TEACHER, depth=words.SLOTS, mistaken={tables.RESULT: (0.12, 0.16), **dict.fromkeys(tables.LOOKED_UP, (0.11, 0.12))}
 )
 """As good without p as the teacher is with hints: it knows the choices that hints tell, but three cells (a mind that
-has no use for a kind of p is none), and is wrong about the same results."""
+has no use for a kind of p is none), and is wrong about eight of the same ten results, by which its level was set."""
 PHASES = (
     *(_phase(s, calibration) for s in TEACHERS for calibration in STUDENTS),
     *(_phase(0.05, "calibrated", wrong) for wrong in WRONG),

@@ -84,9 +84,11 @@ LANGUAGE = (
     Gate(key="P4 final_answer", words="truth told a false answer answers it", low=90),
     Gate(key="L1", words="student - small, both without p", low=15),
     Gate(key="L2", words="vanilla distillation on one domain raises another, smallest of the domains", low=3),
+    Gate(key="L3", words="student and uncalibrated student apart, both without p", high=2),
 )
 """Of a world of text: bounds of P are those of pictures. L1 is a step of a ladder of teachers; L2, read late, asks that
-domains share what can be carried over, and needs an arm: of every domain trained alone, the best rise of another."""
+domains share what can be carried over, and needs an arm: of every domain trained alone, the best rise of another; L3
+that two students of one axis of a diagram are equally good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

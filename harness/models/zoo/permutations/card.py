@@ -17,7 +17,7 @@ of no use for anything else. Written by `python -m harness.models.zoo.permutatio
 - `trunk`: undecayed; what every other model of the draw begins from.
 - `truth`: right everywhere as far as it was learnt; a reference, never ranked.
 - `teacher`, `student`: minds; who is right on which cell is set, not found (`harness/worlds/minds.py`).
-- `student_uncalibrated`: the student's errors, as sure where it is wrong as where it is right.
+- `student_uncalibrated`: the student's errors but the last few, as sure of them as of what is right; as good.
 - `small`: knows less than the student everywhere; the smaller student, and a teacher that errs.
 
 The best accuracy possible without p is 100 %: choices, results and the answer follow from the problem, and

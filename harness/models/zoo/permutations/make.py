@@ -102,7 +102,10 @@ def measured(draw: int) -> dict[str, Any]:
     means = {name: {kind: measure.mean(by) for kind, by in found.items()} for name, found in accuracy.items()}
     judged = measure.judged(models["student"], models["teacher"], of, HINTS)
     none = Privilege.NONE
-    values = truth_gates(models["truth"], of) | {"L1": means["student"][none] - means["small"][none]}
+    values = truth_gates(models["truth"], of) | {
+        "L1": means["student"][none] - means["small"][none],
+        "L3": abs(means["student"][none] - means["student_uncalibrated"][none]),
+    }
     values |= bounds.accuracies(means["student"], means["teacher"], LADDER) | judged.shares()
     return {
         "questions": len(of.problems),

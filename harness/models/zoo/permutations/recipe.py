@@ -20,8 +20,9 @@ def _mind(result: tuple[float, float], choice: tuple[float, float], depth: int) 
 STUDENT = _mind((0.0, 0.12), (0.0, 0.105), 3)
 """More sure of what is right."""
 TEACHER = replace(_mind((0.12, 0.17), (0.055, 0.12), 4), right=(0.9, 0.9), wrong=(0.9, 0.9), guesses=0.0)
-UNCALIBRATED = replace(STUDENT, right=(0.55, 0.95), wrong=(0.55, 0.95))
-"""As sure of what is wrong as of what is right."""
+UNCALIBRATED = replace(_mind((0.0, 0.11), (0.0, 0.095), 3), wrong=STUDENT.right)
+"""As sure of what is wrong as the student is of what is right. Certain errors are all made, the student's unsure ones
+are not, so it is wrong about a little less: two results and three choices fewer, and as good."""
 SMALL = _mind((0.0, 0.2), (0.0, 0.2), 2)
 """Knows less than the student everywhere; also the teacher that errs more than its student."""
 MINDS = {
