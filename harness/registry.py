@@ -373,15 +373,17 @@ def load_profile(path: Path) -> Profile:
     return made
 
 
-def typed_fields(value: T, what: str) -> T:
+def typed_fields(value: T, what: str, names: Iterable[str] | None = None) -> T:
     """A dataclass with its fields, and those of dataclasses in it, as their types: 1 of a float field is 1.0.
+
+    ``names`` are the fields that may be otherwise; all where it is not given.
 
     Raises:
         HarnessError: a value is not of its field's type.
     """
     hints, made = _hints(type(value)), {}
-    for field in dataclasses.fields(cast(Any, value)):
-        made[field.name] = _typed_part(getattr(value, field.name), hints[field.name], f"{field.name} of {what}")
+    for name in [field.name for field in dataclasses.fields(cast(Any, value))] if names is None else names:
+        made[name] = _typed_part(getattr(value, name), hints[name], f"{name} of {what}")
     return dataclasses.replace(cast(Any, value), **made)
 
 

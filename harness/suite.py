@@ -374,4 +374,6 @@ def made_model(
 def _changed(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
     for name in changes:
         registry.lookup("field of a run:", name, [field.name for field in dataclasses.fields(RunSpec)])
-    return registry.typed_fields(dataclasses.replace(spec, **changes), "a run of this suite") if changes else spec
+    if not changes:
+        return spec
+    return registry.typed_fields(dataclasses.replace(spec, **changes), "a run of this suite", changes)
