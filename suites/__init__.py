@@ -20,6 +20,7 @@ SUITES: dict[str, str] = {
     "trajectory": "suites.trajectory:Trajectory",
     "regime_audit": "suites.regime_audit:RegimeAudit",
     "transfer_audit": "suites.transfer_audit:TransferAudit",
+    "cell_audit": "suites.cell_audit:CellAudit",
     "phases": "suites.phases:Phases",
     "controls": "suites.controls:ControlArms",
     "tuning": "suites.tuning:Tuning",

@@ -8,20 +8,19 @@ what the rule itself does to the regimes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.config import ModelSpec, RunSpec
 from harness.evaluation.audits import SOURCE_OF
-from harness.show.lines import LinePanel, Series
+from harness.show.lines import LinePanel
 from harness.show.tables import Table
 from harness.suite import Evaluation, Profile
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores
-from suites.kit.audited import Audited, AuditSuite, asked
-from suites.kit.columns import ColumnOf, Compared, Subject, cost_columns, difference_columns, paired, table
-from suites.kit.curves import step_at, step_figure
+from suites.kit.audited import Audited, AuditSuite, Place, asked, steps
+from suites.kit.columns import Compared, cost_columns, difference_columns, paired, table
+from suites.kit.curves import step_figure
 from suites.kit.findings import Finding, compared, in_points
 from suites.kit.looks import OF_REGIMES
 from suites.kit.sentences import SECONDS
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from harness.show.hbars import Panel
 
 AUDIT_NAME = "regimes"
-SHARES = (0.0, 0.2, 0.5, 1.0)
-"""Of a run: where it is read."""
 PARTS = {"share": "tokens", "first_error": "first errors", "information": "tokens only p decides"}
 """Metrics that add up to 100 % over the regimes, with what they are shares of."""
 RIGHTS = {
@@ -119,7 +116,7 @@ def source_figure(audited: Audited) -> Figure:
         [
             in_points(
                 f"the source of {regime}",
-                lead(audited, Place(key=first.key, step=first.spec.steps, regime=regime)).difference,
+                lead(audited, Place(key=first.key, step=first.spec.steps, part=regime)).difference,
             )
             for regime in SOURCE_OF
         ],
@@ -141,48 +138,16 @@ def source_figure(audited: Audited) -> Figure:
     )
 
 
-def steps(spec: RunSpec) -> tuple[int, ...]:
-    """The checkpoints nearest to ``SHARES`` of a run."""
-    return tuple(dict.fromkeys(step_at(spec, share) for share in SHARES))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """What a line is about: a regime of an arm at a step."""
-
-    key: str
-    step: int
-    regime: str
-
-
-def lines(audited: Audited) -> list[Subject[Place]]:
-    """A block per run and step; before training all arms are the same student, shown once."""
-    arms = audited.scores.arms
-    blocks = [("before training", next(iter(arms)), 0)] + [
-        (f"{arm.label}, step {step}", key, step) for key, arm in arms.items() for step in steps(arm.spec) if step
-    ]
-    return [
-        Subject(of=Place(key=key, step=step, regime=regime), block=block, label=regime, ranked=False)
-        for block, key, step in blocks
-        for regime in SOURCE_OF
-    ]
-
-
 def regimes_table(audited: Audited) -> Table:
     """Shares, rights, and the source against the other policy that sees p."""
     scores = audited.scores
-
-    def runs(at: Place) -> list[dict[str, Any]] | None:
-        """Of the whole run; none before training."""
-        return list(scores.run_of(at.key).values()) if at.step else None
-
     return table(
-        lines(audited),
+        audited.lines(SOURCE_OF),
         [
-            *(_share_column(audited, metric, f"of {words}, %") for metric, words in PARTS.items()),
-            *(_share_column(audited, metric, f"{words}: right, %") for metric, words in RIGHTS.items()),
+            *(audited.part_column(metric, f"of {words}, %") for metric, words in PARTS.items()),
+            *(audited.part_column(metric, f"{words}: right, %") for metric, words in RIGHTS.items()),
             *difference_columns(partial(lead, audited), key="lead", header="source minus other, points"),
-            *cost_columns(runs),
+            *cost_columns(audited.runs_at),
         ],
         name="regime_audit",
         title=f"What the regimes hold, profile {scores.profile.name}",
@@ -192,14 +157,10 @@ def regimes_table(audited: Audited) -> Table:
     )
 
 
-def _share_column(audited: Audited, metric: str, header: str) -> ColumnOf[Place, None]:
-    return ColumnOf(key=metric, header=header, cell=lambda at: audited.cell(at.key, f"{at.regime}/{metric}", at.step))
-
-
 def lead(audited: Audited, at: Place) -> Compared:
     """How much more often the source of a regime is right than the other policy that sees p; not without tokens."""
-    own = SOURCE_OF[at.regime]
-    ours, others = (f"{at.regime}/{source}_right" for source in (own, OTHER[own]))
+    own = SOURCE_OF[at.part]
+    ours, others = (f"{at.part}/{source}_right" for source in (own, OTHER[own]))
     return paired(audited.difference(at.key, ours, others, at.step), audited.missing(at.key, at.step))
 
 
@@ -207,28 +168,17 @@ def share_panel(audited: Audited, metric: str) -> LinePanel:
     """One kind of share along the run: a line per regime, solid for the first arm."""
     arms = audited.scores.arms
     series = [
-        _series(audited, key, regime, metric, dashed=i > 0, named=len(arms) > 1)
-        for i, key in enumerate(arms)
+        audited.curve(
+            key,
+            f"{regime}/{metric}",
+            label=f"{regime}, {arm.label}" if len(arms) > 1 else regime,
+            look=OF_REGIMES[regime],
+            line="dashed" if i else "solid",
+        )
+        for i, (key, arm) in enumerate(arms.items())
         for regime in SOURCE_OF
     ]
     return LinePanel(title=f"share of {PARTS[metric]}", y_axis="share, %", series=tuple(series))
-
-
-def _series(audited: Audited, key: str, regime: str, metric: str, *, dashed: bool, named: bool) -> Series:
-    arm = audited.scores.arms[key]
-    cells = {step: audited.cell(key, f"{regime}/{metric}", step) for step in steps(arm.spec)}
-    known = {step: cell for step, cell in cells.items() if cell.value is not None}
-    last = list(cells.values())[-1]
-    halves = [cell.half for cell in known.values()]
-    return Series(
-        label=f"{regime}, {arm.label}" if named else regime,
-        look=OF_REGIMES[regime],
-        line="dashed" if dashed else "solid",
-        x=tuple(map(float, known)),
-        y=tuple(cell.value for cell in known.values() if cell.value is not None),
-        half=tuple(half for half in halves if half is not None) if None not in halves else (),
-        note=last.missing or ", ".join(last.remarks),
-    )
 
 
 def source_panel(audited: Audited, arm: Arm, step: int) -> Panel:

@@ -36,6 +36,7 @@ SPARSE = 3
 """Points up to which each is measured by itself and nothing is known between them."""
 NEAR = 0.1
 """Of a panel's width: from there to its edge a line ends at the edge, and is tied to its name."""
+LineStyle = Literal["own", "solid", "dashed", "none"]
 Key = tuple[Look, Any]
 """How a line is drawn, and matplotlib's style of it."""
 PAPER_WHITE = {"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
@@ -53,7 +54,7 @@ class Series:
     """NaN breaks the line."""
     half: tuple[float, ...] = ()
     """Half-width of the shaded band at each point, NaN where none is known; empty: nowhere."""
-    line: Literal["own", "solid", "dashed", "none"] = "own"
+    line: LineStyle = "own"
     """own: its look's; solid and dashed: where the style has a meaning of its own; none: markers alone."""
     look: Look | None = None
     """Of a known thing, in every panel; None: one that nothing else in the figure has."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.analysis import results
 from harness.analysis.statistics import Difference
-from harness.config import ModelSpec
+from harness.config import ModelSpec, RunSpec
 from harness.evaluation.audits import AUDIT, AUDITS
+from harness.show.lines import LineStyle, Series
+from harness.show.looks import Look
 from harness.show.tables import Cell, reason, seed_cell
 from harness.suite import Evaluation, Profile
 from harness.types import HarnessError
 from harness.worlds import world_of
-from suites.kit.arms import ArmScores, repeated
-from suites.kit.curves import CurveSuite
+from suites.kit.arms import ArmScores, early_step, repeated
+from suites.kit.columns import ColumnOf, Subject
+from suites.kit.curves import CurveSuite, step_at
 from suites.kit.measures import At, Measure, slashed
 from suites.kit.sentences import learning_rate_sentence, standing_sentences
 
@@ -25,6 +29,24 @@ if TYPE_CHECKING:
 
 EMPTY = "none there"
 """Of a metric that had nothing to average."""
+SHARES = (0.0, 0.2, 0.5, 1.0)
+"""Of a run: where an audit along it reads; where its profile has an early step, that instead of the second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a line is about: a part of what an audit tells apart, of an arm at a step."""
+
+    key: str
+    step: int
+    part: str
+
+
+def steps(spec: RunSpec) -> tuple[int, ...]:
+    """The checkpoints nearest to ``SHARES`` of a run, in their order."""
+    early = early_step(spec)
+    found = (step_at(spec, share) if early is None or share != SHARES[1] else early for share in SHARES)
+    return tuple(sorted(set(found)))
 
 
 def asked(audit: str, step: At) -> Evaluation:
@@ -102,6 +124,41 @@ class Audited:
     def difference(self, key: str, metric: str, other: str, step: At = "last") -> Difference | None:
         """One metric minus another of the same runs, paired by unit; None without one that has both."""
         return self.scores.units.paired_difference(self.values(key, metric, step), self.values(key, other, step))
+
+    def lines(self, parts: Iterable[str]) -> list[Subject[Place]]:
+        """A block per run and step, a line per part; before training all arms are the same student, shown once."""
+        arms, parts = self.scores.arms, tuple(parts)
+        blocks = [("before training", next(iter(arms)), 0)] + [
+            (f"{arm.label}, step {step}", key, step) for key, arm in arms.items() for step in steps(arm.spec) if step
+        ]
+        return [
+            Subject(of=Place(key=key, step=step, part=part), block=block, label=part.replace("_", " "), ranked=False)
+            for block, key, step in blocks
+            for part in parts
+        ]
+
+    def runs_at(self, at: Place) -> list[dict[str, Any]] | None:
+        """Costs of the whole run; none before training."""
+        return list(self.scores.run_of(at.key).values()) if at.step else None
+
+    def part_column(self, metric: str, header: str) -> ColumnOf[Place, None]:
+        """A metric of each line's part."""
+        return ColumnOf(key=metric, header=header, cell=lambda at: self.cell(at.key, f"{at.part}/{metric}", at.step))
+
+    def curve(self, key: str, metric: str, *, label: str, look: Look | None, line: LineStyle = "own") -> Series:
+        """An arm's metric along its run; of a last step without a number, why."""
+        cells = {step: self.cell(key, metric, step) for step in steps(self.scores.arms[key].spec)}
+        known = {step: cell for step, cell in cells.items() if cell.value is not None}
+        last, halves = list(cells.values())[-1], [cell.half for cell in known.values()]
+        return Series(
+            label=label,
+            look=look,
+            line=line,
+            x=tuple(map(float, known)),
+            y=tuple(cell.value for cell in known.values() if cell.value is not None),
+            half=tuple(half for half in halves if half is not None) if None not in halves else (),
+            note=last.missing or ", ".join(last.remarks),
+        )
 
     @property
     def items(self) -> str:

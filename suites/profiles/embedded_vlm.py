@@ -110,6 +110,7 @@ PROFILE = Profile(
         ),
         "trajectory": Part(),
         "regime_audit": Part(),
+        "cell_audit": Part(),
         "transfer_audit": Part(arms=(*COMPARED, "privileged_both", "student_privileged")),
         "tuning": Part(arms=MAIN),
     },

@@ -174,6 +174,7 @@ PROFILE = Profile(
         "trajectory": Part(),
         "regime_audit": Part(seeds=FIVE),
         "transfer_audit": Part(seeds=FIVE),
+        "cell_audit": Part(seeds=FIVE),
         "phases": Part(seeds=THREE),
         "controls": Part(seeds=THREE),
         "tuning": Part(),

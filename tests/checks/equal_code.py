@@ -141,6 +141,18 @@ def differs(before: Mapping[str, Any], after: Mapping[str, Any], *parts: str) ->
     return unequal
 
 
+def without_new(before: Mapping[str, Any], after: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is now, less rows and responses of evaluations that there were none of before: what is new moves no
+    number."""
+    asked = [{row["benchmark"] for row in side["rows"]} for side in (before, after)]
+    new = asked[1] - asked[0]
+    return {
+        **after,
+        "rows": [row for row in after["rows"] if row["benchmark"] not in new],
+        "responses": {k: v for k, v in after["responses"].items() if not any(f".{name}@" in k for name in new)},
+    }
+
+
 def found_equal(before: Recorded, after: Recorded) -> tuple[dict[str, dict[str, list[str]]], dict[str, str]]:
     """Pairs of digests that are of equal code, by kind and name; and why methods are not equal.
 
@@ -148,7 +160,7 @@ def found_equal(before: Recorded, after: Recorded) -> tuple[dict[str, dict[str, 
     """
     reasons: dict[str, dict[str, str]] = {"training": {}, "evaluation": {}}
     for name in after.keys() & before.keys():
-        sides = (before[name], after[name])
+        sides = (before[name], without_new(before[name], after[name]))
         reasons["training"][name] = trained = differs(*sides, "steps", "weights")
         reasons["evaluation"][name] = trained or differs(*sides, "rows", "responses")
     pairs: dict[str, dict[str, list[str]]] = {}

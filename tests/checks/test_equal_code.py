@@ -20,8 +20,8 @@ def recorded(training: str, evaluation: str) -> dict[str, Any]:
         "code": {"training": training, "evaluation": evaluation},
         "steps": [{"step": 0, "probe": 0.5}, {"step": 1, "loss": 0.25}],
         "weights": "w",
-        "rows": [{"value": 0.5}],
-        "responses": {"a.jsonl": "r"},
+        "rows": [{"benchmark": "a", "value": 0.5}],
+        "responses": {"step-1.a@1.greedy.jsonl": "r"},
     }
 
 
@@ -70,10 +70,22 @@ def test_one_bit_of_an_evaluation_takes_the_evaluation_alone(
     sides: tuple[dict[str, Any], dict[str, Any]], part: str
 ) -> None:
     before, now = sides
-    now["sft"][part] = {}
+    now["sft"][part] = type(now["sft"][part])()
     pairs, unequal = found_equal(before, now)
     assert unequal == {"sft": part}
     assert list(pairs["training"]) == ["arm, opd", "sft"] and pairs["evaluation"] == {}
+
+
+def test_an_evaluation_that_is_new_is_not_compared(sides: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    before, now = sides
+    now["sft"]["rows"].append({"benchmark": "b", "value": 0.25})
+    now["sft"]["responses"]["step-1.b@1.audit.jsonl"] = "s"
+    assert found_equal(before, now)[1] == {}
+    before["sft"]["rows"].append({"benchmark": "b", "value": 0.5})
+    assert found_equal(before, now)[1] == {"sft": "rows"}
+    before["sft"]["rows"].append({"benchmark": "c", "value": 0.5})
+    now["sft"]["rows"][1]["value"] = 0.5
+    assert found_equal(before, now)[1] == {"sft": "rows"}, "one that is no longer asked is a difference"
 
 
 def test_a_log_that_is_longer_is_not_equal() -> None:

@@ -40,6 +40,13 @@ REGIME_METRICS = (
 )
 """What the audit ``regimes`` gives of each, as ``HT/share``; see ``harness.evaluation.audits.routing``."""
 
+CLASSES = ("both", "teacher_only", "student_only", "neither")
+"""Who of the untrained pair, with p, has a token right."""
+CELL_METRICS = ("share", "right", "probability", "learnt", "lost")
+"""What the audit ``cells`` gives of each, as ``both/share``; see ``harness.evaluation.audits.cells``."""
+ROUTE_METRICS = ("share", *SOURCE_OF, "expected")
+"""What the audit ``routes`` gives of each."""
+
 
 class Unit(StrEnum):
     """Of an audit's or a benchmark's number."""
@@ -112,6 +119,19 @@ AUDITS: dict[str, Audit] = {
             name="regimes",
             metrics={f"{regime}/{metric}": Unit.SHARE for regime in SOURCE_OF for metric in REGIME_METRICS},
             target="harness.evaluation.audits.routing:regimes",
+            powers=(KnowsFacts,),
+        ),
+        Audit(
+            name="cells",
+            metrics={f"{name}/{metric}": Unit.SHARE for name in CLASSES for metric in CELL_METRICS},
+            target="harness.evaluation.audits.cells:cells",
+            powers=(KnowsFacts, HasReferences),
+        ),
+        Audit(
+            name="routes",
+            metrics={f"{name}/{metric}": Unit.SHARE for name in CLASSES for metric in ROUTE_METRICS}
+            | {"gap": Unit.NATS},
+            target="harness.evaluation.audits.cells:routes",
             powers=(KnowsFacts,),
         ),
         Audit(

@@ -112,7 +112,17 @@ def trajectory(subject: Subject) -> Findings:
 
 
 def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Routed:
-    """Samples, scores and routes; the stream of random numbers is the audit's own, by seed and step.
+    """Samples, scores and routes, see ``sampled``."""
+    student, teacher, batch = sampled(subject, problems=problems, rollouts=rollouts, audit=audit)
+    with undisturbed(student):
+        return routed(subject, routing_method(subject.folder.spec.profile), student, teacher, batch)
+
+
+def sampled(
+    subject: Subject, *, problems: int, rollouts: int, audit: str
+) -> tuple[PreTrainedModel, PreTrainedModel, RolloutBatch]:
+    """Student and teacher in one vocabulary, and the student's rollouts; the stream of random numbers is the audit's
+    own, by seed and step.
 
     Raises:
         HarnessError: the run has no teacher or no p to route by; its world does not know facts.
@@ -139,7 +149,7 @@ def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Rout
             top_p=spec.top_p,
             generator=seeds.generator(spec.seed, f"audit/{audit}", subject.step),
         )
-        return routed(subject, routing_method(spec.profile), student, teacher, batch)
+    return student, teacher, batch
 
 
 def routing_method(profile: str) -> Method:
@@ -166,9 +176,9 @@ def routed(
     policies = {Policy.STUDENT: student, Policy.TEACHER: teacher}
     scores = score_views(method, policies, batch, microbatch=MICROBATCH)
     sees_p = {"teacher": _view(scores, Policy.TEACHER), "self": _view(scores, Policy.STUDENT)}
-    top_BT = {name: _most_probable(policies[view.policy], scores[view], rollouts) for name, view in sees_p.items()}
+    top_BT = {name: most_probable(policies[view.policy], scores[view], rollouts) for name, view in sees_p.items()}
     for name, policy in {"student": student, "plain_teacher": teacher}.items():
-        top_BT[name] = _most_probable(policy, _distributions(policy, batch.contexts[PLAIN], rollouts), rollouts)
+        top_BT[name] = most_probable(policy, distributions(policy, batch.contexts[PLAIN], rollouts), rollouts)
     pool = build_pool(method, policies, batch, scores)
     return Routed(
         rollouts=rollouts,
@@ -231,20 +241,21 @@ def _right(routed: Routed, row: int, kept_T: Tensor) -> list[bool | None]:
 def _of_regime(routed: Routed, label: int, source: str) -> Iterator[tuple[str, float]]:
     mask_BT, verdict = routed.mask_BT, routed.verdict
     here_BT = mask_BT & (routed.label_BT == label)
-    yield "share", _share(here_BT, mask_BT)
+    yield "share", share_of(here_BT, mask_BT)
     for name, of_BT in {"first_error": verdict.first_error_BT, "information": verdict.information_BT}.items():
         if of_BT.any():
-            yield name, _share(here_BT, of_BT)
+            yield name, share_of(here_BT, of_BT)
     judged_BT = here_BT & verdict.judged_BT
     if not judged_BT.any():
         return
-    yield "right", _share(routed.rollouts.response_ids_BT.cpu() == verdict.target_BT, judged_BT)
-    by_reader = {name: _share(routed.top_BT[name] == verdict.target_BT, judged_BT) for name in READERS}
+    yield "right", share_of(routed.rollouts.response_ids_BT.cpu() == verdict.target_BT, judged_BT)
+    by_reader = {name: share_of(routed.top_BT[name] == verdict.target_BT, judged_BT) for name in READERS}
     yield from ((f"{name}_right", value) for name, value in by_reader.items())
     yield "source_right", by_reader[source]
 
 
-def _share(what_BT: Tensor, of_BT: Tensor) -> float:
+def share_of(what_BT: Tensor, of_BT: Tensor) -> float:
+    """Mean of a quantity over the tokens of a mask."""
     return float(what_BT[of_BT].double().mean())
 
 
@@ -252,7 +263,8 @@ def _view(scores: Mapping[View, Scores], policy: Policy) -> View:
     return next(view for view in scores if (view.policy, view.context) == (policy, PRIVILEGED))
 
 
-def _distributions(model: PreTrainedModel, prompts: Prompts, rollouts: RolloutBatch) -> Scores:
+def distributions(model: PreTrainedModel, prompts: Prompts, rollouts: RolloutBatch) -> Scores:
+    """The hidden states from which a policy's distribution at every response token follows."""
     return score(
         model,
         prompts,
@@ -265,7 +277,8 @@ def _distributions(model: PreTrainedModel, prompts: Prompts, rollouts: RolloutBa
 
 
 @torch.no_grad()
-def _most_probable(model: PreTrainedModel, scores: Scores, rollouts: RolloutBatch) -> Tensor:
+def most_probable(model: PreTrainedModel, scores: Scores, rollouts: RolloutBatch) -> Tensor:
+    """int64 [B, T], on the CPU: the policy's most probable token at every response token; -1 where padded."""
     assert scores.hidden_BTD is not None
     hidden_ND, head = scores.hidden_BTD[rollouts.mask_BT], logits_layer(model)
     tops = [head(hidden_ND[part]).argmax(-1) for part in chunks(len(hidden_ND), vocabulary_size(model))]

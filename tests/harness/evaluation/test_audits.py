@@ -19,7 +19,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness import registry
 from harness.config import RunSpec
-from harness.evaluation.audits import AUDIT, AUDITS, SOURCE_OF, Findings, Subject, audit, routing, transfer
+from harness.evaluation.audits import (
+    AUDIT,
+    AUDITS,
+    CLASSES,
+    SOURCE_OF,
+    Findings,
+    Subject,
+    Unit,
+    audit,
+    cells,
+    routing,
+    transfer,
+)
 from harness.evaluation.audits.reference import Verdict, each_once, judge, span_of_tokens, trace_of
 from harness.evaluation.audits.routing import Routed, record, regime_values, route, routing_method
 from harness.evaluation.audits.transfer import Places, places_of, with_p, without_p
@@ -73,6 +85,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "PROBLEMS", 6)
     monkeypatch.setattr(routing, "ROLLOUTS", 2)
     monkeypatch.setattr(transfer, "PROBLEMS", 9)
+    monkeypatch.setattr(cells, "PROBLEMS", 9)
 
 
 KINDS = {"c": Fact.CAPABILITY, "i": Fact.INFORMATION, "f": Fact.FORMAT}
@@ -467,10 +480,153 @@ def test_transfer_reads_the_same_problems_of_every_run(tokenizer: PreTrainedToke
     assert reference.values["information_right_with_p"] > 0.9  # and reads p
 
 
+# Classes of tokens.
+
+
+CELLS = cells.Read(
+    class_N=torch.tensor([0, 0, 1, 1, 1, 2, 2]),
+    before_N=torch.tensor([True, False, False, False, False, True, True]),
+    right_N=torch.tensor([True, True, True, True, False, False, True]),
+    probability_N=torch.tensor([0.9, 0.7, 0.8, 0.6, 0.1, 0.2, 0.6], dtype=torch.float64),
+)
+
+
+def test_values_of_the_classes_by_hand() -> None:
+    """Two words both have, of which one was learnt; three of the teacher's, of which two were; of two of the student's
+    one was lost; none that neither has, and none to learn or to lose where all were right or wrong."""
+    assert dict(cells.cell_values(CELLS)) == pytest.approx(
+        {
+            "both/share": 2 / 7,
+            "both/right": 1.0,
+            "both/probability": 0.8,
+            "both/learnt": 1.0,
+            "both/lost": 0.0,
+            "teacher_only/share": 3 / 7,
+            "teacher_only/right": 2 / 3,
+            "teacher_only/probability": 0.5,
+            "teacher_only/learnt": 2 / 3,
+            "student_only/share": 2 / 7,
+            "student_only/right": 0.5,
+            "student_only/probability": 0.4,
+            "student_only/lost": 0.5,
+            "neither/share": 0.0,
+        }
+    )
+
+
+def test_a_class_says_who_has_the_word() -> None:
+    found = cells.class_of(torch.tensor([True, True, False, False]), torch.tensor([True, False, True, False]))
+    assert [CLASSES[i] for i in found] == ["both", "teacher_only", "student_only", "neither"]
+
+
+def test_values_of_the_routes_by_hand() -> None:
+    """Six tokens are judged. Teacher and untrained student have: both, both, teacher | student, teacher | student."""
+    untrained_BT = torch.tensor([[5, 5, 6], [5, 6, 5], [6, 5, -1]])
+    expected_BT = torch.tensor([[0.9, 0.7, 0.4], [0.2, 0.6, 0.9], [0.9, 0.1, 0.0]], dtype=torch.float64)
+    # Judged tokens are one nat apart, one of the two others three; of eight tokens the mean is 1.25.
+    self_BT = torch.tensor([[-1.0, 1.0, -1.0], [-1.0, 1.0, -3.0], [-1.0, -1.0, -9.0]])
+    routed = by_hand()
+    routed = dataclasses.replace(routed, logp_BT={**routed.logp_BT, "self": self_BT})
+    found = dict(cells.route_values(routed, untrained_BT, expected_BT))
+    assert found == pytest.approx(
+        {
+            "both/share": 2 / 6,
+            **{"both/LH": 1.0, "both/LL": 0.0, "both/HT": 0.0, "both/HS": 0.0, "both/expected": 0.8},
+            "teacher_only/share": 2 / 6,
+            **{"teacher_only/LH": 0.0, "teacher_only/LL": 0.5, "teacher_only/HT": 0.5, "teacher_only/HS": 0.0},
+            "teacher_only/expected": 0.5,
+            "student_only/share": 2 / 6,
+            **{"student_only/LH": 0.0, "student_only/LL": 0.0, "student_only/HT": 0.0, "student_only/HS": 1.0},
+            "student_only/expected": 0.15,
+            "neither/share": 0.0,
+            "gap": 1.25,
+        }
+    )
+
+
+@cache
+def moved() -> PreTrainedModel:
+    """A student that is no longer the one that it began as, with p neither."""
+    model = load.load(PROFILE.student)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter += 0.25 * parameter.std() * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def test_cells_are_what_full_passes_read(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Again from one forward pass a response."""
+    found = audit("cells", dataclasses.replace(subject(run(), tokenizer), student=moved)).values
+    reader, data = TextReader(tokenizer), PROFILE.data
+    examples = each_once(WORLD, data, cells.PROBLEMS)
+    forced = from_texts(reader, examples, render(reader, examples), [slots.plain_trace(e) for e in examples])
+    assert PROFILE.teacher is not None
+    passes = {
+        "teacher": (load.load(PROFILE.teacher), data.privilege),
+        "student": (student(), data.privilege),
+        "before": (student(), Privilege.NONE),
+        "now": (moved(), Privilege.NONE),
+    }
+    logp = {name: full_logp(tokenizer, model, forced, kind) for name, (model, kind) in passes.items()}
+    ids_BT = forced.response_ids_BT
+    facts = [[span.kind for span in slots.plain_facts(e)] for e in examples]
+    decides_BT = torch.zeros_like(forced.mask_BT)
+    for b, kinds in enumerate(facts):
+        decides_BT[b, : len(kinds)] = torch.tensor([kind is Fact.CAPABILITY for kind in kinds])
+    right = {name: (each.argmax(-1) == ids_BT)[decides_BT] for name, each in logp.items()}
+    here = {
+        "both": right["teacher"] & right["student"],
+        "teacher_only": right["teacher"] & ~right["student"],
+        "student_only": ~right["teacher"] & right["student"],
+        "neither": ~right["teacher"] & ~right["student"],
+    }
+    p_N = logp["now"].double().exp().gather(-1, ids_BT[..., None])[..., 0][decides_BT]
+    for name, in_N in here.items():
+        assert found[f"{name}/share"] == pytest.approx(float(in_N.double().mean()))
+        expected = {"right": right["now"][in_N].double(), "probability": p_N[in_N]}
+        expected |= {"learnt": right["now"][in_N & ~right["before"]].double()}
+        expected |= {"lost": (~right["now"])[in_N & right["before"]].double()}
+        for metric, values in expected.items():
+            assert (f"{name}/{metric}" in found) == bool(len(values))
+            if len(values):
+                assert found[f"{name}/{metric}"] == pytest.approx(float(values.mean()), abs=1e-5)
+    assert {"both/learnt", "both/lost"} <= found.keys()
+
+
+def test_before_training_nothing_is_learnt_or_lost(tokenizer: PreTrainedTokenizerBase) -> None:
+    found = audit("cells", subject(run(), tokenizer)).values
+    assert found["both/learnt"] == found["both/lost"] == 0
+    assert sum(found[f"{name}/share"] for name in CLASSES) == pytest.approx(1)
+
+
+def test_expected_is_the_students_mass_on_the_teachers_word(tokenizer: PreTrainedTokenizerBase) -> None:
+    """And classes are those of the untrained student, whatever it is now."""
+    asked = dataclasses.replace(subject(run(), tokenizer), student=moved)
+    found = audit("routes", asked).values
+    routed = route(asked, problems=routing.PROBLEMS, rollouts=routing.ROLLOUTS, audit="routes")
+    top_BT, judged_BT = routed.top_BT, routed.verdict.judged_BT
+    plain_BTV = full_logp(tokenizer, moved(), routed.rollouts, Privilege.NONE).double().exp()
+    mass_BT = plain_BTV.gather(-1, top_BT["teacher"].clamp(min=0)[..., None])[..., 0]
+    untrained_BT = full_logp(tokenizer, student(), routed.rollouts, PROFILE.data.privilege).argmax(-1)
+    right = {"teacher": top_BT["teacher"], "student": untrained_BT}
+    right = {name: (each == routed.verdict.target_BT) & judged_BT for name, each in right.items()}
+    both_BT = right["teacher"] & right["student"]
+    assert found["both/share"] == pytest.approx(float(both_BT.sum() / judged_BT.sum()))
+    assert found["both/expected"] == pytest.approx(float(mass_BT[both_BT].mean()), abs=1e-5)
+    assert sum(found[f"both/{regime}"] for regime in SOURCE_OF) == pytest.approx(1)
+
+
+def test_a_run_without_a_teacher_has_no_classes(tokenizer: PreTrainedTokenizerBase) -> None:
+    with pytest.raises(HarnessError, match=r"audit cells needs a teacher, .* has none: leave it out"):
+        audit("cells", subject(reference_run(PROFILE, PROFILE.student), tokenizer))
+
+
 # All of them.
 
 
-NAMES = ("regimes", "trajectory", "transfer")
+NAMES = ("regimes", "trajectory", "transfer", "cells", "routes")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -482,14 +638,16 @@ def test_declared_shares_and_the_same_twice(name: str, tokenizer: PreTrainedToke
         second = audit(name, subject(run(), tokenizer))
     assert first == second
     assert first.values.keys() <= AUDITS[name].metrics.keys()
-    assert all(type(metric) is str and 0 <= value <= 1 for metric, value in first.values.items())
+    units = AUDITS[name].metrics
+    for metric, value in first.values.items():
+        assert type(metric) is str and (0 <= value <= 1 or (value >= 0 and units[metric] is Unit.NATS))
     for part in ("share", "first_error", "information"):
         if name == "regimes":
             assert sum(first.values[f"{regime}/{part}"] for regime in SOURCE_OF) == pytest.approx(1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ("regimes", "trajectory"))
+@pytest.mark.parametrize("name", ("regimes", "trajectory", "routes"))
 def test_another_seed_or_step_is_another_sample(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
     first = audit(name, subject(run(), tokenizer))
     for other in (subject(run(seed=1), tokenizer), subject(run(), tokenizer, step=STEP + 10)):
@@ -511,7 +669,7 @@ def test_random_states_and_modes_stay(name: str, tokenizer: PreTrainedTokenizerB
         model.eval()
 
 
-@pytest.mark.parametrize("name", ("regimes", "trajectory"))
+@pytest.mark.parametrize("name", ("regimes", "trajectory", "routes"))
 def test_a_run_without_teacher_or_p_is_refused(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
     trained = run().data
     assert trained is not None
