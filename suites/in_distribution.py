@@ -36,7 +36,7 @@ class InDistribution(PaperNumbers, MethodSuite):
     title = "every compared method on its own domains (Table 1, Figure 1)"
     ranks_methods = True
     repeats_draws = True
-    paper = ("table1", "table2", "figure1")
+    paper = ("table1", "table2", "figure1", "figure1_vlm")
     methods = METHODS
 
     def tables_of(self, scores: ArmScores) -> list[Table]:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from harness import registry
 from harness.analysis import results
 from harness.show.tables import Kind, Table
 from harness.suite import Options
-from harness.types import HarnessError
+from harness.types import HarnessError, Modality
 from suites.kit.arms import ArmSuite
 from suites.paper import figures as paper_figures
 from suites.paper import tables as paper_tables
@@ -52,16 +53,20 @@ class PaperNumbers(ArmSuite):
         return rows(self.paper_tables(options))
 
     def paper_tables(self, options: Options) -> list[Table]:
-        """Every table of ``paper`` that has one."""
-        return [make(options.published) for name in self.paper if (make := PAPER[name].table)]
+        """Every table of ``paper`` that has one; those of the profile's modality first."""
+        return [make(options.published) for each in self._shown(options) if (make := each.table)]
 
     def paper_figures(self, options: Options) -> dict[str, Figure]:
-        """Every figure of ``paper``, by file stem."""
+        """Every figure of ``paper``, by file stem; those of the profile's modality first."""
         drawn: dict[str, Figure] = {}
-        for name in self.paper:
-            if draw := PAPER[name].figures:
+        for each in self._shown(options):
+            if draw := each.figures:
                 drawn |= draw(options.published)
         return drawn
+
+    def _shown(self, options: Options) -> list[Redrawn]:
+        modality = registry.profile(options.profile).modality
+        return sorted((PAPER[name] for name in self.paper), key=lambda each: each.modality is not modality)
 
 
 def from_paper(options: Options) -> bool:
@@ -75,6 +80,8 @@ class Redrawn:
 
     table: Callable[[Path], Table] | None = None
     figures: Callable[[Path], dict[str, Figure]] | None = None
+    modality: Modality = Modality.TEXT
+    """Of the problems that it is about."""
 
 
 def rows(tables: Sequence[Table]) -> DataFrame:
@@ -104,14 +111,15 @@ def rows(tables: Sequence[Table]) -> DataFrame:
 
 PAPER: dict[str, Redrawn] = {
     "table1": Redrawn(table=paper_tables.table1),
-    "table2": Redrawn(table=paper_tables.table2),
+    "table2": Redrawn(table=paper_tables.table2, modality=Modality.VISION),
     "table3": Redrawn(table=paper_tables.table3),
     "table4": Redrawn(table=paper_tables.table4),
-    "table5": Redrawn(table=paper_tables.table5),
+    "table5": Redrawn(table=paper_tables.table5, modality=Modality.VISION),
     "table6": Redrawn(table=paper_tables.table6),
     "table7": Redrawn(table=paper_tables.table7),
     "table8": Redrawn(table=paper_tables.table8),
     "figure1": Redrawn(figures=paper_figures.figure1),
+    "figure1_vlm": Redrawn(figures=paper_figures.figure1_vlm, modality=Modality.VISION),
     "figure3": Redrawn(table=text.figure3_table),
     "figure4": Redrawn(table=text.figure4_table),
     "figure6": Redrawn(table=paper_figures.figure6_table, figures=paper_figures.figure6),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness import registry
 from harness.analysis import results
 from harness.show import tables
 from harness.show.tables import Line, Shade, Table
@@ -21,7 +22,7 @@ from suites.paper.numbers import PAPER, PaperNumbers
 
 ROOT = Path(__file__).resolve().parents[3]
 MADE = {name: item.table(PUBLISHED) for name, item in PAPER.items() if item.table}
-DRAWN = ("figure1", "figure6")
+DRAWN = ("figure1", "figure1_vlm", "figure6")
 
 
 class Everything(PaperNumbers):
@@ -157,7 +158,7 @@ def test_lines_of_figure_6_are_solid_for_the_smaller_student() -> None:
 
 @pytest.mark.slow
 def test_figure_1_has_every_method_minus_vanilla_opd_on_every_benchmark_and_the_average() -> None:
-    figures = paper_figures.figure1(PUBLISHED)
+    figures = paper_figures.figure1(PUBLISHED) | paper_figures.figure1_vlm(PUBLISHED)
     for stem, name, methods in (("figure1_paper", "table1", 9), ("figure1_vlm_paper", "table2", 4)):
         axes, rows = figures[stem].axes, {row.label: row for row in MADE[name].lines}
         base = rows["Vanilla OPD"].cells
@@ -173,6 +174,18 @@ def test_figure_1_has_every_method_minus_vanilla_opd_on_every_benchmark_and_the_
         last = [rows[label].cells[-1].value for label in ("Student", "Vanilla OPD", "Teacher")]
         note = "Student {:.1f}, Vanilla OPD {:.1f}, Teacher {:.1f}".format(*last)
         assert note in {text.get_text() for text in axes[0].texts}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("profile", "first"), [("embedded", ("table1", "figure1")), ("embedded_vlm", ("table2", "figure1_vlm"))]
+)
+def test_what_is_of_the_profiles_modality_comes_first(profile: str, first: tuple[str, str]) -> None:
+    suite = registry.suite("in_distribution")
+    assert isinstance(suite, PaperNumbers)
+    options = Options(suite=suite.name, profile=profile, source="paper", published=PUBLISHED)
+    (table, *more), (stem, *others) = suite.paper_tables(options), suite.paper_figures(options)
+    assert (table.name, stem) == tuple(f"{name}_paper" for name in first) and len(more) == len(others) == 1
 
 
 @pytest.mark.slow
