@@ -130,16 +130,30 @@ class When:
 
 
 def curve(scores: ArmScores, key: str, measures: Sequence[Measure], *, start: int = 0, probed: bool = False) -> Curve:
-    """Mean over the measures at every checkpoint from ``start`` on, for the seeds that have all of them.
+    """Mean over the measures from ``start`` on, wherever the suite asks for all of them, for the seeds that have them.
 
     Args:
         probed: only where training probes, as for what is read of its log.
     """
     spec = scores.arms[key].spec
-    steps = tuple(step for step in (spec.probed_steps() if probed else spec.checkpoint_steps()) if step >= start)
+    kept, asked = spec.probed_steps() if probed else spec.checkpoint_steps(), asked_at(scores, spec, measures)
+    steps = tuple(step for step in kept if step >= start and step in asked)
     found, units = [scores.seed_values(key, measures, step) for step in steps], scores.units
     seeds = common_seeds(found)  # before they are averaged: a draw's curve is of the same seeds at every step
     return joined(steps, [units.averaged({seed: each[seed] for seed in seeds}) for each in found], units)
+
+
+def asked_at(scores: ArmScores, spec: RunSpec, measures: Sequence[Measure]) -> set[int]:
+    """The steps at which the suite asks a run for all of the measures."""
+    asked = [
+        {
+            spec.steps if each.step == "last" else each.step
+            for each in scores.suite.evaluations(spec)
+            if (each.benchmark, each.decoding) == (measure.benchmark, measure.decoding)
+        }
+        for measure in measures
+    ]
+    return set.intersection(*asked) if asked else set()
 
 
 def joined(steps: tuple[int, ...], values: Sequence[Mapping[int, float]], units: Units) -> Curve:

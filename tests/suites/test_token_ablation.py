@@ -13,6 +13,7 @@ from harness import registry
 from harness.config import RunSpec
 from harness.show.tables import Cell, Kind, Table
 from harness.suite import Evaluation, Options, Suite
+from suites.kit.curves import curve
 from suites.token_ablation import FIGURE4_KEYS, TABLE6_KEYS, gain_kept, kept_cell
 
 SUITE: Suite = registry.suite("token_ablation")
@@ -55,6 +56,18 @@ def moved(spec: RunSpec) -> dict[str, Any]:
     name = spec.method.name
     usual = PROFILE.method(name).settings
     return {key: value for key, value in spec.method.settings.items() if value != usual[key]}
+
+
+@pytest.mark.parametrize("name", ["embedded", "embedded_vlm"])
+def test_curves_are_of_the_steps_that_are_asked(name: str) -> None:
+    """A profile may keep checkpoints that this suite does not read; a line is drawn all the same."""
+    profile = registry.profile(name)
+    chosen = Options(suite=SUITE.name, profile=name, seeds=(0, 1, 2), methods=None)
+    found = SUITE.scores(*frames(chosen, score, suite=SUITE, profile=profile), chosen)  # type: ignore[attr-defined]
+    arm = next(iter(found.arms.values()))
+    drawn = curve(found, arm.key, found.inside)
+    assert drawn.steps == arm.spec.probed_steps() and len(drawn.by_unit) == 3
+    assert (name == "embedded") == (drawn.steps == arm.spec.checkpoint_steps())
 
 
 def test_arms_differ_in_what_they_name(tmp_path: Path) -> None:
