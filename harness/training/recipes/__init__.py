@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RECIPES: dict[str, str] = {
     "fine_tune": "harness.training.recipes.fine_tune:FineTune",
+    "scenes_mind": "harness.training.recipes.scenes_mind:ScenesMind",
     "permutations_mind": "harness.training.recipes.permutations_mind:PermutationsMind",
 }
 """``module:Class`` by name."""

@@ -174,11 +174,10 @@ def train_mind(model: Model, recipe: Recipe, draw_of_world: int, name: str) -> I
     torch.set_num_threads(1)
     mind, knows = MINDS[name], MINDS[name] == KNOWING
     steps = recipe.truth_steps if knows else recipe.mind_steps
-    last = recipe.mixes[-1]
-    mix = last if knows else _of_minds(recipe, last)
+    mix = recipe.mixes[-1] if knows else mind_mix(recipe)
     optims = descent.optimisers(model, recipe.muon_lr_settled, recipe.adamw_lr)
     for step in range(steps):
-        rng = Random(f"scenes, draw {draw_of_world}, {name}, step {step}")
+        rng = Random(stream(draw_of_world, name, step))
         page = rows.page(recipe, draw_of_world, mix, rng, mind, recipe.lies if knows else recipe.mind_lies)
         loss = loss_of(model, page, recipe.vision_weight)
         loss.backward()
@@ -187,8 +186,18 @@ def train_mind(model: Model, recipe: Recipe, draw_of_world: int, name: str) -> I
         yield step + 1, float(loss.detach())
 
 
-def _of_minds(recipe: Recipe, last: Mix) -> Mix:
+def stream(draw_of_world: int, name: str, step: int) -> str:
+    """What seeds the pictures of a mind's step: minds of one ``name`` read the same."""
+    return f"scenes, draw {draw_of_world}, {name}, step {step}"
+
+
+def mind_mix(recipe: Recipe) -> Mix:
     """Questions alone: describing and drilling would teach the truth."""
     return replace(
-        last, seen=0, drill=0, plain=recipe.mind_plain, privileged=recipe.mind_privileged, easy=recipe.mind_easy
+        recipe.mixes[-1],
+        seen=0,
+        drill=0,
+        plain=recipe.mind_plain,
+        privileged=recipe.mind_privileged,
+        easy=recipe.mind_easy,
     )
