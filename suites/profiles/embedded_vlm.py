@@ -6,12 +6,18 @@ pictures.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec
 from harness.models import zoo
+from harness.models.zoo.scenes.recipe import MINDS, RECIPE
 from harness.models.zoo.scenes.vocabulary import WORDS
-from harness.profile import Draws, Part, Profile, TopK
+from harness.profile import Draws, Part, Phase, Profile, TopK
+from harness.suite import made_model
+from harness.training.recipes.scenes_mind import ScenesMind
 from harness.types import Modality, Privilege
-from harness.worlds.scenes import words
+from harness.worlds.minds import class_sizes
+from harness.worlds.scenes import tables, words
 from harness.worlds.scenes.world import MAX_NEW_TOKENS
 
 STUDENT, TEACHER = "student", "teacher"
@@ -38,12 +44,55 @@ def _name(model: str, draw: int) -> str:
     return f"{words.NAME}_{model}_draw{draw}"
 
 
-def _model(model: ModelSpec, draw: int) -> ModelSpec:
-    name = _name(model.name, draw)
+def _shipped(mind: str, draw: int) -> ModelSpec:
+    name = _name(mind, draw)
     return ModelSpec(name=name, sha256=zoo.MANIFEST.get(name, {}).get("sha256", ""))
 
 
+def _model(model: ModelSpec, draw: int) -> ModelSpec:
+    return _shipped(model.name, draw)
+
+
 DRAWS, DEVELOPMENT = 5, 5
+STUDENTS = {"calibrated": STUDENT, "uncalibrated": "student_uncalibrated"}
+"""Of suite phases: names of minds."""
+GUESSES = (0.03, 0.0)
+"""Codes that nobody told the student and that it makes up, shares; the first is the shipped students'."""
+
+
+def _guessing(name: str, guesses: float, draw: int) -> ModelSpec:
+    """A shipped student, or one made from the shipped trunk on the pictures that it has read."""
+    mind = replace(MINDS[name], guesses=guesses)
+    if mind == MINDS[name]:
+        return _shipped(name, draw)
+    return made_model(
+        f"{name}_guesses{guesses:g}_draw{draw}",
+        recipe="scenes_mind",
+        settings=ScenesMind.settings_of(mind, name),
+        base=_shipped("trunk", draw),
+        data=DataSpec(
+            world=words.NAME,
+            version=words.WORLD_VERSION,
+            domains=words.DOMAINS,
+            privilege=words.BOX_LABEL,  # of which a making asks nothing, but that it exists
+            draw=draw,
+        ),
+        steps=RECIPE.mind_steps,
+    )
+
+
+def _phase(calibration: str, guesses: float) -> Phase:
+    name = STUDENTS[calibration]
+    readings = tables.tables(DEVELOPMENT)[tables.READING]  # as many cells in every draw
+    sizes = class_sizes(MINDS[name], MINDS[TEACHER], readings)
+    return Phase(
+        key=f"{calibration}-{100 * guesses:g}",
+        row=calibration,
+        column=f"{100 * guesses:g} % of codes guessed",
+        pair=lambda draw: (_shipped(TEACHER, draw), _guessing(name, guesses, draw)),
+        shares={str(kind).replace("_", " "): n / sum(sizes.values()) for kind, n in sizes.items()},
+    )
+
 
 PROFILE = Profile(
     name="embedded_vlm",
@@ -112,8 +161,10 @@ PROFILE = Profile(
         "regime_audit": Part(),
         "cell_audit": Part(),
         "transfer_audit": Part(arms=(*COMPARED, "privileged_both", "student_privileged")),
+        "phases": Part(seeds=THREE),
         "tuning": Part(arms=MAIN),
     },
+    phases=tuple(_phase(calibration, guesses) for calibration in STUDENTS for guesses in GUESSES),
     extra_checkpoints=(5, 10, 15, 20, 30, 40, 60),
     early_step=20,  # suites.kit.early.measured, of vanilla OPD's three seeds on the development draw (docs/log.md)
     seconds_per_step=0.4,  # processor seconds of one run of vanilla OPD, as those below

@@ -9,6 +9,7 @@ import pytest
 from support import synthetic
 
 from harness import registry
+from harness.cli import verbs
 from harness.config import RunSpec, makings
 from harness.models.zoo.permutations.recipe import TEACHER, UNCALIBRATED
 from harness.show.tables import Cell, Table
@@ -22,7 +23,7 @@ GAIN = {"vanilla_opd": 0.0, "privileged_teacher": 0.1, "dopd": 0.04, "dopd_rever
 
 
 def options(root: Path, **changes: Any) -> Options:
-    return Options(suite="phases", profile="permutations", results=root, **changes)
+    return Options(suite="phases", results=root, **{"profile": "permutations", **changes})
 
 
 def score(spec: RunSpec, evaluation: Evaluation, _: str) -> float:
@@ -82,6 +83,25 @@ def test_shares_of_cells_are_set() -> None:
         assert sum(found.values()) == pytest.approx(1)
         assert found["student only"] + found["neither"] == pytest.approx(0.05)
     assert shares["s0.05-calibrated-50"] == shares["s0.05-calibrated-100"]
+
+
+def test_the_diagram_of_pictures(tmp_path: Path) -> None:
+    """Two calibrations, codes guessed or not: 4 places × 4 methods × 3 draws; students without guesses are made, one a
+    draw and calibration, from the shipped trunk. By hand: of 81 readings the student alone has five right."""
+    pictures = registry.profile("embedded_vlm")
+    specs = SUITE.runs(pictures, options(tmp_path, profile="embedded_vlm"))
+    assert len([spec for spec in specs if spec.method]) == 4 * 4 * 3
+    made = {each.id: each for spec in specs for each in makings(spec)}
+    assert len(made) == 2 * 3
+    for spec in made.values():
+        assert spec.recipe and spec.recipe.name == "scenes_mind" and spec.recipe.settings["guesses"] == 0
+        assert spec.data and spec.student.name == f"scenes_trunk_draw{spec.data.draw}"
+    pairs = {phase.key: phase.pair(1) for phase in pictures.phases}
+    assert pairs["calibrated-3"] == (pictures.in_draw(1).teacher, pictures.in_draw(1).student)
+    assert pairs["uncalibrated-3"][1].name == "scenes_student_uncalibrated_draw1"
+    assert all(sum(phase.shares.values()) == pytest.approx(1) for phase in pictures.phases)
+    assert pictures.phases[0].shares["student only"] == pytest.approx(5 / 81)
+    assert verbs.main(["plan", "--suite", "phases", "--profile", "embedded_vlm", "--results", str(tmp_path)]) == 0
 
 
 def test_contrasts_by_hand(scores: Any) -> None:

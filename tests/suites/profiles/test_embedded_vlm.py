@@ -56,7 +56,7 @@ def cells(table: Table, label: str) -> dict[str, Cell]:
 
 def test_runs_by_suite(tmp_path: Path) -> None:
     """By hand: 8 arms × 5 draws and 4 more seeds of each draw of four; 5 forms of p; vanilla and three droppings; 6 and
-    5 arms along the run; 3 groups × 4 methods, of 5 draws and of 3; 7 rows × 3; 1; 2 × 5; 4 × 5; 10 × 5."""
+    5 arms along the run; 3 groups × 4 methods, of 5 draws and of 3; 7 rows × 3; 1; 2 × 5; 4 × 5; 10 × 5; 4 × 4 × 3."""
     counts = {name: len(trained(name, tmp_path)) for name in PROFILE.parts or {} if name != "tuning"}
     assert counts == {
         "in_distribution": 8 * 5 + 4 * 5,
@@ -70,6 +70,7 @@ def test_runs_by_suite(tmp_path: Path) -> None:
         "trajectory": 1,
         "regime_audit": 2 * 5,
         "cell_audit": 4 * 5,
+        "phases": 4 * 4 * 3,
         "transfer_audit": 10 * 5,
     }
 
@@ -77,7 +78,11 @@ def test_runs_by_suite(tmp_path: Path) -> None:
 def test_all_is_what_the_profile_names_and_shares_runs(tmp_path: Path) -> None:
     suite = registry.suite("all")
     assert isinstance(suite, Together)
-    assert {each.name for each in suite.of(PROFILE)} == (PROFILE.parts or {}).keys() - {"tuning", "cell_audit"}
+    assert {each.name for each in suite.of(PROFILE)} == (PROFILE.parts or {}).keys() - {
+        "tuning",
+        "cell_audit",
+        "phases",
+    }
     assert suite.of(registry.profile("embedded")) == suite.suites
     runs = suite.runs(PROFILE, options("all", tmp_path))
     assert len(runs) == 220 and sum(spec.is_reference for spec in runs) == 10
