@@ -104,6 +104,11 @@ class Phase:
     shares: Mapping[str, float] = field(default_factory=dict)
     """Of what the two must know by heart: by whether both, one or neither of them is right; set, not found."""
 
+    @property
+    def label(self) -> str:
+        """As it is written beside the diagram."""
+        return f"{self.row}, {self.column}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controls:

@@ -83,7 +83,7 @@ class Phases(ArmSuite):
                 method,
                 {seed: phase_run(profile, options, phase, method, seed) for seed in self.chosen_seeds(options)},
                 key=arm_key(phase, method),
-                block=label(phase),
+                block=phase.label,
             )
             for phase in profile.given("phases", self.name)
             for method in METHODS
@@ -123,11 +123,6 @@ def phase_run(profile: Profile, options: Options, phase: Phase, method: str, see
     assert spec.data is not None
     wrong = {"corruption": Corruption.WRONG_STEPS, "corrupted": phase.wrong} if phase.wrong else {}
     return replace(spec, teacher=teacher, student=student, data=replace(spec.data, **wrong))
-
-
-def label(phase: Phase) -> str:
-    """As it is written beside the diagram."""
-    return f"{phase.row}, {phase.column}"
 
 
 def arm_key(phase: Phase, method: str) -> str:
@@ -284,7 +279,7 @@ def finding(scores: ArmScores, step: At) -> Finding:
     """At how many places routing pays, and at how many it costs."""
     routing = next(each for each in CONTRASTS if each.key == "routing")
     found = [
-        in_points(label(phase), contrast_at(scores, routing, phase.key, step).difference)
+        in_points(phase.label, contrast_at(scores, routing, phase.key, step).difference)
         for phase in scores.profile.phases
     ]
     return compared(found, registry.methods()[PRIVILEGED].label, scores.units, things="places")

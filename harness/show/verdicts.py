@@ -26,9 +26,15 @@ def columns(decisions: Sequence[Decision]) -> tuple[Column, ...]:
         Column(key="predicted", header="paper", kind=Kind.TEXT),
         Column(key="source", header="where", kind=Kind.TEXT),
         Column(key="written", header="written", kind=Kind.TEXT),
+        *(Column(key="place", header="in the diagram", kind=Kind.TEXT) for _ in _placed(decisions)),
         Column(key="rule", header="rule", kind=Kind.TEXT),
         Column(key="note", header="note", kind=Kind.TEXT),
     )
+
+
+def _placed(decisions: Sequence[Decision]) -> tuple[bool, ...]:
+    """One, of a profile with a diagram."""
+    return (True,) if any(d.place for d in decisions) else ()
 
 
 def _over(decisions: Sequence[Decision]) -> str:
@@ -88,16 +94,17 @@ def claims_table(decisions: Sequence[Decision], profile: str, selection: str = "
         block_header="suite",
         label_header="claim",
         columns=columns(decisions),
-        lines=tuple(_line(d) for d in decisions),
+        lines=tuple(_line(d, placed=bool(_placed(decisions))) for d in decisions),
     )
 
 
-def _line(d: Decision) -> Line:
+def _line(d: Decision, *, placed: bool) -> Line:
+    places = (d.place,) if placed else ()
     cells = (
         Cell(words=d.verdict.value),
         *(Cell() if value is None else Cell(value=value) for value in (d.effect, d.low, d.high)),
         Cell(words=d.unit if d.effect is not None else ""),
         Cell(value=d.n) if d.n else Cell(),
-        *(Cell(words=words) for words in (d.predicted, d.source, AFTER if d.late else BEFORE, d.rule, d.note)),
+        *(Cell(words=words) for words in (d.predicted, d.source, AFTER if d.late else BEFORE, *places, d.rule, d.note)),
     )
     return Line(block=d.suite, label=d.statement, cells=cells, ranked=False)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness import registry
 from harness.analysis import results
 from harness.analysis.claims import Claim, Decision, Values, decide
 from harness.analysis.units import units_of
+from harness.config import RunSpec
 from harness.suite import Options, Profile
-from harness.types import HarnessError, Modality, NoRowsError
+from harness.types import Corruption, HarnessError, Modality, NoRowsError
 from suites.paper import claims_of_language, claims_of_pictures
 from suites.paper.roles import cast
 
@@ -21,12 +23,44 @@ CLAIMS: Mapping[Modality, tuple[Claim, ...]] = {
 }
 
 
+ELSEWHERE = "a pair or p outside of it"
+"""Where a run stands that is at no place of the diagram."""
+
+
 def decisions(profile: Profile, options: Options) -> list[Decision]:
     """Every claim with its verdict, from the rows of one source; each suite's rows are read once."""
     claims = CLAIMS[profile.modality]
     scores = {suite: _scores(suite, profile, options) for suite in dict.fromkeys(claim.suite for claim in claims)}
     over = units_of(profile).many
-    return [decide(cast(claim, profile), _values(claim, scores[claim.suite]), over) for claim in claims]
+    places = {suite: places_of(suite, profile, options) for suite in scores if profile.phases}
+    return [
+        replace(
+            decide(cast(claim, profile), _values(claim, scores[claim.suite]), over), place=places.get(claim.suite, "")
+        )
+        for claim in claims
+    ]
+
+
+def places_of(name: str, profile: Profile, options: Options) -> str:
+    """Where in the profile's diagram a suite's runs stand, or that they have pairs which are not in it."""
+    suite: Any = registry.suite(name)
+    try:
+        runs: Sequence[RunSpec] = suite.runs(profile, suite.wholly(options))
+    except HarnessError:
+        return ""
+    return "; ".join(dict.fromkeys(place_of(profile, spec) for spec in runs if spec.method))
+
+
+def place_of(profile: Profile, spec: RunSpec) -> str:
+    """The place of one run: its pair, with the default kind of p, and how often that is right."""
+    data = spec.data
+    if data is None or data.draw is None or data.privilege != profile.data.privilege:
+        return ELSEWHERE
+    if data.corruption not in (Corruption.NONE, Corruption.WRONG_STEPS):
+        return ELSEWHERE
+    pair = (spec.teacher, spec.student)
+    found = (p.label for p in profile.phases if p.wrong == data.corrupted and p.pair(data.draw) == pair)
+    return next(found, ELSEWHERE)
 
 
 def _scores(name: str, profile: Profile, options: Options) -> Any:

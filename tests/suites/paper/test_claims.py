@@ -21,7 +21,8 @@ from harness.report import publish
 from harness.show.tables import to_csv
 from harness.show.verdicts import claims_table, effect_text, summary
 from harness.suite import Evaluation, Options
-from harness.types import HarnessError
+from harness.types import Corruption, HarnessError
+from suites.paper.claims import ELSEWHERE, place_of, places_of
 from suites.paper.claims_of_language import CLAIMS
 from suites.paper.orders import first_best
 
@@ -214,3 +215,36 @@ def test_the_table_says_what_was_claimed_and_found() -> None:
     assert (record["verdict"], record["unit"], record["predicted"]) == ("reproduced", "points", "+7.5 points")
     assert "verdict_note" not in record
     assert summary([made], "embedded").row_count == 1
+
+
+def test_a_claim_says_where_in_the_diagram_it_is_decided(tmp_path: Path) -> None:
+    """By hand: Table 1 stands at the default pair; robustness trains other pairs too; other p is in no diagram."""
+    profile = registry.profile("permutations")
+    places = {
+        name: places_of(name, profile, Options(suite=name, profile=profile.name, results=tmp_path))
+        for name in ("in_distribution", "robustness", "privileged_input")
+    }
+    default = "s = 0.05, calibrated, hints right"
+    assert places["in_distribution"] == default
+    assert places["robustness"].split("; ").count(ELSEWHERE) == 1 and default in places["robustness"]
+    assert set(places["privileged_input"].split("; ")) == {default, ELSEWHERE}
+    (spec, *_) = [
+        each
+        for each in registry.suite("phases").runs(profile, Options(suite="phases", profile=profile.name))
+        if each.data and each.data.corrupted == 0.5
+    ]
+    assert place_of(profile, spec) == "s = 0.05, calibrated, 50 % of hints right"
+    assert spec.data
+    shuffled = replace(spec, data=replace(spec.data, corruption=Corruption.SHUFFLED_STEPS))
+    assert place_of(profile, shuffled) == ELSEWHERE
+
+
+def test_without_a_diagram_no_claim_has_a_place(tmp_path: Path) -> None:
+    decided = registry.claims(PROFILE, options(tmp_path))
+    assert {each.place for each in decided} == {""}
+    assert "place" not in [column.key for column in claims_table(decided, "embedded").columns]
+    placed = claims_table([replace(decided[0], place="here"), *decided[1:]], "embedded")
+    assert [
+        cell.words for cell, column in zip(placed.lines[0].cells, placed.columns, strict=True) if column.key == "place"
+    ] == ["here"]
+    assert all(len(line.cells) == len(placed.columns) for line in placed.lines)
