@@ -205,6 +205,8 @@ class Part:
 
     arms: tuple[str, ...] = ()
     """In order: registry names of methods; in a suite whose arms are its question, keys of these arms."""
+    optional: bool = False
+    """Also the arms that the suite has for profiles that ask for them."""
     seeds: tuple[int, ...] = ()
     table: str = ""
     """The paper's table that the suite's main one has the name of and shows beside it (``suites.paper``)."""

@@ -7,14 +7,20 @@ granularity. Where the text does not say what a removed part leaves behind, the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness import registry
+from harness.config import RunSpec
 from harness.show.tables import Table
+from harness.suite import Evaluation
 from harness.types import PLAIN, Privilege
 from suites.kit.arms import ArmScores, caption
-from suites.kit.comparison import comparison_table
+from suites.kit.comparison import comparison_table, domain_columns
 from suites.kit.dots import arm_dots
 from suites.kit.items import arm_items
+from suites.kit.support import WHAT as OUTSIDE_WHAT
+from suites.kit.support import outside_columns, support_read
 from suites.kit.variants import AnalysisSuite, Variant
 
 if TYPE_CHECKING:
@@ -24,6 +30,9 @@ SUBJECT = "dopd"
 WHY_BESIDE = (SUBJECT, "no_privilege", "one_divergence")
 """Rows of Table 8 that the added ones are read with."""
 COMPONENTS, READINGS, MECHANISM = "components", "other readings", "why (added after these results)"
+FEW, FEW_KEY = 8, "few"
+"""A k that leaves something out where the profile's leaves out next to nothing."""
+WITH_FEW = f"components, k = {FEW}"
 WHAT = (
     "Without a source, its tokens go to the other one at their own weight and objective, or (dropped) have loss 0. "
     "Without routing, every token learns by JS on top-k from the teacher with p, or without it. One divergence: "
@@ -65,7 +74,22 @@ class Ablation(AnalysisSuite):
         without("no_teacher_source", "w/o teacher as source", removed="teacher"),
         without("not_adaptive", "w/o advantage-aware routing", adaptive=False),
         without("one_divergence", "w/o adaptive divergences", one_divergence=True),
-        without("one_granularity", "w/o adaptive granularities", one_granularity=True),
+        replace(without("one_granularity", "w/o adaptive granularities", one_granularity=True), by_support=True),
+        Variant(
+            key=FEW_KEY,
+            label="DOPD",
+            method=SUBJECT,
+            settings={"k": FEW},
+            block=WITH_FEW,
+            baseline=FEW_KEY,
+            optional=True,
+        ),
+        replace(
+            without("one_granularity_few", "w/o adaptive granularities", WITH_FEW, one_granularity=True, k=FEW),
+            baseline=FEW_KEY,
+            by_support=True,
+            optional=True,
+        ),
         without(
             "no_student_source_dropped",
             "w/o student as source, dropped",
@@ -96,6 +120,11 @@ class Ablation(AnalysisSuite):
         ),
     )
 
+    def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
+        """Also what lies outside the top-k, where arms of another k are compared."""
+        asked = super().evaluations(spec)
+        return (*asked, *support_read(spec)) if self.compares_k(registry.profile(spec.profile)) else asked
+
     def tables_of(self, scores: ArmScores) -> list[Table]:
         """``table8``: each variant against DOPD; ``table8_items``: with an interval over items too; ``table8_why``:
         what was added to explain it, tested apart, where it is among the arms."""
@@ -125,10 +154,11 @@ def table8(scores: ArmScores) -> Table:
         scores,
         name="table8",
         title="Components removed",
-        caption=caption(scores, WHAT),
+        caption=caption(scores, WHAT, *([OUTSIDE_WHAT] if outside_columns(scores) else [])),
         block_header="rows",
         label_header="variant",
         arms=components(scores),
+        extras=[*domain_columns(scores), *outside_columns(scores)],
         one_ranking=True,
     )
 

@@ -6,9 +6,11 @@ there; the paper also calls that row equivalent to vanilla OPD, so all nine cell
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from harness import registry
 from harness.config import RunSpec
 from harness.losses.objectives import Divergence, Granularity
 from harness.show.tables import Table
@@ -19,6 +21,8 @@ from suites.kit.arms import ArmScores, caption
 from suites.kit.comparison import ArmColumn, to_baseline
 from suites.kit.curves import ENTROPY, MILLI, training_read
 from suites.kit.findings import Finding, compared, in_points
+from suites.kit.support import WHAT as OUTSIDE_WHAT
+from suites.kit.support import outside_columns, support_read
 from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, best_marked, settings_table
 
 if TYPE_CHECKING:
@@ -49,6 +53,11 @@ SAME_RUNS = (
 )
 
 
+FEW = 8
+"""A k that leaves something out where the profile's leaves out next to nothing."""
+FEW_LABEL = f"top-k, k = {FEW}"
+
+
 def cell_key(context: str, divergence: Divergence, granularity: Granularity) -> str:
     """``js/full``; ``plain/js/full`` for the teacher without p."""
     return f"{PREFIX[context]}{divergence}/{granularity}"
@@ -65,6 +74,27 @@ def cell_variant(context: str, divergence: Divergence, granularity: Granularity)
         settings=settings,
         block=DIVERGENCES[divergence],
         baseline=cell_key(context, Divergence.JS, Granularity.FULL),
+        by_support=granularity is Granularity.TOP_K,
+    )
+
+
+def few_key(context: str, divergence: Divergence) -> str:
+    """``js/top_k_few``."""
+    return f"{cell_key(context, divergence, Granularity.TOP_K)}_few"
+
+
+def few_variant(context: str, divergence: Divergence) -> Variant:
+    """The same on fewer tokens."""
+    settings = {"divergence": divergence.value, "granularity": Granularity.TOP_K.value, "k": FEW}
+    return Variant(
+        key=few_key(context, divergence),
+        label=FEW_LABEL,
+        method=METHODS[context],
+        settings=settings,
+        block=DIVERGENCES[divergence],
+        baseline=cell_key(context, Divergence.JS, Granularity.FULL),
+        by_support=True,
+        optional=True,
     )
 
 
@@ -75,11 +105,18 @@ class UniformObjectives(AnalysisSuite):
     title = "divergence and granularity, the same for every token (Table 7)"
     paper = ("table7",)
     seeds = (0, 1, 2)
-    variants = tuple(cell_variant(c, d, g) for c in METHODS for d in DIVERGENCES for g in GRANULARITIES)
+    variants = (
+        *(cell_variant(c, d, g) for c in METHODS for d in DIVERGENCES for g in GRANULARITIES),
+        *(few_variant(c, d) for c in METHODS for d in DIVERGENCES),
+    )
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
-        """At the shares of a run that the table shows; the entropy of training at its end."""
-        return along_the_run(spec) if spec.is_reference else (*along_the_run(spec), training_read("last"))
+        """At the shares of a run that the table shows; the entropy of training at its end; what lies outside the
+        top-k, where arms of another k are compared."""
+        if spec.is_reference:
+            return along_the_run(spec)
+        compared = self.compares_k(registry.profile(spec.profile))
+        return (*along_the_run(spec), training_read("last"), *(support_read(spec) if compared else ()))
 
     def tables_of(self, scores: ArmScores) -> list[Table]:
         """``table7``: the teacher with p; ``table7_plain``: without."""
@@ -118,9 +155,20 @@ def cell_words(context: str, divergence: Divergence, granularity: Granularity) -
     return where if context == PRIVILEGED else f"{where}, without p"
 
 
-def keys_of(context: str) -> list[str]:
+def granularities(scores: ArmScores) -> dict[str, Callable[[str, Divergence], str]]:
+    """Key of a cell by the words of its column; fewer tokens where these arms are there."""
+    found = {words: partial(_at, granularity) for granularity, words in GRANULARITIES.items()}
+    few = few_key(PRIVILEGED, Divergence.JS) in scores.arms
+    return found | ({FEW_LABEL: few_key} if few else {})
+
+
+def _at(granularity: Granularity, context: str, divergence: Divergence) -> str:
+    return cell_key(context, divergence, granularity)
+
+
+def keys_of(scores: ArmScores, context: str) -> list[str]:
     """Arms of one reading."""
-    return [cell_key(context, d, g) for d in DIVERGENCES for g in GRANULARITIES]
+    return [key(context, d) for d in DIVERGENCES for key in granularities(scores).values()]
 
 
 def table7(scores: ArmScores, context: str) -> Table:
@@ -131,15 +179,18 @@ def table7(scores: ArmScores, context: str) -> Table:
         scores,
         name="table7" if context == PRIVILEGED else "table7_plain",
         title=f"Divergence and granularity, the same for all tokens{without}",
-        caption=caption(scores, SAME_RUNS.format(other), SHARES_SENTENCE),
-        keys=keys_of(context),
+        caption=caption(
+            scores, SAME_RUNS.format(other), SHARES_SENTENCE, *([OUTSIDE_WHAT] if outside_columns(scores) else [])
+        ),
+        keys=keys_of(scores, context),
         headers=("divergence", "granularity"),
         extras=[
             ArmColumn(
                 key="entropy",
                 header="entropy at the end, millinats",
                 cell=lambda key: scores.cell_of(key, scores.values(key, [ENTROPY]), MILLI),
-            )
+            ),
+            *outside_columns(scores),
         ],
     )
 
@@ -148,12 +199,13 @@ def matrix(scores: ArmScores, context: str) -> Matrix:
     """Score at the end by divergence and granularity."""
     from harness.show.heatmap import Matrix
 
-    cells = best_marked({key: scores.cell(key, scores.inside) for key in keys_of(context)})
+    cells = best_marked({key: scores.cell(key, scores.inside) for key in keys_of(scores, context)})
+    columns = granularities(scores)
     return Matrix(
         title=f"teacher {'with' if context == PRIVILEGED else 'without'} p",
         row_axis="divergence",
         column_axis="granularity",
         rows=tuple(DIVERGENCES.values()),
-        columns=tuple(GRANULARITIES.values()),
-        cells=tuple(tuple(cells[cell_key(context, d, g)] for g in GRANULARITIES) for d in DIVERGENCES),
+        columns=tuple(columns),
+        cells=tuple(tuple(cells[key(context, d)] for key in columns.values()) for d in DIVERGENCES),
     )

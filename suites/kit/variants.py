@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness import registry
 from harness.config import RunSpec
@@ -28,7 +28,11 @@ from suites.kit.comparison import (
     untrained_lines,
 )
 from suites.kit.curves import along_columns, step_at
+from suites.kit.support import is_inactive, marked_inactive
 from suites.paper.numbers import PaperNumbers
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SHARES = (0.2, 0.4, 0.8, 1.0)
 """Of a run, shown in tables: the paper's steps 40, 80 and 160 of 200, and the last."""
@@ -55,6 +59,10 @@ class Variant:
     block: str = ""
     baseline: str = ""
     """Key of the variant this one is compared with; empty: none."""
+    by_support: bool = False
+    """Whether it differs from what it is compared with in the support of its losses alone."""
+    optional: bool = False
+    """Only in a profile that names it or asks for all that are optional."""
 
 
 class AnalysisSuite(PaperNumbers):
@@ -75,8 +83,18 @@ class AnalysisSuite(PaperNumbers):
             HarnessError: it names one that is not there.
         """
         known = {variant.key: variant for variant in self.variants_of(profile)}
-        named = [registry.lookup(f"arm of suite {self.name}", key, known) for key in profile.part(self.name).arms]
-        return tuple(known[key] for key in named) or tuple(known.values())
+        part = profile.part(self.name)
+        named = [registry.lookup(f"arm of suite {self.name}", key, known) for key in part.arms]
+        usual = (each for each in known.values() if part.optional or not each.optional)
+        return tuple(known[key] for key in named) or tuple(usual)
+
+    def scores(self, rows: DataFrame, costs: DataFrame, options: Options) -> ArmScores:
+        """With rows marked that differ in nothing."""
+        return VariantScores(suite=self, rows=rows, costs=costs, options=options)
+
+    def compares_k(self, profile: Profile) -> bool:
+        """Whether the profile names arms of another k, so that what lies outside is asked."""
+        return any(variant.optional for variant in self.chosen(profile))
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
         """One per variant, compared with its own baseline where that is among them."""
@@ -92,6 +110,17 @@ class AnalysisSuite(PaperNumbers):
             )
             for variant in chosen
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantScores(ArmScores):
+    """A row that differs in its support alone is inactive where hardly any probability lies outside."""
+
+    def shown(self, arm: Arm) -> Arm:
+        """See ``suites.kit.support``."""
+        assert isinstance(self.suite, AnalysisSuite)
+        (variant,) = (each for each in self.suite.chosen(self.profile) if each.key == arm.key)
+        return marked_inactive(arm) if variant.by_support and is_inactive(self, arm) else arm
 
 
 def variant_run(profile: Profile, options: Options, variant: Variant, seed: int) -> RunSpec:

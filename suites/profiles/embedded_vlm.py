@@ -154,6 +154,8 @@ PROFILE = Profile(
                 "not_adaptive",
                 "one_divergence",
                 "one_granularity",
+                "few",
+                "one_granularity_few",
             ),
             seeds=THREE,
         ),

@@ -135,6 +135,11 @@ AUDITS: dict[str, Audit] = {
             powers=(KnowsFacts,),
         ),
         Audit(
+            name="support",
+            metrics=dict.fromkeys(("student_outside", "source_outside"), Unit.SHARE),
+            target="harness.evaluation.audits.support:support",
+        ),
+        Audit(
             name="trajectory",
             metrics={"right": Unit.SHARE} | dict.fromkeys(SOURCE_OF, Unit.SHARE),
             target="harness.evaluation.audits.routing:trajectory",

@@ -119,19 +119,24 @@ def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Rout
 
 
 def sampled(
-    subject: Subject, *, problems: int, rollouts: int, audit: str
+    subject: Subject, *, problems: int, rollouts: int, audit: str, routes: bool = True
 ) -> tuple[PreTrainedModel, PreTrainedModel, RolloutBatch]:
     """Student and teacher in one vocabulary, and the student's rollouts; the stream of random numbers is the audit's
     own, by seed and step.
 
+    Args:
+        routes: tokens will be routed and judged, which needs p and a world that knows facts.
+
     Raises:
-        HarnessError: the run has no teacher or no p to route by; its world does not know facts.
+        HarnessError: the run has no teacher; no p to route by; its world does not know facts.
     """
     spec, reader = subject.folder.spec, subject.reader
-    if spec.data is None or spec.teacher is None or spec.data.privilege == Privilege.NONE:
-        raise HarnessError(f"audit {audit} needs a teacher and privileged input, {spec.id} lacks one: leave it out")
+    if spec.data is None or spec.teacher is None or (routes and spec.data.privilege == Privilege.NONE):
+        needs = "a teacher and privileged input" if routes else "a teacher"
+        raise HarnessError(f"audit {audit} needs {needs}, {spec.id} lacks one: leave it out")
     world = world_of(spec.data)
-    require(world, KnowsFacts, f"audit {audit}")
+    if routes:
+        require(world, KnowsFacts, f"audit {audit}")
     student = subject.student()
     with undisturbed(student):
         student.eval()

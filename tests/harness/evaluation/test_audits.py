@@ -30,11 +30,13 @@ from harness.evaluation.audits import (
     audit,
     cells,
     routing,
+    support,
     transfer,
 )
 from harness.evaluation.audits.reference import Verdict, each_once, judge, span_of_tokens, trace_of
 from harness.evaluation.audits.routing import Routed, record, regime_values, route, routing_method
 from harness.evaluation.audits.transfer import Places, places_of, with_p, without_p
+from harness.losses.objectives import Support
 from harness.models import load
 from harness.models.prompts import Prompts, render
 from harness.models.reader import TextReader
@@ -623,10 +625,46 @@ def test_a_run_without_a_teacher_has_no_classes(tokenizer: PreTrainedTokenizerBa
         audit("cells", subject(reference_run(PROFILE, PROFILE.student), tokenizer))
 
 
+# Supports.
+
+
+def test_masses_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of probabilities .5, .3, .2 and .1, .2, .7 the student's top two hold .8, and .3 of the source's."""
+    p: dict[Any, Tensor] = {"student": torch.tensor([[0.5, 0.3, 0.2]]), "source": torch.tensor([[0.1, 0.2, 0.7]])}
+    monkeypatch.setattr(support, "logits_layer", lambda model: lambda _: p[model].log())
+    monkeypatch.setattr(support, "vocabulary_size", lambda _: 3)
+    models: Any = list(p)
+    for whose, wanted in ((Support.STUDENT, [0.8, 0.3]), (Support.TEACHER, [0.5, 0.9])):
+        found = support.masses(models, [torch.zeros(1, 1)] * 2, k=2, support=whose)
+        assert [float(each) for each in found] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("kind", [Privilege.HINTS, Privilege.NONE])
+def test_what_lies_outside_is_what_full_passes_say(kind: Privilege, tokenizer: PreTrainedTokenizerBase) -> None:
+    spec = run(method=PROFILE.method("dopd", {"k": 2}))
+    assert spec.data is not None and PROFILE.teacher is not None
+    asked = subject(dataclasses.replace(spec, data=dataclasses.replace(spec.data, privilege=kind)), tokenizer)
+    found = audit("support", asked).values
+    _, teacher, rollouts = routing.sampled(
+        asked, problems=routing.PROBLEMS, rollouts=routing.ROLLOUTS, audit="support", routes=False
+    )
+    q = full_logp(tokenizer, student(), rollouts, Privilege.NONE)[rollouts.mask_BT].double().exp()
+    t = full_logp(tokenizer, teacher, rollouts, kind)[rollouts.mask_BT].double().exp()
+    top = q.topk(2).indices
+    for name, p in (("student_outside", q), ("source_outside", t)):
+        expected = float(1 - p.gather(-1, top).sum(-1).mean())
+        assert found[name] == pytest.approx(expected, abs=1e-5) and found[name] > 1e-4, name
+
+
+def test_a_method_without_a_top_k_has_no_support(tokenizer: PreTrainedTokenizerBase) -> None:
+    with pytest.raises(HarnessError, match=r"audit support needs a method with a top-k, .* has none: leave it out"):
+        audit("support", subject(run(method=PROFILE.method("sft")), tokenizer))
+
+
 # All of them.
 
 
-NAMES = ("regimes", "trajectory", "transfer", "cells", "routes")
+NAMES = ("regimes", "trajectory", "transfer", "cells", "routes", "support")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -647,7 +685,7 @@ def test_declared_shares_and_the_same_twice(name: str, tokenizer: PreTrainedToke
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ("regimes", "trajectory", "routes"))
+@pytest.mark.parametrize("name", ("regimes", "trajectory", "routes", "support"))
 def test_another_seed_or_step_is_another_sample(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
     first = audit(name, subject(run(), tokenizer))
     for other in (subject(run(seed=1), tokenizer), subject(run(), tokenizer, step=STEP + 10)):

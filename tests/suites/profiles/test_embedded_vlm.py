@@ -56,7 +56,7 @@ def cells(table: Table, label: str) -> dict[str, Cell]:
 
 def test_runs_by_suite(tmp_path: Path) -> None:
     """By hand: 8 arms × 5 draws and 4 more seeds of each draw of four; 5 forms of p; vanilla and three droppings; 6 and
-    5 arms along the run; 3 groups × 4 methods, of 5 draws and of 3; 7 rows × 3; 1; 2 × 5; 4 × 5; 10 × 5; 4 × 4 × 3."""
+    5 arms along the run; 3 groups × 4 methods, of 5 draws and of 3; 9 rows × 3; 1; 2 × 5; 4 × 5; 10 × 5; 4 × 4 × 3."""
     counts = {name: len(trained(name, tmp_path)) for name in PROFILE.parts or {} if name != "tuning"}
     assert counts == {
         "in_distribution": 8 * 5 + 4 * 5,
@@ -66,7 +66,7 @@ def test_runs_by_suite(tmp_path: Path) -> None:
         "privilege_illusion": 5 * 5,
         "token_ablation": 4 * 5,
         "privileged_input": 5 * 5,
-        "ablation": 7 * 3,
+        "ablation": 9 * 3,
         "trajectory": 1,
         "regime_audit": 2 * 5,
         "cell_audit": 4 * 5,
@@ -85,7 +85,7 @@ def test_all_is_what_the_profile_names_and_shares_runs(tmp_path: Path) -> None:
     }
     assert suite.of(registry.profile("embedded")) == suite.suites
     runs = suite.runs(PROFILE, options("all", tmp_path))
-    assert len(runs) == 220 and sum(spec.is_reference for spec in runs) == 10
+    assert len(runs) == 226 and sum(spec.is_reference for spec in runs) == 10
     assert {spec.data.draw for spec in runs if spec.data} == set(range(5))
 
 
@@ -204,7 +204,7 @@ def test_every_suite_is_planned_without_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "220 runs: 220 absent" in done.stdout
+    assert "226 runs: 226 absent" in done.stdout
 
 
 # --- the paper's numbers beside
