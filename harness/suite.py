@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,6 +140,11 @@ class Suite(ABC):
     def lacks(self, profile: Profile) -> list[str]:
         """Of ``needs`` what a profile does not give."""
         return [name for name in self.needs if not getattr(profile, name)]
+
+    def title_in(self, profile: Profile) -> str:
+        """The title, with the table of the paper that the profile has in its place: ``(Table 2, Figure 1)``."""
+        table = profile.part(self.name).table
+        return re.sub(r"Table \d+", table.replace("table", "Table "), self.title, count=1) if table else self.title
 
     @abstractmethod
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:

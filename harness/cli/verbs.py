@@ -150,7 +150,7 @@ def _plan(given: argparse.Namespace) -> int:
         console.print(
             own.settings_table(chosen.profile, given.chosen, chosen.options.profile_file, chosen.options.steps)
         )
-    console.print(plan_table(plan, title=f"{chosen.suite.name}: {chosen.suite.title}"))
+    console.print(plan_table(plan, title=f"{chosen.suite.name}: {chosen.suite.title_in(chosen.profile)}"))
     overrides = overrides_table(chosen.profile, _method_names(plan))
     if overrides:
         console.print(overrides)

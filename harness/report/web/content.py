@@ -157,7 +157,7 @@ def _section(suite: Suite, profile: Profile, options: Options) -> tuple[Section,
     section = Section(
         anchor=options.folder.replace("_", "-"),
         name=options.folder,
-        title=suite.title,
+        title=suite.title_in(profile),
         paper=_paper(suite, profile, options),
         command=f"dopd run --suite {suite.name} --profile {profile.name}",
         leads=suite.ranks_methods and options.learning_rate == "shared",

@@ -75,6 +75,16 @@ def test_runs_by_suite(tmp_path: Path) -> None:
     }
 
 
+def test_titles_name_the_papers_tables_of_pictures() -> None:
+    titles = {name: registry.suite(name).title_in(PROFILE) for name in ("in_distribution", "privileged_input", "ood")}
+    assert titles["in_distribution"].endswith("(Table 2, Figure 1)") and titles["privileged_input"].endswith(
+        "(Table 5)"
+    )
+    assert titles["ood"] == registry.suite("ood").title
+    text = registry.profile("embedded")
+    assert registry.suite("in_distribution").title_in(text).endswith("(Table 1, Figure 1)")
+
+
 def test_all_is_what_the_profile_names_and_shares_runs(tmp_path: Path) -> None:
     suite = registry.suite("all")
     assert isinstance(suite, Together)
