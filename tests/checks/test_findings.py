@@ -115,3 +115,57 @@ def test_what_is_said_of_the_forms_of_p_is_in_table_5() -> None:
     assert f"captions ends {told['bounding box with caption']} above" in FINDINGS
     assert f"final answer {told['final answer']} and with the caption {told['caption']} above it" in FINDINGS
     assert f"without p {told['no privileged input']} (not told apart)" in FINDINGS
+
+
+def published(suite: str, name: str) -> dict[str, dict[str, str]]:
+    """Rows of a published table by label, each by its header; the label is the second column."""
+    text = (FOLDER.parent / suite / f"{name}.md").read_text(encoding="utf-8")
+    header, *lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    plain = [[re.sub(r"[*●◐]|</?u>", "", cell).strip() for cell in line] for line in lines]
+    return {line[1]: dict(zip(map(str.strip, header), line, strict=True)) for line in plain}
+
+
+def test_what_is_said_of_dropped_tokens_is_in_figure_4() -> None:
+    kept = published("token_ablation", "figure4_kept")
+    high, random, low = (kept[f"20 % dropped{what}"] for what in (", highest A", " at random", ", lowest A"))
+    assert f"keeps {high['step 200']} % of its gain ({high['step 20']} % at step 20)" in FINDINGS
+    assert f"fifth {random['step 200']} %, without the fifth of lowest A {low['step 200']} %" in FINDINGS
+    assert f"{high['step 200']} % of it is left" in README
+
+
+def test_what_is_said_of_single_sided_p_is_in_figure_3() -> None:
+    curves, signs = published("privilege_illusion", "figure3"), published("privilege_illusion", "illusion_signs")
+    early, end = "minus baseline at step 40, points", "minus baseline at the end, points"
+    teacher, own = signs["Priv. T→S"], signs["Priv. S→S"]
+    assert (
+        f"is {teacher[early].lstrip('-')} below vanilla OPD at step 40 and {teacher[end].lstrip('+')} above" in FINDINGS
+    )
+    fall = curves["Priv. T→S"]["fall, points"].replace("-", "−")
+    assert f"(it falls by {fall})" in FINDINGS
+    entropy = [curves[name]["entropy at the end, millinats"].split()[0] for name in ("Priv. T→S", "Vanilla OPD")]
+    assert f"({entropy[0]} against {entropy[1]} millinats)" in FINDINGS
+    assert round(float(entropy[0]) / float(entropy[1])) == 3
+    assert f"ends {own[end].lstrip('-')} below" in FINDINGS
+    vanilla = curves["Vanilla OPD"]
+    assert f"vanilla OPD: {vanilla['fall, points'].lstrip('+')} from its best, step 60" in FINDINGS
+    assert vanilla["best step"].startswith("60.0")
+    plain = {name: signs[name][end].lstrip("-") for name in ("T→Priv. S", "Priv. T→Priv. S")}
+    assert f"T→Priv. S ends {plain['T→Priv. S']} and Priv. T→Priv. S {plain['Priv. T→Priv. S']} below" in FINDINGS
+
+
+def test_counts_of_claims_are_the_published_ones() -> None:
+    text = (FOLDER.parent / "claims" / "claims.md").read_text(encoding="utf-8")
+    counts = re.findall(r"(\d+) (reproduced|contradicted|undecided|not run)", text.splitlines()[0])
+    n = {verdict: int(count) for count, verdict in counts}
+    told = f"{n['reproduced']} are reproduced so far, {n['contradicted']} are contradicted, {n['undecided']} are"
+    assert f"Of {sum(n.values())} claims {told} undecided, {n['not run']} wait for their suites" in FINDINGS
+    assert f"{n['reproduced']} are reproduced, {n['contradicted']} are contradicted (" in README
+    assert f"{n['undecided']} are undecided, {n['not run']} wait for their suites" in README
+    lines = [line.split("|") for line in text.splitlines() if line.startswith("|")]
+    suites, verdicts = [], []
+    for line in lines[2:]:
+        suites.append(line[1].strip() or suites[-1])
+        verdicts.append(line[3].strip())
+    of_p = [v for s, v in zip(suites, verdicts, strict=True) if s == "privilege_illusion"]
+    assert (of_p.count("contradicted"), of_p.count("reproduced")) == (8, 3)
+    assert verdicts.count("contradicted") == 8 + 2
