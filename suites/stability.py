@@ -35,7 +35,7 @@ from suites.kit.curves import (
     when_cell,
 )
 from suites.kit.dots import finding_of
-from suites.kit.findings import Finding
+from suites.kit.findings import Contrast, Finding
 from suites.kit.sentences import SECONDS
 from suites.paper.numbers import PaperNumbers
 
@@ -182,15 +182,24 @@ def against_seconds(scores: ArmScores) -> Figure:
 
 
 def slowest(scores: ArmScores, seconds: Mapping[str, float]) -> Finding:
-    """What a whole run takes, of the quickest and the slowest method."""
-    known = {scores.arms[key].label: value for key, value in seconds.items() if value > 0}
+    """What a whole run takes, of the quickest and the slowest method; whether the two are told apart."""
+    known = {key: value for key, value in seconds.items() if value > 0}
     if len(known) < 2:
         return Finding(short="nothing to compare yet", sentence="There are no two methods whose seconds are known.")
-    quick, slow = min(known, key=lambda label: known[label]), max(known, key=lambda label: known[label])
+    quick, slow = min(known, key=lambda key: known[key]), max(known, key=lambda key: known[key])
+    names = {key: scores.arms[key].label for key in (quick, slow)}
+    said = f"A run takes {known[quick]:.0f} s ({names[quick]}) to {known[slow]:.0f} s ({names[slow]})"
+    by_unit = (
+        {unit: value for unit, value in seconds_of(scores, key).items() if not math.isnan(value)}
+        for key in (slow, quick)
+    )
+    if Contrast(label=names[slow], difference=scores.units.paired_difference(*by_unit)).side <= 0:
+        return Finding(
+            short="slowest and quickest not told apart", sentence=f"{said}, which are not told apart at 95 %."
+        )
     times = f"{known[slow] / known[quick]:.1f} times"
     return Finding(
-        short=f"{slow} takes {times} the seconds of {quick}",
-        sentence=f"A run takes {known[quick]:.0f} s ({quick}) to {known[slow]:.0f} s ({slow}), {times} as long.",
+        short=f"{names[slow]} takes {times} the seconds of {names[quick]}", sentence=f"{said}, {times} as long."
     )
 
 
