@@ -122,6 +122,7 @@ def published(suite: str, name: str) -> dict[str, dict[str, str]]:
     text = (FOLDER.parent / suite / f"{name}.md").read_text(encoding="utf-8")
     header, *lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     plain = [[re.sub(r"[*●◐]|</?u>", "", cell).strip() for cell in line] for line in lines]
+    plain = [line for line in plain if not line[1].startswith("---")]
     return {line[1]: dict(zip(map(str.strip, header), line, strict=True)) for line in plain}
 
 
@@ -151,6 +152,24 @@ def test_what_is_said_of_single_sided_p_is_in_figure_3() -> None:
     assert vanilla["best step"].startswith("60.0")
     plain = {name: signs[name][end].lstrip("-") for name in ("T→Priv. S", "Priv. T→Priv. S")}
     assert f"T→Priv. S ends {plain['T→Priv. S']} and Priv. T→Priv. S {plain['Priv. T→Priv. S']} below" in FINDINGS
+
+
+def test_what_is_said_of_the_run_is_in_figure_8() -> None:
+    reach, curves = published("stability", "step_to_reach"), published("stability", "figure8")
+    lead = reach["Vanilla OPD"]["DOPD at 40 % minus its last, points"]
+    assert f"it is {lead.lstrip('-')} below vanilla OPD's end" in FINDINGS
+    at_80 = {name: row["at 40 %, %"] for name, row in curves.items() if row["at 40 %, %"]}
+    assert f"({at_80['DOPD (reverse KL)']})" in FINDINGS
+    ends = [row["at 100 %, %"] for name, row in curves.items() if name in at_80 and name != "DOPD (reverse KL)"]
+    means = [float(cell.split()[0]) for cell in (*ends, *at_80.values())]
+    assert max(means) == float(at_80["DOPD (reverse KL)"].split()[0])
+    falls = {name: row["fall, points"] for name, row in curves.items() if name in at_80}
+    fell = {name for name, fall in falls.items() if float(fall.split()[0]) > float(fall.split()[2])}
+    assert fell == {"Vanilla OPD", "VA-OPD"}
+    told = {name: falls[name].lstrip("+") for name in fell}
+    assert f"is vanilla OPD ({told['Vanilla OPD']}) and VA-OPD ({told['VA-OPD']}), each" in FINDINGS
+    adjusted = {name: curves[name]["p (Holm)"] for name in fell}
+    assert all(float(p) > 0.05 for p in adjusted.values())
 
 
 def test_counts_of_claims_are_the_published_ones() -> None:
