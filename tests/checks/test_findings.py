@@ -172,6 +172,19 @@ def test_what_is_said_of_the_run_is_in_figure_8() -> None:
     assert all(float(p) > 0.05 for p in adjusted.values())
 
 
+def test_what_is_said_of_rates_is_in_the_sweep() -> None:
+    sweep = published("tuning", "tuning")
+    labels = {METHODS[m].label: NAMES[m] for m in ("vanilla_opd", "privileged_teacher", "dopd", "dopd_reverse_kl")}
+    rates = ("5e-05", "0.0001", "0.0002")
+    for label, name in labels.items():
+        cells = [sweep[label][rate] for rate in rates]
+        assert f"| {name} | {' | '.join(cells)} |" in FINDINGS
+    dopd, vanilla = (float(sweep[label]["0.0002"]) for label in ("DOPD", "Vanilla OPD"))
+    assert f"DOPD is {dopd - vanilla:.1f} ahead of vanilla OPD" in FINDINGS
+    assert f"{dopd} against {vanilla} (one run" in README
+    assert all("upper edge" in sweep[label]["chosen rate"] for label in list(labels)[2:])
+
+
 def test_counts_of_claims_are_the_published_ones() -> None:
     text = (FOLDER.parent / "claims" / "claims.md").read_text(encoding="utf-8")
     counts = re.findall(r"(\d+) (reproduced|contradicted|undecided|not run)", text.splitlines()[0])
