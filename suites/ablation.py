@@ -126,11 +126,12 @@ class Ablation(AnalysisSuite):
         return (*asked, *support_read(spec)) if self.compares_k(registry.profile(spec.profile)) else asked
 
     def tables_of(self, scores: ArmScores) -> list[Table]:
-        """``table8``: each variant against DOPD; ``table8_items``: with an interval over items too; ``table8_why``:
-        what was added to explain it, tested apart, where it is among the arms."""
+        """``table8``: each variant against DOPD; ``table8_items``: with an interval over items too; ``table8_few``: at
+        another k, ``table8_why``: what was added to explain it, tested apart, each where it is among the arms."""
         main = table8(scores)
+        few = [table8_few(scores)] if FEW_KEY in scores.arms else []
         why = [table8_why(scores)] if explained(scores) else []
-        return [main, *arm_items(scores, main, components(scores)), *why]
+        return [main, *arm_items(scores, main, components(scores)), *few, *why]
 
     def figures_of(self, scores: ArmScores) -> Mapping[str, Figure]:
         """``table8``: the paper's rows, the other readings and what explains them, each minus DOPD."""
@@ -140,7 +141,7 @@ class Ablation(AnalysisSuite):
 
 def components(scores: ArmScores) -> list[str]:
     """Keys of Table 8's rows and their other readings."""
-    return [key for key, arm in scores.arms.items() if arm.block != MECHANISM]
+    return [key for key, arm in scores.arms.items() if arm.block not in (MECHANISM, WITH_FEW)]
 
 
 def explained(scores: ArmScores) -> bool:
@@ -160,6 +161,20 @@ def table8(scores: ArmScores) -> Table:
         arms=components(scores),
         extras=[*domain_columns(scores), *outside_columns(scores)],
         one_ranking=True,
+    )
+
+
+def table8_few(scores: ArmScores) -> Table:
+    """Granularity where a top-k leaves something out, ranked and tested apart."""
+    return comparison_table(
+        scores,
+        name="table8_few",
+        title=f"Granularity at k = {FEW}",
+        caption=caption(scores, f"Both rows have k = {FEW} in place of the profile's.", OUTSIDE_WHAT),
+        block_header="rows",
+        label_header="variant",
+        arms=[key for key, arm in scores.arms.items() if arm.block == WITH_FEW],
+        extras=[*domain_columns(scores), *outside_columns(scores)],
     )
 
 

@@ -43,8 +43,8 @@ READ = (
 MEANING = (
     "Learnt: right now, of the words that were wrong before training; lost: wrong now, of those then right. Routed: "
     "tokens of rollouts without p that are judged, by DOPD's rule, whatever the run was trained by. Expected in HT: "
-    "the student's own mass, without p, on the teacher's word; where the teacher alone is right, HT is to hold it. "
-    "Mean A: distance of the two policies that see p, over all tokens, the same in all lines of a step."
+    "the student's own mass, without p, on the teacher's word; before training, where the teacher alone is right, HT "
+    "is to hold it. Mean A: distance of the two policies that see p, over all tokens, the same in all lines of a step."
 )
 COSTS = "Costs are of the whole run, the same in all of its lines."
 

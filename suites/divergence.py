@@ -143,7 +143,7 @@ def finding(scores: ArmScores) -> Finding:
         for context in METHODS
         for d in DIVERGENCES
         for g in GRANULARITIES
-        if scores.arms[key := cell_key(context, d, g)].baseline != key
+        if scores.arms[key := cell_key(context, d, g)].baseline != key and scores.arms[key].ranked
     ]
     base = f"{DIVERGENCES[Divergence.JS]} on {ON[Granularity.FULL]}"
     return compared(found, base, scores.units, things="objectives")
@@ -199,7 +199,8 @@ def matrix(scores: ArmScores, context: str) -> Matrix:
     """Score at the end by divergence and granularity."""
     from harness.show.heatmap import Matrix
 
-    cells = best_marked({key: scores.cell(key, scores.inside) for key in keys_of(scores, context)})
+    found = {key: scores.cell(key, scores.inside) for key in keys_of(scores, context)}
+    cells = found | best_marked({key: cell for key, cell in found.items() if scores.arms[key].ranked})
     columns = granularities(scores)
     return Matrix(
         title=f"teacher {'with' if context == PRIVILEGED else 'without'} p",

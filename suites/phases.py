@@ -60,10 +60,8 @@ CONTRASTS = (
     Contrast(key="whole", title="whole: DOPD − vanilla", method=ROUTED, base=BASELINE),
     Contrast(key="everywhere", title="DOPD, reverse KL everywhere − Priv. T→S", method=EVERYWHERE, base=PRIVILEGED),
 )
-WHAT = (
-    "Privilege: Priv. T→S minus vanilla OPD; routing: DOPD minus Priv. T→S; the whole: DOPD minus vanilla OPD. What "
-    "reads no p is trained once for all shares of right hints."
-)
+WHAT = "Privilege: Priv. T→S minus vanilla OPD; routing: DOPD minus Priv. T→S; the whole: DOPD minus vanilla OPD."
+ONCE = "What reads no p is trained once for all shares of right hints."
 
 
 class Phases(ArmSuite):
@@ -198,10 +196,17 @@ def phases_table(scores: ArmScores) -> Table:
         columns,
         name="phases",
         title=f"Where privilege and routing pay, profile {scores.profile.name}",
-        caption=lambda tests: caption(scores, WHAT, f"D{tests_sentence(tests, scores.units)[1:]}"),
+        caption=lambda tests: caption(
+            scores, WHAT, *said_of_wrong(scores), f"D{tests_sentence(tests, scores.units)[1:]}"
+        ),
         headers=("pair", "hints and student"),
         partial=scores.partial,
     )
+
+
+def said_of_wrong(scores: ArmScores) -> list[str]:
+    """Of a diagram with places where p is wrong."""
+    return [ONCE] if any(phase.wrong for phase in scores.profile.phases) else []
 
 
 def levels_table(scores: ArmScores) -> Table:

@@ -193,7 +193,10 @@ def slowest(scores: ArmScores, seconds: Mapping[str, float]) -> Finding:
         {unit: value for unit, value in seconds_of(scores, key).items() if not math.isnan(value)}
         for key in (slow, quick)
     )
-    if Contrast(label=names[slow], difference=scores.units.paired_difference(*by_unit)).side <= 0:
+    difference = scores.units.paired_difference(*by_unit)
+    if difference is None or difference.half is None:
+        return Finding(short=f"one {scores.units.one}, no intervals", sentence=f"{said}; without intervals.")
+    if Contrast(label=names[slow], difference=difference).side <= 0:
         return Finding(
             short="slowest and quickest not told apart", sentence=f"{said}, which are not told apart at 95 %."
         )

@@ -71,7 +71,7 @@ class Decision:
     over: str = "seeds"
     """What the units are."""
     place: str = ""
-    """Where in the profile's diagram (``Profile.phases``) the runs stand that decide it; empty without a diagram."""
+    """Where in the profile's diagram (``Profile.phases``) the runs of its suite stand; empty without a diagram."""
     note: str = ""
     """Why it was not run; what could have been detected; of an order its share of draws, and the means."""
 

@@ -26,7 +26,7 @@ def columns(decisions: Sequence[Decision]) -> tuple[Column, ...]:
         Column(key="predicted", header="paper", kind=Kind.TEXT),
         Column(key="source", header="where", kind=Kind.TEXT),
         Column(key="written", header="written", kind=Kind.TEXT),
-        *(Column(key="place", header="in the diagram", kind=Kind.TEXT) for _ in _placed(decisions)),
+        *(Column(key="place", header="its suite in the diagram", kind=Kind.TEXT) for _ in _placed(decisions)),
         Column(key="rule", header="rule", kind=Kind.TEXT),
         Column(key="note", header="note", kind=Kind.TEXT),
     )

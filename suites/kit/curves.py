@@ -137,7 +137,7 @@ def curve(scores: ArmScores, key: str, measures: Sequence[Measure], *, start: in
     """
     spec = scores.arms[key].spec
     kept, asked = spec.probed_steps() if probed else spec.checkpoint_steps(), asked_at(scores, spec, measures)
-    steps = tuple(step for step in kept if step >= start and step in asked)
+    steps = tuple(step for step in kept if step >= start and (step in asked or not asked))
     found, units = [scores.seed_values(key, measures, step) for step in steps], scores.units
     seeds = common_seeds(found)  # before they are averaged: a draw's curve is of the same seeds at every step
     return joined(steps, [units.averaged({seed: each[seed] for seed in seeds}) for each in found], units)

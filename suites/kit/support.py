@@ -7,24 +7,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from statistics import fmean
 
 from harness.analysis import results
 from harness.config import RunSpec
 from harness.evaluation.audits import AUDIT
 from harness.losses.objectives import Granularity
-from harness.show.tables import Cell, mean_cell
+from harness.show.tables import Cell
 from harness.suite import Evaluation
 from suites.kit.arms import Arm, ArmScores
 from suites.kit.audited import asked
 from suites.kit.comparison import ArmColumn
 from suites.kit.measures import At
 
-SUPPORT, OUTSIDE = "support", "student_outside"
+SUPPORT, OUTSIDE = "support", ("student_outside", "source_outside")
 LEAST = 1.0
-"""Thousandths of the student's mass outside the top-k below which a choice of support decides nothing."""
+"""Thousandths of the mass outside the top-k below which a choice of support decides nothing."""
 WHAT = (
-    f"Outside top-k: the student's probability there, mean over tokens of its rollouts; below {LEAST:g} in a thousand "
-    "at both ends of the run a row that differs in its support alone is inactive and not ranked."
+    "Outside top-k: probability there under the student or under the teacher that it learns from, whichever is more, "
+    f"mean over tokens of its rollouts; where it is below {LEAST:g} in a thousand at both ends of the run, a row that "
+    "differs from one on the full vocabulary in its support alone is inactive and not ranked."
 )
 
 
@@ -38,18 +40,23 @@ def support_read(spec: RunSpec) -> tuple[Evaluation, ...]:
 
 
 def outside(scores: ArmScores, arm: Arm, step: At) -> Cell:
-    """Thousandths of the student's mass outside the top-k of the arm's method, mean over its runs."""
+    """Thousandths outside the top-k of the arm's method, mean over its runs: of student or source, whichever is more;
+    empty for an arm that is not asked."""
+    if not support_read(arm.spec):
+        return Cell()
     ids = [spec.id for spec in arm.specs.values()]
-    rows = results.select(scores.rows, benchmark=SUPPORT, decoding=AUDIT, metric=OUTSIDE)
-    rows = rows[rows["run"].isin(ids) & (rows["step"] == (arm.spec.steps if step == "last" else step))]
-    return mean_cell([1000 * value for value in rows["value"].tolist()], [])
+    rows = results.select(scores.rows, benchmark=SUPPORT, decoding=AUDIT)
+    rows = rows.loc[rows["run"].isin(ids) & (rows["step"] == (arm.spec.steps if step == "last" else step))]
+    found = [results.select(rows, metric=metric)["value"].tolist() for metric in OUTSIDE]
+    if not all(found):
+        return Cell(missing="not run")
+    return Cell(value=1000 * max(map(fmean, found)))
 
 
 def is_inactive(scores: ArmScores, arm: Arm) -> bool:
     """Whether hardly any mass lies outside, before and after."""
     found = [outside(scores, arm, step).value for step in (0, "last")]
-    known = [value for value in found if value is not None]
-    return bool(known) and max(known) < LEAST
+    return all(value is not None and value < LEAST for value in found)
 
 
 def marked_inactive(arm: Arm) -> Arm:
@@ -59,7 +66,7 @@ def marked_inactive(arm: Arm) -> Arm:
 
 def outside_columns(scores: ArmScores) -> list[ArmColumn]:
     """Before training and at its end; none where no run was asked."""
-    if results.select(scores.rows, benchmark=SUPPORT, decoding=AUDIT, metric=OUTSIDE).empty:
+    if results.select(scores.rows, benchmark=SUPPORT, decoding=AUDIT).empty:
         return []
     ends: tuple[tuple[str, str, At], ...] = (("before", "before training", 0), ("end", "at the end", "last"))
     return [

@@ -60,7 +60,7 @@ class Variant:
     baseline: str = ""
     """Key of the variant this one is compared with; empty: none."""
     by_support: bool = False
-    """Whether it differs from what it is compared with in the support of its losses alone."""
+    """Whether it differs from an arm on the full vocabulary in the support of its losses alone."""
     optional: bool = False
     """Only in a profile that names it or asks for all that are optional."""
 

@@ -23,7 +23,7 @@ CLAIMS: Mapping[Modality, tuple[Claim, ...]] = {
 }
 
 
-ELSEWHERE = "a pair or p outside of it"
+ELSEWHERE = "a start, pair or p outside of it"
 """Where a run stands that is at no place of the diagram."""
 
 
@@ -54,7 +54,7 @@ def places_of(name: str, profile: Profile, options: Options) -> str:
 def place_of(profile: Profile, spec: RunSpec) -> str:
     """The place of one run: its pair, with the default kind of p, and how often that is right."""
     data = spec.data
-    if data is None or data.draw is None or data.privilege != profile.data.privilege:
+    if data is None or data.draw is None or data.privilege != profile.data.privilege or spec.start:
         return ELSEWHERE
     if data.corruption not in (Corruption.NONE, Corruption.WRONG_STEPS):
         return ELSEWHERE

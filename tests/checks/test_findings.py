@@ -123,6 +123,7 @@ def published(suite: str, name: str) -> dict[str, dict[str, str]]:
     header, *lines = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     plain = [[re.sub(r"[*●◐]|</?u>", "", cell).strip() for cell in line] for line in lines]
     plain = [line for line in plain if not line[1].startswith("---")]
+    assert len({line[1] for line in plain}) == len(plain), "one line a label"
     return {line[1]: dict(zip(map(str.strip, header), line, strict=True)) for line in plain}
 
 

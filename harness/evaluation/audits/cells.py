@@ -79,7 +79,9 @@ def cells(subject: Subject) -> Findings:
     student = subject.student()
     with undisturbed(student):
         student.eval()
-        untrained, teacher = _pair(subject, student)
+        teacher = load.load(spec.teacher, dtype=spec.dtype, device=student.device, root=subject.folder.root)
+        vocabulary.cut_to_common(student, teacher)
+        untrained = _untrained(subject, student)
         told = {
             name: along(model, reader, examples, texts, source.privilege)[0]
             for name, model in {"teacher": teacher, "student": untrained}.items()
@@ -114,8 +116,9 @@ def routes(subject: Subject) -> Findings:
     """Rollouts of the student, routed as by ``regimes``, over tokens that are judged (``reference.Verdict``).
 
     - ``C/share`` of these tokens by class; ``C/LH``, ``C/LL``, ``C/HT``, ``C/HS``: of the class, add up to 1;
-    - ``C/expected``: the student's own mass, from x alone, on the most probable word of the teacher with p. Where the
-      teacher alone is right, a rollout that follows it is HT and one that does not is not, so this predicts ``C/HT``;
+    - ``C/expected``: the student's own mass, from x alone, on the most probable word of the teacher with p. Before
+      training, where the teacher alone is right, a rollout that follows it is HT and one that does not is not, so this
+      predicts ``C/HT`` there; later the student with p, which the rule asks too, is no longer that of the class;
     - ``gap``: mean over all response tokens of the distance of both policies' log-probabilities, in nats.
 
     Raises:
@@ -125,6 +128,7 @@ def routes(subject: Subject) -> Findings:
     spec, method = subject.folder.spec, routing_method(subject.folder.spec.profile)
     assert spec.data is not None
     with undisturbed(student):
+        student.eval()
         found = routed(subject, method, student, teacher, rollouts)
         batch = build_batch(
             method,
@@ -135,7 +139,7 @@ def routes(subject: Subject) -> Findings:
             seed=spec.seed,
             step=subject.step,
         )
-        untrained, _ = _pair(subject, student)
+        untrained = _untrained(subject, student)
         told = distributions(untrained, batch.contexts[PRIVILEGED], rollouts)
         untrained_BT = most_probable(untrained, told, rollouts)
         plain = distributions(student, batch.contexts[PLAIN], rollouts)
@@ -207,14 +211,9 @@ def mass_on(model: PreTrainedModel, scores: Scores, rollouts: RolloutBatch, toke
     )
 
 
-def _pair(subject: Subject, student: PreTrainedModel) -> tuple[PreTrainedModel, PreTrainedModel]:
-    """Student and teacher as they were before training, on the student's device and in its vocabulary."""
+def _untrained(subject: Subject, student: PreTrainedModel) -> PreTrainedModel:
+    """The student as it was before training, on the student's device and in its vocabulary."""
     spec = subject.folder.spec
-    assert spec.teacher is not None
-    untrained, teacher = (
-        load.load(each, dtype=spec.dtype, device=student.device, root=subject.folder.root)
-        for each in (spec.student, spec.teacher)
-    )
-    vocabulary.cut_to_common(student, teacher)
+    untrained = load.load(spec.student, dtype=spec.dtype, device=student.device, root=subject.folder.root)
     vocabulary.cut(untrained, vocabulary_size(student))
-    return untrained, teacher
+    return untrained

@@ -115,6 +115,7 @@ def route(subject: Subject, *, problems: int, rollouts: int, audit: str) -> Rout
     """Samples, scores and routes, see ``sampled``."""
     student, teacher, batch = sampled(subject, problems=problems, rollouts=rollouts, audit=audit)
     with undisturbed(student):
+        student.eval()
         return routed(subject, routing_method(subject.folder.spec.profile), student, teacher, batch)
 
 

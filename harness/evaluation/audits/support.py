@@ -14,18 +14,20 @@ from harness.evaluation.audits.routing import distributions, sampled
 from harness.losses.divergences import support_mass
 from harness.losses.objectives import Support
 from harness.losses.tokens import chunks
+from harness.method import untrained_views
 from harness.models.forward import logits_layer, undisturbed, vocabulary_size
 from harness.models.prompts import Prompts, render
 from harness.models.sampler import RolloutBatch
-from harness.types import HarnessError
+from harness.types import PLAIN, HarnessError, Policy, Privilege
 
 
 def support(subject: Subject) -> Findings:
     """Over the response tokens of rollouts as many as those of ``audits.routing``: the student's, from x.
 
     ``student_outside`` and ``source_outside``: mean probability outside the top-k of the run's method (its ``k`` and
-    ``support``) under the student, and under the teacher with the p of the run's data. Where hardly any lies there, a
-    loss on the top-k is the loss on the full vocabulary.
+    ``support``) under the student, and under the teacher as the method reads it, with p or from x. Where hardly any
+    lies there under both, a loss on the top-k is close to the loss on the full vocabulary, on average over tokens. A
+    source that is the student itself is not read.
 
     Raises:
         HarnessError: the run has no teacher, or its method no ``k``.
@@ -33,15 +35,19 @@ def support(subject: Subject) -> Findings:
     spec = subject.folder.spec
     method = registry.build_method(spec.method) if spec.method else None
     k = getattr(method, "k", None)
-    if k is None:
+    if method is None or k is None:
         raise HarnessError(f"audit support needs a method with a top-k, {spec.id} has none: leave it out")
     whose = getattr(method, "support", Support.STUDENT)
     student, teacher, rollouts = sampled(
         subject, problems=routing.PROBLEMS, rollouts=routing.ROLLOUTS, audit="support", routes=False
     )
     assert spec.data is not None
+    views = untrained_views(method)
+    reads_p = any(view.policy is Policy.TEACHER and view.context != PLAIN for view in views)
     with undisturbed(student):
-        told = render(subject.reader, rollouts.examples, spec.data.privilege, device=student.device)
+        student.eval()
+        kind = spec.data.privilege if reads_p else Privilege.NONE
+        told = render(subject.reader, rollouts.examples, kind, device=student.device)
         prompts = {student: rollouts.prompts, teacher: told.continued_by(rollouts.prompt_of_B)}
         hidden = [_hidden(model, given, rollouts) for model, given in prompts.items()]
         student_N, source_N = masses(list(prompts), hidden, k=k, support=whose)

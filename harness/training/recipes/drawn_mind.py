@@ -109,14 +109,14 @@ class DrawnMind(Recipe):
         from harness.models.zoo import descent
         from harness.training.making import Making
         from harness.training.masters import Masters
-        from harness.training.process import device
 
         if spec.data is None or spec.data.world != self.world or spec.data.draw is None:
             raise HarnessError(
                 f"run {spec.id} makes a mind of the world {self.world!r}: give it data of one of its draws"
             )
         self.check(spec.data.draw)
-        model = load.load(spec.student, dtype=spec.dtype, device=device(spec.device), root=root)
+        # What a mind reads is made on the processor, and so are the shipped minds.
+        model = load.load(spec.student, dtype=spec.dtype, device="cpu", root=root)
         optimisers = descent.optimisers(model, self.rates.muon, self.rates.adamw)
         return Making(
             spec=spec,

@@ -330,7 +330,7 @@ def test_every_suite_is_planned_or_says_what_it_needs(capsys: pytest.CaptureFixt
     assert (
         told["phases"] == "suite phases needs the field phases of profile own: give it there, or choose another suite"
     )
-    assert set(registry.suites()) - references <= {*told, "tuning", "trajectory", "regime_audit"}
+    assert set(registry.suites()) - references <= {*told, "tuning", "trajectory", "regime_audit", "cell_audit"}
     assert "suite robustness needs the field ladder of profile own" in told["robustness"]
 
 

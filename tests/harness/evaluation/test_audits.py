@@ -639,9 +639,19 @@ def test_masses_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [float(each) for each in found] == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("kind", [Privilege.HINTS, Privilege.NONE])
-def test_what_lies_outside_is_what_full_passes_say(kind: Privilege, tokenizer: PreTrainedTokenizerBase) -> None:
-    spec = run(method=PROFILE.method("dopd", {"k": 2}))
+@pytest.mark.parametrize(
+    ("method", "kind", "read"),
+    [
+        ("dopd", Privilege.HINTS, Privilege.HINTS),
+        ("dopd", Privilege.NONE, Privilege.NONE),
+        ("vanilla_opd", Privilege.HINTS, Privilege.NONE),
+    ],
+)
+def test_what_lies_outside_is_what_full_passes_say(
+    method: str, kind: Privilege, read: Privilege, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """The teacher as the method reads it: vanilla OPD's has no p, whatever the data hold."""
+    spec = run(method=PROFILE.method(method, {"k": 2}))
     assert spec.data is not None and PROFILE.teacher is not None
     asked = subject(dataclasses.replace(spec, data=dataclasses.replace(spec.data, privilege=kind)), tokenizer)
     found = audit("support", asked).values
@@ -649,7 +659,7 @@ def test_what_lies_outside_is_what_full_passes_say(kind: Privilege, tokenizer: P
         asked, problems=routing.PROBLEMS, rollouts=routing.ROLLOUTS, audit="support", routes=False
     )
     q = full_logp(tokenizer, student(), rollouts, Privilege.NONE)[rollouts.mask_BT].double().exp()
-    t = full_logp(tokenizer, teacher, rollouts, kind)[rollouts.mask_BT].double().exp()
+    t = full_logp(tokenizer, teacher, rollouts, read)[rollouts.mask_BT].double().exp()
     top = q.topk(2).indices
     for name, p in (("student_outside", q), ("source_outside", t)):
         expected = float(1 - p.gather(-1, top).sum(-1).mean())
@@ -705,6 +715,19 @@ def test_random_states_and_modes_stay(name: str, tokenizer: PreTrainedTokenizerB
         assert all(parameter.grad is None for parameter in model.parameters())
     finally:
         model.eval()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_student_in_training_mode_is_read_without_dropout(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    model = load.load(PROFILE.student)
+    for module in model.modules():
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.5
+    expected = audit(name, subject(run(), tokenizer)).values
+    model.train()
+    with torch.random.fork_rng(devices=[]):
+        found = audit(name, dataclasses.replace(subject(run(), tokenizer), student=lambda: model)).values
+    assert found == expected
 
 
 @pytest.mark.parametrize("name", ("regimes", "trajectory", "routes"))
