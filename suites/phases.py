@@ -196,17 +196,16 @@ def phases_table(scores: ArmScores) -> Table:
         columns,
         name="phases",
         title=f"Where privilege and routing pay, profile {scores.profile.name}",
-        caption=lambda tests: caption(
-            scores, WHAT, *said_of_wrong(scores), f"D{tests_sentence(tests, scores.units)[1:]}"
-        ),
+        caption=partial(said_of, scores),
         headers=("pair", "hints and student"),
         partial=scores.partial,
     )
 
 
-def said_of_wrong(scores: ArmScores) -> list[str]:
-    """Of a diagram with places where p is wrong."""
-    return [ONCE] if any(phase.wrong for phase in scores.profile.phases) else []
+def said_of(scores: ArmScores, tests: int) -> str:
+    """The table's caption; where the diagram has places with wrong p, what is trained once for all of them."""
+    once = [ONCE] if any(phase.wrong for phase in scores.profile.phases) else []
+    return caption(scores, WHAT, *once, f"D{tests_sentence(tests, scores.units)[1:]}")
 
 
 def levels_table(scores: ArmScores) -> Table:
