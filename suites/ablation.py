@@ -19,8 +19,8 @@ from suites.kit.arms import ArmScores, caption
 from suites.kit.comparison import comparison_table, domain_columns
 from suites.kit.dots import arm_dots
 from suites.kit.items import arm_items
+from suites.kit.support import FEW, outside_columns, support_read
 from suites.kit.support import WHAT as OUTSIDE_WHAT
-from suites.kit.support import outside_columns, support_read
 from suites.kit.variants import AnalysisSuite, Variant
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ SUBJECT = "dopd"
 WHY_BESIDE = (SUBJECT, "no_privilege", "one_divergence")
 """Rows of Table 8 that the added ones are read with."""
 COMPONENTS, READINGS, MECHANISM = "components", "other readings", "why (added after these results)"
-FEW, FEW_KEY = 8, "few"
-"""A k that leaves something out where the profile's leaves out next to nothing."""
+FEW_KEY = "few"
 WITH_FEW = f"components, k = {FEW}"
 WHAT = (
     "Without a source, its tokens go to the other one at their own weight and objective, or (dropped) have loss 0. "

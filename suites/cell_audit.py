@@ -118,9 +118,6 @@ def cells_table(scores: ArmScores) -> Table:
     """Words and what became of them; tokens of rollouts and where they go."""
     words, routed = (Audited(scores=scores, audit=audit) for audit in (CELLS, ROUTES))
 
-    def gap(at: Place) -> Cell:
-        return routed.cell(at.key, "gap", at.step)
-
     routes = [
         ColumnOf(key=f"routed_{regime}", header=f"routed to {regime}, %", cell=partial(_routed, routed, regime))
         for regime in SOURCE_OF
@@ -133,7 +130,7 @@ def cells_table(scores: ArmScores) -> Table:
             ColumnOf(key="routed_share", header="of judged tokens, %", cell=partial(_routed, routed, "share")),
             *routes,
             ColumnOf(key="expected", header="expected in HT, %", cell=partial(_routed, routed, "expected")),
-            ColumnOf(key="gap", header="mean A, 1/100 nats", cell=gap),
+            ColumnOf(key="gap", header="mean A, 1/100 nats", cell=lambda at: routed.cell(at.key, "gap", at.step)),
             *cost_columns(words.runs_at),
         ],
         name="cell_audit",

@@ -21,8 +21,8 @@ from suites.kit.arms import ArmScores, caption
 from suites.kit.comparison import ArmColumn, to_baseline
 from suites.kit.curves import ENTROPY, MILLI, training_read
 from suites.kit.findings import Finding, compared, in_points
+from suites.kit.support import FEW, outside_columns, support_read
 from suites.kit.support import WHAT as OUTSIDE_WHAT
-from suites.kit.support import outside_columns, support_read
 from suites.kit.variants import SHARES_SENTENCE, AnalysisSuite, Variant, along_the_run, best_marked, settings_table
 
 if TYPE_CHECKING:
@@ -53,8 +53,6 @@ SAME_RUNS = (
 )
 
 
-FEW = 8
-"""A k that leaves something out where the profile's leaves out next to nothing."""
 FEW_LABEL = f"top-k, k = {FEW}"
 
 

@@ -26,15 +26,15 @@ def columns(decisions: Sequence[Decision]) -> tuple[Column, ...]:
         Column(key="predicted", header="paper", kind=Kind.TEXT),
         Column(key="source", header="where", kind=Kind.TEXT),
         Column(key="written", header="written", kind=Kind.TEXT),
-        *(Column(key="place", header="its suite in the diagram", kind=Kind.TEXT) for _ in _placed(decisions)),
+        *([Column(key="place", header="its suite in the diagram", kind=Kind.TEXT)] if _placed(decisions) else []),
         Column(key="rule", header="rule", kind=Kind.TEXT),
         Column(key="note", header="note", kind=Kind.TEXT),
     )
 
 
-def _placed(decisions: Sequence[Decision]) -> tuple[bool, ...]:
-    """One, of a profile with a diagram."""
-    return (True,) if any(d.place for d in decisions) else ()
+def _placed(decisions: Sequence[Decision]) -> bool:
+    """Whether they are of a profile with a diagram."""
+    return any(d.place for d in decisions)
 
 
 def _over(decisions: Sequence[Decision]) -> str:
@@ -94,7 +94,7 @@ def claims_table(decisions: Sequence[Decision], profile: str, selection: str = "
         block_header="suite",
         label_header="claim",
         columns=columns(decisions),
-        lines=tuple(_line(d, placed=bool(_placed(decisions))) for d in decisions),
+        lines=tuple(_line(d, placed=_placed(decisions)) for d in decisions),
     )
 
 

@@ -21,6 +21,8 @@ from suites.kit.comparison import ArmColumn
 from suites.kit.measures import At
 
 SUPPORT, OUTSIDE = "support", ("student_outside", "source_outside")
+FEW = 8
+"""A k that leaves something out where a profile's leaves out next to nothing."""
 LEAST = 1.0
 """Thousandths of the mass outside the top-k below which a choice of support decides nothing."""
 WHAT = (

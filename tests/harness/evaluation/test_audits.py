@@ -741,6 +741,25 @@ def test_a_run_without_teacher_or_p_is_refused(name: str, tokenizer: PreTrainedT
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
+def test_classes_of_pictures_are_those_the_minds_were_made_with() -> None:
+    """The shipped pair of a draw, before training: by design the student has right, without p too, what it alone has,
+    and lacks most of what the teacher alone has."""
+    profile = registry.profile("embedded_vlm").in_draw(0)
+    spec = training_run(profile, Options(suite="none"), method="dopd", domains=profile.data.domains, seed=0)
+    asked = Subject(
+        folder=RunFolder(Path("nowhere"), spec),
+        step=0,
+        student=lambda: load.load(profile.student),
+        reader=load.load_reader(profile.student),
+    )
+    found, routed, outside = (audit(name, asked).values for name in ("cells", "routes", "support"))
+    assert sum(found[f"{name}/share"] for name in CLASSES) == pytest.approx(1)
+    assert found["student_only/right"] > 0.9 and found["teacher_only/right"] < 0.3
+    assert found["teacher_only/learnt"] == found["student_only/lost"] == 0
+    assert routed["gap"] > 0.05 and 0 <= outside["student_outside"] < 0.01
+
+
 def test_every_audit_is_a_function() -> None:
     for each in AUDITS.values():
         module, _, function = each.target.partition(":")
