@@ -118,7 +118,7 @@ PROFILE = Profile(
         privilege=words.BOX_LABEL,
     ),
     optim=OptimSpec(lr=1e-4, first_step=FirstStep.FULL),
-    learning_rates=(5e-5, 1e-4, 2e-4),
+    learning_rates=(5e-5, 1e-4, 2e-4, 4e-4, 8e-4),
     steps=200,
     prompts_per_step=16,
     rollouts_per_prompt=4,

@@ -137,9 +137,9 @@ def test_the_main_arms_are_tuned_on_the_development_draw(tmp_path: Path) -> None
     runs = registry.suite("tuning").runs(PROFILE, options("tuning", tmp_path))
     made = [spec for spec in runs if spec.method and spec.optim]
     assert {(spec.method.name, spec.optim.lr) for spec in made if spec.method and spec.optim} == {
-        (name, rate) for name in MAIN for rate in (5e-5, 1e-4, 2e-4)
+        (name, rate) for name in MAIN for rate in (5e-5, 1e-4, 2e-4, 4e-4, 8e-4)
     }
-    assert {spec.data.draw for spec in runs if spec.data} == {5} and len(runs) == 12 + 2
+    assert {spec.data.draw for spec in runs if spec.data} == {5} and len(runs) == 20 + 2
     asked = {evaluation.step for evaluation in registry.suite("tuning").evaluations(made[0])}
     assert asked == {5, 10, 15, 20, 30, 40, 60, "last"}
 
