@@ -12,7 +12,7 @@ from functools import partial
 from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec
 from harness.models import zoo
 from harness.models.zoo.permutations.recipe import RECIPE, STUDENT, TEACHER, UNCALIBRATED
-from harness.profile import Controls, Draws, Ladder, Part, Phase, Profile, TopK
+from harness.profile import Controls, Draws, Ladder, Override, Part, Phase, Profile, TopK
 from harness.suite import made_model
 from harness.training.recipes.permutations_mind import PermutationsMind
 from harness.types import Privilege
@@ -29,6 +29,8 @@ MAIN = ("vanilla_opd", "privileged_teacher", "dopd", "dopd_reverse_kl")
 FIVE, THREE = tuple(range(5)), tuple(range(3))
 """Seeds, one a draw: of what claims are about, and of what is secondary."""
 DRAWS, DEVELOPMENT = 5, 5
+EOPD_THRESHOLD = 0.05
+"""Nats: about the 81.5 % quantile of the teacher's entropy on the student's responses, development draw."""
 
 
 def _name(model: str, draw: int) -> str:
@@ -145,6 +147,16 @@ PROFILE = Profile(
         reason=(
             f"{{k}} is too large a part of {len(words.WORDS)} words to leave anything out; {K} is above the number of "
             f"codes that p alone holds ({len(words.CODES)}), so that those a student guesses are within it"
+        ),
+    ),
+    overrides=dict.fromkeys(
+        ("eopd", "eopd_one_update"),
+        Override(
+            settings={"threshold": EOPD_THRESHOLD},
+            reason=(
+                "on the student's responses this teacher reaches the published 0.8 nats on 0.02 % of the tokens, so "
+                "the gate would stay shut; 0.05 is reached by 18 % of them, 18.5 % in the source; k stays 16"
+            ),
         ),
     ),
     benchmarks=tuple(f"{words.NAME}_{domain}" for domain in words.DOMAINS),
