@@ -9,22 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec
-from harness.models import zoo
 from harness.models.zoo.scenes.recipe import MINDS, RECIPE
 from harness.models.zoo.scenes.vocabulary import WORDS
-from harness.profile import Draws, Override, Part, Phase, Profile, TopK
+from harness.profile import Part, Phase, Profile
 from harness.suite import made_model
 from harness.training.recipes.scenes_mind import ScenesMind
 from harness.types import Modality, Privilege
 from harness.worlds.minds import class_sizes
 from harness.worlds.scenes import tables, words
 from harness.worlds.scenes.world import MAX_NEW_TOKENS
+from suites.profiles import drawn
 
+SHIPPED = drawn.Shipped(words.NAME)
 STUDENT, TEACHER = "student", "teacher"
-K = 32
-"""Of every method that looks at its most probable tokens."""
-MAIN = ("vanilla_opd", "privileged_teacher", "dopd", "dopd_reverse_kl")
-"""Run twice in each draw, and at other rates on the development draw."""
 TABLE2 = ("vanilla_opd", "uni_opd", "vision_opd", "va_opd", "dopd")
 """The paper's, in its order."""
 COMPARED = (*TABLE2, "privileged_teacher", "privileged_student", "dopd_reverse_kl")
@@ -40,22 +37,6 @@ EOPD_THRESHOLD = 0.1
 """Nats: about the 80 % quantile of the teacher's entropy on the student's responses, development draw."""
 THREE = (0, 1, 2)
 """Seeds, one a draw, of what is secondary."""
-
-
-def _name(model: str, draw: int) -> str:
-    return f"{words.NAME}_{model}_draw{draw}"
-
-
-def _shipped(mind: str, draw: int) -> ModelSpec:
-    name = _name(mind, draw)
-    return ModelSpec(name=name, sha256=zoo.MANIFEST.get(name, {}).get("sha256", ""))
-
-
-def _model(model: ModelSpec, draw: int) -> ModelSpec:
-    return _shipped(model.name, draw)
-
-
-DRAWS, DEVELOPMENT = 5, 5
 STUDENTS = {"calibrated": STUDENT, "uncalibrated": "student_uncalibrated"}
 """Of suite phases: names of minds."""
 GUESSES = (0.03, 0.0)
@@ -66,12 +47,12 @@ def _guessing(name: str, guesses: float, draw: int) -> ModelSpec:
     """A shipped student, or one made from the shipped trunk on the pictures that it has read."""
     mind = replace(MINDS[name], guesses=guesses)
     if mind == MINDS[name]:
-        return _shipped(name, draw)
+        return SHIPPED.model(name, draw)
     return made_model(
         f"{name}_guesses{guesses:g}_draw{draw}",
         recipe="scenes_mind",
         settings=ScenesMind.settings_of(mind, name),
-        base=_shipped("trunk", draw),
+        base=SHIPPED.model("trunk", draw),
         data=DataSpec(
             world=words.NAME,
             version=words.WORLD_VERSION,
@@ -85,13 +66,13 @@ def _guessing(name: str, guesses: float, draw: int) -> ModelSpec:
 
 def _phase(calibration: str, guesses: float) -> Phase:
     name = STUDENTS[calibration]
-    readings = tables.tables(DEVELOPMENT)[tables.READING]  # as many cells in every draw
+    readings = tables.tables(drawn.DEVELOPMENT)[tables.READING]  # as many cells in every draw
     sizes = class_sizes(MINDS[name], MINDS[TEACHER], readings)
     return Phase(
         key=f"{calibration}-{100 * guesses:g}",
         row=calibration,
         column=f"{100 * guesses:g} % of codes guessed",
-        pair=lambda draw: (_shipped(TEACHER, draw), _guessing(name, guesses, draw)),
+        pair=lambda draw: (SHIPPED.model(TEACHER, draw), _guessing(name, guesses, draw)),
         shares={str(kind).replace("_", " "): n / sum(sizes.values()) for kind, n in sizes.items()},
     )
 
@@ -101,17 +82,7 @@ PROFILE = Profile(
     modality=Modality.VISION,
     student=ModelSpec(name=STUDENT),
     teacher=ModelSpec(name=TEACHER),
-    draws=Draws(
-        n=DRAWS,
-        development=DEVELOPMENT,
-        model=_model,
-        twice=MAIN,
-        held=tuple(
-            draw
-            for draw in (*range(DRAWS), DEVELOPMENT)
-            if {_name(STUDENT, draw), _name(TEACHER, draw)} <= zoo.MANIFEST.keys()
-        ),
-    ),
+    draws=SHIPPED.draws({STUDENT: STUDENT, TEACHER: TEACHER}),
     data=DataSpec(
         world=words.NAME,
         version=words.WORLD_VERSION,
@@ -125,34 +96,15 @@ PROFILE = Profile(
     prompts_per_step=16,
     rollouts_per_prompt=4,
     max_response_tokens=MAX_NEW_TOKENS,
-    top_k=TopK(
-        vocabulary=len(WORDS),
-        above=K,
-        k=K,
-        reason=(
-            f"{{k}} is too large a part of {len(WORDS)} words to leave anything out; {K} is above the "
-            f"number of codes that p alone holds ({len(words.CODES)}), so that those a student guesses are within it"
-        ),
-    ),
-    overrides=dict.fromkeys(
-        ("eopd", "eopd_one_update"),
-        Override(
-            settings={"threshold": EOPD_THRESHOLD},
-            reason=(
-                "on the student's responses this teacher reaches the published 0.8 nats on 0.5 % of the tokens, so "
-                "the gate would stay shut; 0.1 is reached by 20 % of them, 18.5 % in the source; k stays 16"
-            ),
-        ),
-    ),
-    benchmarks=tuple(f"{words.NAME}_{domain}" for domain in words.DOMAINS),
-    targets={domain: f"{words.NAME}_{domain}" for domain in words.DOMAINS},
+    top_k=drawn.top_k(len(WORDS), codes=len(words.CODES)),
+    overrides=drawn.eopd_opened(EOPD_THRESHOLD, reached="20", published="0.5"),
+    **drawn.benchmarks(words.NAME, words.DOMAINS),
     directions=words.DOMAINS,
-    validation={domain: f"{words.NAME}_{domain}_validation" for domain in words.DOMAINS},
     privileges=KINDS,
     parts={
         "in_distribution": Part(arms=COMPARED, table="table2"),
         "continual": Part(seeds=THREE),
-        "ood": Part(arms=MAIN, seeds=tuple(range(DRAWS))),
+        "ood": Part(arms=drawn.MAIN, seeds=tuple(range(drawn.DRAWS))),
         "stability": Part(arms=(*TABLE2, "dopd_reverse_kl")),
         "privilege_illusion": Part(),
         "token_ablation": Part(arms=("vanilla_opd", "drop_random", "drop_low", "drop_high")),
@@ -176,7 +128,7 @@ PROFILE = Profile(
         "cell_audit": Part(),
         "transfer_audit": Part(arms=(*COMPARED, "privileged_both", "student_privileged")),
         "phases": Part(seeds=THREE),
-        "tuning": Part(arms=MAIN),
+        "tuning": Part(arms=drawn.MAIN),
     },
     phases=tuple(_phase(calibration, guesses) for calibration in STUDENTS for guesses in GUESSES),
     extra_checkpoints=(5, 10, 15, 20, 30, 40, 60),

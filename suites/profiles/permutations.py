@@ -10,41 +10,23 @@ from dataclasses import replace
 from functools import partial
 
 from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec
-from harness.models import zoo
 from harness.models.zoo.permutations.recipe import RECIPE, STUDENT, TEACHER, UNCALIBRATED
-from harness.profile import Controls, Draws, Ladder, Override, Part, Phase, Profile, TopK
+from harness.profile import Controls, Ladder, Part, Phase, Profile
 from harness.suite import made_model
 from harness.training.recipes.permutations_mind import PermutationsMind
 from harness.types import Privilege
 from harness.worlds.permutations import planner, tables, words
 from harness.worlds.permutations.planner import Planner
 from harness.worlds.permutations.world import MAX_NEW_TOKENS
+from suites.profiles import drawn
 
+SHIPPED = drawn.Shipped(words.NAME)
 MODELS = {"small": "small", "base": "student", "mid": "teacher", "strong": "truth"}
 """The rungs, and the minds that they are: the truth is a reference."""
-K = 32
-"""Of every method that looks at its most probable tokens."""
-MAIN = ("vanilla_opd", "privileged_teacher", "dopd", "dopd_reverse_kl")
-"""Run at every rate of the grid, and twice in each draw."""
 FIVE, THREE = tuple(range(5)), tuple(range(3))
 """Seeds, one a draw: of what claims are about, and of what is secondary."""
-DRAWS, DEVELOPMENT = 5, 5
 EOPD_THRESHOLD = 0.05
 """Nats: about the 81.5 % quantile of the teacher's entropy on the student's responses, development draw."""
-
-
-def _name(model: str, draw: int) -> str:
-    return f"{words.NAME}_{model}_draw{draw}"
-
-
-def _shipped(mind: str, draw: int) -> ModelSpec:
-    name = _name(mind, draw)
-    return ModelSpec(name=name, sha256=zoo.MANIFEST.get(name, {}).get("sha256", ""))
-
-
-def _model(model: ModelSpec, draw: int) -> ModelSpec:
-    return _shipped(MODELS[model.name], draw)
-
 
 # The diagram of suite phases.
 
@@ -62,7 +44,7 @@ def _teacher(s: float) -> Planner:
 
 def _made_teacher(s: float, draw: int) -> ModelSpec:
     if _teacher(s) == TEACHER:
-        return _shipped("teacher", draw)
+        return SHIPPED.model("teacher", draw)
     return _made(_teacher(s), f"teacher_s{s:g}", draw)
 
 
@@ -72,7 +54,7 @@ def _made(mind: Planner, name: str, draw: int) -> ModelSpec:
         f"{name}_draw{draw}",
         recipe="permutations_mind",
         settings=PermutationsMind.settings_of(mind, "teacher"),
-        base=_shipped("trunk", draw),
+        base=SHIPPED.model("trunk", draw),
         data=DataSpec(world=words.NAME, version=words.WORLD_VERSION, domains=words.DOMAINS, draw=draw),
         steps=RECIPE.mind_steps,
     )
@@ -86,7 +68,7 @@ def _phase(s: float, calibration: str, wrong: float = 0.0) -> Phase:
         key=f"s{s:g}-{calibration}-{100 * (1 - wrong):g}",
         row=f"s = {s:g}",
         column=f"{calibration}, hints right" if not wrong else f"{calibration}, {100 * (1 - wrong):g} % of hints right",
-        pair=lambda draw: (_made_teacher(s, draw), _shipped(shipped, draw)),
+        pair=lambda draw: (_made_teacher(s, draw), SHIPPED.model(shipped, draw)),
         wrong=wrong,
         shares={str(kind).replace("_", " "): n / whole for kind, n in sizes.items()},
     )
@@ -116,17 +98,7 @@ PROFILE = Profile(
             "benchmarks of the gain; not of parameters, which all models of a draw have equally many of."
         ),
     ),
-    draws=Draws(
-        n=DRAWS,
-        development=DEVELOPMENT,
-        model=_model,
-        twice=MAIN,
-        held=tuple(
-            draw
-            for draw in (*range(DRAWS), DEVELOPMENT)
-            if {_name(model, draw) for model in MODELS.values()} <= zoo.MANIFEST.keys()
-        ),
-    ),
+    draws=SHIPPED.draws(MODELS),
     data=DataSpec(
         world=words.NAME,
         version=words.WORLD_VERSION,
@@ -140,30 +112,11 @@ PROFILE = Profile(
     prompts_per_step=16,
     rollouts_per_prompt=4,
     max_response_tokens=MAX_NEW_TOKENS,
-    top_k=TopK(
-        vocabulary=len(words.WORDS),
-        above=K,
-        k=K,
-        reason=(
-            f"{{k}} is too large a part of {len(words.WORDS)} words to leave anything out; {K} is above the number of "
-            f"codes that p alone holds ({len(words.CODES)}), so that those a student guesses are within it"
-        ),
-    ),
-    overrides=dict.fromkeys(
-        ("eopd", "eopd_one_update"),
-        Override(
-            settings={"threshold": EOPD_THRESHOLD},
-            reason=(
-                "on the student's responses this teacher reaches the published 0.8 nats on 0.02 % of the tokens, so "
-                "the gate would stay shut; 0.05 is reached by 18 % of them, 18.5 % in the source; k stays 16"
-            ),
-        ),
-    ),
-    benchmarks=tuple(f"{words.NAME}_{domain}" for domain in words.DOMAINS),
-    targets={domain: f"{words.NAME}_{domain}" for domain in words.DOMAINS},
+    top_k=drawn.top_k(len(words.WORDS), codes=len(words.CODES)),
+    overrides=drawn.eopd_opened(EOPD_THRESHOLD, reached="18", published="0.02"),
+    **drawn.benchmarks(words.NAME, words.DOMAINS),
     directions=("coding", "reasoning"),
     harder={domain: f"{words.NAME}_{domain}_hard" for domain in words.DOMAINS},
-    validation={domain: f"{words.NAME}_{domain}_validation" for domain in words.DOMAINS},
     privileges={
         words.FINAL_ANSWER: "final answer",
         words.EXECUTION: "hints with execution",
