@@ -6,8 +6,9 @@ The paper trains all methods at one rate. Loss scales differ, so a method may be
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -20,17 +21,23 @@ from harness.show.tables import Cell, Kind, Table
 from harness.suite import LEARNING_RATES, Evaluation, Options, Profile, training_run
 from harness.types import HarnessError
 from suites import TUNING
+from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, ArmSuite, method_arm
-from suites.kit.chosen import by_paradigm, joint_domains, listed_methods, references
+from suites.kit.chosen import BASELINE, by_paradigm, joint_domains, listed_methods, references
 from suites.kit.columns import ColumnOf, Subject, table
-from suites.kit.measures import Measure, primary_at, slashed
+from suites.kit.findings import Finding
+from suites.kit.lines import cell_series
+from suites.kit.measures import At, Measure, primary_at, slashed
 from suites.kit.sentences import COLLAPSES, fixed_weights_sentence, override_sentences, stale_sentences
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 FIRST_SEED = DEVELOPMENT_SEEDS
 """No other suite comes near: ``--seeds 3`` means 1000, 1001, 1002."""
+MAIN = (BASELINE, "privileged_teacher", "dopd", "dopd_reverse_kl")
+"""Methods of the figure where every listed one is tried."""
 DECIMALS = 9
 """Of a share; means that are equal up to rounding are a tie."""
 
@@ -91,8 +98,14 @@ class Tuning(ArmSuite):
         return Sweep(suite=self, rows=rows, costs=costs, options=options)
 
     def tables_of(self, scores: Sweep) -> list[Table]:
-        """The sweep, and the rates it gave, in the form ``--learning-rate tuned`` reads."""
-        return [sweep_table(scores), rates_table(scores)]
+        """The sweep, late and where the profile has it early; and the rates it gave, in the form ``--learning-rate
+        tuned`` reads."""
+        swept = [sweep_table(scores)] if scores.early is None else [sweep_table(scores), early_table(scores)]
+        return [*swept, rates_table(scores)]
+
+    def figures_of(self, scores: Sweep) -> Mapping[str, Figure]:
+        """``tuning``: score against rate; nothing of a grid of one rate."""
+        return {TUNING: against_rates(scores)} if len(scores.grid) > 1 else {}
 
 
 def tuned_methods(profile: Profile, options: Options) -> tuple[str, ...]:
@@ -138,12 +151,26 @@ class Sweep(ArmScores):
         """Runs of the method's sweep that have rows."""
         return sum(len(self.seed_values(arm_key(method, rate), self.validation)) for rate in self.grid)
 
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Methods of the figure: those asked for or the profile's; of all that are listed, what DOPD is made of."""
+        return tuple(self.methods) if self.options.methods or self.profile.part(TUNING).arms else MAIN
+
     def chosen(self, method: str) -> float | None:
         """The rate of the best mean, the smaller one of a tie; None before the whole sweep is done."""
         if self.done(method) < len(self.grid) * self.seeds:
             return None
         means = {rate: round(fmean(self.shares(method, rate)), DECIMALS) for rate in self.grid}
         return max(self.grid, key=lambda rate: (means[rate], -rate))
+
+    def at(self, method: str, rate: float, step: At = "last") -> Cell:
+        """Mean over the domains at a step."""
+        return self.cell(arm_key(method, rate), self.validation, step=step)
+
+    def point(self, method: str, rate: float, step: At) -> Cell:
+        """The same for a line, without the remark that it is of a single run where the caption says so of all."""
+        found = self.at(method, rate, step)
+        return replace(found, n=0) if self.seeds == 1 else found
 
     def edge(self, rate: float) -> str:
         """``lower`` or ``upper`` where a better rate may lie beyond the grid; else empty."""
@@ -160,20 +187,10 @@ class Sweep(ArmScores):
 
 def sweep_table(sweep: Sweep) -> Table:
     """Method × learning rate, and the rate chosen."""
-
-    def column(rate: float) -> ColumnOf[str, None]:
-        return ColumnOf(
-            key=f"lr_{rate:g}",
-            header=f"{rate:g}",
-            cell=lambda method: sweep.cell(arm_key(method, rate), sweep.validation),
-        )
-
+    chosen = _chosen_column(sweep, "chosen", "chosen rate")
     return table(
-        [
-            Subject(of=method, block=entry.paradigm, label=entry.label, ranked=False)
-            for method, entry in sweep.methods.items()
-        ],
-        [*(column(rate) for rate in sweep.grid), _chosen_column(sweep, "chosen", "chosen rate")],
+        _lines(sweep),
+        [*_rate_columns(sweep, "last"), chosen],
         name=TUNING,
         title=f"Learning rates on validation, profile {sweep.profile.name}",
         caption=caption(sweep),
@@ -182,19 +199,100 @@ def sweep_table(sweep: Sweep) -> Table:
     )
 
 
+def early_table(sweep: Sweep) -> Table:
+    """Method × learning rate at the early step of the same runs; no rate is chosen by it."""
+    return table(
+        _lines(sweep),
+        _rate_columns(sweep, sweep.early or 0),
+        name=f"{TUNING}_early",
+        title=f"The same rates at step {sweep.early}, profile {sweep.profile.name}",
+        caption=f"Step {sweep.early} of the runs of table {TUNING}, whose caption names the settings; no rate is "
+        "chosen by it.",
+        headers=("paradigm", "method"),
+        partial=sweep.partial,
+    )
+
+
+def _lines(sweep: Sweep) -> list[Subject[str]]:
+    return [
+        Subject(of=method, block=entry.paradigm, label=entry.label, ranked=False)
+        for method, entry in sweep.methods.items()
+    ]
+
+
+def _rate_columns(sweep: Sweep, step: At) -> list[ColumnOf[str, None]]:
+    return [
+        ColumnOf(key=f"lr_{rate:g}", header=f"{rate:g}", cell=partial(sweep.at, rate=rate, step=step))
+        for rate in sweep.grid
+    ]
+
+
 def rates_table(sweep: Sweep) -> Table:
     """Registry name and rate; its CSV is read by ``harness.suite.tuned_rates``."""
     return table(
-        [
-            Subject(of=method, block=entry.paradigm, label=method, ranked=False)
-            for method, entry in sweep.methods.items()
-        ],
+        [replace(line, label=line.of) for line in _lines(sweep)],
         [_chosen_column(sweep, "rate", "learning rate")],
         name=LEARNING_RATES,
         title=f"Chosen learning rates, profile {sweep.profile.name}",
         caption=caption(sweep),
         headers=("paradigm", "method"),
         partial=sweep.partial,
+    )
+
+
+def against_rates(sweep: Sweep) -> Figure:
+    """Score against learning rate, late and where the profile has it early."""
+    from harness.show.lines import LinePanel, curves
+
+    steps: dict[str, At] = (
+        {"at the end": "last"}
+        if sweep.early is None
+        else {
+            f"early: step {sweep.early}": sweep.early,
+            "at the end": "last",
+        }
+    )
+    drawn = [method for method in sweep.methods if method in sweep.drawn]
+    panels = [
+        LinePanel(
+            title=title,
+            y_axis=f"{sweep.label}, validation, %",
+            series=tuple(
+                cell_series(
+                    sweep.methods[method].label, [(rate, sweep.point(method, rate, step)) for rate in sweep.grid]
+                )
+                for method in drawn
+            ),
+        )
+        for title, step in steps.items()
+    ]
+    found = best_of(sweep, drawn)
+    return curves(
+        panels,
+        title=under.title(sweep, "Learning rates", found),
+        x_axis="learning rate",
+        caption=under.caption(sweep, found, "Each point is the mean over the domains.", measures=sweep.validation),
+        log_x=True,
+    )
+
+
+def best_of(sweep: Sweep, methods: Sequence[str]) -> Finding:
+    """The best method at the rate that suits each best, and at the shared rate."""
+    shared = {method: sweep.at(method, sweep.profile.optim.lr).value for method in methods}
+    own = {method: sweep.at(method, rate).value for method in methods if (rate := sweep.chosen(method)) is not None}
+    known = {method: value for method, value in own.items() if value is not None}
+    there = {method: value for method, value in shared.items() if value is not None}
+    if len(known) < 2 or not there:
+        return Finding(short="no two whole sweeps yet", sentence="No two methods have every rate of the grid.")
+    first, at_shared = max(known, key=lambda m: known[m]), max(there, key=lambda m: there[m])
+    best, label = sweep.chosen(first), sweep.methods[first].label
+    return Finding(
+        short=f"{label} is best at its own rate, {sweep.methods[at_shared].label} at the shared one"
+        if first != at_shared
+        else f"{label} is best at its own rate and at the shared one",
+        sentence=f"Each at the best of {len(sweep.grid)} rates, {label} leads with {known[first]:.1f} % (at {best:g}); "
+        f"at the shared rate {sweep.profile.optim.lr:g} {sweep.methods[at_shared].label} does with "
+        f"{there[at_shared]:.1f} %.",
     )
 
 
