@@ -206,6 +206,9 @@ class Claim:
     """From the suite's scores to points by name and seed."""
     late: bool = False
     """Whether it was written after rows that it reads had been seen: then it is a description, not a test."""
+    idle: Callable[[Any], str] | None = None
+    """From the suite's scores to why its numbers are those of no question: of a row that turned out inactive; empty
+    where they are of one."""
 
 
 def decide(claim: Claim, values: Values | str, over: str = "seeds") -> Decision:

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness import registry
 from harness.analysis import results
-from harness.analysis.claims import Claim, Decision, Values, decide
+from harness.analysis.claims import Claim, Decision, Values, Verdict, decide
 from harness.analysis.units import units_of
 from harness.config import RunSpec
 from harness.suite import Options, Profile
@@ -34,11 +34,17 @@ def decisions(profile: Profile, options: Options) -> list[Decision]:
     over = units_of(profile).many
     places = {suite: places_of(suite, profile, options) for suite in scores if profile.phases}
     return [
-        replace(
-            decide(cast(claim, profile), _values(claim, scores[claim.suite]), over), place=places.get(claim.suite, "")
-        )
+        replace(_decided(claim, profile, scores[claim.suite], over), place=places.get(claim.suite, ""))
         for claim in claims
     ]
+
+
+def _decided(claim: Claim, profile: Profile, scores: Any, over: str) -> Decision:
+    """By its rule; undecided, whatever its numbers, where what it is about is idle here."""
+    decision = decide(cast(claim, profile), _values(claim, scores), over)
+    if claim.idle is None or decision.verdict is Verdict.NOT_RUN or not (why := claim.idle(scores)):
+        return decision
+    return replace(decision, verdict=Verdict.UNDECIDED, note=why)
 
 
 def places_of(name: str, profile: Profile, options: Options) -> str:

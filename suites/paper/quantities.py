@@ -14,6 +14,7 @@ from suites.kit.chosen import BASELINE
 from suites.kit.curves import ENTROPY, MILLI, joined, step_at
 from suites.kit.seeds import common_seeds, mean, minus, scaled
 from suites.kit.stages import StageScores
+from suites.kit.support import LEAST, is_inactive
 from suites.paper.roles import played
 
 SUBJECT = "dopd"
@@ -39,6 +40,17 @@ def difference(a: str, b: str, share: float = 1.0) -> Callable[[ArmScores], Valu
         return {f"{own} - {other}": minus(points(scores, own, share), points(scores, other, share))}
 
     return values
+
+
+def inactive(key: str) -> Callable[[ArmScores], str]:
+    """Why nothing can be said of an arm that differs in its support alone, where that leaves next to nothing out."""
+
+    def why(scores: ArmScores) -> str:
+        if not is_inactive(scores, scores.arms[key]):
+            return ""
+        return f"the row is inactive: less than {LEAST:g} in a thousand lies outside its top-k"
+
+    return why
 
 
 def means(*keys: str) -> Callable[[ArmScores], Values]:

@@ -15,6 +15,8 @@ from harness.show.tables import Cell, Table
 from harness.suite import Evaluation, Options, training_run
 from suites.divergence import matrix
 from suites.kit.support import LEAST, support_read
+from suites.paper import claims
+from suites.paper.claims_of_language import CLAIMS
 
 PROFILE = registry.profile("permutations")
 OUTSIDE = {32: (0.0004, 0.0001), 8: (0.0002, 0.0005)}
@@ -120,3 +122,16 @@ def test_it_is_asked_only_where_another_k_is_compared(name: str) -> None:
 def test_only_what_looks_at_a_top_k_is_asked(method: str, settings: dict[str, Any], asked: int) -> None:
     spec = training_run(PROFILE, Options(suite="none"), method=method, domains=PROFILE.data.domains, seed=0)
     assert len(support_read(replace(spec, method=PROFILE.method(method, settings)))) == asked
+
+
+@pytest.mark.parametrize(("least", "verdict"), [(0.0004, "undecided"), (0.002, "reproduced")])
+def test_a_claim_on_an_inactive_row_is_undecided(least: float, verdict: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its numbers, which here are 5 points below DOPD's in every draw."""
+    monkeypatch.setitem(OUTSIDE, 32, (least, 0.0001))
+    suite, (rows, costs), chosen = frames("ablation")
+    scores: Any = suite.scores(rows, costs, chosen)
+    (claim,) = (each for each in CLAIMS if each.id == "component_one_granularity")
+    decision = claims._decided(claim, PROFILE, scores, "draws")
+    assert decision.verdict == verdict and decision.effect == pytest.approx(5)
+    assert ("inactive" in decision.note) == (verdict == "undecided")
+    assert claims._decided(claim, PROFILE, "no run of the suite is done", "draws").verdict == "not run"
