@@ -22,6 +22,7 @@ from suites.kit.chosen import BASELINE
 from suites.kit.columns import ColumnOf, cost_columns, table
 from suites.kit.curves import step_figure
 from suites.kit.findings import Finding, compared, in_points
+from suites.kit.lines import WHOLE
 from suites.kit.looks import label_look
 from suites.kit.sentences import SECONDS
 
@@ -111,6 +112,7 @@ def right_panel(audited: Audited, name: str) -> LinePanel:
             audited.curve(key, f"{name}/right", label=arm.label, look=label_look(arm.label))
             for key, arm in audited.scores.arms.items()
         ),
+        y_limits=WHOLE,
     )
 
 

@@ -22,6 +22,7 @@ from suites.kit.audited import Audited, AuditSuite, Place, asked, steps
 from suites.kit.columns import Compared, cost_columns, difference_columns, paired, table
 from suites.kit.curves import step_figure
 from suites.kit.findings import Finding, compared, in_points
+from suites.kit.lines import WHOLE
 from suites.kit.looks import OF_REGIMES
 from suites.kit.sentences import SECONDS
 
@@ -178,7 +179,7 @@ def share_panel(audited: Audited, metric: str) -> LinePanel:
         for i, (key, arm) in enumerate(arms.items())
         for regime in SOURCE_OF
     ]
-    return LinePanel(title=f"share of {PARTS[metric]}", y_axis="share, %", series=tuple(series))
+    return LinePanel(title=f"share of {PARTS[metric]}", y_axis="share, %", series=tuple(series), y_limits=WHOLE)
 
 
 def source_panel(audited: Audited, arm: Arm, step: int) -> Panel:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from harness.show.lines import Series
     from harness.show.looks import Look
 
+WHOLE = (-3.0, 103.0)
+"""Limits of an axis of shares of a whole, per cent: an interval may leave it, a share cannot."""
+
 
 def cell_series(
     label: str,

@@ -96,6 +96,7 @@ def test_the_finding_compares_what_is_kept() -> None:
     chosen = options()
     figure = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)["cell_audit"]
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert {ax.get_ylim() for ax in figure.axes if ax.get_title()} == {(-3.0, 103.0)}, "no share leaves 0 to 100"
     assert titles == [f"right before: {name.replace('_', ' ')}" for name in CLASSES]
     said = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
     assert "2 of 3 above Vanilla OPD, none below" in said and "DOPD leads Vanilla OPD by 70.0" in said

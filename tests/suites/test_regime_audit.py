@@ -144,6 +144,7 @@ def test_figures(tmp_path: Path) -> None:
     drawn = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)
     shares, sources = drawn["regime_audit"], drawn["regime_sources"]
     assert [ax.get_title() for ax in shares.axes] == [f"share of {words}" for words in PARTS.values()]
+    assert {ax.get_ylim() for ax in shares.axes} == {(-3.0, 103.0)}
     first = [text.get_text() for text in shares.axes[0].texts]
     assert {"HT, DOPD", "HS, Vanilla OPD"} <= set(first)
     lines = [(each.get_color(), each.get_linestyle()) for each in shares.axes[0].lines[:8]]

@@ -48,6 +48,11 @@ class Gate:
         return f">= {self.low:g}" if self.low is not None else f"<= {self.high:g}"
 
 
+CODES_READ = Gate(
+    key="P7", words="told a code by the default p, its probability, teacher or student, the lower", low=90
+)
+"""Of every world whose p tells codes: else what only p knows is nothing that a teacher knows. Added after draws of
+pictures had been trained on (docs/log.md)."""
 PREMISE = (
     Gate(key="G1", words="teacher - student, both with the default p", low=15),
     Gate(key="G2", words="student with the default p", high=80),
@@ -71,6 +76,7 @@ PICTURES = (
     Gate(key="P4 final_answer", words="truth told a false answer answers it", low=90),
     Gate(key="P5", words="truth, whole picture - picture greyed to its evidence", high=2),
     Gate(key="P6", words="truth with a pixelated picture, best kind", high=15),
+    CODES_READ,
 )
 """Of a world of pictures."""
 
@@ -82,6 +88,7 @@ LANGUAGE = (
     Gate(key="P4 summary", words="truth told a false summary writes its choices", low=90),
     Gate(key="P4 hints_with_execution", words="truth told false results writes them", low=90),
     Gate(key="P4 final_answer", words="truth told a false answer answers it", low=90),
+    CODES_READ,
     Gate(key="L1", words="student - small, both without p", low=15),
     Gate(key="L2", words="vanilla distillation on one domain raises another, smallest of the domains", low=3),
     Gate(key="L3", words="student and uncalibrated student apart, both without p", high=2),

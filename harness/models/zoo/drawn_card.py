@@ -77,6 +77,8 @@ def cells(found: dict[str, Any]) -> str:
         "Along right traces without p: probability of the right word / per cent by argmax, by who of the pair is "
         "right on its cell (cells, words seen). Mass on codes at marked notes without p: "
         + ", ".join(f"{name} {mass:.1e}" for name, mass in found["code_mass"].items())
+        + ". Probability of the code that the default p tells there, per cent: "
+        + ", ".join(f"{name} {share:.1f}" for name, share in found["code_read"].items())
         + ".\n\n"
     )
     named = list(found["cells"])

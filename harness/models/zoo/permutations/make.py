@@ -107,14 +107,22 @@ def measured(draw: int) -> dict[str, Any]:
         "L3": abs(means["student"][none] - means["student_uncalibrated"][none]),
     }
     values |= bounds.accuracies(means["student"], means["teacher"], LADDER) | judged.shares()
+    read = code_read(models, of)
+    values |= {"P7": min(read["teacher"], read["student"])}
     return {
         "questions": len(of.problems),
         "accuracy": {name: _rounded(found) for name, found in accuracy.items()},
         "cells": {name: measure.by_class(models[name], of, STUDENT, TEACHER) for name in MINDS},
         "code_mass": {name: measure.code_mass(models[name], of) for name in MINDS},
+        "code_read": read,
         "high_advantage": {"tokens": int(judged.high().sum()), "judged": int(judged.judged.sum())},
         "gates": bounds.read(GATES, values),
     }
+
+
+def code_read(models: Mapping[str, Qwen3ForCausalLM], of: measure.Asked) -> dict[str, float]:
+    """Of every mind, with the default p."""
+    return {name: round(measure.code_read(models[name], of, HINTS), 1) for name in MINDS}
 
 
 def truth_gates(truth: Qwen3ForCausalLM, of: measure.Asked) -> dict[str, float]:

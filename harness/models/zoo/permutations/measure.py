@@ -254,11 +254,26 @@ def code_mass(model: Qwen3ForCausalLM, of: Asked) -> float:
     found = torch.cat(
         [logp[:, :, codes].exp().sum(-1) for logp, _ in _distributions(model, of, Privilege.NONE, written)]
     )
-    marked = torch.zeros_like(found, dtype=torch.bool)
+    return float(found[_told_codes(of, found) >= 0].mean())
+
+
+def code_read(model: Qwen3ForCausalLM, of: Asked, kind: str) -> float:
+    """Per cent: mean probability of the told code at the notes of marked slots, along right traces, with a p that tells
+    codes."""
+    written = [scribe.write(each, tables.truth(of.draw)) for each in of.problems]
+    logp = torch.cat([found for found, _ in _distributions(model, of, kind, written)])
+    told = _told_codes(of, logp[..., 0])
+    return 100 * float(logp.gather(-1, told.clamp(min=0)[..., None])[..., 0].exp()[told >= 0].mean())
+
+
+def _told_codes(of: Asked, like: Tensor) -> Tensor:
+    """int64 [problems, T] as ``like``: id of the code that p tells at a marked slot's note, -1 elsewhere."""
+    told = torch.full_like(like, -1, dtype=torch.int64)
     for row, each in enumerate(of.problems):
         for i, slot in enumerate(each.slots):
-            marked[row, STRIDE * i + NOTE] = slot.code != BLANK
-    return float(found[marked].mean())
+            if slot.code != BLANK:
+                told[row, STRIDE * i + NOTE] = IDS[slot.code]
+    return told
 
 
 FALSE = dict.fromkeys(HELPFUL, Sort.CHOICE) | {EXECUTION: Sort.RESULT, FINAL_ANSWER: Sort.ANSWER}

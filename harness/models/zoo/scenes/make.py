@@ -105,15 +105,23 @@ def measured(draw: int) -> dict[str, Any]:
     everything, without_anchors = measure.judged(models["student"], models["teacher"], of, BOX_LABEL)
     values = truth_gates(models["truth"], draw, of)
     values |= bounds.accuracies(means["student"], means["teacher"], LADDER) | everything.shares()
+    read = code_read(models, of)
+    values |= {"P7": min(read["teacher"], read["student"])}
     return {
         "questions": len(of.questions),
         "accuracy": {name: _rounded(found) for name, found in accuracy.items()},
         "cells": {name: measure.by_class(models[name], of, STUDENT, TEACHER) for name in MINDS},
         "code_mass": {name: measure.code_mass(models[name], of) for name in MINDS},
+        "code_read": read,
         "high_advantage": {"tokens": int(everything.high().sum()), "judged": int(everything.judged.sum())},
         "without_anchors": {key: round(value, 1) for key, value in without_anchors.shares().items()},
         "gates": bounds.read(GATES, values),
     }
+
+
+def code_read(models: Mapping[str, model.Model], of: measure.Asked) -> dict[str, float]:
+    """Of every mind, with the default p."""
+    return {name: round(measure.code_read(models[name], of, BOX_LABEL), 1) for name in MINDS}
 
 
 def truth_gates(truth: model.Model, draw: int, of: measure.Asked) -> dict[str, float]:

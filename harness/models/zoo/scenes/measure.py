@@ -278,3 +278,14 @@ def code_mass(model: models.Model, of: Asked) -> float:
     codes = [IDS[code] for code in CODES]
     found = [logp[:, notes, codes].exp().sum(-1) for logp, _ in _distributions(model, of, Privilege.NONE, written)]
     return float(torch.cat(found)[marked].mean())
+
+
+def code_read(model: models.Model, of: Asked, kind: str) -> float:
+    """Per cent: mean probability of the told code at the notes of marked items, along right traces, with a p that tells
+    codes."""
+    truth, notes = tables.truth(of.draw), slice(scribe.NOTE, STRIDE * ITEMS, STRIDE)
+    written = [scribe.write(question, truth) for question in of.questions]
+    logp = torch.cat([found[:, notes] for found, _ in _distributions(model, of, kind, written)])
+    told = torch.tensor([[IDS[item.code] for item in q.items] for q in of.questions])
+    marked = torch.tensor([[item.code != BLANK for item in q.items] for q in of.questions])
+    return 100 * float(logp.gather(-1, told[..., None])[..., 0].exp()[marked].mean())

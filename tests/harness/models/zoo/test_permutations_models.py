@@ -369,6 +369,21 @@ def test_classes_and_codes_are_read_along_right_traces(model: Qwen3ForCausalLM) 
     assert measure.code_mass(model, many) == pytest.approx(sum(found_mass) / len(found_mass))
 
 
+def test_a_told_code_is_read_at_its_own_note(model: Qwen3ForCausalLM) -> None:
+    many = measure.asked(DRAW, n=40, split="validation")
+    written, found = [scribe.write(each, KNOW) for each in many.problems], []
+    for logp, _ in measure._distributions(model, many, words.HINTS, written):
+        found += [
+            float(logp[row, 4 * i + 2, IDS[slot.code]].exp())
+            for row, each in enumerate(many.problems)
+            for i, slot in enumerate(each.slots)
+            if slot.words[1] == "?"
+        ]
+    assert len(found) > 20 and measure.code_read(model, many, words.HINTS) == pytest.approx(
+        100 * sum(found) / len(found)
+    )
+
+
 def test_results_are_read_where_all_before_is_right(model: Qwen3ForCausalLM, of: measure.Asked) -> None:
     written = [scribe.write(each, KNOW) for each in of.problems]
     _, best = measure.scored(model, of, Privilege.NONE, written)

@@ -109,6 +109,14 @@ def test_a_shipped_model_answers_as_recorded(name: str) -> None:
     assert abs(again - mean) < 100 * 4 * (0.25 / 120) ** 0.5  # 120 items: four standard errors
 
 
+@pytest.mark.parametrize(("draw", "least", "most"), [(0, 5, 20), (1, 90, 100)])
+def test_which_draws_read_the_told_codes(draw: int, least: float, most: float) -> None:
+    """Gate P7: in draw 0 a told code is one of ten to the models, in draw 1 it is itself."""
+    of = measure.asked(draw, n=20, split="test")
+    for name in ("student", "teacher"):
+        assert least < measure.code_read(make.load(draw, name), of, words.BOX_LABEL) < most
+
+
 def test_false_p_is_asked_of_every_kind() -> None:
     assert set(pretrain.FALSE) == set(words.HEADERS)
     assert {f"P4 {kind}" for kind in pretrain.FALSE} <= {gate.key for gate in bounds.PICTURES}
