@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -35,10 +36,10 @@ NAMES = {
 """As the table of the page has them."""
 
 
-def points(method: str) -> dict[int, float]:
+def points(method: str, rows: list[dict[str, Any]] = ROWS) -> dict[int, float]:
     """By draw, the mean of the groups, greedy, late."""
     found = defaultdict[int, list[float]](list)
-    for row in ROWS:
+    for row in rows:
         if (row["method"], row["step"], row["decoding"], row["metric"]) == (method, LATE, "greedy", "exact_answer"):
             found[row["draw"]].append(row["value"])
     assert len(found) == 5 and set(map(len, found.values())) <= {3, 6}, "three groups of one seed a draw, or of two"
@@ -193,6 +194,28 @@ def test_what_is_said_of_dopds_parts_is_in_table_8() -> None:
     assert f"with {narrow[outside]} in a thousand outside, it moves {narrow[late]} points" in FINDINGS
 
 
+def test_what_is_said_of_own_rates_is_in_their_rows() -> None:
+    rows = files.read_jsonl(FOLDER.parent / "in_distribution-tuned" / "rows.jsonl")
+    found = {
+        method: points(method, rows) for method in ("vanilla_opd", "privileged_teacher", "dopd", "dopd_reverse_kl")
+    }
+    dopd = [f"{found['dopd'][draw]:.1f}" for draw in range(5)]
+    assert dopd[3] == "0.0" and {row["draw"] for row in rows if row["status"] == "collapsed"} == {3}
+    told = f"DOPD ends at {dopd[0]}, {dopd[1]} and {dopd[2]} in three draws, at {dopd[4]} in one, and collapses in one"
+    assert told in FINDINGS
+    minus = {name: [found[name][draw] - found["vanilla_opd"][draw] for draw in range(5)] for name in found}
+    assert f"({said(minus['dopd']).replace('-', '−')} against vanilla OPD)" in FINDINGS
+    plain = {name: said(list(values.values())) for name, values in found.items()}
+    assert f"it is {plain['dopd_reverse_kl']} (+{said(minus['dopd_reverse_kl'])})" in FINDINGS
+    assert f"privileged T→S {plain['privileged_teacher']} (+{said(minus['privileged_teacher'])})" in FINDINGS
+    assert f"vanilla OPD {plain['vanilla_opd']}" in FINDINGS
+    ahead = sorted(minus["dopd"])
+    assert (
+        f"is {ahead[2]:.0f} to {ahead[4]:.0f} points ahead of vanilla in three draws, {-ahead[1]:.0f} behind" in README
+    )
+    assert f"it leads in each (+{said(minus['dopd_reverse_kl'])})" in README and min(minus["dopd_reverse_kl"]) > 0
+
+
 def audited(suite: str) -> list[dict[str, str]]:
     """Lines of a published audit's table, numbers as a page shows them: ``98.9 ± 1.5``."""
     with (FOLDER.parent / suite / f"{suite}.csv").open(encoding="utf-8", newline="") as file:
@@ -265,7 +288,6 @@ def test_what_is_said_of_rates_is_in_the_sweep() -> None:
     vanilla, teacher, dopd, reverse = best.values()
     lead = f"{dopd - vanilla:.1f} ahead of vanilla OPD, {dopd - teacher:.1f} of privileged T→S and {dopd - reverse:.1f}"
     assert f"Each at its own best, DOPD is {lead} of itself" in FINDINGS
-    assert f"{dopd} against vanilla's {vanilla} (one run" in README
     assert sweep["DOPD"]["chosen rate"] == "0.0008 (upper edge)"
 
 
