@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union, cast
 
 from harness.config import MethodSpec, RecipeSpec, to_json
-from harness.method import Entry, Method, check_views
-from harness.types import HarnessError
+from harness.method import Entry, Method, check_views, untrained_views
+from harness.types import PLAIN, PRIVILEGED, HarnessError, Policy, Reduction, Want
 
 if TYPE_CHECKING:
     from harness.analysis.claims import Decision
@@ -278,7 +278,29 @@ def _suite_of(path: Path) -> Suite:
         raise HarnessError(f"suite {path} must define one suite, a class with a name; it defines {named}")
     if found[0].name in suites():
         raise HarnessError(f"suite {path} has the name of {suites()[found[0].name]}, {found[0].name!r}: give another")
+    _check_suite(f"suite {path}", found[0])
     return found[0]()
+
+
+def _check_suite(what: str, cls: type[Suite]) -> None:
+    """What a class lacks, or has under a name that nothing reads.
+
+    Raises:
+        HarnessError: a member's name is nearly one of its base's; a method or the title is missing; seeds are no tuple.
+    """
+    known = {name for base in cls.__mro__[1:] for name in (*vars(base), *vars(base).get("__annotations__", {}))}
+    for member in vars(cls):
+        if member.startswith("_") or member in known:
+            continue
+        if near := difflib.get_close_matches(member, known - {*vars(cls)}, n=1, cutoff=0.85):
+            raise HarnessError(f"{what}: {cls.__name__} has no member {member}: did you mean {near[0]}?")
+    abstract = getattr(cls, "__abstractmethods__", frozenset[str]())
+    if lost := [name for name in ("title", *sorted(abstract)) if name in abstract or not hasattr(cls, name)]:
+        doc = inspect.getdoc(getattr(cls, lost[0], None)) or "one phrase: what it tests"
+        raise HarnessError(f"{what}: {cls.__name__} has no {lost[0]}: give it ({doc.splitlines()[0].rstrip('.')})")
+    seeds: Any = getattr(cls, "seeds", ())
+    if not isinstance(seeds, tuple):
+        raise HarnessError(f"{what}: {cls.__name__}.seeds = {seeds!r}: give a tuple of them, (0, 1, 2)")
 
 
 def suite_skeleton() -> types.ModuleType:
@@ -437,6 +459,8 @@ def resolve(target: str, what: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise HarnessError(f"{what} ({target}) does not import ({error}): mend its registration") from error
+    except HarnessError:  # it says itself what is wrong, which may be of another file
+        raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise HarnessError(f"{what} ({target}) does not import ({reason}): mend the module") from error
@@ -553,13 +577,49 @@ def _construct(what: str, cls: type[T], settings: Mapping[str, Any]) -> T:
     for key, value in settings.items():
         field = lookup(f"field of {what}:", key, fields)
         values[field] = _typed(value, hints[field], f"{field} of {what}")
+    _check_defaults(cls, hints, what)
     try:
         made = cls(**values)
     except TypeError as error:
         raise HarnessError(f"{what} is not complete ({error}): give every field a default") from error
     if isinstance(made, Method):
+        _check_words(made, what)
         check_views(made)
     return made
+
+
+def _check_defaults(cls: type[Any], hints: Mapping[str, Any], what: str) -> None:
+    """A number written as text is told before anything compares it.
+
+    Raises:
+        HarnessError: a field's default is of another type than the field.
+    """
+    for each in dataclasses.fields(cls):
+        if hints[each.name] in (int, float, bool, str) and each.default is not dataclasses.MISSING:
+            _typed(each.default, hints[each.name], f"default of {each.name} of {what}")
+
+
+def _check_words(made: Method, what: str) -> None:
+    """Policies, quantities, contexts and the reduction must be those there are: the trainer would take a word that is
+    none for another, or stop in the middle.
+
+    Raises:
+        HarnessError: one is not, near names offered.
+    """
+    if not isinstance(cast(Any, made.reduction), Reduction):
+        lookup(f"reduction of {what}:", str(made.reduction), map(str, Reduction))
+        raise HarnessError(f"{what} has the reduction {made.reduction!r}, a text: write it as a member of Reduction")
+    if type(made).terms is Method.terms:  # told by the contract, where a method is run
+        return
+    own = type(made).contexts is not Method.contexts
+    for view in (*untrained_views(made), *(term.trained for term in made.terms)):
+        if not isinstance(cast(Any, view.policy), Policy):
+            lookup(f"policy of a view of {what}:", str(view.policy), map(str, Policy))
+            raise HarnessError(f"{what} has a view of {view.policy!r}, a text: write it as a member of Policy")
+        for want in view.wants:
+            lookup(f"quantity that a view of {what} wants:", str(want), map(str, Want))
+        if not own:  # else the names are known when there are rollouts
+            lookup(f"context of a view of {what}:", view.context, (PLAIN, PRIVILEGED))
 
 
 @functools.cache

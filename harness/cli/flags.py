@@ -37,6 +37,10 @@ def _names(text: str) -> tuple[str, ...] | str:
     return names
 
 
+class Counted(tuple[int, ...]):
+    """Seeds that were given as their number."""
+
+
 def _seeds(text: str) -> tuple[int, ...]:
     try:
         numbers = [int(number) for number in text.split(",") if number.strip()]
@@ -44,7 +48,7 @@ def _seeds(text: str) -> tuple[int, ...]:
         numbers = []
     if len(numbers) > MOST_SEEDS or ("," not in text and sum(numbers) > MOST_SEEDS):
         raise argparse.ArgumentTypeError(f"{text!r}: at most {MOST_SEEDS} seeds; for one seed write it with a comma")
-    seeds = tuple(numbers) if "," in text else tuple(range(sum(numbers)))
+    seeds = tuple(numbers) if "," in text else Counted(range(sum(numbers)))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise argparse.ArgumentTypeError(
             f"{text!r}: give a count (3 is 0,1,2), different seeds (0,2,5) or one seed with a comma (7,)"
@@ -53,10 +57,12 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def meant(seeds: tuple[int, ...]) -> str:
-    """What seeds that may have been given as a count are: ``7 seeds: 0 to 6; for seed 7 alone write 7,``."""
+    """What seeds given as a count are, ``7 seeds: 0 to 6; for seed 7 alone write 7,``; empty of a list."""
+    if not isinstance(seeds, Counted):
+        return ""
     n = len(seeds)
     which = "1 seed: 0" if n == 1 else f"{n} seeds: 0 to {n - 1}"
-    return f"{which}; for seed {n} alone write --seeds {n}," if seeds and seeds == tuple(range(n)) else ""
+    return f"{which}; for seed {n} alone write --seeds {n},"
 
 
 def _folder(text: str) -> Path:

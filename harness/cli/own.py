@@ -15,14 +15,14 @@ from typing import Any, cast
 from rich.table import Table
 
 from harness import registry
-from harness.config import DataSpec, HeldOut, OptimSpec
+from harness.config import DataSpec, HeldOut, ModelSpec, OptimSpec
 from harness.evaluation import benchmarks, shipped
 from harness.evaluation.benchmarks import NATIVE, LmEvalBenchmark, Metric
 from harness.method import Method, contexts_read
 from harness.models import sources
 from harness.profile import Profile, Task
 from harness.types import PLAIN, Example, HarnessError, Modality, Privilege
-from harness.worlds import world_of
+from harness.worlds import known, world_of
 from harness.worlds.files import world as files
 from harness.worlds.files.reading import read
 
@@ -46,6 +46,8 @@ SIZES: Mapping[str, str] = {
 WHOSE = (*NEEDED, "columns", "privilege", "benchmarks")
 """Flags that make another setting of the whole: no shipped profile takes them."""
 FLAGS = (*WHOSE, "rate", *SIZES)
+LOOKED_AT = 1000
+"""Training problems of each domain with which the items of a world from outside are compared."""
 SECONDS = 60.0
 """A guess where the size of a model is not known; ``plan`` takes what was measured as soon as a run is done."""
 FLOPS = 2e10
@@ -109,6 +111,22 @@ def profile(chosen: Mapping[str, Any], base: Profile | None, *, steps: int | Non
     made = _new(chosen, steps, name) if base is None else _changed(chosen, base)
     made.check()
     return made.with_models(sources.identified)
+
+
+def check_models(profile: Profile) -> None:
+    """A folder's name, misspelt, would be taken for a hub's.
+
+    Raises:
+        HarnessError: a model is not here, and other models lie where it would.
+    """
+    profile.with_models(_spelt)
+
+
+def _spelt(model: ModelSpec) -> ModelSpec:
+    path = Path(model.name).expanduser()
+    if "/" in model.name and not path.exists() and any(path.parent.glob(f"*/{sources.CONFIG}")):
+        sources.named(model.name)
+    return model
 
 
 def _new(chosen: Mapping[str, Any], steps: int | None, name: str) -> Profile:
@@ -305,8 +323,38 @@ def _shipped(text: str) -> LmEvalBenchmark:
 
 def known_problems(profile: Profile) -> str:
     """A line on benchmarks that ask what is trained on; empty where none does."""
-    if profile.data.file is None:
-        return ""
+    lines = _known_of_files(profile) if profile.data.file else _known_of_world(profile)
+    return f"asked and trained on: {', '.join(lines)}; scores on them say what was remembered" if lines else ""
+
+
+def _known_of_world(profile: Profile) -> list[str]:
+    """Of a world from outside; those that come with the package keep them apart, which their tests see.
+
+    Raises:
+        HarnessError: two items of a benchmark have one id, so that one would be asked in the place of both.
+    """
+    data, lines = profile.data, list[str]()
+    if known()[data.world].startswith(f"{__name__.partition('.')[0]}.") or profile.draws:
+        return lines
+    first = world_of(data).examples(data, "train", min(data.size, LOOKED_AT) * len(data.domains))
+    trained = set(map(_asked_in, first))
+    for benchmark in map(benchmarks.told, (*profile.benchmarks, *profile.validation.values())):
+        if not isinstance(benchmark, benchmarks.OwnBenchmark):
+            continue
+        items = benchmarks.examples(benchmark)
+        ids = [item.id for item in items]
+        if twice := sorted({each for each in ids if ids.count(each) > 1}):
+            raise HarnessError(
+                f"benchmark {benchmark.name}: {ids.count(twice[0])} of its {len(ids)} problems have the id "
+                f"{twice[0]!r}: one would be asked for all; give each an id of its own"
+            )
+        if same := sum(_asked_in(item) in trained for item in items):
+            lines.append(f"{same} of the {len(items)} problems of {benchmark.name}")
+    return lines
+
+
+def _known_of_files(profile: Profile) -> list[str]:
+    assert profile.data.file is not None
     trained = {
         _asked_in(each)
         for (_, split), found in read(profile.data.file).of.items()
@@ -322,7 +370,7 @@ def known_problems(profile: Profile) -> str:
         ]
         if same := sum(_asked_in(example) in trained for example in asked):
             lines.append(f"{same} of the {len(asked)} problems of {each.name}")
-    return f"asked and trained on: {', '.join(lines)}; scores on them say what was remembered" if lines else ""
+    return lines
 
 
 def _asked_in(example: Example) -> str:

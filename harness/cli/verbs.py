@@ -182,6 +182,7 @@ def _obstacle(chosen: Selection, plan: Sequence[PlannedRun]) -> str:
     check_worlds(plan)
     check_evaluations(plan)
     check_further(chosen.profile)
+    own.check_models(chosen.profile)
     return ""
 
 
@@ -399,6 +400,7 @@ def _launch(plan: Sequence[PlannedRun], chosen: Selection, console: Console) -> 
         check_worlds(plan)
         check_evaluations(plan)
         check_further(chosen.profile)
+        own.check_models(chosen.profile)
         if not chosen.options.force:
             check_code(plan, chosen.options.results)
         _try_new(plan, chosen, console)

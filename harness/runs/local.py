@@ -390,7 +390,8 @@ def _do_locked(job: Job, folder: RunFolder, target: str, clock: Clock) -> Finish
     except OSError as system:
         error = f"{files.told(system, folder.path)} (traceback in {folder.log})"
     except Exception as bug:
-        error = f"{type(bug).__name__}: {str(bug).strip().split(chr(10))[0]} (traceback in {folder.log})"
+        said = str(bug).strip().split(chr(10))[0]
+        error = f"{type(bug).__name__}: {said}{_where(bug)} (traceback in {folder.log})"
     if error:
         # On a full disk this cannot be written either; the launcher says it all the same.
         with contextlib.suppress(HarnessError, OSError):
@@ -458,3 +459,11 @@ def _die_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def _where(bug: BaseException) -> str:
+    """``, my_method.py:41``: the last line of it that is neither ours nor a library's; empty without one."""
+    others = (Path(registry.__file__).parent, Path(sys.prefix), Path(sys.base_prefix))
+    frames = [(Path(each.filename), each.lineno) for each in traceback.extract_tb(bug.__traceback__)]
+    theirs = [(path, line) for path, line in frames if path.is_file() and not any(map(path.is_relative_to, others))]
+    return f", {theirs[-1][0].name}:{theirs[-1][1]}" if theirs else ""

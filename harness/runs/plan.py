@@ -178,13 +178,20 @@ def check_evaluations(plan: Iterable[PlannedRun]) -> None:
 
 
 def check_further(profile: Profile) -> None:
-    """Benchmarks that a profile names beside those it asks must be some, though no run may ask them today.
+    """Benchmarks that a profile names must be some, though no run may ask them today.
 
     Raises:
-        HarnessError: an unknown one, an unknown engine, or what a benchmark's own check refuses.
+        HarnessError: an unknown one; of those beside the ones it asks an unknown engine, or what a benchmark's own
+            check refuses.
     """
     for name in profile.further:
         evaluator.check(benchmarks.benchmark(name))
+    for field in ("targets", "harder", "validation"):
+        for domain, name in getattr(profile, field).items():
+            try:
+                benchmarks.benchmark(name)
+            except HarnessError as error:
+                raise HarnessError(f"profile {profile.name}, {field}[{domain!r}]: {error}") from error
 
 
 def check_code(plan: Iterable[PlannedRun], root: Path) -> None:

@@ -24,6 +24,8 @@ WORLDS: dict[str, str] = {
 }
 """``module:Class`` by name, imported on use."""
 ENTRY_POINTS = "dopd.worlds"
+SPLITS = ("test", "validation")
+"""Of held-out sets."""
 
 
 def known() -> dict[str, str]:
@@ -54,9 +56,24 @@ def world(name: str) -> World:
 
 
 def held_out(name: str) -> Sequence[HeldOut]:
-    """The held-out sets that a world has by itself; raises HarnessError as ``world`` does."""
+    """The held-out sets that a world has by itself.
+
+    Raises:
+        HarnessError: as ``world`` does; one is of another split than test or validation, or of no number of items.
+    """
     found = _registered(name)
-    return () if isinstance(found, OfData) else found.benchmarks()
+    sets = () if isinstance(found, OfData) else found.benchmarks()
+    for each in sets:
+        if each.split not in SPLITS:
+            raise HarnessError(
+                f"world {name!r}: its benchmark {each.name} is of split {each.split!r}: give {' or '.join(SPLITS)}; "
+                "what is trained on would tell nothing"
+            )
+        if type(each.n) is not int or each.n < 1:
+            raise HarnessError(
+                f"world {name!r}: its benchmark {each.name} has n={each.n!r}: give a whole number of items"
+            )
+    return sets
 
 
 def draws(name: str) -> tuple[int, ...]:

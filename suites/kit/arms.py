@@ -19,6 +19,7 @@ from harness.analysis.statistics import Difference
 from harness.analysis.units import Units, units_of
 from harness.config import ModelSpec, RunSpec
 from harness.evaluation import benchmarks
+from harness.evaluation.audits import AUDIT
 from harness.evaluation.benchmarks import sentence, told
 from harness.method import Entry
 from harness.show.tables import Cell, Table, seed_cell, shade
@@ -131,6 +132,12 @@ class ArmSuite(Suite):
                 f"suite {self.name}: arm {lost[0].key!r} is compared with {lost[0].baseline!r}, which is no arm; there "
                 f"are {', '.join(keys)}"
             )
+        for arm in arms:
+            if wrong := [seed for seed, spec in arm.specs.items() if spec.seed != seed]:
+                raise HarnessError(
+                    f"suite {self.name}: arm {arm.key!r} has for seed {wrong[0]} a run of seed "
+                    f"{arm.specs[wrong[0]].seed}: one run would count as several; give training_run(..., seed=seed)"
+                )
 
     def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
         """Every domain in the trained range and in the harder one, at the last step; and ``early_benchmarks``."""
@@ -443,7 +450,24 @@ class ArmScores:
         """A share per measure of a line of ``costs``; empty if one is missing."""
         keys = [(line["run"], step, m.benchmark, m.decoding, m.metric) for m in measures]
         values = [self._rows[key] for key in keys if key in self._rows]
-        return values if len(values) == len(measures) else []
+        if len(values) < len(measures):
+            self._check_known(measures)
+            return []
+        return values
+
+    def _check_known(self, measures: Sequence[Measure]) -> None:
+        """A name that nothing has would read as not run.
+
+        Raises:
+            HarnessError: a benchmark is neither here nor in the rows, near names offered.
+        """
+        for measure in measures:
+            if measure.decoding != AUDIT and measure.benchmark not in self._benchmarks:
+                benchmarks.benchmark(measure.benchmark)
+
+    @cached_property
+    def _benchmarks(self) -> set[str]:
+        return {*self.rows["benchmark"].tolist(), *benchmarks.every()}
 
     @cached_property
     def _rows(self) -> dict[tuple[Any, ...], float]:

@@ -13,6 +13,7 @@ from harness import registry
 from harness.config import RunSpec
 from harness.show.tables import Cell, Table, marked
 from harness.suite import Evaluation, Options, Profile, training_run
+from harness.types import HarnessError
 from suites.kit.arms import Arm, ArmScores, benchmarks_at, early_step
 from suites.kit.chosen import joint_domains
 from suites.kit.columns import table
@@ -80,9 +81,16 @@ class AnalysisSuite(PaperNumbers):
         """Those that the profile names, in its order; all where it names none.
 
         Raises:
-            HarnessError: it names one that is not there.
+            HarnessError: it names one that is not there; two variants have one key, or a baseline is none of them.
         """
-        known = {variant.key: variant for variant in self.variants_of(profile)}
+        variants = self.variants_of(profile)
+        known = {variant.key: variant for variant in variants}
+        keys = [variant.key for variant in variants]
+        if twice := [key for key in known if keys.count(key) > 1]:
+            raise HarnessError(f"suite {self.name}: two variants have the key {twice[0]!r}: give each a key of its own")
+        for variant in variants:
+            if variant.baseline:
+                registry.lookup(f"baseline of variant {variant.key!r} of suite {self.name}:", variant.baseline, known)
         part = profile.part(self.name)
         named = [registry.lookup(f"arm of suite {self.name}", key, known) for key in part.arms]
         usual = (each for each in known.values() if part.optional or not each.optional)

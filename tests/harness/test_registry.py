@@ -324,6 +324,66 @@ def test_a_plugin_that_would_run_as_another_method_is_refused(
         registry.load_plugin(path)
 
 
+WORDS = """
+from dataclasses import dataclass
+from typing import ClassVar
+from harness.method import Method
+from harness.types import *
+
+@dataclass(frozen=True, kw_only=True)
+class MyMethod(Method):
+    beta: float = {beta}
+    reduction: ClassVar = {reduction}
+
+    @property
+    def terms(self):
+        return (Term(View(Policy.STUDENT), (View({view}),)),)
+
+    def token_loss(self, term, views, fields):
+        return None
+"""
+RIGHT = {"beta": "0.5", "reduction": "Reduction.SEQ_MEAN", "view": "Policy.TEACHER, PRIVILEGED"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"view": "'teachr'"}, "unknown policy of a view of method my_method: 'teachr': did you mean teacher"),
+        ({"view": "'ema'"}, "has a view of 'ema', a text: write it as a member of Policy"),
+        ({"view": "Policy.TEACHER, 'privilegd'"}, "unknown context of a view .* 'privilegd': did you mean privileged"),
+        (
+            {"view": "Policy.TEACHER, PLAIN, frozenset({'lgp'})"},
+            "unknown quantity that a view .* 'lgp': did you mean logp",
+        ),
+        ({"reduction": "'sequence'"}, "unknown reduction of method my_method: 'sequence'"),
+        ({"reduction": "'seq_mean'"}, "has the reduction 'seq_mean', a text: write it as a member of Reduction"),
+        ({"beta": "'0.5'"}, "default of beta of method my_method = '0.5': allowed is float"),
+    ],
+)
+def test_a_word_that_the_trainer_would_take_for_another_is_refused(
+    changed: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "my_method.py"
+    path.write_text(WORDS.format(**RIGHT))
+    registry.load_plugin(path)
+    assert registry.method_spec("my_method").settings == {"beta": 0.5}
+    path.write_text(WORDS.format(**RIGHT | changed))
+    registry.load_plugin(path)
+    with pytest.raises(HarnessError, match=message):
+        registry.method_spec("my_method")
+
+
+def test_an_error_that_says_itself_what_is_wrong_is_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world that is registered wrongly is found when a profile asks for it; the profile is not at fault."""
+
+    def broken(_: str) -> None:
+        raise HarnessError("world 'mine' has no grade")
+
+    monkeypatch.setattr(registry.importlib, "import_module", broken)
+    with pytest.raises(HarnessError, match=r"^world 'mine' has no grade$"):
+        registry.resolve("suites.profiles.paper:PROFILE", "profile 'paper'")
+
+
 def test_a_tuple_of_one_without_its_comma_is_told() -> None:
     with pytest.raises(HarnessError, match=r"allowed is a tuple of str, ... \(of one: a comma behind it\)"):
         registry.typed_fields(dataclasses.replace(DataSpec(domains=("coding",)), domains="coding"), "data")

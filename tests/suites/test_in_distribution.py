@@ -132,13 +132,14 @@ def test_rows_of_other_suites_stay_out(tmp_path: Path) -> None:
 class Odd(ArmSuite):
     name = "odd"
     title = "arms with a fault"
+    seed = 2
 
     def __init__(self, *arms: tuple[str, str]) -> None:
         self._arms = arms
 
     def arms(self, profile: Profile, options: Options) -> list[Arm]:
         spec = SUITE.runs(profile, options)[-1]
-        return [Arm(key=key, label=key, baseline=base, specs={0: spec}) for key, base in self._arms]
+        return [Arm(key=key, label=key, baseline=base, specs={self.seed: spec}) for key, base in self._arms]
 
     def tables_of(self, scores: Any) -> list[Table]:
         return []
@@ -151,6 +152,10 @@ def test_faulty_arms_are_refused_before_any_run(tmp_path: Path) -> None:
         Odd(("a", ""), ("a", "")).runs(PROFILE, chosen)
     with pytest.raises(HarnessError, match="arm 'b' is compared with '4', which is no arm; there are a, b"):
         Odd(("a", ""), ("b", "4")).runs(PROFILE, chosen)
+    twice = Odd(("a", ""))
+    twice.seed = 0
+    with pytest.raises(HarnessError, match="arm 'a' has for seed 0 a run of seed 2: one run would count as several"):
+        twice.runs(PROFILE, chosen)
     with pytest.raises(HarnessError, match="unknown field of a run: 'prompts_per_stp': did you mean prompts_per_step"):
         training_run(PROFILE, chosen, method="dopd", domains=("coding",), seed=0, prompts_per_stp=8)
 

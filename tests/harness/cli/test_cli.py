@@ -214,6 +214,7 @@ def test_a_missing_suite_is_asked_for_with_the_list(capsys: pytest.CaptureFixtur
         ("1", "1 seed: 0; for seed 1 alone write --seeds 1,"),
         ("7,", ""),
         ("0,2", ""),
+        ("0,1", ""),
     ],
 )
 def test_a_count_says_which_seeds_it_means(
@@ -385,7 +386,8 @@ def test_failed_run_ends_with_1_after_the_others_are_shown(fake: Path, capsys: p
     captured = capsys.readouterr()
     assert "Table 0" in captured.out
     assert re.fullmatch(
-        r"dopd: run dopd-\S+-seed101-\w+ failed: ZeroDivisionError: a bug \(traceback in .*\)\n", captured.err
+        r"dopd: run dopd-\S+-seed101-\w+ failed: ZeroDivisionError: a bug, \w+\.py:\d+ \(traceback in .*\)\n",
+        captured.err,
     )
 
 

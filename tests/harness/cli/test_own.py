@@ -16,6 +16,7 @@ from harness import registry
 from harness.cli import own as own_flags
 from harness.cli import select, verbs
 from harness.cli.flags import parser
+from harness.config import ModelSpec
 from harness.evaluation import benchmarks
 from harness.evaluation.benchmarks import LmEvalBenchmark
 from harness.profile import Profile
@@ -466,3 +467,14 @@ def test_what_would_mislead_is_said_in_the_plan(capsys: pytest.CaptureFixture[st
     both = ["--suite", "in_distribution", "--methods", "dopd,vanilla_opd", "--seeds", "1"]
     told = " ".join(said(capsys, "plan", *both, *OWN, "--privilege", "none").split())
     assert "the problems have no p: nothing is shown in its place to DOPD" in told
+
+
+def test_a_misspelt_folder_in_a_profile_is_no_model_of_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "student").mkdir(parents=True)
+    (tmp_path / "models" / "student" / "config.json").write_text("{}")
+    profile = registry.profile("embedded")
+    for right in ("models/student", "Qwen/Qwen3-1.7B", "base"):
+        own_flags.check_models(dataclasses.replace(profile, student=ModelSpec(name=right)))
+    with pytest.raises(HarnessError, match="there is no such folder, did you mean models/student"):
+        own_flags.check_models(dataclasses.replace(profile, student=ModelSpec(name="models/studnt")))

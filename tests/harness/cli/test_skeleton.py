@@ -221,6 +221,46 @@ def test_a_file_without_its_own_suite_is_refused(text: str, message: str, tmp_pa
         registry.suite(str(path))
 
 
+SUITE = """
+from suites.kit.arms import ArmSuite
+
+class Mine(ArmSuite):
+    name = "mine"
+    title = "mine"
+    {line}
+
+    def arms(self, profile, options):
+        return []
+
+    def {method}(self, scores):
+        return []
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "method", "message"),
+    [
+        ("of_papr = False", "tables_of", "Mine has no member of_papr: did you mean of_paper"),
+        ("seeds = 2", "tables_of", r"Mine.seeds = 2: give a tuple of them, \(0, 1, 2\)"),
+        ("", "shows", r"Mine has no tables_of: give it \(Tables of our runs\)"),
+    ],
+)
+def test_a_suite_that_would_run_as_another_is_refused(line: str, method: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(SUITE.format(line="", method="tables_of"))
+    assert registry.suite(str(path)).name == "mine"
+    path.write_text(SUITE.format(line=line, method=method))
+    with pytest.raises(HarnessError, match=message):
+        registry.suite(str(path))
+
+
+def test_a_suite_without_a_title_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(SUITE.format(line="", method="tables_of").replace('    title = "mine"\n', ""))
+    with pytest.raises(HarnessError, match="Mine has no title: give it"):
+        registry.suite(str(path))
+
+
 def test_a_suite_file_that_is_absent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"odd.py is not a file: give the path"):
         registry.suite(str(tmp_path / "odd.py"))

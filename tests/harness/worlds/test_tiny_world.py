@@ -14,6 +14,7 @@ from support.tiny_world import PROFILE, TINTS, TinyWorld
 from transformers import PreTrainedTokenizerFast
 
 from harness import registry
+from harness.cli import own
 from harness.config import from_json, to_json
 from harness.evaluation import benchmarks, evaluate
 from harness.evaluation.audits import AUDIT, AUDITS, routing, transfer
@@ -30,7 +31,7 @@ from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, reference_run, training_run
 from harness.training.trainer import read_and_written
 from harness.types import Fact, HarnessError
-from harness.worlds import WORLDS, world
+from harness.worlds import WORLDS, held_out, world
 from harness.worlds.world import Grade
 from suites.profiles import PROFILES
 
@@ -242,3 +243,46 @@ def test_a_world_that_grades_otherwise_than_the_exported_scorer_is_not_exported(
 def test_a_world_whose_answers_follow_the_mark_is_exported(tmp_path: Path) -> None:
     written = evaluate.export(tmp_path, ["tiny_add"])
     assert (tmp_path / "tiny_add.jsonl") in written
+
+
+# What would be wrong in silence.
+
+
+def test_items_of_one_id_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Items are kept by id: a set of one would be scored in the place of all."""
+    right = TinyWorld.examples
+
+    def one_id(*given: Any, **more: Any) -> list[Any]:
+        return [dataclasses.replace(each, id="same") for each in right(*given, **more)]
+
+    monkeypatch.setattr(TinyWorld, "examples", one_id)
+    benchmarks.examples.cache_clear()
+    with pytest.raises(HarnessError, match=r"benchmark tiny_add: 6 of its 6 problems have the id 'same'"):
+        own.known_problems(PROFILE)
+
+
+def test_a_world_whose_split_changes_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sums are few: some of the test are trained on by chance; where all are, that is told of all."""
+    right = TinyWorld.examples
+    benchmarks.examples.cache_clear()
+    assert "6 of the 6 problems" not in own.known_problems(PROFILE)
+    monkeypatch.setattr(TinyWorld, "examples", lambda self, data, _, n, start=0: right(self, data, "train", n, start))
+    benchmarks.examples.cache_clear()
+    assert "asked and trained on: 6 of the 6 problems of tiny_add" in own.known_problems(PROFILE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"split": "train"}, "its benchmark tiny_add is of split 'train': give test or validation"),
+        ({"n": "20"}, "its benchmark tiny_add has n='20': give a whole number of items"),
+        ({"n": 0}, "its benchmark tiny_add has n=0: give a whole number of items"),
+    ],
+)
+def test_a_held_out_set_that_is_none_is_refused(
+    changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = TinyWorld.benchmarks
+    monkeypatch.setattr(TinyWorld, "benchmarks", lambda self: [dataclasses.replace(b, **changes) for b in right(self)])
+    with pytest.raises(HarnessError, match=message):
+        held_out("tiny")
