@@ -145,8 +145,8 @@ class DataSpec(Part):
         return f"{self.world} {self.version}"
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise HarnessError(f"size={self.size}: give the number of training problems of a domain, 1 or more")
+        if type(self.size) is not int or self.size < 1:
+            raise HarnessError(f"size={self.size!r}: give the number of training problems of a domain, 1 or more")
         given = f"corruption={str(self.corruption)!r}, corrupted={self.corrupted}"
         if not 0 <= self.corrupted <= 1:
             raise HarnessError(f"{given}: corrupted is a share of the examples, give a number from 0 to 1")

@@ -147,4 +147,11 @@ def _made(target: str, name: str) -> World | OfData:
         return made
     if lost := [name for name in vars(World) if not (name.startswith("_") or hasattr(made, name))]:
         raise HarnessError(f"{what} has no {', '.join(lost)}: a world has all that harness.worlds.world.World has")
+    if type(made.version) is not int:
+        raise HarnessError(f"{what} has version {made.version!r}: give a whole number")
+    for names in ("domains", "privileges"):
+        if isinstance(getattr(made, names), str):
+            raise HarnessError(
+                f"{what} has {names} {getattr(made, names)!r}, a text: give a tuple of them (of one: a comma behind it)"
+            )
     return made

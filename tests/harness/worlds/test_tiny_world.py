@@ -286,3 +286,24 @@ def test_a_held_out_set_that_is_none_is_refused(
     monkeypatch.setattr(TinyWorld, "benchmarks", lambda self: [dataclasses.replace(b, **changes) for b in right(self)])
     with pytest.raises(HarnessError, match=message):
         held_out("tiny")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("version", "1", "has version '1': give a whole number"),
+        ("domains", "add", r"has domains 'add', a text: give a tuple of them \(of one: a comma behind it\)"),
+        ("privileges", "tint", "has privileges 'tint', a text"),
+    ],
+)
+def test_a_member_of_another_type_is_refused(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Odd(TinyWorld):
+        pass
+
+    setattr(Odd, name, value)
+    monkeypatch.setattr("support.tiny_world.Odd", Odd, raising=False)
+    monkeypatch.setitem(WORLDS, f"odd_{name}", "support.tiny_world:Odd")
+    with pytest.raises(HarnessError, match=message):
+        world(f"odd_{name}")

@@ -225,9 +225,10 @@ def test_a_temperature_that_the_method_does_not_know_is_refused_when_it_is_plann
         check_worlds(both)
 
 
-def test_a_set_of_no_problems_is_refused() -> None:
-    with pytest.raises(HarnessError, match="size=0: give the number of training problems of a domain, 1 or more"):
-        DataSpec(domains=("coding",), size=0)
+@pytest.mark.parametrize("size", [0, "1000"])
+def test_a_set_of_no_problems_is_refused(size: Any) -> None:
+    with pytest.raises(HarnessError, match=f"size={size!r}: give the number of training problems of a domain, 1 or"):
+        DataSpec(domains=("coding",), size=size)
 
 
 def test_a_world_that_does_not_import_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
