@@ -66,6 +66,11 @@ class StageScores(ArmScores):
     """Scores by stage, of which 1 is the first and 0 the untrained student."""
 
     @cached_property
+    def early(self) -> int | None:
+        """None: no table of stages has an early column, their curves show the way."""
+        return None
+
+    @cached_property
     def stages(self) -> tuple[str, ...]:
         """Domains in the order they are trained on."""
         return stages(self.profile, self.options)
