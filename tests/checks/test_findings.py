@@ -303,6 +303,35 @@ def test_what_is_said_of_stages_is_in_figure_7a() -> None:
     assert f"{gains} (undecided); earlier domains move by +{halves[2]} points" in FINDINGS
 
 
+def test_what_is_said_of_other_domains_is_in_figure_7b() -> None:
+    with (FOLDER.parent / "ood" / "ood.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    of = {name: [line for line in lines if line["method"] == name] for name in {line["method"] for line in lines}}
+    before = {line["trained → tested"]: float(line["score"]) for line in of.pop("Student")}
+    del of["Teacher"]
+    assert len(before) == 6 and all(
+        float(x["score"]) > before[x["trained → tested"]] for each in of.values() for x in each
+    )
+    del of["Vanilla OPD"]
+    assert all(
+        float(x["early_difference"]) + float(x["early_difference_half"]) < 0 for each in of.values() for x in each
+    )
+
+    def spread(name: str, sure: bool) -> tuple[int, float, float]:
+        found = [float(x["difference"]) for x in of[name] if not sure or float(x["p_holm"]) < 0.05]
+        return len(found), min(found, default=0), max(found, default=0)
+
+    reverse = of["DOPD (reverse KL)"]
+    assert all(float(x["difference"]) > float(x["difference_half"]) for x in reverse)
+    _, low, high = spread("DOPD (reverse KL)", sure=False)
+    assert f"by {low:.1f} to {high:.1f} points, each alone at 95 %, one after Holm over the 18" in FINDINGS
+    assert spread("DOPD (reverse KL)", sure=True)[0] == 1 and spread("DOPD", sure=True)[0] == 0
+    n, low, high = spread("Priv. T→S", sure=True)
+    assert n == 3 and f"above it in three after Holm, by {low:.1f} to {high:.1f}" in FINDINGS
+    _, low, high = spread("DOPD", sure=False)
+    assert f"in none after Holm (−{-low:.1f} to +{high:.1f})" in FINDINGS
+
+
 def test_counts_of_claims_are_the_published_ones() -> None:
     text = (FOLDER.parent / "claims" / "claims.md").read_text(encoding="utf-8")
     counts = re.findall(r"(\d+) (reproduced|contradicted|undecided|not run)", text.splitlines()[0])
