@@ -32,7 +32,7 @@ def as_published(suite: Suite, profile: Profile, options: Options) -> Options:
     """The options under which the suite plans most of its published runs and the fewest others.
 
     Raises:
-        HarnessError: the suite refuses even its default selection; the published specs are damaged.
+        HarnessError: the suite refuses its default selection and every other; the published specs are damaged.
     """
     return fitting(suite, profile, options, published_specs(options.published / profile.name / options.folder))
 
@@ -44,7 +44,7 @@ def fitting(suite: Suite, profile: Profile, options: Options, specs: Sequence[Ma
         specs: runs as plain values, each with its id under ``run``.
 
     Raises:
-        HarnessError: the suite refuses even the options that are given.
+        HarnessError: the suite refuses the options that are given and every selection of these runs.
     """
     have = [str(spec["run"]) for spec in specs]
 
@@ -53,16 +53,21 @@ def fitting(suite: Suite, profile: Profile, options: Options, specs: Sequence[Ma
         found = len(results.match_runs(planned, have))
         return found, found - len(planned)
 
-    best, best_fit = options, fit(options)
-    for chosen in _selections(options, specs):
-        if best_fit == (len(have), 0):
-            break
+    best, best_fit, refused = options, (-1, 0), None
+    for chosen in (options, *_selections(options, specs)):
         try:
             this = fit(chosen)
-        except HarnessError:
-            continue  # what was published names something that this suite does not take as a flag
+        except HarnessError as error:
+            # What was published names something that this suite does not take as a flag; or not every default method
+            # has what is asked for, a tuned rate.
+            refused = refused or error
+            continue
         if this > best_fit:
             best, best_fit = chosen, this
+        if best_fit == (len(have), 0):
+            break
+    if best_fit[0] < 0 and refused is not None:
+        raise refused
     return best
 
 
