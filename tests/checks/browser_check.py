@@ -148,12 +148,12 @@ def test_tab_reaches_the_tokens_and_arrows_walk_them(opened: Open) -> None:
     else:
         pytest.fail(f"{MOST_TABS} tabs did not reach a token")
     tip = page.locator("#token-tip")
-    first = tip.inner_text()
+    first, place = tip.inner_text(), tip.bounding_box()
     assert tip.is_visible()
     assert all(word in first for word in ("Regime", "q teacher", "q student")), first
     page.keyboard.press("ArrowRight")
     assert page.evaluate("[...document.activeElement.parentElement.children].indexOf(document.activeElement)") == 1
-    assert tip.is_visible() and tip.inner_text() != first
+    assert tip.is_visible() and tip.bounding_box() != place, "two tokens may say the same, at places of their own"
     page.keyboard.press("Escape")
     assert tip.is_hidden()
     page.keyboard.press("Tab")
