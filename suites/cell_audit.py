@@ -18,7 +18,7 @@ from harness.show.tables import Cell, Table
 from harness.suite import Evaluation, Profile
 from suites.kit.arms import ArmScores
 from suites.kit.audited import Audited, AuditSuite, Place, asked, steps
-from suites.kit.chosen import BASELINE
+from suites.kit.chosen import BASELINE, MAIN
 from suites.kit.columns import ColumnOf, cost_columns, table
 from suites.kit.curves import step_figure
 from suites.kit.findings import Finding, compared, in_points
@@ -57,7 +57,7 @@ class CellAudit(AuditSuite):
     audit = CELLS
     title = "which words each method learns, keeps and loses, by who was right before (not in the paper)"
     of_paper = False
-    methods = ("vanilla_opd", "privileged_teacher", "dopd", "dopd_reverse_kl")
+    methods = MAIN
 
     def models(self, profile: Profile) -> dict[str, ModelSpec]:
         """None: step 0 of a run is the untrained student."""

@@ -22,7 +22,7 @@ from harness.suite import Options, Profile, training_run
 from harness.types import Corruption
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, ArmSuite, caption, method_arm
-from suites.kit.chosen import BASELINE, joint_domains
+from suites.kit.chosen import BASELINE, MAIN, joint_domains
 from suites.kit.columns import ColumnOf, Compared, Subject, difference_columns, table
 from suites.kit.comparison import minus_arm
 from suites.kit.corruption import sees_p
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 
     from harness.show.heatmap import Matrix
 
-PRIVILEGED, ROUTED, EVERYWHERE = "privileged_teacher", "dopd", "dopd_reverse_kl"
-METHODS = (BASELINE, PRIVILEGED, ROUTED, EVERYWHERE)
+_, PRIVILEGED, ROUTED, EVERYWHERE = MAIN
 WIDTH = 14
 """Characters of a line below a column of the diagram."""
 LEVEL = 2.0
@@ -84,7 +83,7 @@ class Phases(ArmSuite):
                 block=phase.label,
             )
             for phase in profile.given("phases", self.name)
-            for method in METHODS
+            for method in MAIN
             if not phase.wrong or sees_p(profile, method)
         ]
 

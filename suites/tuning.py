@@ -23,7 +23,7 @@ from harness.types import HarnessError
 from suites import TUNING
 from suites.kit import under
 from suites.kit.arms import Arm, ArmScores, ArmSuite, method_arm
-from suites.kit.chosen import BASELINE, by_paradigm, joint_domains, listed_methods, references
+from suites.kit.chosen import MAIN, by_paradigm, joint_domains, listed_methods, references
 from suites.kit.columns import ColumnOf, Subject, table
 from suites.kit.findings import Finding
 from suites.kit.lines import cell_series
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 FIRST_SEED = DEVELOPMENT_SEEDS
 """No other suite comes near: ``--seeds 3`` means 1000, 1001, 1002."""
-MAIN = (BASELINE, "privileged_teacher", "dopd", "dopd_reverse_kl")
-"""Methods of the figure where every listed one is tried."""
 DECIMALS = 9
 """Of a share; means that are equal up to rounding are a tie."""
 
@@ -244,14 +242,9 @@ def against_rates(sweep: Sweep) -> Figure:
     """Score against learning rate, late and where the profile has it early."""
     from harness.show.lines import LinePanel, curves
 
-    steps: dict[str, At] = (
-        {"at the end": "last"}
-        if sweep.early is None
-        else {
-            f"early: step {sweep.early}": sweep.early,
-            "at the end": "last",
-        }
-    )
+    steps: dict[str, At] = {"at the end": "last"}
+    if sweep.early is not None:
+        steps = {f"early: step {sweep.early}": sweep.early, **steps}
     drawn = [method for method in sweep.methods if method in sweep.drawn]
     panels = [
         LinePanel(

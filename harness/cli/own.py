@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from rich.table import Table
 
-from harness import registry
+from harness import registry, worlds
 from harness.config import DataSpec, HeldOut, ModelSpec, OptimSpec
 from harness.evaluation import benchmarks, shipped
 from harness.evaluation.benchmarks import NATIVE, LmEvalBenchmark, Metric
@@ -22,7 +22,7 @@ from harness.method import Method, contexts_read
 from harness.models import sources
 from harness.profile import Profile, Task
 from harness.types import PLAIN, Example, HarnessError, Modality, Privilege
-from harness.worlds import known, world_of
+from harness.worlds import world_of
 from harness.worlds.files import world as files
 from harness.worlds.files.reading import read
 
@@ -334,18 +334,18 @@ def _known_of_world(profile: Profile) -> list[str]:
         HarnessError: two items of a benchmark have one id, so that one would be asked in the place of both.
     """
     data, lines = profile.data, list[str]()
-    target = known().get(data.world, "")  # an unknown one, as one that fails, is told by its own check
+    target = worlds.known().get(data.world, "")
     if not target or target.startswith(f"{__name__.partition('.')[0]}.") or profile.draws:
         return lines
+    named = map(benchmarks.told, (*profile.benchmarks, *profile.validation.values()))
+    own = [each for each in named if isinstance(each, benchmarks.OwnBenchmark)]
     try:
         first = world_of(data).examples(data, "train", min(data.size, LOOKED_AT) * len(data.domains))
-    except Exception:
+        asked = [(benchmark, benchmarks.examples(benchmark)) for benchmark in own]
+    except Exception:  # a world that fails, as an unknown one, is told by its own check
         return lines
     trained = set(map(_asked_in, first))
-    for benchmark in map(benchmarks.told, (*profile.benchmarks, *profile.validation.values())):
-        if not isinstance(benchmark, benchmarks.OwnBenchmark):
-            continue
-        items = benchmarks.examples(benchmark)
+    for benchmark, items in asked:
         ids = [item.id for item in items]
         if twice := sorted({each for each in ids if ids.count(each) > 1}):
             raise HarnessError(

@@ -108,8 +108,8 @@ class ArmSuite(Suite):
         """References first, of each draw that is run; then seed by seed, so that whatever is done compares all arms.
 
         Raises:
-            HarnessError: two arms have one key, a baseline is no arm, ``--methods`` where the suite has its own, or
-                seeds of results beside those of the development draw.
+            HarnessError: two arms have one key, a baseline is no arm, a run is of another seed, ``--methods`` where the
+                suite has its own, or seeds of results beside those of the development draw.
         """
         if self.own_arms and options.methods is not None:
             raise HarnessError(f"suite {self.name} has its own arms: leave out --methods")

@@ -12,6 +12,9 @@ from harness.types import Modality
 
 BASELINE = "vanilla_opd"
 """What methods are compared with."""
+MAIN = (BASELINE, "privileged_teacher", "dopd", "dopd_reverse_kl")
+"""No privilege, privilege alone, routing on top of it, and routing with one divergence: the least that a question about
+DOPD needs."""
 
 
 def listed_methods(options: Options) -> tuple[str, ...]:

@@ -9,13 +9,12 @@ from typing import TypedDict
 from harness.config import ModelSpec
 from harness.models import zoo
 from harness.profile import Draws, Override, TopK
+from suites.kit.chosen import MAIN
 
 DRAWS, DEVELOPMENT = 5, 5
 """Draws of results, 0 to 4, and the number of the one that no table holds."""
 K = 32
 """Of every method that looks at its most probable tokens."""
-MAIN = ("vanilla_opd", "privileged_teacher", "dopd", "dopd_reverse_kl")
-"""Run twice in each draw, and at every rate on the development draw."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from harness.models.zoo.permutations.recipe import TEACHER, UNCALIBRATED
 from harness.show.tables import Cell, Table
 from harness.suite import Evaluation, Options
 from harness.types import Corruption, HarnessError
-from suites.phases import CONTRASTS, METHODS, contrast_at, key_of
+from suites.kit.chosen import MAIN
+from suites.phases import CONTRASTS, contrast_at, key_of
 
 PROFILE = registry.profile("permutations")
 SUITE = registry.suite("phases")
@@ -148,4 +149,4 @@ def test_a_profile_without_a_diagram_is_told(tmp_path: Path) -> None:
     other = registry.profile("embedded")
     with pytest.raises(HarnessError, match="suite phases needs the field phases of profile embedded"):
         SUITE.runs(other, Options(suite="phases", profile="embedded", results=tmp_path))
-    assert METHODS[0] == "vanilla_opd"
+    assert MAIN[0] == "vanilla_opd"
