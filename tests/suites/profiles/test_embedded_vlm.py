@@ -214,7 +214,8 @@ def test_every_suite_is_planned_without_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "226 runs: 226 absent" in done.stdout
+    # The untrained models of the five draws of results are published, and planned as such; no run is.
+    assert "226 runs: 216 absent, 10 references from published rows" in done.stdout
 
 
 # --- the paper's numbers beside
