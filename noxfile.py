@@ -152,15 +152,15 @@ def zoo(session: nox.Session) -> None:
     """Retrain the shipped models from nothing and rewrite their weights, hashes and cards (about three hours).
 
     ``nox -s zoo -- scenes --draws 5`` makes those of the scenes world alone, ``nox -s zoo -- permutations --resume``
-    what is missing of the permutations world's, ``nox -s zoo -- --only base`` one of the slot world's.
+    what is missing of the permutations world's.
     """
     install(session)
-    named = session.posargs[:1]
-    drawn = [name for name in ("scenes", "permutations") if not session.posargs or named == [name]]
-    if not drawn or not session.posargs:
-        run(session, "harness.models.zoo", *session.posargs, **ONE_THREAD, **OFFLINE)
-    for name in drawn:
-        run(session, f"harness.models.zoo.{name}", *session.posargs[1:], **ONE_THREAD, **OFFLINE)
+    worlds = ("permutations", "scenes")
+    chosen, flags = session.posargs[:1], session.posargs[1:]
+    if chosen and chosen[0] not in worlds:
+        session.error(f"{chosen[0]}: name a world that has models first: {', '.join(worlds)}")
+    for name in chosen or worlds:
+        run(session, f"harness.models.zoo.{name}", *flags, **ONE_THREAD, **OFFLINE)
 
 
 @nox.session

@@ -116,7 +116,7 @@ class Source:
 class DataSpec(Part):
     """What is trained on."""
 
-    world: str = "embedded"
+    world: str
     """Name of the data source."""
     version: int = 1
     """The data source's own version."""
@@ -141,7 +141,7 @@ class DataSpec(Part):
 
     @property
     def source(self) -> str:
-        """World and version, as rows name them: ``embedded 1``."""
+        """World and version, as rows name them: ``permutations 1``."""
         return f"{self.world} {self.version}"
 
     def __post_init__(self) -> None:
@@ -165,7 +165,7 @@ class DataSpec(Part):
             )
 
 
-FIRST_WORLD: str = DataSpec(domains=()).source
+FIRST_WORLD = "embedded 1"
 """Of the rows from before rows named their world."""
 
 

@@ -170,7 +170,8 @@ class OwnBenchmark(Benchmark):
 
     Example::
 
-        OwnBenchmark(name="embedded_coding", domain="coding", data=DataSpec(domains=("coding",)), max_new_tokens=32)
+        data = DataSpec(world="mine", domains=("coding",))
+        OwnBenchmark(name="mine_coding", domain="coding", data=data, max_new_tokens=32)
     """
 
     engine: ClassVar[str] = "own"

@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel
 
 from harness import registry
-from harness.config import FIRST_WORLD, RunSpec
+from harness.config import RunSpec
 from harness.evaluation import audits
 from harness.evaluation.audits import AUDIT, Subject
 from harness.evaluation.evaluate import evaluate
@@ -253,7 +253,7 @@ def row(spec: RunSpec, score: Score, step: int, metrics: Sequence[Mapping[str, A
         tokens=sum(m.get("tokens", 0) for m in so_far),
         training_code=code.training,
         evaluation_code=code.evaluation,
-        world="" if source == FIRST_WORLD else source,
+        world=source,
         draw=_draw(spec),
     )
 

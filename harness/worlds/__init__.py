@@ -17,9 +17,8 @@ from harness.types import HarnessError, Privilege
 from harness.worlds.world import Drawn, OfData, World
 
 WORLDS: dict[str, str] = {
-    "embedded": "harness.worlds.slots_world:SlotWorld",
-    "scenes": "harness.worlds.scenes.world:ScenesWorld",
     "permutations": "harness.worlds.permutations.world:PermutationsWorld",
+    "scenes": "harness.worlds.scenes.world:ScenesWorld",
     "files": "harness.worlds.files.world:Files",
 }
 """``module:Class`` by name, imported on use."""

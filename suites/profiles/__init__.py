@@ -9,6 +9,5 @@ from __future__ import annotations
 PROFILES: dict[str, str] = {
     "embedded": "suites.profiles.embedded:PROFILE",
     "embedded_vlm": "suites.profiles.embedded_vlm:PROFILE",
-    "permutations": "suites.profiles.permutations:PROFILE",
     "paper": "suites.profiles.paper:PROFILE",
 }

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from checks import pages, test_architecture
+from support import language
 from support.synthetic import PROFILE, frames
 from support.tiny_world import TinyWorld, save_pair
 
@@ -27,7 +28,7 @@ from harness.runs.run import run
 from harness.storage.run_folder import RunFolder
 from harness.suite import Options
 from harness.types import Example, Privilege
-from harness.worlds import WORLDS, slots
+from harness.worlds import WORLDS
 from harness.worlds.world import HeldOut
 from suites.profiles import embedded
 
@@ -182,7 +183,7 @@ def test_readme_says_what_the_world_is() -> None:
     words = next((ROOT / "harness" / "models" / "zoo" / "weights").glob("*/tokenizer.json"))
     assert f"{len(json.loads(words.read_text(encoding='utf-8'))['model']['vocab'])} words" in first
     assert f"{len(registry.methods())} methods" in first, "run `nox -s pages`"
-    example = slots.example("coding", "test", 7)
+    example = language.example("coding", "test", 7)
     used = 2 + 4 * example.difficulty
     shown = {
         "x": example.messages[0]["content"].split()[:used],
@@ -316,7 +317,7 @@ def test_a_world_of_one_domain_is_told_its_suite(my_profile: Path, capsys: pytes
 
 
 def test_a_suite_shows_a_further_benchmark_without_naming_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = "embedded_coding_validation"
+    name = "permutations_coding_validation"
     made = registry.suite_skeleton()
     own, _ = made.SUITE.split("    def tables_of(")
     imports = (

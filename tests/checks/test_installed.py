@@ -64,7 +64,7 @@ def test_a_wheel_works_outside_a_checkout_and_is_not_written_to(site: Path, tmp_
         ("publish", *SELECTED),
         ("table", *SELECTED, "--from", "published"),
         ("table", "--suite", "ood", "--from", "paper"),
-        ("export", "--out", "tasks", "--benchmarks", "embedded_coding"),
+        ("export", "--out", "tasks", "--benchmarks", "permutations_coding"),
         ("methods", "new", "my_method"),
     ):
         dopd(tmp_path, site, *words)

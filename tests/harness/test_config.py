@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
+from support import language
 
 from harness import config, registry
 from harness.config import (
@@ -33,9 +34,9 @@ from harness.types import Corruption, HarnessError
 
 FULL = RunSpec(
     profile="embedded",
-    student=ModelSpec(name="small", sha256="a"),
+    student=ModelSpec(name=language.SMALL, sha256="a"),
     teacher=ModelSpec(name="big", sha256="b"),
-    data=DataSpec(domains=("coding", "general"), corruption=Corruption.WRONG_STEPS, corrupted=0.5, draw=1),
+    data=language.data("coding", "general", corruption=Corruption.WRONG_STEPS, corrupted=0.5, draw=1),
     method=MethodSpec(name="dopd", settings={"k": 8}),
     optim=OptimSpec(lr=1e-3),
     steps=20,
@@ -153,7 +154,7 @@ def _at(spec: Any, path: tuple[str, ...]) -> Any:
 
 def test_what_came_later_is_left_out_while_it_has_its_default() -> None:
     """A field that is new must not move the runs that were made before it."""
-    plain = dataclasses.replace(FULL, data=DataSpec(domains=("coding",)), extra_checkpoints=(), lora=None)
+    plain = dataclasses.replace(FULL, data=language.data("coding"), extra_checkpoints=(), lora=None)
     text = str(to_json(plain))
     new = ("corrupt", "first_step", "draw", "extra_checkpoints", "lora", "privileged_turn", "template", "revision")
     assert not any(name in text for name in new)
@@ -184,7 +185,7 @@ def test_a_hash_made_of_kept_parts_is_that_of_the_whole(profile: str) -> None:
 def test_an_id_and_the_text_of_a_shared_part_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Any] = []
     monkeypatch.setattr(config, "canonical_json", lambda value: written.append(value) or canonical_json(value))
-    data = DataSpec(domains=("coding",))
+    data = language.data("coding")
     specs = [dataclasses.replace(FULL, data=data, seed=seed) for seed in range(3)]
     assert len({(spec.id, spec.hash) for spec in specs for _ in range(4)}) == 3
     assert specs[0].id is specs[0].id

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import drawn_world, tiny_world
+from support import drawn_world, language, tiny_world
 from support.drawn_world import DEVELOPMENT, PROFILE, DrawnWorld
 from support.tiny_world import TinyWorld
 
@@ -56,7 +56,7 @@ def test_a_seed_runs_its_draw(seed: int, draw: int) -> None:
 
 
 def test_a_draw_is_part_of_the_identity_and_none_is_not() -> None:
-    data = DataSpec(domains=("add",))
+    data = language.data("add")
     assert "draw" not in to_json(data)
     assert data.canonical != dataclasses.replace(data, draw=0).canonical
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from support import language
 
 from harness import registry
-from harness.config import DataSpec, MethodSpec, to_json
+from harness.config import MethodSpec, to_json
 from harness.method import Entry, Method, check_views
 from harness.storage import files
 from harness.types import HarnessError
@@ -386,4 +387,4 @@ def test_an_error_that_says_itself_what_is_wrong_is_not_wrapped(monkeypatch: pyt
 
 def test_a_tuple_of_one_without_its_comma_is_told() -> None:
     with pytest.raises(HarnessError, match=r"allowed is a tuple of str, ... \(of one: a comma behind it\)"):
-        registry.typed_fields(dataclasses.replace(DataSpec(domains=("coding",)), domains="coding"), "data")
+        registry.typed_fields(dataclasses.replace(language.data("coding"), domains="coding"), "data")

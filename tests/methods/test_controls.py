@@ -8,6 +8,7 @@ from math import log
 
 import pytest
 import torch
+from support import language
 from support.by_hand import HALVES, QUARTERS, REVERSE, close, f64, loss_of, pool, views_of
 from support.drive_run import short_run
 from support.small import example, fixed_batch, policies, small_method
@@ -32,7 +33,6 @@ from harness.types import (
     Source,
     text_of,
 )
-from harness.worlds.slots_world import SlotWorld
 from methods.ar_opd import HALF, ResidualDistillation
 from methods.demopsd import DisagreementModulatedDistillation
 from methods.eopd import EntropyAwareDistillation
@@ -321,7 +321,7 @@ def test_it_trains_on_the_embedded_world_and_reads_what_it_says(name: str) -> No
     """One batch from the rollouts on: the prompts of its own contexts are those of the world."""
     made = prepare(short_run(name, 2))
     batch = written_batch(made)
-    for context, text in {HALF: SlotWorld().first_half, ALONE: lambda e, k: e.privileged[k]}.items():
+    for context, text in {HALF: language.WORLD.first_half, ALONE: lambda e, k: e.privileged[k]}.items():
         if context in batch.contexts:
             prompts = batch.contexts[context]
             assert len(prompts.ids_QL) == len(batch.rollouts.examples), "one for all rollouts of a problem"

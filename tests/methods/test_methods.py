@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import language
 from support.by_hand import FORWARD, HALVES, JS, QUARTERS, REVERSE, close, f64, loss_of, pool, views_of
 from support.pages import tables
 from support.protocol import declared, sketch_text
@@ -52,7 +53,7 @@ from harness.types import (
     View,
 )
 from harness.worlds.needs import check_data, check_world
-from harness.worlds.slots_world import SlotWorld
+from harness.worlds.permutations.world import PermutationsWorld
 from methods.dapd import ROLLOUT, SOLUTION, DualAnchorDistillation
 from methods.eopd import EntropyAwareDistillation
 from methods.exopd import ExtrapolatedDistillation
@@ -792,7 +793,7 @@ def data_check(name: str, rollouts: int = 4) -> None:
     """What ``trainer.prepare`` asks of world and data before any compute."""
     spec = training_run(registry.profile("embedded"), Options(suite="ood"), method=name, domains=("coding",), seed=0)
     problem: Example = dataclasses.replace(example(0), privileged={Privilege.HINTS: "the hint"})
-    spec, method, world = dataclasses.replace(spec, rollouts_per_prompt=rollouts), small_method(name), SlotWorld()
+    spec, method, world = dataclasses.replace(spec, rollouts_per_prompt=rollouts), small_method(name), language.WORLD
     check_world(spec, method, world)
     check_data(spec, method, world, [problem])
 
@@ -813,7 +814,7 @@ def test_a_group_of_one_is_refused_where_siblings_are_compared(name: str) -> Non
 
 @pytest.mark.parametrize("name", READING)
 def test_data_without_a_grader_is_refused_where_rewards_are_needed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SlotWorld, "grade", lambda *_: None)
+    monkeypatch.setattr(PermutationsWorld, "grade", lambda *_: None)
     if registry.method_class(name).needs_reward or Source.VERIFIED_TEACHER in small_method(name).sampling:
         with pytest.raises(HarnessError, match="needs a verified reward and 'embedded' cannot verify"):
             data_check(name)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 import torch
+from support import language
 from support.picture_world import PROFILE, PictureWorld
 from support.small import small_method
 from torch import Tensor
@@ -18,7 +19,6 @@ from harness.suite import Options, training_run
 from harness.training.reduce import coefficients
 from harness.types import HarnessError, Modality, Pictures, Policy, Privilege, ScorePool, View
 from harness.worlds import needs
-from harness.worlds.slots_world import SlotWorld
 from methods.va_opd import DEGRADED, VisualAdvantageDistillation
 from methods.vision_opd import EVIDENCE, VisionDistillation
 
@@ -164,7 +164,9 @@ def planned(name: str, profile: str = "embedded") -> RunSpec:
 @pytest.mark.parametrize(("name", "kind"), [("vision_opd", "evidence"), ("va_opd", "degraded")])
 def test_a_world_of_text_is_refused_by_name_when_a_run_is_planned(name: str, kind: str) -> None:
     spec = planned(name)
-    with pytest.raises(HarnessError, match=f"method {name} needs a world of the kind Pictured .*, SlotWorld is none"):
+    with pytest.raises(
+        HarnessError, match=f"method {name} needs a world of the kind Pictured .*, PermutationsWorld is none"
+    ):
         needs.check(spec)
 
     class Blurred(PictureWorld):
@@ -187,7 +189,7 @@ def test_methods_that_show_pictures_are_left_out_of_all_where_there_are_none(mon
     seeing = {"vision_opd", "va_opd"}
     chosen = Options(suite="methods", methods="all")
     assert not seeing & set(listed_methods(chosen))
-    assert not needs.shows(SlotWorld(), VisionDistillation) and needs.shows(PictureWorld(), VisionDistillation)
+    assert not needs.shows(language.WORLD, VisionDistillation) and needs.shows(PictureWorld(), VisionDistillation)
     of_pictures = dataclasses.replace(registry.profile("embedded"), modality=Modality.VISION)
     monkeypatch.setattr(registry, "profile", lambda name: of_pictures)
     assert seeing <= set(listed_methods(chosen))

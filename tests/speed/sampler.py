@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
+from support import language
 from transformers import (
     GenerationConfig,
     PreTrainedModel,
@@ -23,13 +24,12 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from harness.config import DataSpec, ModelSpec
+from harness.config import ModelSpec
 from harness.models import load, zoo
 from harness.models.prompts import Prompts, render
 from harness.models.reader import Reader
 from harness.models.sampler import sample
 from harness.types import Example
-from harness.worlds import slots, world
 
 ROLLOUTS = 4
 MAX_NEW_TOKENS = 48
@@ -122,13 +122,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    reader = load.load_reader(ModelSpec(name="base"))
+    reader = load.load_reader(ModelSpec(name=language.STUDENT))
     cases = {"random": random_model()}
     cases |= {name: load.load(ModelSpec(name=name)) for name in ("base", "strong") if name in zoo.MANIFEST}
     print("model    prompts  tokens/rollout  generate tok/s  sample tok/s  ratio")
     for name, model in cases.items():
         for count in args.prompts:
-            examples = world("embedded").examples(DataSpec(domains=slots.DOMAINS), "train", count)
+            examples = language.WORLD.examples(language.data(*language.DOMAINS), "train", count)
             prompts = render(reader, examples)
             if name == "random":
                 prompts = Prompts.of_ids(random_prompts(count), 0)

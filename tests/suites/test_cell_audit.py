@@ -50,11 +50,11 @@ def line(of: Table, block: str, name: str) -> dict[str, Cell]:
 
 def test_its_runs_are_those_of_other_suites() -> None:
     """Trained once; the untrained student is step 0 of each."""
-    profile = registry.profile("permutations")
-    planned = SUITE.runs(profile, Options(suite=SUITE.name, profile="permutations", seeds=(0, 1)))
+    profile = registry.profile("embedded")
+    planned = SUITE.runs(profile, Options(suite=SUITE.name, profile="embedded", seeds=(0, 1)))
     theirs = registry.suite("in_distribution").runs(
         profile,
-        Options(suite="in_distribution", profile="permutations", seeds=(0, 1), methods=SUITE.methods),  # pyright: ignore[reportAttributeAccessIssue]
+        Options(suite="in_distribution", profile="embedded", seeds=(0, 1), methods=SUITE.methods),  # pyright: ignore[reportAttributeAccessIssue]
     )
     assert {s.id for s in planned} == {s.id for s in theirs if s.method} and len(planned) == 8
 

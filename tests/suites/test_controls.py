@@ -14,14 +14,14 @@ from harness.show.tables import Cell, Table
 from harness.suite import Evaluation, Options
 from harness.types import Corruption, HarnessError
 from harness.worlds import world_of
-from suites.profiles.permutations import BETTER
+from suites.profiles.embedded import BETTER
 
-PROFILE = registry.profile("permutations")
+PROFILE = registry.profile("embedded")
 SUITE = registry.suite("controls")
 
 
 def options(root: Path, **changes: Any) -> Options:
-    return Options(suite="controls", profile="permutations", results=root, **changes)
+    return Options(suite="controls", profile="embedded", results=root, **changes)
 
 
 def score(spec: RunSpec, evaluation: Evaluation, _: str) -> float:

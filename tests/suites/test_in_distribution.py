@@ -74,7 +74,7 @@ def test_numbers_of_a_line(tmp_path: Path) -> None:
     assert dopd["gain"].value == pytest.approx(18.1) and dopd["recovery"].value == pytest.approx(90.5)
     assert dopd["difference"].value == pytest.approx(6.1) and dopd["difference"].n == 3
     assert dopd["harder"].value == pytest.approx(29.05)
-    assert dopd["embedded_coding"].value == pytest.approx(58.1)
+    assert dopd["permutations_coding"].value == pytest.approx(58.1)
     assert dopd["tokens"].value == 300 and dopd["forwards"].value == 3 and dopd["seconds"].value == 31
     assert dopd["score"].shade is Shade.OVER_HALF and dopd["score"].rank == 1
     vanilla = line(made, "Vanilla OPD")

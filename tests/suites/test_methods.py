@@ -205,9 +205,9 @@ def test_full_tables_hold_every_benchmark(tmp_path: Path) -> None:
     shown = made(options(tmp_path))
     assert list(shown) == ["methods", "methods_items", "methods_full", "methods_sample4", "methods_trace"]
     dopd = line(shown["methods_full"], SHARED, "DOPD")
-    assert dopd["embedded_coding"].value == pytest.approx(66) and dopd["embedded_coding"].rank == 2
-    assert dopd["embedded_general_hard"].value == pytest.approx(23)
-    assert line(shown["methods_trace"], "not trained", "Teacher")["embedded_reasoning"].value == pytest.approx(30)
+    assert dopd["permutations_coding"].value == pytest.approx(66) and dopd["permutations_coding"].rank == 2
+    assert dopd["permutations_general_hard"].value == pytest.approx(23)
+    assert line(shown["methods_trace"], "not trained", "Teacher")["permutations_reasoning"].value == pytest.approx(30)
     assert "200 items" in shown["methods_sample4"].caption
 
 

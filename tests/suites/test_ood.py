@@ -242,11 +242,11 @@ def test_full_table_holds_every_domain_and_the_harder_range(tmp_path: Path) -> N
         *(f"{d}, harder, %" for d in ("general", "reasoning", "coding")),
     ]
     dopd = line(full, "coding", "DOPD")
-    assert dopd["embedded_coding"].value == pytest.approx(66)
-    assert dopd["embedded_coding_hard"].value == pytest.approx(33)
-    assert line(full, "not trained", "Teacher")["embedded_general"].value == pytest.approx(60)
+    assert dopd["permutations_coding"].value == pytest.approx(66)
+    assert dopd["permutations_coding_hard"].value == pytest.approx(33)
+    assert line(full, "not trained", "Teacher")["permutations_general"].value == pytest.approx(60)
     # Traces are half as often right, in the gap's ends too: 28 of 20 to 30 is 80 % again.
-    trace = line(shown["ood_trace"], "coding", "DOPD")["embedded_reasoning"]
+    trace = line(shown["ood_trace"], "coding", "DOPD")["permutations_reasoning"]
     assert trace.value == pytest.approx(28) and trace.shade is Shade.OVER_HALF
 
 

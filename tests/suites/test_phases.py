@@ -18,13 +18,13 @@ from harness.types import Corruption, HarnessError
 from suites.kit.chosen import MAIN
 from suites.phases import CONTRASTS, contrast_at, key_of
 
-PROFILE = registry.profile("permutations")
+PROFILE = registry.profile("embedded")
 SUITE = registry.suite("phases")
 GAIN = {"vanilla_opd": 0.0, "privileged_teacher": 0.1, "dopd": 0.04, "dopd_reverse_kl": 0.12}
 
 
 def options(root: Path, **changes: Any) -> Options:
-    return Options(suite="phases", results=root, **{"profile": "permutations", **changes})
+    return Options(suite="phases", results=root, **{"profile": "embedded", **changes})
 
 
 def score(spec: RunSpec, evaluation: Evaluation, _: str) -> float:

@@ -194,7 +194,7 @@ def test_rollouts_of_an_unfinished_run_are_not_shown(tmp_path: Path) -> None:
 def test_samples_are_of_one_evaluation(tmp_path: Path) -> None:
     class Wider(Trajectory):
         def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
-            return (Evaluation("last", "embedded_coding", "greedy"), *super().evaluations(spec))
+            return (Evaluation("last", "permutations_coding", "greedy"), *super().evaluations(spec))
 
     wider = Wider()
     (spec,) = wider.runs(PROFILE, options(tmp_path))

@@ -242,7 +242,7 @@ def test_caption_says_how_it_was_chosen(tmp_path: Path) -> None:
 def test_a_seed_without_all_domains_has_no_mean(tmp_path: Path) -> None:
     chosen = options(tmp_path, seeds=(0, 1))
     rows, costs = frames(chosen, score, suite=SUITE)
-    lost = (rows["seed"] == 1001) & (rows["benchmark"] == "embedded_coding_validation")
+    lost = (rows["seed"] == 1001) & (rows["benchmark"] == "permutations_coding_validation")
     whole, part = (line(SUITE.tables(each, costs, chosen)[0], "SFT")["lr_0.001"] for each in (rows, rows[~lost]))
     assert (whole.n, part.n) == (2, 1) and part.value == pytest.approx(40)
 

@@ -85,7 +85,7 @@ def test_a_single_run_has_no_half_of_an_interval(profile: str, suite: str, tmp_p
 
 
 def test_what_is_code_is_found() -> None:
-    for name in ("embedded_general", "general/test/0 right", "wrong_steps"):
+    for name in ("permutations_general", "general/test/0 right", "wrong_steps"):
         assert CODE.search(name), name
     for name in ("β_w = 0.3", "coding → reasoning", "w/o teacher", "Priv. T→S", "_", "HT at four times (β / 4)"):
         assert not CODE.search(name), name

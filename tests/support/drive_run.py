@@ -13,8 +13,8 @@ from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, training_run
 
 EVALUATIONS = (
-    Evaluation("last", "embedded_coding", "greedy"),
-    Evaluation("last", "embedded_coding", "sample4"),
+    Evaluation("last", "permutations_coding", "greedy"),
+    Evaluation("last", "permutations_coding", "sample4"),
 )
 
 PROBLEMS = 256

@@ -12,8 +12,10 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support import language
+
 from harness import registry
-from harness.config import DataSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec
+from harness.config import MethodSpec, ModelSpec, OptimSpec, RunSpec
 from harness.profile import Override
 from harness.show.tables import Cell, Column, Line, Table
 from harness.storage import files
@@ -33,9 +35,9 @@ ALIASES = {"continual_learning": "continual"}
 TUNING = "tuning"
 PROFILE = Profile(
     name="fake",
-    student=ModelSpec(name="small"),
+    student=ModelSpec(name=language.SMALL),
     teacher=ModelSpec(name="big"),
-    data=DataSpec(domains=("coding",)),
+    data=language.data("coding"),
     optim=OptimSpec(lr=1e-3),
     steps=10,
     prompts_per_step=2,
@@ -50,7 +52,7 @@ UNREACHABLE = Profile(
     name="unreachable",
     student=ModelSpec(name="huge"),
     teacher=ModelSpec(name="huger"),
-    data=DataSpec(domains=("coding",)),
+    data=language.data("coding"),
     optim=OptimSpec(lr=1e-6),
     steps=10,
     prompts_per_step=2,

@@ -1,31 +1,22 @@
-"""The tokenizer of the embedded models: one id per word of the slot world."""
+"""The tokenizer of small text models: one id per word."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.worlds import slots
-
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, START, EOS, UNK = "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<unk>"
 ROLES = ("system", "user", "assistant")
-DIGITS = tuple("0123456789")
-WORDS = (
-    *(PAD, START, EOS, UNK, *ROLES, *slots.DOMAINS, *slots.HEADERS.values()),
-    *("A", "B", slots.BLANK, slots.MARK, slots.UNKNOWN, slots.END),
-    *(*DIGITS, *slots.OPS, *slots.LETTERS, *slots.BITS, *slots.THRESHOLDS, *slots.CODES),
-)
-"""The vocabulary; a word's place is its id."""
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|> {{ message['role'] }} {{ message['content'] }} <|im_end|> "
     "{% endfor %}{% if add_generation_prompt %}<|im_start|> assistant{% endif %}"
 )
 
 
-def build(words: Sequence[str] = WORDS) -> PreTrainedTokenizerFast:
+def build(words: Sequence[str]) -> PreTrainedTokenizerFast:
     """A fresh tokenizer: word level, split at white space, padded on the left. A word's place is its id."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

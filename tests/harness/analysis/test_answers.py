@@ -23,13 +23,13 @@ from harness.types import HarnessError, NoRowsError, Row
 
 TEN = Answers(
     run="dopd-mid-base-coding-seed0-0123456789",
-    benchmark="embedded_coding",
+    benchmark="permutations_coding",
     version=1,
     items="8be4f78d083f",
     right=tuple(c == "1" for c in "1011000001"),
 )
 LINE = (
-    '{"run": "dopd-mid-base-coding-seed0-0123456789", "benchmark": "embedded_coding", "version": 1, "n": 10, '
+    '{"run": "dopd-mid-base-coding-seed0-0123456789", "benchmark": "permutations_coding", "version": 1, "n": 10, '
     '"items": "8be4f78d083f", "right": "b040"}\n'
 )
 SMALL = {"methods": ("vanilla_opd", "dopd"), "seeds": (0, 1), "train_domains": ("coding",)}
@@ -180,27 +180,27 @@ def test_answers_that_are_not_those_of_the_rows_are_refused(
 def test_of_each_run_the_last_step_greedy_and_no_audit(tmp_path: Path) -> None:
     spec = next(spec for spec in specs(options(tmp_path, steps=20)) if spec.method)
     asked = [
-        Evaluation("last", "embedded_coding", "greedy"),
-        Evaluation(10, "embedded_coding", "greedy"),
-        Evaluation("last", "embedded_coding", "sample4"),
-        Evaluation("last", "embedded_reasoning", "greedy"),
+        Evaluation("last", "permutations_coding", "greedy"),
+        Evaluation(10, "permutations_coding", "greedy"),
+        Evaluation("last", "permutations_coding", "sample4"),
+        Evaluation("last", "permutations_reasoning", "greedy"),
         Evaluation("last", "training", "audit"),
     ]
     folder = RunFolder(tmp_path, spec)
     for i, evaluation in enumerate(asked):
         folder.write_samples(evaluation, [{"id": str(k), "sample": 0, "answer": k == i} for k in range(5)])
     (coding, reasoning) = answers.of_run(folder, asked)
-    assert (coding.run, coding.benchmark, coding.version) == (spec.id, "embedded_coding", 1)
+    assert (coding.run, coding.benchmark, coding.version) == (spec.id, "permutations_coding", 1)
     assert coding.right == (True, False, False, False, False) and coding.items == answers.digest("01234")
-    assert reasoning.benchmark == "embedded_reasoning" and reasoning.right.index(True) == 3
+    assert reasoning.benchmark == "permutations_reasoning" and reasoning.right.index(True) == 3
     folder.samples(asked[0]).unlink()
-    assert [found.benchmark for found in answers.of_run(folder, asked)] == ["embedded_reasoning"]
+    assert [found.benchmark for found in answers.of_run(folder, asked)] == ["permutations_reasoning"]
 
 
 def test_a_benchmark_that_grades_has_no_answers(tmp_path: Path) -> None:
     """Its primary metric is no 0 or 1: there is nothing to count, and nothing is damaged."""
     spec = next(spec for spec in specs(options(tmp_path)) if spec.method)
-    asked, folder = Evaluation("last", "embedded_coding", "greedy"), RunFolder(tmp_path, spec)
+    asked, folder = Evaluation("last", "permutations_coding", "greedy"), RunFolder(tmp_path, spec)
     folder.write_samples(asked, [{"id": str(k), "answer": None} for k in range(3)])
     assert answers.of_run(folder, [asked]) == []
 
@@ -217,7 +217,7 @@ def test_a_benchmark_that_grades_has_no_answers(tmp_path: Path) -> None:
 )
 def test_damaged_samples_are_refused(tmp_path: Path, records: list[dict[str, Any]], message: str) -> None:
     spec = next(spec for spec in specs(options(tmp_path)) if spec.method)
-    asked, folder = Evaluation("last", "embedded_coding", "greedy"), RunFolder(tmp_path, spec)
+    asked, folder = Evaluation("last", "permutations_coding", "greedy"), RunFolder(tmp_path, spec)
     folder.write_samples(asked, records)
     with pytest.raises(HarnessError, match=f"{message}.*delete rows.jsonl and done") as error:
         answers.of_run(folder, [asked])
@@ -231,8 +231,8 @@ def test_published_answers_are_those_of_the_runs(tmp_path: Path) -> None:
     here, there = load(chosen), load(dataclasses.replace(chosen, source="published"))
     assert here == there and len(here) == 6 * 3  # runs × benchmarks asked for
     spec = specs(chosen)[-1]
-    greedy = Evaluation("last", "embedded_reasoning", "greedy")
-    assert here[spec.id, "embedded_reasoning"] == tuple(map(bool, right(spec, greedy)))
+    greedy = Evaluation("last", "permutations_reasoning", "greedy")
+    assert here[spec.id, "permutations_reasoning"] == tuple(map(bool, right(spec, greedy)))
 
 
 @pytest.mark.slow
@@ -280,7 +280,7 @@ def test_samples_of_a_run_that_is_not_done_are_not_read(tmp_path: Path) -> None:
     chosen = options(tmp_path, **SMALL)
     folder = RunFolder(tmp_path, specs(chosen)[-1])
     folder.prepare()
-    spoil(folder, Evaluation("last", "embedded_coding", "greedy"))
+    spoil(folder, Evaluation("last", "permutations_coding", "greedy"))
     assert load(chosen) == {}
 
 
@@ -307,10 +307,10 @@ def test_samples_that_do_not_fit_are_refused_before_anything_is_written(
 ) -> None:
     chosen = answered(tmp_path)
     folder = RunFolder(tmp_path, specs(chosen)[-1])
-    damage(folder, Evaluation("last", "embedded_reasoning", "greedy"))
+    damage(folder, Evaluation("last", "permutations_reasoning", "greedy"))
     with pytest.raises(HarnessError, match=message):
         load(chosen)
-    load(chosen, "embedded_coding")  # what is not asked for is not read
+    load(chosen, "permutations_coding")  # what is not asked for is not read
     with pytest.raises(HarnessError, match=message):
         publish.publish(SUITE, PROFILE, chosen)
     assert not published(chosen).parent.exists()
@@ -322,7 +322,7 @@ def test_a_published_file_that_was_changed_is_refused(tmp_path: Path) -> None:
     publish.publish(SUITE, PROFILE, chosen)
     chosen = dataclasses.replace(chosen, source="published")
     lines = published(chosen).read_text(encoding="utf-8").splitlines(keepends=True)
-    at = next(i for i, line in enumerate(lines) if '"embedded_coding"' in line)
+    at = next(i for i, line in enumerate(lines) if '"permutations_coding"' in line)
     record = json.loads(lines[at])
     flipped = f"{int(record['right'], 16) ^ 0x8000:04x}"
     for text, message in (

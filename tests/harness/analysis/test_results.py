@@ -28,7 +28,7 @@ ROW = Row(
     train_domains=("coding",),
     step=10,
     steps=10,
-    benchmark="embedded_coding",
+    benchmark="permutations_coding",
     version=1,
     decoding="greedy",
     metric="exact_answer",
@@ -135,7 +135,7 @@ def test_a_row_that_would_make_a_table_lie_is_refused(changes: dict[str, Any], m
 
 
 def test_a_number_twice_is_refused() -> None:
-    with pytest.raises(HarnessError, match=f"1 rows stand twice, first embedded_coding .* of {ROW.run}"):
+    with pytest.raises(HarnessError, match=f"1 rows stand twice, first permutations_coding .* of {ROW.run}"):
         results.check([ROW, dataclasses.replace(ROW, value=0.6)], PROFILE)
     results.check([ROW, dataclasses.replace(ROW, step=5)], PROFILE)
 

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import language
 from support.fakes import BUG, LAST, PROFILE, USER_ERROR, FakeSuite
 
 from harness import registry
 from harness.cli import flags, select, skeleton
 from harness.cli import verbs as cli
-from harness.config import DataSpec
 from harness.evaluation import benchmarks
 from harness.evaluation.audits import AUDIT
 from harness.evaluation.benchmarks import OwnBenchmark
@@ -33,7 +33,7 @@ from harness.suite import Evaluation, Options
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-QUIZ = OwnBenchmark(name="quiz", domain="coding", data=DataSpec(domains=("coding",)), max_new_tokens=8)
+QUIZ = OwnBenchmark(name="quiz", domain="coding", data=language.data("coding"), max_new_tokens=8)
 
 
 @pytest.fixture
@@ -686,9 +686,9 @@ def test_a_shorter_publish_is_refused_and_replaces_with_a_line(fake: Path, capsy
 
 
 def test_export_writes_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["export", "--out", str(tmp_path), "--benchmarks", "embedded_coding"]) == 0
-    assert (tmp_path / "embedded_coding.jsonl").exists()
-    assert str(tmp_path / "embedded_coding.jsonl") in capsys.readouterr().out
+    assert cli.main(["export", "--out", str(tmp_path), "--benchmarks", "permutations_coding"]) == 0
+    assert (tmp_path / "permutations_coding.jsonl").exists()
+    assert str(tmp_path / "permutations_coding.jsonl") in capsys.readouterr().out
 
 
 def test_methods_lists_every_name_and_a_plugin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

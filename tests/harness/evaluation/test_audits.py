@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import language
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -46,15 +47,14 @@ from harness.storage import files
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, reference_run, training_run
 from harness.types import Assignment, Example, Fact, Finish, HarnessError, Policy, Privilege, ScorePool, text_of
-from harness.worlds import privilege, slots
-from harness.worlds.slots_world import SlotWorld
+from harness.worlds import privilege
 from harness.worlds.world import word_spans
 from methods import METHODS
 from methods.dopd import REGIMES, DualOnPolicyDistillation, Side
 from suites.regime_audit import READ
 
 PROFILE = registry.profile("embedded")
-WORLD = SlotWorld()
+WORLD = language.WORLD
 STEP = 30
 ROLLOUTS = routing.ROLLOUTS
 
@@ -92,7 +92,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 KINDS = {"c": Fact.CAPABILITY, "i": Fact.INFORMATION, "f": Fact.FORMAT}
 EXAMPLE = dataclasses.replace(
-    slots.example("coding", "test", 0, (2, 2)),
+    language.example("coding", "test", 0, (2, 2)),
     trace="A +8 k4 6 B +6 . 2 ! 2",
     answer="2",
     difficulty=2,
@@ -142,9 +142,9 @@ def test_the_first_error_by_hand(name: str, tokenizer: PreTrainedTokenizerBase) 
 
 
 def test_rollouts_of_different_lengths_and_problems(tokenizer: PreTrainedTokenizerBase) -> None:
-    other = slots.example("general", "test", 1)
+    other = language.example("general", "test", 1)
     prompts = Prompts.of_ids([[5], [6]], 0).continued_by(torch.tensor([1, 0, 0]))
-    rollouts = from_texts(TextReader(tokenizer), [other, EXAMPLE], prompts, [RIGHT, RIGHT, slots.plain_trace(other)])
+    rollouts = from_texts(TextReader(tokenizer), [other, EXAMPLE], prompts, [RIGHT, RIGHT, language.plain_trace(other)])
     verdict = judge(TextReader(tokenizer), WORLD, rollouts)
     assert verdict.first_error_BT.sum(-1).tolist() == [0, 1, 0]
     assert not (verdict.judged_BT | verdict.first_error_BT | verdict.information_BT)[~rollouts.mask_BT].any()
@@ -162,7 +162,7 @@ def test_a_rollout_that_was_cut_has_no_error_at_its_end(tokenizer: PreTrainedTok
 def test_no_first_error_is_what_the_grader_accepts(tokenizer: PreTrainedTokenizerBase) -> None:
     found = route(subject(run(), tokenizer), problems=18, rollouts=2, audit="regimes")
     grades = [
-        slots.grade(found.rollouts.examples[p], text).trace
+        language.grade(found.rollouts.examples[p], text).trace
         for p, text in zip(
             found.rollouts.prompt_of_B.tolist(), found.rollouts.responses(TextReader(tokenizer)), strict=True
         )
@@ -175,21 +175,21 @@ def test_no_first_error_is_what_the_grader_accepts(tokenizer: PreTrainedTokenize
 def test_tokens_of_the_slot_world_have_the_facts_of_its_words(tokenizer: PreTrainedTokenizerBase, kind: str) -> None:
     """As before facts were spans: one token a word, and what the word is by its place or its spelling."""
     reader = TextReader(tokenizer)
-    for i, domain in enumerate(slots.DOMAINS * 4):
-        example = slots.example(domain, "test", i, slots.HARD_DIFFICULTY)
-        marked = iter(text_of(example.messages[0]).split()[3 :: slots.STRIDE])
+    for i, domain in enumerate(language.DOMAINS * 4):
+        example = language.example(domain, "test", i, language.HARD_DIFFICULTY)
+        marked = iter(text_of(example.messages[0]).split()[3 :: language.STRIDE])
         by_place = [*("cc?c" * (example.difficulty or 0)), "f", "c"]
         words = ["if"[next(marked) != "?"] if letter == "?" else letter for letter in by_place]
         texts = [
             (example.trace or "", example.facts, words),
-            (slots.plain_trace(example), slots.plain_facts(example), words),
+            (language.plain_trace(example), language.plain_facts(example), words),
         ]
         if kind != Privilege.NONE:
             said = example.privileged[kind]
             by_spelling = [
-                "i" if w in slots.CODES else "c" if re.fullmatch(r"[AB]|[+*]\d|\d", w) else "f" for w in said.split()
+                "i" if w in language.CODES else "c" if re.fullmatch(r"[AB]|[+*]\d|\d", w) else "f" for w in said.split()
             ]
-            texts.append((said, slots.privileged_facts(example, kind), by_spelling))
+            texts.append((said, language.privileged_facts(example, kind), by_spelling))
         for text, spans, letters in texts:
             found = span_of_tokens(reader.places(text), spans)
             assert [span and span.kind for span in found] == [KINDS[letter] for letter in letters]
@@ -415,9 +415,9 @@ def test_a_record_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def test_places_are_the_plain_reference_with_its_end(tokenizer: PreTrainedTokenizerBase) -> None:
-    examples = [EXAMPLE, slots.example("general", "test", 0)]
-    places = places_of(TextReader(tokenizer), WORLD, examples, [slots.plain_trace(e) for e in examples])
-    assert tokenizer.batch_decode([[code] for code in places.asserted]) == list(slots.CODES)
+    examples = [EXAMPLE, language.example("general", "test", 0)]
+    places = places_of(TextReader(tokenizer), WORLD, examples, [language.plain_trace(e) for e in examples])
+    assert tokenizer.batch_decode([[code] for code in places.asserted]) == list(language.CODES)
     words = tokenizer.batch_decode(places.target_N[:11, None])
     assert words == [*RIGHT.split(), "<|im_end|>"]
     told = tokenizer.batch_decode(places.told_N[:11, None])
@@ -458,8 +458,8 @@ def test_values_of_transfer_by_hand(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def test_teacher_forcing_reads_what_a_full_pass_reads(tokenizer: PreTrainedTokenizerBase) -> None:
-    examples = [EXAMPLE, slots.example("general", "test", 0)]
-    reader, texts = TextReader(tokenizer), [slots.plain_trace(e) for e in examples]
+    examples = [EXAMPLE, language.example("general", "test", 0)]
+    reader, texts = TextReader(tokenizer), [language.plain_trace(e) for e in examples]
     forced = from_texts(reader, examples, render(reader, examples), texts)
     for kind in (Privilege.NONE, Privilege.HINTS):
         expected = full_logp(tokenizer, student(), forced, kind)[forced.mask_BT]
@@ -563,7 +563,7 @@ def test_cells_are_what_full_passes_read(tokenizer: PreTrainedTokenizerBase) -> 
     found = audit("cells", dataclasses.replace(subject(run(), tokenizer), student=moved)).values
     reader, data = TextReader(tokenizer), PROFILE.data
     examples = each_once(WORLD, data, cells.PROBLEMS)
-    forced = from_texts(reader, examples, render(reader, examples), [slots.plain_trace(e) for e in examples])
+    forced = from_texts(reader, examples, render(reader, examples), [language.plain_trace(e) for e in examples])
     assert PROFILE.teacher is not None
     passes = {
         "teacher": (load.load(PROFILE.teacher), data.privilege),
@@ -573,7 +573,7 @@ def test_cells_are_what_full_passes_read(tokenizer: PreTrainedTokenizerBase) -> 
     }
     logp = {name: full_logp(tokenizer, model, forced, kind) for name, (model, kind) in passes.items()}
     ids_BT = forced.response_ids_BT
-    facts = [[span.kind for span in slots.plain_facts(e)] for e in examples]
+    facts = [[span.kind for span in language.plain_facts(e)] for e in examples]
     decides_BT = torch.zeros_like(forced.mask_BT)
     for b, kinds in enumerate(facts):
         decides_BT[b, : len(kinds)] = torch.tensor([kind is Fact.CAPABILITY for kind in kinds])

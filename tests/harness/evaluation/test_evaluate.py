@@ -22,6 +22,7 @@ import torch
 from lm_eval.evaluator import evaluate as lm_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from support import language
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.config import ModelSpec
@@ -38,8 +39,6 @@ from harness.suite import Evaluation
 from harness.torchvision import Operators, ensure_torchvision
 from harness.training import probe
 from harness.types import Example, Finish, HarnessError, Privilege
-from harness.worlds import slots
-from harness.worlds.slots_world import SlotWorld
 from harness.worlds.world import HeldOut
 
 Answer = Callable[[Example], tuple[str, Finish]]
@@ -52,20 +51,20 @@ def own_benchmark(held_out: HeldOut) -> OwnBenchmark:
     return found
 
 
-OWN = {each.name: own_benchmark(each) for each in SlotWorld().benchmarks()}
+OWN = {each.name: own_benchmark(each) for each in language.WORLD.benchmarks()}
 """Of the slot world: other worlds have other answers, digests and tests of their own."""
 SMALL = 12
 """Items per benchmark where a test needs no more."""
 VERSION_1 = {
-    "embedded_general": ("test", slots.TRAIN_DIFFICULTY, "2e99b6c961b5e911"),
-    "embedded_reasoning": ("test", slots.TRAIN_DIFFICULTY, "6c5c8c3aaf55bd22"),
-    "embedded_coding": ("test", slots.TRAIN_DIFFICULTY, "f7818fbf7012559d"),
-    "embedded_general_hard": ("test", slots.HARD_DIFFICULTY, "61e36deef25eda0b"),
-    "embedded_reasoning_hard": ("test", slots.HARD_DIFFICULTY, "4cd6ecd5b334659d"),
-    "embedded_coding_hard": ("test", slots.HARD_DIFFICULTY, "94c4519d8faa4f74"),
-    "embedded_general_validation": ("validation", slots.TRAIN_DIFFICULTY, "b9afe5335da123f1"),
-    "embedded_reasoning_validation": ("validation", slots.TRAIN_DIFFICULTY, "9e20830cc939e8e0"),
-    "embedded_coding_validation": ("validation", slots.TRAIN_DIFFICULTY, "4f5f9e3713f1bc3b"),
+    "permutations_general": ("test", language.TRAIN_DIFFICULTY, "2e99b6c961b5e911"),
+    "permutations_reasoning": ("test", language.TRAIN_DIFFICULTY, "6c5c8c3aaf55bd22"),
+    "permutations_coding": ("test", language.TRAIN_DIFFICULTY, "f7818fbf7012559d"),
+    "permutations_general_hard": ("test", language.HARD_DIFFICULTY, "61e36deef25eda0b"),
+    "permutations_reasoning_hard": ("test", language.HARD_DIFFICULTY, "4cd6ecd5b334659d"),
+    "permutations_coding_hard": ("test", language.HARD_DIFFICULTY, "94c4519d8faa4f74"),
+    "permutations_general_validation": ("validation", language.TRAIN_DIFFICULTY, "b9afe5335da123f1"),
+    "permutations_reasoning_validation": ("validation", language.TRAIN_DIFFICULTY, "9e20830cc939e8e0"),
+    "permutations_coding_validation": ("validation", language.TRAIN_DIFFICULTY, "4f5f9e3713f1bc3b"),
 }
 """Split, difficulty and digest of items, grading and limit of each benchmark at version 1. A new one adds its line;
 where the digest of an old one changes, bump ``Benchmark.version`` first."""
@@ -73,7 +72,7 @@ where the digest of an old one changes, bump ``Benchmark.version`` first."""
 
 @pytest.fixture(scope="module")
 def base() -> PreTrainedModel:
-    return load.load(ModelSpec(name="base"))
+    return load.load(ModelSpec(name=language.STUDENT))
 
 
 @pytest.fixture
@@ -83,7 +82,7 @@ def model(base: PreTrainedModel) -> PreTrainedModel:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
-    return load.load_tokenizer(ModelSpec(name="base"))
+    return load.load_tokenizer(ModelSpec(name=language.STUDENT))
 
 
 @pytest.fixture
@@ -159,21 +158,21 @@ def test_version_1_is_what_it_was() -> None:
 def digest(b: OwnBenchmark) -> str:
     """Of everything a score depends on beside the model."""
     texts = [
-        json.dumps([b.name, b.max_new_tokens, question(e), e.answer, graded_words(SlotWorld(), e)])
+        json.dumps([b.name, b.max_new_tokens, question(e), e.answer, graded_words(language.WORLD, e)])
         for e in benchmarks.examples(b)
     ]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def test_unknown_names_and_versions_are_refused_in_one_line() -> None:
-    with pytest.raises(HarnessError, match=r"embedded_codin.*did you mean.*embedded_coding"):
+    with pytest.raises(HarnessError, match=r"embedded_codin.*did you mean.*permutations_coding"):
         benchmarks.benchmark("embedded_codin")
     with pytest.raises(HarnessError, match=r"'sample8'.*did you mean sample4"):
-        benchmarks.decoding(OWN["embedded_coding"], "sample8")
-    with pytest.raises(HarnessError, match=r"embedded_coding version 2 is not in this package, version 1 is"):
-        evaluate(None, None, [Evaluation("last", "embedded_coding", "greedy", 2)], seed=0, step=0)  # pyright: ignore
+        benchmarks.decoding(OWN["permutations_coding"], "sample8")
+    with pytest.raises(HarnessError, match=r"permutations_coding version 2 is not in this package, version 1 is"):
+        evaluate(None, None, [Evaluation("last", "permutations_coding", "greedy", 2)], seed=0, step=0)  # pyright: ignore
     with pytest.raises(HarnessError, match=r"'sample8'.*did you mean sample4"):
-        evaluate(None, None, wanted("embedded_coding", decoding="sample8"), seed=0, step=0)  # pyright: ignore
+        evaluate(None, None, wanted("permutations_coding", decoding="sample8"), seed=0, step=0)  # pyright: ignore
 
 
 def test_planning_needs_neither_torch_nor_lm_eval() -> None:
@@ -221,7 +220,7 @@ def test_sample4_is_the_mean_of_four_on_the_first_items(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(DECODINGS, "sample4", dataclasses.replace(DECODINGS["sample4"], items=5))
-    items = benchmarks.examples(OWN["embedded_general"])[:5]
+    items = benchmarks.examples(OWN["permutations_general"])[:5]
     right = {e.id: i for i, e in enumerate(items)}  # item i is right in its first i samples
 
     def answer(example: Example, sample: int) -> tuple[str, Finish]:
@@ -230,7 +229,9 @@ def test_sample4_is_the_mean_of_four_on_the_first_items(
         return ("A A", Finish.LENGTH) if sample == 3 else (wrong_answer(example), Finish.EOS)
 
     calls = script(monkeypatch, answer)
-    score, _ = evaluate(model, TextReader(tokenizer), wanted("embedded_general", decoding="sample4"), seed=0, step=0)
+    score, _ = evaluate(
+        model, TextReader(tokenizer), wanted("permutations_general", decoding="sample4"), seed=0, step=0
+    )
     assert score.value == (0 + 1 + 2 + 3 + 4) / 20
     assert (score.n, score.errors, score.truncations, len(score.items)) == (5, 4, 4, 20)
     assert [(i["id"], i["sample"]) for i in score.items] == [(e.id, s) for e in items for s in range(4)]
@@ -243,7 +244,9 @@ def test_sample4_is_the_mean_of_four_on_the_first_items(
 def test_benchmarks_stay_apart_and_batches_change_nothing(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    both = wanted("embedded_general", "embedded_coding_hard") + wanted("embedded_coding", decoding="sample4")
+    both = wanted("permutations_general", "permutations_coding_hard") + wanted(
+        "permutations_coding", decoding="sample4"
+    )
     begun: list[tuple[str, str]] = []
     together = evaluate(
         model,
@@ -280,11 +283,11 @@ def test_each_engine_is_asked_for_its_own_and_scores_come_in_the_order_asked(
         return Score(**kept, metric="m", value=0.0, n=1, errors=0, truncations=0, items=[])
 
     monkeypatch.setattr(evaluation, "evaluator", lambda benchmark: Engine(benchmark.engine))
-    names = ["embedded_coding", "gsm8k", "embedded_general"]
+    names = ["permutations_coding", "gsm8k", "permutations_general"]
     every = [Evaluation("last", n.name, n.primary[0], n.version) for n in map(benchmarks.told, names)]
     found = evaluate(model, TextReader(tokenizer), every, seed=0, step=0)
     assert [score.benchmark for score in found] == names
-    assert asked == [("own", ["embedded_coding", "embedded_general"]), ("lm_eval", ["gsm8k"])]
+    assert asked == [("own", ["permutations_coding", "permutations_general"]), ("lm_eval", ["gsm8k"])]
 
 
 @pytest.mark.usefixtures("small")
@@ -298,14 +301,16 @@ def test_longest_prompts_first_in_batches_of_the_size_asked(
         return dataclasses.replace(example, messages=({"role": "user", "content": content},))
 
     lengths = (9, 30, 9, 20, 30, 12)
-    found = benchmarks.examples(BENCHMARKS["embedded_coding"])
+    found = benchmarks.examples(BENCHMARKS["permutations_coding"])
     items = tuple(cut(e, n) for e, n in zip(found, lengths, strict=False))
     monkeypatch.setattr(benchmarks, "examples", lambda _: items)
     calls = script(monkeypatch, lambda example, _: (example.trace or "", Finish.EOS))
-    evaluate(model, TextReader(tokenizer), wanted("embedded_coding"), seed=0, step=0, batch_size=4)
+    evaluate(model, TextReader(tokenizer), wanted("permutations_coding"), seed=0, step=0, batch_size=4)
     assert [call["ids"] for call in calls] == [[items[i].id for i in rows] for rows in ((1, 4, 3, 5), (0, 2))]
     calls.clear()
-    evaluate(model, TextReader(tokenizer), wanted("embedded_coding", decoding="sample4"), seed=0, step=0, batch_size=8)
+    evaluate(
+        model, TextReader(tokenizer), wanted("permutations_coding", decoding="sample4"), seed=0, step=0, batch_size=8
+    )
     assert [len(call["ids"]) for call in calls] == [2, 2, 2], "four responses each"
 
 
@@ -314,7 +319,7 @@ def test_draws_of_a_benchmark_and_a_decoding_are_their_own(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = script(monkeypatch, lambda example, _: (example.trace or "", Finish.EOS))
-    names = ["embedded_general", "embedded_coding"]
+    names = ["permutations_general", "permutations_coding"]
     both = wanted(*names) + wanted(*names, decoding="sample4")
     for _ in range(2):
         evaluate(model, TextReader(tokenizer), both, seed=3, step=7)
@@ -346,7 +351,7 @@ def test_greedy_equals_stock_hflm(
         words = example.messages[0]["content"].split()[: 6 + i % 23]
         return dataclasses.replace(example, messages=({"role": "user", "content": " ".join(words)},))
 
-    name = "embedded_reasoning"
+    name = "permutations_reasoning"
     items = tuple(shortened(i, e) for i, e in enumerate(benchmarks.examples(OWN[name])[:100]))
     monkeypatch.setattr(benchmarks, "examples", lambda _: items)
     # A limit of the model's own would win over the task's, which is to be compared.
@@ -367,8 +372,8 @@ def test_prompts_are_those_of_the_renderer(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = script(monkeypatch, lambda example, _: (example.trace or "", Finish.EOS))
-    evaluate(model, TextReader(tokenizer), wanted("embedded_coding"), seed=0, step=0)
-    items = {e.id: e for e in benchmarks.examples(OWN["embedded_coding"])}
+    evaluate(model, TextReader(tokenizer), wanted("permutations_coding"), seed=0, step=0)
+    items = {e.id: e for e in benchmarks.examples(OWN["permutations_coding"])}
     (call,) = calls
     assert call["prompts"] == [TextReader(tokenizer).ids(items[i].messages) for i in call["ids"]]
 
@@ -380,7 +385,7 @@ def test_prompts_are_those_of_the_renderer(
 def test_samples_depend_on_seed_step_and_benchmark_only(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    def responses(name: str = "embedded_general", seed: int = 0, step: int = 0) -> list[str]:
+    def responses(name: str = "permutations_general", seed: int = 0, step: int = 0) -> list[str]:
         (score, _) = evaluate(model, TextReader(tokenizer), wanted(name, decoding="sample4"), seed=seed, step=step)
         return [item["response"] for item in score.items]
 
@@ -416,7 +421,7 @@ def test_model_and_random_states_come_back(
     script(monkeypatch, disturb)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     try:
-        evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
+        evaluate(model, TextReader(tokenizer), wanted("permutations_general"), seed=0, step=0)
     except RuntimeError:
         assert fails
     assert not any(seen), "evaluated in training mode"
@@ -433,7 +438,7 @@ def test_lm_eval_is_silent(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
+    evaluate(model, TextReader(tokenizer), wanted("permutations_general"), seed=0, step=0)
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []
 
@@ -450,41 +455,41 @@ def test_a_leaking_item_stops_the_evaluation(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    items = list(benchmarks.examples(OWN["embedded_general"]))
+    items = list(benchmarks.examples(OWN["permutations_general"]))
     content = f"{items[4].privileged[kind]}\n{items[4].messages[0]['content']}"
     items[4] = dataclasses.replace(items[4], messages=({"role": "user", "content": content},))
     monkeypatch.setattr(benchmarks, "examples", lambda _: tuple(items))
     with pytest.raises(HarnessError, match=f"prompt of general/test/4 holds its privileged input '{kind.value}'"):
-        evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
+        evaluate(model, TextReader(tokenizer), wanted("permutations_general"), seed=0, step=0)
     with pytest.raises(HarnessError, match="general/test/4"):
-        export(tmp_path, ["embedded_general"])
+        export(tmp_path, ["permutations_general"])
     with pytest.raises(HarnessError, match=r"general/test/4 .*if p says what x says too, write p with a word"):
-        prepare(wanted("embedded_general"))
+        prepare(wanted("permutations_general"))
 
 
 @pytest.mark.usefixtures("small")
 def test_a_leaking_chat_template_stops_the_evaluation(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leak = benchmarks.examples(OWN["embedded_general"])[0].privileged[Privilege.HINTS]
+    leak = benchmarks.examples(OWN["permutations_general"])[0].privileged[Privilege.HINTS]
     monkeypatch.setattr(tokenizer, "chat_template", leak + (tokenizer.chat_template or ""))
     with pytest.raises(HarnessError, match="prompt of general/test/0 holds its privileged input 'hints'"):
-        evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
+        evaluate(model, TextReader(tokenizer), wanted("permutations_general"), seed=0, step=0)
 
 
 def test_items_must_be_one_user_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    item = benchmarks.examples(OWN["embedded_general"])[0]
+    item = benchmarks.examples(OWN["permutations_general"])[0]
     turns = ({"role": "system", "content": "be brief"}, *item.messages)
     monkeypatch.setattr(benchmarks, "examples", lambda _: (dataclasses.replace(item, messages=turns),))
     with pytest.raises(HarnessError, match=r"general/test/0 has the turns system, user.*one user turn"):
-        export(tmp_path, ["embedded_general"])
+        export(tmp_path, ["permutations_general"])
     seen: Any = ({"role": "user", "content": [{"type": "image"}]},)
     with pytest.raises(HarnessError, match=r"general/test/0 holds images, an lm-eval task text alone"):
         question(dataclasses.replace(item, messages=seen))
 
 
 def test_privileged_text_is_found_whatever_its_spaces() -> None:
-    item = benchmarks.examples(OWN["embedded_general"])[0]
+    item = benchmarks.examples(OWN["permutations_general"])[0]
     told = dataclasses.replace(item, privileged={"note": "go\n left  now"})
     check_plain(told, "go right now")
     with pytest.raises(HarnessError, match="general/test/0 holds its privileged input 'note'"):
@@ -496,7 +501,7 @@ def test_a_prompt_that_does_not_fit_stops_the_evaluation(
 ) -> None:
     monkeypatch.setattr(model.config, "max_position_embeddings", 60)
     with pytest.raises(HarnessError, match="positions"):
-        evaluate(model, TextReader(tokenizer), wanted("embedded_general"), seed=0, step=0)
+        evaluate(model, TextReader(tokenizer), wanted("permutations_general"), seed=0, step=0)
 
 
 # The exported folder
@@ -528,7 +533,7 @@ def test_exported_folder_is_whole_and_holds_no_p(exported: Path) -> None:
         text = (exported / f"{benchmark.name}.jsonl").read_text()
         docs = [json.loads(line) for line in text.splitlines()]
         assert [d["id"] for d in docs] == [e.id for e in benchmarks.examples(benchmark)]
-        assert not set(slots.CODES) & set(text.replace('"', " ").split()), "codes stand only in p"
+        assert not set(language.CODES) & set(text.replace('"', " ").split()), "codes stand only in p"
 
 
 def mutations(example: Example, rng: random.Random) -> list[str]:
@@ -536,7 +541,7 @@ def mutations(example: Example, rng: random.Random) -> list[str]:
     words = (example.trace or "").split()
     out = [
         example.trace or "",
-        slots.plain_trace(example),
+        language.plain_trace(example),
         wrong_answer(example),
         "",
         "!",
@@ -560,7 +565,7 @@ def test_exported_scorer_grades_as_the_world_does(name: str, exported: Path) -> 
     lines = (exported / f"{name}.jsonl").read_text().splitlines()
     for example, line in zip(items[:60], lines, strict=False):
         for response in mutations(example, rng):
-            mine = slots.grade(example, response)
+            mine = language.grade(example, response)
             theirs = grade(json.loads(line), response)
             assert theirs == {"exact_answer": float(mine.answer), "exact_trace": float(mine.trace)}, response
             seen.add((mine.answer, mine.trace))
@@ -568,10 +573,10 @@ def test_exported_scorer_grades_as_the_world_does(name: str, exported: Path) -> 
 
 
 def test_graded_words_leave_out_the_notes() -> None:
-    example = slots.example("coding", "test", 0)
+    example = language.example("coding", "test", 0)
     words = (example.trace or "").split()
     notes = {4 * i + 2 for i in range(example.difficulty)}
-    assert graded_words(SlotWorld(), example) == [None if i in notes else w for i, w in enumerate(words)]
+    assert graded_words(language.WORLD, example) == [None if i in notes else w for i, w in enumerate(words)]
 
 
 @pytest.mark.slow
@@ -582,7 +587,7 @@ def test_exported_sample4_runs_in_stock_lm_eval(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both draw from the same distribution: two means of 4 x 100 agree within 4 standard errors."""
-    name = "embedded_coding_sample4"
+    name = "permutations_coding_sample4"
     monkeypatch.setitem(DECODINGS, "sample4", dataclasses.replace(DECODINGS["sample4"], items=100))
     tasks = TaskManager(include_path=str(exported), include_defaults=False).load([name])
     assert len(tasks["tasks"][name].eval_docs) == 200
@@ -591,7 +596,7 @@ def test_exported_sample4_runs_in_stock_lm_eval(
     torch.manual_seed(0)
     theirs: Any = lm_evaluate(lm, tasks, limit=100, apply_chat_template=True, bootstrap_iters=0)
     assert all(len(set(s["resps"][0])) <= 4 == len(s["resps"][0]) for s in theirs["samples"][name])
-    ours, _ = evaluate(model, TextReader(tokenizer), wanted("embedded_coding", decoding="sample4"), seed=0, step=0)
+    ours, _ = evaluate(model, TextReader(tokenizer), wanted("permutations_coding", decoding="sample4"), seed=0, step=0)
     per_item = [[i["answer"] for i in ours.items[k : k + 4]] for k in range(0, 400, 4)]
     error = np.std(np.mean(per_item, axis=1), ddof=1) * (2 / 100) ** 0.5
     assert abs(theirs["results"][name]["exact_answer,none"] - ours.value) < 4 * error
@@ -622,7 +627,7 @@ def test_no_setting_of_a_models_generation_config_moves_an_exported_greedy_score
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Before, a repetition penalty of 1.3 made 54.0 to 47.25."""
-    name = "embedded_coding"
+    name = "permutations_coding"
     config = GenerationConfig(**{**model.generation_config.to_dict(), **settings})
     monkeypatch.setattr(model, "generation_config", config)
     tasks = TaskManager(include_path=str(exported), include_defaults=False).load([name])
@@ -641,7 +646,7 @@ def test_exported_folder_scores_the_same_from_the_command_line(
 ) -> None:
     if ensure_torchvision() is Operators.DECLARED:
         pytest.skip("torchvision was made for another torch: transformers alone, without ours, cannot import a model")
-    names = ["embedded_coding", "embedded_reasoning_hard"]
+    names = ["permutations_coding", "permutations_reasoning_hard"]
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     command = [sys.executable, "-m", "lm_eval", "--model", "hf", "--batch_size", "200", "--device", "cpu"]
@@ -675,7 +680,7 @@ def test_a_second_evaluation_makes_no_request_anew_and_knows_no_answer_of_the_fi
 
     monkeypatch.setattr(ConfigurableTask, "build_all_requests", counted)
     monkeypatch.setattr(own, "TASKS", {})
-    benchmark = dataclasses.replace(OWN["embedded_coding_validation"], n=3)
+    benchmark = dataclasses.replace(OWN["permutations_coding_validation"], n=3)
     monkeypatch.setitem(BENCHMARKS, benchmark.name, benchmark)
     values = []
     for answer in (lambda example, _: (example.trace or "", Finish.EOS), lambda example, _: ("A", Finish.EOS)):
@@ -695,12 +700,12 @@ def test_a_second_evaluation_makes_no_request_anew_and_knows_no_answer_of_the_fi
 def test_probe_shows_p_and_counts_right_answers(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    items = [slots.example("general", "validation", i) for i in range(4)]
+    items = [language.example("general", "validation", i) for i in range(4)]
     texts = [items[0].trace or "", wrong_answer(items[1]), "A", items[3].trace or ""]
     by_id = dict(zip([e.id for e in items], texts, strict=True))
     calls = script(monkeypatch, lambda example, _: (by_id[example.id], Finish.EOS))
     model.train()
-    reader, world = TextReader(tokenizer), SlotWorld()
+    reader, world = TextReader(tokenizer), language.WORLD
     value = probe.by_kind(model, reader, world, items, [Privilege.HINTS], max_new_tokens=9)
     assert model.training
     model.eval()
@@ -721,14 +726,14 @@ def test_probe_shows_p_and_counts_right_answers(
 def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    benchmark = dataclasses.replace(OWN["embedded_coding_validation"], n=100)
+    benchmark = dataclasses.replace(OWN["permutations_coding_validation"], n=100)
     monkeypatch.setitem(BENCHMARKS, benchmark.name, benchmark)
     scores: list[Score] = evaluate(model, TextReader(tokenizer), wanted(benchmark.name), seed=0, step=0)
     items = benchmarks.examples(benchmark)
     value = probe.by_kind(
         model,
         TextReader(tokenizer),
-        SlotWorld(),
+        language.WORLD,
         items,
         [Privilege.NONE],
         max_new_tokens=benchmark.max_new_tokens,

@@ -180,7 +180,7 @@ def test_p_in_a_question_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_export_writes_open_and_choice_with_their_code(tmp_path: Path) -> None:
-    export(tmp_path, ["squares_cells", "squares_counts", "embedded_coding"])
+    export(tmp_path, ["squares_cells", "squares_counts", "permutations_coding"])
     tables = {f"squares_{name}_v1.tsv" for name in ("cells_open", "cells_choice", "counts_open")}
     assert {p.name for p in (tmp_path / "vlmevalkit").iterdir()} == tables | {
         "picture_sets.py",
@@ -188,7 +188,7 @@ def test_export_writes_open_and_choice_with_their_code(tmp_path: Path) -> None:
         "README.md",
     }
     assert "harness" not in (tmp_path / "vlmevalkit" / "picture_sets.py").read_text()
-    assert (tmp_path / "embedded_coding.yaml").is_file() and not (tmp_path / "squares_cells.yaml").exists()
+    assert (tmp_path / "permutations_coding.yaml").is_file() and not (tmp_path / "squares_cells.yaml").exists()
 
 
 def test_a_world_with_draws_has_a_table_a_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import language
 from support.drive_run import short_run
 from support.small import VOCABULARY, example, fixed_batch, plain_logp, policies, small_method, tiny
 from transformers import (
@@ -163,7 +164,7 @@ def test_logits_are_the_models_own_whatever_it_does_behind_its_output_layer(
     torch.manual_seed(0)
     model = make().eval()
     check_logits(model)
-    reader = load.load_reader(ModelSpec(name="base"))
+    reader = load.load_reader(ModelSpec(name=language.STUDENT))
     generator = torch.Generator().manual_seed(0)
     prompts = Prompts.of_ids([[5, 9, 11, 4], [7, 8]], 0)
     examples = [example(0), example(1)]

@@ -12,6 +12,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from huggingface_hub import constants
+from support import language
 from support.drive_run import short_run
 from support.folders import model_folder
 
@@ -58,7 +59,11 @@ def test_the_commit_in_the_cache_is_part_of_the_model(
     named = dataclasses.replace(run, student=found)
     assert named.id != dataclasses.replace(run, student=ModelSpec(name=NAME)).id
     assert from_json(to_json(named)) == named and "revision" not in to_json(run)["student"]
-    for other in (ModelSpec(name="base"), ModelSpec(name="somebody/else"), ModelSpec(name=str(zoo.path("base")))):
+    for other in (
+        ModelSpec(name=language.STUDENT),
+        ModelSpec(name="somebody/else"),
+        ModelSpec(name=str(zoo.path(language.STUDENT))),
+    ):
         assert sources.identified(other).revision == "", other.name
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from support import own_folders
+from support import language, own_folders
 from support.folders import Weights, model_folder
 from support.small import tiny
 from tokenizers import Tokenizer
@@ -27,12 +27,12 @@ from harness.types import HarnessError
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return AutoTokenizer.from_pretrained(zoo.path("base"))
+    return AutoTokenizer.from_pretrained(zoo.path(language.STUDENT))
 
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[PreTrainedModel, PreTrainedModel]:
-    return models.load(ModelSpec(name="base")), models.load(ModelSpec(name="mid"))
+    return models.load(ModelSpec(name=language.STUDENT)), models.load(ModelSpec(name=language.TEACHER))
 
 
 def refused(pair, tokenizer, other, match: str) -> None:
@@ -115,7 +115,7 @@ def test_a_model_that_is_not_there_names_the_embedded_ones(load, tmp_path: Path)
 
 def test_weights_other_than_planned_are_refused() -> None:
     with pytest.raises(HarnessError, match="planned for weights 0123456789"):
-        models.load(ModelSpec(name="base", sha256="0123456789" * 6 + "0123"))
+        models.load(ModelSpec(name=language.STUDENT, sha256="0123456789" * 6 + "0123"))
 
 
 def without_a_block(weights: Weights) -> Weights:
@@ -173,7 +173,7 @@ def test_tied_heads_and_keys_known_to_belong_to_nothing_load(tmp_path: Path) -> 
         return weights | {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(3)}
 
     loaded = models.load(model_folder(tmp_path / "m", weights=older))
-    same = models.load(ModelSpec(name="base"))
+    same = models.load(ModelSpec(name=language.STUDENT))
     assert all(torch.equal(x, y) for x, y in zip(loaded.parameters(), same.parameters(), strict=True))
     assert output_layer(loaded).weight is loaded.get_input_embeddings().weight
 
@@ -188,7 +188,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_dtype_is_told() -> None:
     with pytest.raises(HarnessError, match="dtype 'bf16': choose one of float32, float64, bfloat16, float16"):
-        models.load(ModelSpec(name="base"), dtype="bf16")
+        models.load(ModelSpec(name=language.STUDENT), dtype="bf16")
 
 
 def test_pickled_weights_are_refused_by_name(tmp_path: Path) -> None:
@@ -215,7 +215,9 @@ def test_code_that_a_model_brings_is_refused_by_name_and_not_run(tmp_path: Path,
             models.load(spec)
         assert "\n" not in str(told.value)
     else:
-        assert models.load_tokenizer(spec).encode("A B") == models.load_tokenizer(ModelSpec(name="base")).encode("A B")
+        assert models.load_tokenizer(spec).encode("A B") == models.load_tokenizer(
+            ModelSpec(name=language.STUDENT)
+        ).encode("A B")
     assert not (tmp_path / "ran").exists()
 
 

@@ -9,19 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from support import language
 from support.folders import model_folder
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast, Qwen3ForCausalLM
 
-from harness.config import DataSpec
 from harness.models import load
 from harness.models.forward import score
 from harness.models.prompts import Media, Prompts, render
 from harness.models.reader import Reader, TextReader
 from harness.models.sampler import sample
 from harness.types import HarnessError, ImagePart, Message, Privilege, TextPart, Want
-from harness.worlds import slots
-from harness.worlds.slots_world import SlotWorld
 
 THREE = Prompts.of_ids([[5], [6, 7, 8], [9, 4]], 0)
 
@@ -53,7 +51,7 @@ def test_no_prompt_or_an_empty_one_is_refused(ids: list[list[int]], message: str
 
 def test_every_examples_messages_are_rendered_with_p(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     reader = TextReader(tiny_tokenizer)
-    examples = SlotWorld().examples(DataSpec(domains=("coding",)), "test", 2)
+    examples = language.WORLD.examples(language.data("coding"), "test", 2)
     plain, hinted = render(reader, examples), render(reader, examples, Privilege.HINTS)
     assert [len(reader.ids(e.messages)) for e in examples] == plain.lengths
     assert all(longer > shorter for longer, shorter in zip(hinted.lengths, plain.lengths, strict=True))
@@ -72,7 +70,7 @@ def test_parts_of_text_are_one_text(tiny_tokenizer: PreTrainedTokenizerFast) -> 
 def test_a_response_is_read_as_it_is_written(tmp_path: Path) -> None:
     """A setting of the tokenizer takes spaces out: 0.0 in place of 54.0."""
     cleaning = model_folder(tmp_path / "m", tokenizer_config={"clean_up_tokenization_spaces": True})
-    (example,) = SlotWorld().examples(DataSpec(domains=("coding",)), "test", 1)
+    (example,) = language.WORLD.examples(language.data("coding"), "test", 1)
     trace = example.trace or ""
     own = AutoTokenizer.from_pretrained(cleaning.name)
     (ids,) = TextReader(own).encode([trace])
@@ -135,7 +133,7 @@ def test_media_are_read_wherever_the_prompts_are(
     tiny_model: Qwen3ForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     reader: Reader = TextReader(tiny_tokenizer)
-    examples = [slots.example("coding", "test", i) for i in range(3)]
+    examples = [language.example("coding", "test", i) for i in range(3)]
     rows: Sequence[Sequence[int]] = [[5, 6], [7], [8, 9, 10]]
     seen = Prompts.of_ids(rows, 0, Colours(torch.tensor([0.0, 0.5, 1.0])))
 

@@ -7,10 +7,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from support import language
 from support.drive_run import short_run
 from support.folders import model_folder
 
-from harness.config import NOTHING, DataSpec, ModelSpec
+from harness.config import NOTHING, ModelSpec
 from harness.models import zoo
 from harness.models.sources import Source, digest, identified, is_here, place, unsaid
 from harness.storage.run_folder import RunFolder
@@ -18,7 +19,7 @@ from harness.suite import made_model
 from harness.types import HarnessError
 
 MADE = made_model(
-    "child", recipe="fine_tune", base=ModelSpec(name="small"), data=DataSpec(domains=("coding",)), steps=1
+    "child", recipe="fine_tune", base=ModelSpec(name=language.SMALL), data=language.data("coding"), steps=1
 )
 
 
@@ -32,7 +33,7 @@ def test_an_embedded_name_is_the_shipped_one_even_beside_a_folder_of_that_name(
 ) -> None:
     (tmp_path / "base").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert found(ModelSpec(name="base")) == (Source.ZOO, str(zoo.path("base")))
+    assert found(ModelSpec(name=language.STUDENT)) == (Source.ZOO, str(zoo.path(language.STUDENT)))
     assert found(ModelSpec(name="./base")) == (Source.FOLDER, "./base")
 
 
@@ -60,7 +61,7 @@ def test_weights_of_a_folder_are_those_of_the_spec(tmp_path: Path) -> None:
 
 
 def test_weights_are_here_only_where_their_hash_is_that_of_the_spec(tmp_path: Path) -> None:
-    shipped = ModelSpec(name="base", sha256=zoo.MANIFEST["base"]["sha256"])
+    shipped = ModelSpec(name=language.STUDENT, sha256=zoo.MANIFEST[language.STUDENT]["sha256"])
     assert is_here(shipped) and not is_here(dataclasses.replace(shipped, sha256="0" * 64))
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     folder = ModelSpec(name=str(tmp_path), sha256=hashlib.sha256(b"weights").hexdigest())
@@ -72,18 +73,24 @@ def test_a_flipped_bit_of_a_shipped_file_is_refused(tmp_path: Path, monkeypatch:
     """Teacher 79.0 -> 0.0, exit 0: before, only the spec was compared with the manifest, and nobody read the file."""
     model_folder(tmp_path / "mid", "mid")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    for spec in (ModelSpec(name="mid"), ModelSpec(name="mid", sha256=zoo.MANIFEST["mid"]["sha256"])):
+    for spec in (
+        ModelSpec(name=language.TEACHER),
+        ModelSpec(name=language.TEACHER, sha256=zoo.MANIFEST[language.TEACHER]["sha256"]),
+    ):
         assert found(spec)[0] is Source.ZOO
     weights = tmp_path / "mid" / "model.safetensors"
     damaged = bytearray(weights.read_bytes())
     damaged[285407] ^= 0x40
     weights.write_bytes(damaged)
-    for spec in (ModelSpec(name="mid"), ModelSpec(name="mid", sha256=zoo.MANIFEST["mid"]["sha256"])):
+    for spec in (
+        ModelSpec(name=language.TEACHER),
+        ModelSpec(name=language.TEACHER, sha256=zoo.MANIFEST[language.TEACHER]["sha256"]),
+    ):
         with pytest.raises(HarnessError, match=r"mid/model.safetensors is not the file the package ships .*: restore"):
             place(spec)
     weights.unlink()
     with pytest.raises(HarnessError, match="is not the file the package ships"):
-        place(ModelSpec(name="mid"))
+        place(ModelSpec(name=language.TEACHER))
 
 
 def test_a_folder_is_the_content_of_its_files(tmp_path: Path) -> None:
@@ -103,10 +110,16 @@ def test_a_folder_is_the_content_of_its_files(tmp_path: Path) -> None:
 
 
 def test_only_folders_are_told_by_content(tmp_path: Path) -> None:
-    for spec in (ModelSpec(name="base"), ModelSpec(name="maker/model"), ModelSpec(name="./nowhere"), NOTHING, MADE):
+    for spec in (
+        ModelSpec(name=language.STUDENT),
+        ModelSpec(name="maker/model"),
+        ModelSpec(name="./nowhere"),
+        NOTHING,
+        MADE,
+    ):
         assert identified(spec) == spec
     folder = model_folder(tmp_path / "m")
-    made = made_model("child", recipe="fine_tune", base=folder, data=DataSpec(domains=("coding",)), steps=1)
+    made = made_model("child", recipe="fine_tune", base=folder, data=language.data("coding"), steps=1)
     of_folder = identified(made).made
     assert of_folder is not None and of_folder.student.content == digest(tmp_path / "m")
 
@@ -128,7 +141,7 @@ def test_a_made_model_is_in_its_run_folder_and_nowhere_else(tmp_path: Path) -> N
     assert found(MADE, tmp_path) == (Source.MADE, str(folder.model))
     with pytest.raises(HarnessError, match="model 'child' is made: give the results folder that holds it"):
         place(MADE)
-    embedded = dataclasses.replace(MADE, name="strong")
+    embedded = dataclasses.replace(MADE, name=language.TRUTH)
     with pytest.raises(HarnessError, match="has the name of an embedded one: give it another name"):
         place(embedded, tmp_path)
     (folder.model / "more.json").write_text("{}")

@@ -152,7 +152,7 @@ CHANGES: dict[str, Change] = {
     "made by other code": lambda row: row.update(training_code="0000000000"),
     "made by other code ": lambda row: row.update(evaluation_code="0000000000"),
     "made by earlier code": lambda row: row.pop("training_code"),
-    "of version 0.5 of embedded_coding": lambda row: row.update(version=0.5),
+    "of version 0.5 of permutations_coding": lambda row: row.update(version=0.5),
 }
 
 

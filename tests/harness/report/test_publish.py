@@ -143,7 +143,7 @@ def test_compare_shows_the_difference_over_common_seeds(tmp_path: Path) -> None:
     here = frame(options(tmp_path, **SMALL), move=0.015)
     there = frame(options(tmp_path, **{**SMALL, "seeds": (1,)}))
     text = printed(output.compare(here, there))
-    assert "│ dopd │ coding │ embedded_reasoning │ 1 │ 57.5 │ 56.0 │ +1.5 │" in text
+    assert "│ dopd │ coding │ permutations_reasoning │ 1 │ 57.5 │ 56.0 │ +1.5 │" in text
     assert "48 of 96 numbers" in text  # the references are equal
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import language
 from support.drive_run import EVALUATIONS, short_run
 
 from harness import registry
@@ -32,7 +33,7 @@ from harness.types import HarnessError
 
 pytestmark = pytest.mark.slow
 
-CODING = "embedded_coding"
+CODING = "permutations_coding"
 KILLS = 30
 FORK = get_context("fork")
 TIMES = ("seconds/", "memory", "tokens_per_second")
@@ -50,7 +51,7 @@ def tiny_making() -> RunSpec:
         "small-tuned",
         recipe="fine_tune",
         settings={"privileged_share": 0.5},
-        base=ModelSpec(name="small"),
+        base=ModelSpec(name=language.SMALL),
         data=dataclasses.replace(profile.data, size=32),
         optim=profile.optim,
         steps=6,

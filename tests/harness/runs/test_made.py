@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from support import language
 from support.fakes import BUG, PROFILE, FakeSuite, checkpoint
 
 from harness import registry
@@ -27,9 +28,9 @@ from harness.suite import Evaluation, Options, Suite, Together, made_model, refe
 from harness.types import HarnessError
 
 EMBEDDED = registry.profile("embedded")
-SMALL = ModelSpec(name="small", sha256=zoo.MANIFEST["small"]["sha256"])
+SMALL = ModelSpec(name=language.SMALL, sha256=zoo.MANIFEST[language.SMALL]["sha256"])
 OPTIONS = Options(suite="fake", profile="fake", published=Path("nowhere"))
-GREEDY = Evaluation("last", "embedded_coding", "greedy")
+GREEDY = Evaluation("last", "permutations_coding", "greedy")
 
 
 def fake_model(
@@ -403,7 +404,7 @@ def test_a_model_that_is_not_made_says_which_run_makes_it(tmp_path: Path) -> Non
     [
         (NOTHING, "'nothing' stands for no model"),
         (ModelSpec(name="./no-such-folder"), "model './no-such-folder' could not be loaded"),
-        (ModelSpec(name="small", sha256="0" * 64), "planned for weights 0000000000"),
+        (ModelSpec(name=language.SMALL, sha256="0" * 64), "planned for weights 0000000000"),
     ],
 )
 def test_a_base_out_of_reach_is_one_line_before_the_first_step(tmp_path: Path, base: ModelSpec, message: str) -> None:

@@ -78,7 +78,7 @@ def test_rows_are_copied_with_where_they_are_from(chosen: Options) -> None:
     student = RunFolder(chosen.results, planned(chosen)[0].spec)
     (note,) = student.published()
     assert note["from"] == "embedded/ood" and len(note["evaluations"]) == 12
-    assert [0, "embedded_coding", 1, "greedy"] in note["evaluations"]
+    assert [0, "permutations_coding", 1, "greedy"] in note["evaluations"]
     assert student.cost() is None and not (student.path / "samples").exists(), "nothing was computed here"
     there = json.loads((shelf(chosen) / "environments.json").read_text())
     assert student.environments() == [{key: value for key, value in each.items() if key != "runs"} for each in there]
@@ -103,8 +103,8 @@ def test_other_weights_are_evaluated_anew(chosen: Options, monkeypatch: pytest.M
 
 
 def test_another_version_of_a_benchmark_is_evaluated_anew(chosen: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    newer = dataclasses.replace(benchmark("embedded_coding"), version=2)
-    monkeypatch.setitem(BENCHMARKS, "embedded_coding", newer)
+    newer = dataclasses.replace(benchmark("permutations_coding"), version=2)
+    monkeypatch.setitem(BENCHMARKS, "permutations_coding", newer)
     assert states(chosen) == ANEW
 
 
@@ -128,7 +128,7 @@ def test_what_was_published_of_another_run_is_not_taken(chosen: Options, file: s
 def test_half_of_what_is_wanted_is_not_enough_and_two_suites_may_complete_each_other(chosen: Options) -> None:
     path = shelf(chosen) / "rows.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if "embedded_coding" not in line), encoding="utf-8")
+    path.write_text("".join(line for line in lines if "permutations_coding" not in line), encoding="utf-8")
     assert states(chosen) == ANEW
     second = shelf(chosen).with_name("another")
     shutil.copytree(shelf(chosen), second)
@@ -145,10 +145,10 @@ def test_half_of_what_is_wanted_is_not_enough_and_two_suites_may_complete_each_o
 
 def test_where_single_responses_are_shown_they_are_made_here(chosen: Options) -> None:
     class Shows(OutOfDomain):
-        published_samples: ClassVar[tuple[str, ...]] = ("embedded_coding",)
+        published_samples: ClassVar[tuple[str, ...]] = ("permutations_coding",)
 
     assert states(chosen, Shows()) == ANEW
-    assert references.shown(Together([SUITE, Shows()])) == {"embedded_coding"}
+    assert references.shown(Together([SUITE, Shows()])) == {"permutations_coding"}
 
 
 def test_a_damaged_publication_is_told(chosen: Options) -> None:

@@ -25,7 +25,7 @@ from harness.types import HarnessError
 from suites.ood import OutOfDomain
 
 SMALL = {"methods": ("vanilla_opd", "dopd"), "train_domains": ("coding",)}
-LAST = Evaluation("last", "embedded_coding", "greedy")
+LAST = Evaluation("last", "permutations_coding", "greedy")
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ class Chained(OutOfDomain):
 
 
 class Shows(Chained):
-    published_samples = ("embedded_coding",)
+    published_samples = ("permutations_coding",)
 
 
 def half(*_: object) -> float:
@@ -171,7 +171,7 @@ def test_among_several_suites_each_must_have_published_what_it_wants(chained: Op
         name = "more"
 
         def evaluations(self, spec: RunSpec) -> tuple[Evaluation, ...]:
-            return (Evaluation("last", "embedded_general", "greedy"),)
+            return (Evaluation("last", "permutations_general", "greedy"),)
 
     suite, other = Chained(), More()
     both, elsewhere = Together([suite, other]), dataclasses.replace(chained, suite="more")

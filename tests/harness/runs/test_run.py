@@ -28,7 +28,7 @@ from harness.suite import Evaluation, reference_run
 from harness.training import loop, trainer
 from harness.types import HarnessError
 
-CODING = "embedded_coding"
+CODING = "permutations_coding"
 SCORE = Score(
     benchmark="quiz",
     version=1,

@@ -32,7 +32,7 @@ from harness.types import PLAIN, HarnessError, Policy, Privilege, Want
 NAMES = [name for name in registry.methods() if not registry.method_class(name).pictures]
 QUICK = ("vanilla_opd", "dopd", "grpo")
 """Methods that the quick tests train."""
-CODING = "embedded_coding"
+CODING = "permutations_coding"
 DRIVER = Path(__file__).resolve().parents[2] / "support" / "drive_run.py"
 
 
@@ -316,9 +316,9 @@ def test_bad_input_is_refused_before_compute(monkeypatch: pytest.MonkeyPatch) ->
         prepare(dataclasses.replace(spec, max_response_tokens=100_000))
     with pytest.raises(HarnessError, match="reference row"):
         prepare(dataclasses.replace(spec, method=None))
-    from harness.worlds.slots_world import SlotWorld
+    from harness.worlds.permutations.world import PermutationsWorld
 
-    examples = SlotWorld.examples
+    examples = PermutationsWorld.examples
 
     def without_hints(*arguments: Any, **named: Any) -> list:
         found = examples(*arguments, **named)
@@ -327,7 +327,7 @@ def test_bad_input_is_refused_before_compute(monkeypatch: pytest.MonkeyPatch) ->
             for e in found[:8]
         ]
 
-    monkeypatch.setattr(SlotWorld, "examples", without_hints)
+    monkeypatch.setattr(PermutationsWorld, "examples", without_hints)
     with pytest.raises(HarnessError, match="'hints' is not in the data"):
         prepare(spec)
 

@@ -157,7 +157,7 @@ def test_what_is_evaluated_is_the_student_merged(tmp_path: Path) -> None:
 @needs_peft
 def test_a_run_from_start_to_rows_and_one_that_continues_it(tmp_path: Path) -> None:
     """The second begins with the adapters of the first: its step 0 is the first's end, its initial policy too."""
-    asked = (Evaluation("last", "embedded_coding", "greedy"),)
+    asked = (Evaluation("last", "permutations_coding", "greedy"),)
     first = RunFolder(tmp_path, spec_of("dopd_initial_self", 4))
     run(first, asked, lambda *_: None)
     assert first.state(asked) is RunState.DONE and len(first.rows()) == 2

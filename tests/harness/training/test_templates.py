@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from support import language
 from support.drive_run import short_run
 from support.folders import model_folder
 
@@ -18,7 +19,7 @@ from harness.training.loop import probe, train_step, written_batch
 from harness.training.trainer import Trainer, prepare
 from harness.types import PLAIN, PRIVILEGED, HarnessError
 
-SHIPPED = (Path(load.zoo.path("base")) / "chat_template.jinja").read_text()
+SHIPPED = (Path(load.zoo.path(language.STUDENT)) / "chat_template.jinja").read_text()
 NO_SYSTEM = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + SHIPPED
 )
@@ -95,7 +96,7 @@ def test_a_templates_own_system_turn_is_said_with_p_too(tmp_path: Path) -> None:
 
 
 def test_a_template_that_has_none_is_left_alone() -> None:
-    reader = load.load_reader(ModelSpec(name="base"))
+    reader = load.load_reader(ModelSpec(name=language.STUDENT))
     assert reader.default_turn == ""  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -117,7 +118,7 @@ def test_a_template_that_loses_a_turn_beside_p_is_refused(tmp_path: Path) -> Non
     ],
 )
 def test_one_piece_more_and_no_other_difference(plain: str, told: str, fits: bool) -> None:
-    tokenizer = load.load_tokenizer(ModelSpec(name="base"))
+    tokenizer = load.load_tokenizer(ModelSpec(name=language.STUDENT))
     if fits:
         check_one_difference(plain, told, tokenizer)
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import language
 
 from harness import registry, seeds
 from harness.method import Method
@@ -22,7 +23,6 @@ from harness.training.step import Batch
 from harness.training.trainer import Trainer, prepare
 from harness.training.writers import VERIFIED_TRIES, batch_examples, draw_source, replace_rows, verified, write_rollouts
 from harness.types import PLAIN, PRIVILEGED, Example, Finish, Policy, Privilege, Source, Want, text_of
-from harness.worlds import slots
 from methods.dapd import ROLLOUT, SOLUTION, DualAnchorDistillation
 from methods.gkd import GeneralisedDistillation
 from methods.opd import OnPolicyDistillation
@@ -192,10 +192,10 @@ def test_the_data_writes_as_many_prompts_as_others_write_rollouts(prepared: Trai
     rollouts = wrote(trainer)
     assert rollouts.prompt_of_B.tolist() == list(range(2 * ROLLOUTS))
     assert len({e.id for e in rollouts.examples}) == 2 * ROLLOUTS
-    assert rollouts.responses(trainer.reader) == [slots.plain_trace(e) for e in rollouts.examples]
+    assert rollouts.responses(trainer.reader) == [language.plain_trace(e) for e in rollouts.examples]
     ends = rollouts.response_ids_BT.gather(1, rollouts.mask_BT.sum(-1, keepdim=True) - 1).flatten()
     assert set(ends.tolist()) == {trainer.reader.eos_id}
-    assert all(slots.grade(e, slots.plain_trace(e)).answer for e in rollouts.examples)
+    assert all(language.grade(e, language.plain_trace(e)).answer for e in rollouts.examples)
 
 
 # Verified samples
@@ -229,7 +229,7 @@ def drawing(trainer: Trainer, outcomes: list[str]) -> tuple[Callable[[], Rollout
     def draw() -> RolloutBatch:
         drawn.append(len(drawn))
         marks = outcomes[min(drawn[-1], len(outcomes) - 1)]
-        texts = [slots.plain_trace(e) if m == "R" else "A . . 1 ! x" for e, m in zip(examples, marks, strict=True)]
+        texts = [language.plain_trace(e) if m == "R" else "A . . 1 ! x" for e, m in zip(examples, marks, strict=True)]
         return written(trainer, texts, 1.0 + drawn[-1])
 
     return draw, drawn
@@ -242,7 +242,7 @@ def test_only_refused_rows_are_replaced_and_only_by_accepted_ones(prepared: Trai
     assert rewards(prepared, batch).tolist() == [1.0] * 4
     assert batch.logp_BT[:, 0].tolist() == [1.0, 3.0, 2.0, 4.0]
     assert [f is Finish.EOS for f in batch.finish] == [True, False, False, False]
-    assert batch.responses(prepared.reader) == [slots.plain_trace(e) for e in batch.examples]
+    assert batch.responses(prepared.reader) == [language.plain_trace(e) for e in batch.examples]
     assert len(drawn) == 4, "it stops when nothing is refused"
 
 
@@ -325,11 +325,11 @@ def test_references_follow_the_rollouts_one_beside_each(prepared: Trainer) -> No
     texts = batch.rollouts.responses(trainer.reader)
     prompted = [rollouts.examples[p] for p in rollouts.prompt_of_B.tolist()]
     assert texts[:B] == rollouts.responses(trainer.reader)
-    assert texts[B:] == [slots.plain_trace(e) for e in prompted]
+    assert texts[B:] == [language.plain_trace(e) for e in prompted]
     own = {name: shown(trainer, batch.contexts[name]) for name in (ROLLOUT, SOLUTION)}
     assert own[SOLUTION][:B] == own[SOLUTION][B:] and own[ROLLOUT][:B] == own[ROLLOUT][B:]
     for b, example in enumerate(prompted):
-        reference = slots.plain_trace(example).partition(" ! ")[0]
+        reference = language.plain_trace(example).partition(" ! ")[0]
         assert reference in own[SOLUTION][b] and text_of(example.messages[0]) in own[SOLUTION][b]
 
 

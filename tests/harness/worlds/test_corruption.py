@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import language
 
 from harness import registry
 from harness.config import DataSpec, MethodSpec, ModelSpec, OptimSpec, RunSpec, from_json, to_json
 from harness.evaluation import benchmarks
+from harness.profile import DEVELOPMENT_SEEDS
 from harness.suite import Options, training_run
 from harness.types import Corruption, Example, HarnessError, Privilege
-from harness.worlds import slots as world
+from harness.worlds.permutations import tables
+from harness.worlds.permutations import words as world
 from harness.worlds.corruption import corrupt, is_corrupted
-from harness.worlds.slots_world import SlotWorld
 
 ROOT = Path(__file__).resolve().parents[3]
 WRONG, SHUFFLED, OTHER = Corruption.WRONG_STEPS, Corruption.SHUFFLED_STEPS, Corruption.OTHER_EXAMPLE
@@ -26,11 +28,11 @@ SIZE = 150
 
 
 def spec_of(corruption: Corruption = WRONG, kind: Privilege = Privilege.HINTS, share: float = 1.0) -> DataSpec:
-    return DataSpec(domains=world.DOMAINS, size=SIZE, privilege=kind, corruption=corruption, corrupted=share)
+    return language.data(*world.DOMAINS, size=SIZE, privilege=kind, corruption=corruption, corrupted=share)
 
 
-WORLD = SlotWorld()
-RIGHT = WORLD.examples(DataSpec(domains=world.DOMAINS, size=SIZE), "train", 3 * SIZE)
+WORLD = language.WORLD
+RIGHT = WORLD.examples(language.data(*world.DOMAINS, size=SIZE), "train", 3 * SIZE)
 
 
 def pairs(corruption: Corruption, kind: Privilege) -> list[tuple[Example, Example]]:
@@ -47,7 +49,7 @@ def slots(example: Example, kind: Privilege) -> list[list[str]]:
 
 
 def test_a_smaller_share_is_part_of_a_larger_one() -> None:
-    ids = [f"coding/train/{i}" for i in range(4000)]
+    ids = [f"draw5/coding/train/{i}" for i in range(4000)]
     quarter, half, whole = ({i for i in ids if is_corrupted(i, share)} for share in (0.25, 0.5, 1.0))
     assert quarter < half < whole == set(ids)
     assert (len(quarter), len(half)) == (pytest.approx(1000, abs=100), pytest.approx(2000, abs=100))
@@ -68,7 +70,7 @@ def test_what_a_larger_share_adds_leaves_the_others_as_they_were() -> None:
 
 
 def test_without_corruption_nothing_changes() -> None:
-    assert corrupt(RIGHT, DataSpec(domains=world.DOMAINS, size=SIZE), WORLD) == RIGHT
+    assert corrupt(RIGHT, language.data(*world.DOMAINS, size=SIZE), WORLD) == RIGHT
 
 
 def test_the_same_on_every_machine() -> None:
@@ -110,7 +112,7 @@ def test_every_wrong_step_is_wrong_in_all_it_names(kind: Privilege) -> None:
             assert all(old != new for old, new in zip(was[:3], now[:3], strict=True) if old != world.BLANK)
             if now[1] != world.BLANK:  # a plan that is consistent, and wrong: results follow from its operations
                 op_a, op_b = x[world.STRIDE * i + 2 : world.STRIDE * i + 4]
-                digit = world.apply_op(now[1], digit)
+                digit = int(tables.truth(language.DRAW)(tables.RESULT, (now[1], str(digit))))
                 assert (now[1], now[3]) == (op_a if now[0] == "A" else op_b, str(digit))
 
 
@@ -149,7 +151,9 @@ def trainer() -> Any:
     profile = registry.profile("embedded")
     profile = replace(profile, data=replace(profile.data, size=SIZE, corruption=WRONG, corrupted=0.5))
     options = Options(suite="ood", steps=10)
-    spec = training_run(profile, options, method="dopd", domains=("coding",), seed=0, prompts_per_step=8)
+    spec = training_run(
+        profile, options, method="dopd", domains=("coding",), seed=DEVELOPMENT_SEEDS, prompts_per_step=8
+    )
     return prepare(spec)
 
 
@@ -175,7 +179,7 @@ def test_training_reads_the_corrupted_p_and_the_probe_the_right_one(trainer: Any
 
 
 def test_benchmarks_keep_the_right_p() -> None:
-    for example in benchmarks.examples(benchmarks.every()["embedded_coding"])[:5]:
+    for example in benchmarks.examples(benchmarks.every()["permutations_coding"], language.DRAW)[:5]:
         assert set(example.privileged) == set(world.HEADERS)
 
 
@@ -203,19 +207,19 @@ def test_benchmarks_keep_the_right_p() -> None:
 )
 def test_a_corruption_that_means_nothing_is_refused_when_planned(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(HarnessError, match=message):
-        DataSpec(**({"domains": ("coding",)} | changes))
+        language.data("coding", **changes)
 
 
 def test_an_example_without_another_like_it_is_refused_before_compute() -> None:
-    lonely = DataSpec(domains=("coding",), size=1, corruption=OTHER, corrupted=1.0)
+    lonely = language.data("coding", size=1, corruption=OTHER, corrupted=1.0)
     with pytest.raises(HarnessError, match=r"every coding example of \d steps has .* give the data a larger size"):
         corrupt(WORLD.examples(lonely, "train", 1), lonely, WORLD)
 
 
 # Identity
 
-BASE = ModelSpec(name="base", sha256="b9da881e2a0e7ba611a16d38f49615906630d4fc1bf6347a0a618f080b98a7bb")
-MID = ModelSpec(name="mid", sha256="1d93029739cd88536e243f64b983e78e37770a21039feeec37894f4b54bb2cc0")
+BASE = ModelSpec(name=language.STUDENT, sha256="b9da881e2a0e7ba611a16d38f49615906630d4fc1bf6347a0a618f080b98a7bb")
+MID = ModelSpec(name=language.TEACHER, sha256="1d93029739cd88536e243f64b983e78e37770a21039feeec37894f4b54bb2cc0")
 VANILLA = {
     "divergence": "reverse_kl",
     "granularity": "top_k",
@@ -247,7 +251,7 @@ TRAINED = RunSpec(
     profile="embedded",
     student=BASE,
     teacher=MID,
-    data=DataSpec(domains=("coding",)),
+    data=language.data("coding"),
     method=MethodSpec(name="vanilla_opd", settings=VANILLA),
     optim=OptimSpec(lr=2e-4),
     steps=100,

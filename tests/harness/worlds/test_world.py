@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, ClassVar
 
 import pytest
+from support import language
 
 from harness import registry, worlds
 from harness.config import DataSpec
@@ -36,9 +37,9 @@ from harness.types import (
     TextPart,
     text_of,
 )
-from harness.worlds import WORLDS, known, needs, privilege, slots, world, world_of
+from harness.worlds import WORLDS, known, needs, privilege, world, world_of
 from harness.worlds.corruption import corrupt
-from harness.worlds.slots_world import SlotWorld
+from harness.worlds.permutations.world import PermutationsWorld
 from harness.worlds.world import (
     Corruptible,
     Demonstrates,
@@ -62,7 +63,7 @@ class Theirs:
     examples = grade = None
 
     def benchmarks(self):
-        return [HeldOut(name="theirs_sums", data=DataSpec(domains=("sums",)), split="test", max_new_tokens=8)]
+        return [HeldOut(name="theirs_sums", data=language.data("sums"), split="test", max_new_tokens=8)]
 
 class Part:
     domains = ("sums",)
@@ -116,12 +117,12 @@ def one_line(error: pytest.ExceptionInfo[HarnessError]) -> str:
     return str(error.value)
 
 
-def test_the_slot_world_has_every_power_and_is_the_embedded_one() -> None:
-    found = world("embedded")
-    assert isinstance(found, SlotWorld) and world("embedded") is found
+def test_the_permutations_world_has_every_power_of_text() -> None:
+    found = world("permutations")
+    assert isinstance(found, PermutationsWorld) and world("permutations") is found
     assert isinstance(found, HasReferences) and isinstance(found, Demonstrates) and isinstance(found, Corruptible)
-    example = slots.example("coding", "test", 0)
-    assert found.reference(example) == slots.plain_trace(example)
+    example = language.example("coding", "test", 0)
+    assert found.reference(example) == language.plain_trace(example)
     assert found.privileges == tuple(example.privileged)
 
 
@@ -142,11 +143,11 @@ def test_an_installed_world_is_found_and_one_of_a_taken_name_refused(monkeypatch
     try:
         install("theirs")
         assert isinstance(world("theirs"), Bare) and list(known()) == [*WORLDS, "theirs"]
-        install("embedded")
+        install("permutations")
         with pytest.raises(
-            HarnessError, match=r"'embedded' \(.*Bare\) has the name of harness.*SlotWorld.*rename"
+            HarnessError, match=r"'permutations' \(.*Bare\) has the name of harness.*PermutationsWorld.*rename"
         ) as e:
-            world("embedded")
+            world("permutations")
         one_line(e)
     finally:
         worlds._installed.cache_clear()
@@ -155,16 +156,16 @@ def test_an_installed_world_is_found_and_one_of_a_taken_name_refused(monkeypatch
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"world": "embeded"}, "unknown world 'embeded': did you mean embedded?"),
+        ({"world": "permutation"}, "unknown world 'permutation': did you mean permutations?"),
         ({"version": 9}, "is version 1 here, the data ask for version 9: set version=1"),
         ({"domains": ()}, "domains is empty; name at least one of general, reasoning, coding"),
-        ({"domains": ("codding",)}, "domain of world 'embedded': 'codding': did you mean coding?"),
-        ({"privilege": "hint"}, "privileged input of world 'embedded': 'hint': did you mean hints?"),
+        ({"domains": ("codding",)}, "domain of world 'permutations': 'codding': did you mean coding?"),
+        ({"privilege": "hint"}, "privileged input of world 'permutations': 'hint': did you mean hints?"),
     ],
 )
 def test_data_that_no_world_holds_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(HarnessError) as error:
-        world_of(dataclasses.replace(DataSpec(domains=("coding",)), **changes))
+        world_of(dataclasses.replace(language.data("coding"), **changes))
     assert message in one_line(error)
 
 
@@ -228,7 +229,7 @@ def test_a_temperature_that_the_method_does_not_know_is_refused_when_it_is_plann
 @pytest.mark.parametrize("size", [0, "1000"])
 def test_a_set_of_no_problems_is_refused(size: Any) -> None:
     with pytest.raises(HarnessError, match=f"size={size!r}: give the number of training problems of a domain, 1 or"):
-        DataSpec(domains=("coding",), size=size)
+        language.data("coding", size=size)
 
 
 def test_a_world_that_does_not_import_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +295,7 @@ def test_a_wrong_line_of_worlds_does_not_stop_the_import(target: str) -> None:
 
 
 def test_examples_take_the_domains_in_turn_and_wrap_in_training() -> None:
-    spec, found = DataSpec(domains=("coding", "general"), size=3), SlotWorld()
+    spec, found = language.data("coding", "general", size=3), language.WORLD
     ids = [example.id for example in found.examples(spec, "train", 7)]
     assert ids == [f"{d}/train/{i}" for i in (0, 1, 2) for d in spec.domains] + ["coding/train/0"]
     assert found.examples(spec, "train", 2, start=5) == found.examples(spec, "train", 7)[5:]
@@ -302,11 +303,11 @@ def test_examples_take_the_domains_in_turn_and_wrap_in_training() -> None:
 
 
 def test_held_out_sets_are_of_one_domain_and_their_names_unique() -> None:
-    sets = SlotWorld().benchmarks()
+    sets = language.WORLD.benchmarks()
     assert len({each.name for each in sets}) == len(sets) > 0
     for each in sets:
         assert each.data.domains == (each.domain,) and each.domain in each.name and each.split != "train"
-        (first,) = SlotWorld().examples(each.data, each.split, 1)
+        (first,) = language.WORLD.examples(each.data, each.split, 1)
         low, high = each.data.difficulty
         assert first.difficulty is not None and low <= first.difficulty <= high
 
@@ -395,29 +396,29 @@ def test_steps_are_corrupted_only_where_the_world_has_steps(bare: DataSpec) -> N
 
 
 def test_a_power_is_returned_as_what_it_is() -> None:
-    assert require(SlotWorld(), HasReferences, "this test").reference(slots.example("coding", "test", 0))
+    assert require(language.WORLD, HasReferences, "this test").reference(language.example("coding", "test", 0))
     with pytest.raises(HarnessError, match="a context that shows a response needs a world of the kind Demonstrates"):
-        privilege.shown(Bare().examples(DataSpec(domains=("sums",)), "test", 1)[0], Demonstration("2"), Bare(), "lamp")
+        privilege.shown(Bare().examples(language.data("sums"), "test", 1)[0], Demonstration("2"), Bare(), "lamp")
 
 
 def test_what_a_method_shows_stands_before_x() -> None:
-    example, found = slots.example("coding", "test", 0), SlotWorld()
+    example, found = language.example("coding", "test", 0), language.WORLD
     assert privilege.shown(example, Privilege.HINTS, found, Privilege.NONE) == privilege.messages(
         example, Privilege.HINTS
     )
     turns = privilege.shown(example, Demonstration("A +3 k2 7 ! 7"), found, Privilege.NONE)
     assert [turn["role"] for turn in turns] == ["system", "user"] and turns[1:] == example.messages
-    assert text_of(turns[0]) == slots.demonstration("A +3 k2 7 ! 7")
+    assert text_of(turns[0]) == language.demonstration("A +3 k2 7 ! 7")
 
 
 def test_the_run_s_p_is_shown_by_half_or_alone() -> None:
-    example, found = slots.example("coding", "test", 0), SlotWorld()
+    example, found = language.example("coding", "test", 0), language.WORLD
     half = privilege.shown(example, FirstHalf(), found, Privilege.HINTS)
     assert half[1:] == example.messages and half[0].get("privileged")
     assert text_of(half[0]) == found.first_half(example, Privilege.HINTS)
-    told = dataclasses.replace(example, privileged={Privilege.HINTS: slots.demonstration("A . k3 .")})
+    told = dataclasses.replace(example, privileged={Privilege.HINTS: language.demonstration("A . k3 .")})
     alone = privilege.shown(told, Alone(), found, Privilege.HINTS)
-    assert text_of(alone[0]) == slots.demonstration("A . k3 ."), "the example's own p, which may be corrupted"
+    assert text_of(alone[0]) == language.demonstration("A . k3 ."), "the example's own p, which may be corrupted"
     assert set(text_of(alone[1]).split()) == {"."}, "nothing of x"
     assert len(text_of(alone[1]).split()) == len(text_of(example.messages[0]).split()), "at the same distance"
     for what in (FirstHalf(), Alone()):
@@ -427,9 +428,9 @@ def test_the_run_s_p_is_shown_by_half_or_alone() -> None:
 
 @pytest.mark.parametrize(("steps", "kept"), [(3, 2), (4, 2), (5, 3)])
 def test_half_of_the_steps_of_the_slot_world_is_rounded_up_in_place(steps: int, kept: int) -> None:
-    example = slots.example("coding", "test", 0, (steps, steps))
+    example = language.example("coding", "test", 0, (steps, steps))
     header, *whole = str(example.privileged[Privilege.HINTS]).split()
-    first, *half = SlotWorld().first_half(example, Privilege.HINTS).split()
+    first, *half = language.WORLD.first_half(example, Privilege.HINTS).split()
     assert first == header and len(half) == len(whole)
     assert half[: 4 * kept] == whole[: 4 * kept] and set(half[4 * kept :]) == {"."}
 
@@ -447,9 +448,9 @@ def test_p_that_cannot_be_halved_is_refused_when_a_run_is_planned(kind: str, mes
 
 
 def test_only_steps_are_changed_by_the_slot_world() -> None:
-    example = slots.example("coding", "test", 0)
+    example = language.example("coding", "test", 0)
     with pytest.raises(HarnessError, match="'other_example' changes no step"):
-        SlotWorld().corrupted(example, Privilege.HINTS, Corruption.OTHER_EXAMPLE, Random(0))
+        language.WORLD.corrupted(example, Privilege.HINTS, Corruption.OTHER_EXAMPLE, Random(0))
 
 
 def test_the_text_of_a_turn_of_parts() -> None:
@@ -471,7 +472,7 @@ def test_the_text_of_a_turn_of_parts() -> None:
     ],
 )
 def test_spans_that_do_not_fit_their_text(spans: list[tuple[int, int]], message: str) -> None:
-    problem = slots.example("coding", "test", 0)
+    problem = language.example("coding", "test", 0)
     facts = tuple(Span(start, end, Fact.CAPABILITY) for start, end in spans)
     with pytest.raises(HarnessError) as error:
         dataclasses.replace(problem, id="e", trace="A +3 k2 ", facts=facts)
@@ -480,7 +481,7 @@ def test_spans_that_do_not_fit_their_text(spans: list[tuple[int, int]], message:
 
 def test_spans_side_by_side_and_gaps_are_right() -> None:
     facts = tuple(Span(start, end, Fact.FORMAT) for start, end in ((0, 2), (2, 3), (5, 8)))
-    assert dataclasses.replace(slots.example("coding", "test", 0), trace="A +3 k2 ", facts=facts).facts == facts
+    assert dataclasses.replace(language.example("coding", "test", 0), trace="A +3 k2 ", facts=facts).facts == facts
     assert word_spans(" a  bc", [Fact.FORMAT, Fact.CAPABILITY]) == (
         Span(1, 2, Fact.FORMAT),
         Span(4, 6, Fact.CAPABILITY),
@@ -490,19 +491,19 @@ def test_spans_side_by_side_and_gaps_are_right() -> None:
 def test_training_examples_are_made_when_read_and_once() -> None:
     asked = []
 
-    class Counted(SlotWorld):
+    class Counted(PermutationsWorld):
         def examples(self, data: DataSpec, split: str, n: int, start: int = 0) -> list[Example]:
             asked.append((start, n))
             return super().examples(data, split, n, start)
 
-    data = DataSpec(domains=("general", "coding"), size=50)
+    data = language.data("general", "coding", size=50)
     made = training_set(Counted(), data)
     assert asked == [(0, 1), (1, 1)]
     assert len(made) == 100
     assert made[7] is made[7]
     assert made[-1] is made[99]
     assert asked == [(0, 1), (1, 1), (7, 1), (99, 1)]
-    assert list(made) == SlotWorld().examples(data, "train", 100)
+    assert list(made) == language.WORLD.examples(data, "train", 100)
     assert made[3:8] == list(made)[3:8]
     with pytest.raises(IndexError):
         made[100]
@@ -510,15 +511,15 @@ def test_training_examples_are_made_when_read_and_once() -> None:
 
 def test_a_wrong_domain_is_said_before_an_example_is_read() -> None:
     with pytest.raises(HarnessError, match="nowhere"):
-        training_set(SlotWorld(), DataSpec(domains=("general", "nowhere"), size=50))
+        training_set(language.WORLD, language.data("general", "nowhere", size=50))
 
 
 def test_corrupted_examples_are_made_when_read() -> None:
     read = []
-    data = DataSpec(domains=("general",), size=40, corruption=Corruption.WRONG_STEPS, corrupted=0.5)
-    right = training_set(SlotWorld(), data)
+    data = language.data("general", size=40, corruption=Corruption.WRONG_STEPS, corrupted=0.5)
+    right = training_set(language.WORLD, data)
     watched = OnDemand(lambda i: read.append(i) or right[i], 40)
-    wrong = corrupt(watched, data, SlotWorld())
+    wrong = corrupt(watched, data, language.WORLD)
     assert read == []
     assert wrong[3].id == right[3].id
     assert read == [3]

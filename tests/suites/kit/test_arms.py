@@ -73,7 +73,9 @@ def test_the_caption_says_the_rates_of_the_arms(tmp_path: Path) -> None:
 def test_headers_name_a_benchmark_by_its_world_whatever_the_profile_is_called() -> None:
     mine = dataclasses.replace(PROFILE, name="mine")
     for profile in (PROFILE, mine):
-        headers = [benchmark_header(name, profile) for name in ("embedded_coding", "embedded_coding_hard", "gsm8k")]
+        headers = [
+            benchmark_header(name, profile) for name in ("permutations_coding", "permutations_coding_hard", "gsm8k")
+        ]
         assert headers == ["coding, %", "coding, harder, %", "gsm8k, %"]
     assert benchmark_header("mine_quiz", mine) == "mine_quiz, %", "known by name only"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from support import language
 from support.fakes import LAST, PROFILE, FakeSuite
 from support.fakes import checkpoint as fake_checkpoint
 from support.fakes import spec as fake_spec
@@ -188,7 +189,7 @@ def test_a_start_that_is_damaged_is_refused(monkeypatch: pytest.MonkeyPatch, fir
     assert f"sha256 of {checkpoint.WEIGHTS} differs" in message
 
 
-@pytest.mark.parametrize("changes", [{"student": ModelSpec(name="small")}, {"profile": "other"}])
+@pytest.mark.parametrize("changes", [{"student": ModelSpec(name=language.SMALL)}, {"profile": "other"}])
 def test_a_start_of_another_model_or_profile_is_refused(
     monkeypatch: pytest.MonkeyPatch, root: Path, first: RunFolder, changes: dict[str, Any]
 ) -> None:

@@ -131,7 +131,7 @@ def test_missing_runs_and_missing_answers_say_why(tmp_path: Path) -> None:
     more = dataclasses.replace(chosen, methods=("vanilla_opd", "dopd", "tip"))
     assert line(tables(more)["table1_items"], "TIP")["difference"] == Cell(missing="not run")
     dopd = [RunFolder(tmp_path, spec) for spec in SUITE.runs(PROFILE, chosen) if spec.method][1::2]
-    dopd[3].samples(Evaluation("last", "embedded_coding", "greedy")).unlink()
+    dopd[3].samples(Evaluation("last", "permutations_coding", "greedy")).unlink()
     found = line(tables(chosen)["table1_items"], "DOPD")
     assert found["difference"].n == 5, "the rows are there"
     assert (found["any_low"], found["items"]) == (Cell(missing="answers of 4 of 5 seeds"), Cell())
@@ -146,7 +146,7 @@ def test_no_baseline_of_these_seeds(tmp_path: Path) -> None:
 
 def test_benchmarks_of_unequal_size_are_not_put_together(tmp_path: Path) -> None:
     def unequal(spec: RunSpec, evaluation: Evaluation) -> Sequence[int]:
-        return right(spec, evaluation)[: 3 if evaluation.benchmark == "embedded_general" else 4]
+        return right(spec, evaluation)[: 3 if evaluation.benchmark == "permutations_general" else 4]
 
     found = line(tables(answered(tmp_path, unequal))["table1_items"], "DOPD")
     assert found["difference"].n == 5 and found["any_low"] == Cell(missing="benchmarks of unequal size")

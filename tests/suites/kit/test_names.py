@@ -41,8 +41,8 @@ def test_a_benchmark_that_nobody_has_is_no_run_that_is_missing(tmp_path: Path) -
     suite, chosen = registry.suite("ood"), options(tmp_path)
     scores: Any = suite.scores(*frames(chosen), chosen)  # type: ignore[attr-defined]
     key = next(iter(scores.arms))
-    assert scores.cell(key, [Measure("embedded_coding")]).value is not None
-    assert scores.cell(key, [Measure("embedded_coding_validation")]).value is None, "it is there, and was not asked"
+    assert scores.cell(key, [Measure("permutations_coding")]).value is not None
+    assert scores.cell(key, [Measure("permutations_coding_validation")]).value is None, "it is there, and was not asked"
     with pytest.raises(HarnessError, match="no benchmark 'coding'"):
         scores.cell(key, [Measure("coding")])
 
@@ -51,5 +51,7 @@ def test_a_benchmark_that_nobody_has_is_no_run_that_is_missing(tmp_path: Path) -
 def test_a_profile_names_benchmarks_that_are_there(field: str) -> None:
     check_further(PROFILE)
     named = {**getattr(PROFILE, field), "coding": "embedded_codin"}
-    with pytest.raises(HarnessError, match=rf"{field}\['coding'\]: no benchmark 'embedded_codin'; .*embedded_coding"):
+    with pytest.raises(
+        HarnessError, match=rf"{field}\['coding'\]: no benchmark 'embedded_codin'; .*permutations_coding"
+    ):
         check_further(dataclasses.replace(PROFILE, **{field: named}))

@@ -18,7 +18,7 @@ from suites.kit.support import LEAST, support_read
 from suites.paper import claims
 from suites.paper.claims_of_language import CLAIMS
 
-PROFILE = registry.profile("permutations")
+PROFILE = registry.profile("embedded")
 OUTSIDE = {32: (0.0004, 0.0001), 8: (0.0002, 0.0005)}
 """Of the student's mass, by k: before and after."""
 SOURCES = {32: (0.0005, 0.0003), 8: (0.02, 0.0001)}
@@ -103,8 +103,8 @@ def test_it_is_asked_only_where_another_k_is_compared(name: str) -> None:
             each for spec in specs if spec.method for each in suite.evaluations(spec) if each.benchmark == "support"
         ]
 
-    assert not asked("embedded")
-    found = asked("permutations")
+    assert not asked("slots")
+    found = asked("embedded")
     assert {each.step for each in found} == {0, "last"}
     assert {(each.decoding, each.version) for each in found} == {(AUDIT, AUDITS["support"].version)}
 

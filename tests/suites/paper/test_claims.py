@@ -219,7 +219,7 @@ def test_the_table_says_what_was_claimed_and_found() -> None:
 
 def test_a_claim_says_where_in_the_diagram_it_is_decided(tmp_path: Path) -> None:
     """By hand: Table 1 stands at the default pair; robustness trains other pairs too; other p is in no diagram."""
-    profile = registry.profile("permutations")
+    profile = registry.profile("embedded")
     places = {
         name: places_of(name, profile, Options(suite=name, profile=profile.name, results=tmp_path))
         for name in ("in_distribution", "robustness", "privileged_input")

@@ -16,11 +16,11 @@ from harness.suite import Options, training_run
 from harness.types import HarnessError
 from harness.worlds import world_of
 
-PROFILE = registry.profile("permutations")
+PROFILE = registry.profile("embedded")
 
 
 def options(suite: str, root: Path, **changes: Any) -> Options:
-    return Options(suite=suite, profile="permutations", results=root, **changes)
+    return Options(suite=suite, profile="embedded", results=root, **changes)
 
 
 @pytest.mark.parametrize(("seed", "draw"), [(0, 0), (7, 2), (DEVELOPMENT_SEEDS, 5)])

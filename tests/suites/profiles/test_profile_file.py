@@ -22,7 +22,7 @@ from harness.storage.run_folder import RunState
 from harness.suite import Options, training_run
 from harness.types import Example, HarnessError
 from harness.worlds import WORLDS
-from harness.worlds.slots_world import SlotWorld
+from harness.worlds.permutations.world import PermutationsWorld
 from harness.worlds.world import HeldOut
 from suites.profiles import PROFILES
 
@@ -36,7 +36,7 @@ FIELDS = {
     "name": "'mine'",
     "student": "ModelSpec(name='ant')",
     "teacher": "ModelSpec(name='bee')",
-    "data": "DataSpec(domains=('law', 'chess'))",
+    "data": "language.data('law', 'chess')",
     "optim": "OptimSpec(lr=1)",
     "steps": "5",
     "prompts_per_step": "2",
@@ -170,7 +170,7 @@ def test_a_bad_file_is_one_line_before_compute(
     assert not results.exists() and list(registry.profiles()) == SHIPPED
 
 
-class Failing(SlotWorld):
+class Failing(PermutationsWorld):
     """Its first problem cannot be made."""
 
     def examples(self, data: DataSpec, split: str, n: int, start: int = 0) -> list[Example]:
@@ -206,7 +206,7 @@ def test_what_its_world_lacks_is_told_once_before_compute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(WORLDS, "failing", f"{__name__}:Failing")
-    path = written(tmp_path, text(data=f"DataSpec({data})", benchmarks="('embedded_general',)"))
+    path = written(tmp_path, text(data=f"DataSpec({data})", benchmarks="('permutations_general',)"))
     flags = ["--suite", "in_distribution", "--profile", str(path), "--results", str(tmp_path / "results")]
     assert verbs.main([verb, *flags, "--seeds", "2,3"]) == 2
     said = capsys.readouterr().err
@@ -227,7 +227,7 @@ def test_a_suite_says_which_field_it_needs(tmp_path: Path, suite: str, field: st
 
 
 def test_it_is_planned_and_shown_under_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    own = text(benchmarks="('embedded_general',)", data="DataSpec(domains=('general', 'coding'))")
+    own = text(benchmarks="('permutations_general',)", data="language.data('general', 'coding')")
     path, results = written(tmp_path, own), str(tmp_path / "results")
     flags = ["--suite", "in_distribution", "--profile", str(path), "--seeds", "1", "--results", results]
     assert verbs.main(["plan", *flags]) == 0
@@ -289,5 +289,5 @@ def test_a_further_benchmark_is_looked_at_though_nobody_asks_it(
     path = written(tmp_path, "\n".join(lines))
     flags = ["--suite", "ood", "--profile", str(path), "--seeds", "1", "--results", str(tmp_path / "results")]
     assert verbs.main([verb, *flags]) == 2
-    assert "no benchmark 'embedded_codnig'; did you mean embedded_coding" in capsys.readouterr().err
+    assert "no benchmark 'embedded_codnig'; did you mean permutations_coding" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()

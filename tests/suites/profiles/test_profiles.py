@@ -10,7 +10,7 @@ from support.synthetic import SUITE, options, specs
 
 from harness import registry
 from harness.method import Entry, Method
-from harness.models.zoo.tokenizer import WORDS
+from harness.models.zoo.permutations.vocabulary import WORDS
 from harness.profile import Override, Profile, TopK
 from harness.runs.plan import check_profile
 from harness.types import HarnessError

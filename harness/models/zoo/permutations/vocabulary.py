@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.models.zoo import tokenizer as embedded_tokenizer
-from harness.models.zoo.tokenizer import EOS, PAD, ROLES, START, UNK
+from harness.models.zoo.tokenizer import EOS, PAD, ROLES, START, UNK, build
 from harness.worlds.permutations import words
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ IDS = {word: i for i, word in enumerate(WORDS)}
 
 def tokenizer() -> PreTrainedTokenizerFast:
     """A fresh one."""
-    return embedded_tokenizer.build(WORDS)
+    return build(WORDS)
 
 
 def prompt(text: str, privileged: str = "") -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from support import language
 
 from harness import registry
 from harness.config import ModelSpec, RunSpec
@@ -19,10 +20,9 @@ from harness.training.recipes.fine_tune import FineTune
 from harness.training.writers import batch_examples
 from harness.types import HarnessError, Privilege
 from harness.worlds import privilege
-from harness.worlds.slots_world import SlotWorld
 
 EMBEDDED = registry.profile("embedded")
-SMALL = ModelSpec(name="small", sha256=zoo.MANIFEST["small"]["sha256"])
+SMALL = ModelSpec(name=language.SMALL, sha256=zoo.MANIFEST[language.SMALL]["sha256"])
 DATA = dataclasses.replace(EMBEDDED.data, size=32)
 
 
@@ -45,7 +45,7 @@ def prepared(share: float, **changes: Any) -> Making:
 
 def by_hand(made: Making, step: int, kind: Privilege) -> float:
     """Mean cross-entropy of the response tokens, one example and one pass without a cache at a time."""
-    world, tokenizer = SlotWorld(), made.reader.tokenizer
+    world, tokenizer = language.WORLD, made.reader.tokenizer
     examples = world.examples(DATA, "train", DATA.size * len(DATA.domains))
     total, count = 0.0, 0
     for example in batch_examples(examples, made.spec.prompts_per_step, seed=made.spec.seed, step=step):
