@@ -3,7 +3,7 @@
 Of every run its last step, under the primary decoding and metric. From the samples in the run folders, or published
 in ``answers.jsonl`` beside the rows, a line for each run and benchmark::
 
-    {"run": "dopd-...", "benchmark": "embedded_coding", "version": 1, "n": 10, "items": "5f0c...", "right": "b040"}
+    {"run": "dopd-...", "benchmark": "permutations_coding", "version": 1, "n": 10, "items": "5f0c...", "right": "b040"}
 
 ``items`` are the first 12 digits of the SHA-256 of the items' ids, joined by newlines; ``right`` is a bit for each item
 in the same order, in bytes of two digits: the first item is the highest bit of the first byte, what is left of the

@@ -192,7 +192,7 @@ class OwnBenchmark(Benchmark):
 
     @property
     def short(self) -> str:
-        """``coding`` of ``embedded_coding``."""
+        """``coding`` of ``permutations_coding``."""
         return self.name.removeprefix(f"{self.data.world}_")
 
 

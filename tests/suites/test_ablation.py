@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.synthetic import PROFILE, frames
+from support.synthetic import PROFILE, frames, is_student
 
 from harness import registry
 from harness.config import RunSpec
@@ -36,7 +36,7 @@ def scorer(root: Path) -> Any:
     def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
         factor = (0.5 if metric == "exact_trace" else 1) * (0.5 if evaluation.benchmark.endswith("_hard") else 1)
         if spec.method is None:
-            return factor * (0.4 if spec.student == PROFILE.student else 0.6)
+            return factor * (0.4 if is_student(spec) else 0.6)
         key = keys[spec.id]
         return factor * (0.55 + NOISE[spec.seed] if key == "dopd" else 0.55 - LOST.get(key, 0.02))
 
@@ -62,12 +62,14 @@ def test_one_switch_a_line(tmp_path: Path) -> None:
         "not_adaptive": {"adaptive": False},
         "one_divergence": {"one_divergence": True},
         "one_granularity": {"one_granularity": True},
+        "one_granularity_few": {"one_granularity": True, "k": 8},
         "no_student_source_dropped": {"removed": "student", "drop_removed": True},
         "no_teacher_source_dropped": {"removed": "teacher", "drop_removed": True},
         "not_adaptive_plain": {"adaptive": False, "uniform_context": "plain"},
         "no_privilege_one_divergence": {"one_divergence": True},
     }
     ours = made["dopd"].spec.method.settings
+    assert made["few"].spec.method.settings == {**ours, "k": 8} and ours["k"] == 32
     for key, factor in (("ht_four_times", 0.25), ("ht_less", None)):
         beta = {name: 1.0 if factor is None else factor * ours[name] for name in ("beta_l", "beta_w")}
         assert made[key].spec.method.settings == {**ours, **beta}
@@ -95,7 +97,7 @@ def test_shared_arms_are_runs_of_other_suites(tmp_path: Path) -> None:
 
 def test_numbers_of_a_line(tmp_path: Path) -> None:
     chosen = options(tmp_path)
-    made, _, why = SUITE.tables(*frames(chosen, scorer(tmp_path), suite=SUITE), chosen)
+    made, _, few, why = SUITE.tables(*frames(chosen, scorer(tmp_path), suite=SUITE), chosen)
     lost = line(made, "w/o teacher as source")
     # .49 against .54, .55, .57: -5, -6, -8 points.
     assert lost["score"].value == pytest.approx(49) and lost["gain"].value == pytest.approx(9)
@@ -107,6 +109,9 @@ def test_numbers_of_a_line(tmp_path: Path) -> None:
     assert "adjusted by Holm over the 9 tests" in made.caption
     assert line(made, "w/o routing, teacher without p")["difference"].value == pytest.approx(-2 - 1 / 3)
     assert "adjusted by Holm over the 5 tests" in why.caption, "what was added later is tested apart"
+    assert [(each.block, each.label) for each in few.lines[2:]] == [
+        ("components, k = 8", "DOPD"), ("components, k = 8", "w/o adaptive granularities"),
+    ]  # fmt: skip
     assert [each.label for each in why.lines if each.block == "components"] == [
         "DOPD", "w/o privileged input", "w/o adaptive divergences",
     ]  # fmt: skip
@@ -124,20 +129,22 @@ def test_missing_and_collapsed(tmp_path: Path) -> None:
     assert line(made, "DOPD")["score"] == Cell(missing="failed")
     assert line(made, "w/o adaptive divergences")["difference"].missing == "no baseline of these seeds"
     assert "collapsed 1/3" in line(made, "w/o adaptive divergences")["score"].notes
-    assert made.partial == "38 of 41 runs done"
+    assert made.partial == "48 of 51 runs done"  # fifteen arms and two untrained models, three draws of each
 
 
 def test_figure_has_every_variant_minus_dopd_under_its_block(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     scores = SUITE.scores(*frames(chosen, scorer(tmp_path), suite=SUITE), chosen)
-    (ax,) = SUITE.figures_of(scores)["table8"].axes
-    rows = [label.get_text() for label in ax.get_yticklabels()]
+    early, last = SUITE.figures_of(scores)["table8"].axes
+    assert [ax.get_title() for ax in (early, last)] == ["mean of domains, early: step 20", "mean of domains"]
+    rows = [label.get_text() for label in early.get_yticklabels()]
     assert [row for row in rows if row in {arm.block for arm in scores.arms.values()}] == [
         "components",
+        "components, k = 8",
         "other readings",
         "why (added after these results)",
     ]
-    marks = [float(each.get_xdata()[0]) for each in ax.lines if len(each.get_xdata()) == 1 and each.get_marker() != "|"]
+    marks = [float(each.get_xdata()[0]) for each in last.lines if len(each.get_xdata()) == 1 and each.get_marker() != "|"]
     wanted = [found.mean for key in scores.arms if (found := to_baseline(scores, key).difference)]
-    assert marks == pytest.approx([100 * mean for mean in wanted]) and len(marks) == 12
-    assert "DOPD 55.3" in "".join(text.get_text() for text in ax.texts) and "DOPD" not in rows
+    assert marks == pytest.approx([100 * mean for mean in wanted]) and len(marks) == 13
+    assert "DOPD 55.3" in "".join(text.get_text() for text in last.texts) and "DOPD" not in rows

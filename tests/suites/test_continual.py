@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 from scipy.stats import t
-from support.synthetic import PROFILE, frames
+from support.synthetic import PROFILE, frames, is_student
 
 from harness import registry
 from harness.analysis import results
@@ -31,15 +31,17 @@ AFTER = {
     "dopd": ((0.7, 0.44, 0.25), (0.7, 0.6, 0.3), (0.69, 0.59, 0.5)),
 }
 """By method: a row per stage, a column per domain."""
+HALF_OF_THEM = (10, 20, 40, 80, 120, 160, 200)
+"""Every second checkpoint from the last one back, without step 0."""
 MOVED = {0: -0.01, 1: 0.0, 2: 0.01}
-"""Added to DOPD's last stage, by seed."""
+"""Added to DOPD's last stage, by seed, one a draw."""
 
 
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     factor = 0.5 if metric == "exact_trace" else 1.0
-    domain = evaluation.benchmark.removeprefix("embedded_")
+    domain = evaluation.benchmark.removeprefix("permutations_")
     if spec.method is None or spec.data is None:
-        return factor * (START[domain] if spec.student == PROFILE.student else 0.8)
+        return factor * (START[domain] if is_student(spec) else 0.8)
     matrix, stage, column = AFTER[spec.method.name], STAGES.index(spec.data.domains[0]), STAGES.index(domain)
     before = matrix[stage - 1][column] if stage else START[domain]
     share = evaluation.at(spec) / spec.steps
@@ -109,22 +111,24 @@ def test_one_seed_is_four_methods_in_three_stages(tmp_path: Path) -> None:
     chosen = options(tmp_path, methods=None, seeds=(0,))
     planned = plan.planned(SUITE, PROFILE, chosen, tmp_path)
     assert sum(not run.spec.is_reference for run in planned) == 12
-    assert len(SUITE.runs(PROFILE, replace(chosen, seeds=None))) == 2 + 5 * 12
+    assert len(SUITE.runs(PROFILE, replace(chosen, seeds=None))) == 2 * 3 + 3 * 12, "three draws, each with untrained models of its own"
 
 
 def test_another_seed_adds_its_own_runs_only(tmp_path: Path) -> None:
     few, many = ({s.id for s in SUITE.runs(PROFILE, options(tmp_path, seeds=n))} for n in ((0,), (0, 1)))
-    assert few < many and len(many - few) == 2 * 3
+    assert few < many and len(many - few) == 2 * 3 + 2, "two methods in three stages, and the draw's untrained models"
 
 
 def test_what_is_evaluated(tmp_path: Path) -> None:
     specs = SUITE.runs(PROFILE, options(tmp_path, seeds=(0,)))
     reference, trained = SUITE.evaluations(specs[0]), SUITE.evaluations(specs[-1])
-    benchmarks = tuple(f"embedded_{domain}" for domain in STAGES)
+    benchmarks = tuple(f"permutations_{domain}" for domain in STAGES)
     assert [(e.step, e.benchmark) for e in reference] == [("last", name) for name in benchmarks]
-    assert [(e.step, e.benchmark) for e in trained] == [(k, b) for k in (20, 40, 60, 80, 100) for b in benchmarks]
-    assert points(replace(specs[-1], steps=3)) == (1, 3)
-    assert points(replace(specs[-1], steps=1)) == (1,)
+    assert [(e.step, e.benchmark) for e in trained] == [(k, b) for k in HALF_OF_THEM for b in benchmarks]
+    tenths = replace(specs[-1], extra_checkpoints=())
+    assert points(tenths) == (40, 80, 120, 160, 200)
+    assert points(replace(tenths, steps=3)) == (1, 3)
+    assert points(replace(tenths, steps=1)) == (1,)
 
 
 def test_paper_profile_asks_the_papers_benchmarks(tmp_path: Path) -> None:
@@ -158,7 +162,7 @@ def test_transfer_by_hand(tables: dict[str, Table]) -> None:
     assert dopd["average"].n == 3 and dopd["average"].half == pytest.approx(4.303 / 3**0.5, abs=0.001)
     assert dopd["average_difference"].value == pytest.approx(100 * (1.78 - 1.35) / 3)
     assert dopd["backward_difference"].value == pytest.approx(6.5)
-    assert dopd["forward_p_holm"].missing == "no spread"  # before the last stage DOPD is the same in every seed
+    assert dopd["forward_p_holm"].missing == "no spread"  # before the last stage DOPD is the same in every draw
     # Deviation 1 point, two degrees of freedom; Holm doubles the smaller p only.
     assert dopd["average_p_holm"].value == pytest.approx(2 * 2 * t.sf(3**0.5 * 43 / 3, 2))
     assert dopd["backward_p_holm"].value == pytest.approx(2 * t.sf(3**0.5 * 6.5, 2))
@@ -233,17 +237,18 @@ def test_a_stage_after_a_collapse_is_marked(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     rows, costs = frames(chosen, score, suite=SUITE)
     fallen = arms(chosen)["reasoning/dopd"].specs[1]
-    rows.loc[(rows["run"] == fallen.id) & (rows["step"] >= 60), "status"] = "collapsed"
+    rows.loc[(rows["run"] == fallen.id) & (rows["step"] >= 120), "status"] = "collapsed"
     scores = replace(scores_of(chosen), rows=rows, costs=costs)
     cells = [continual.normalised_cell(scores, "dopd", stage, "general") for stage in (1, 2, 3)]
     assert [cell.notes for cell in cells] == [(), ("collapsed 1/3",), ("collapsed 1/3",)]
-    at_40 = dict(continual.path(scores, "dopd", "general"))[140.0]
-    assert at_40.notes == () and at_40.value is not None, "step 40 of the stage was before the collapse"
+    along = dict(continual.path(scores, "dopd", "general"))
+    assert along[280.0].notes == () and along[280.0].value is not None, "step 80 of the stage was before the collapse"
+    assert along[320.0].notes == ("collapsed 1/3",)
 
 
 def test_without_the_students_row_there_is_nothing_to_divide_by(tmp_path: Path) -> None:
     chosen = options(tmp_path, seeds=(0, 1))
-    student = [s for s in SUITE.runs(PROFILE, chosen) if s.is_reference and s.student == PROFILE.student]
+    student = [s for s in SUITE.runs(PROFILE, chosen) if s.is_reference and is_student(s)]
     scores = scores_of(chosen, skip=student)
     assert continual.normalised_cell(scores, "dopd", 1, "general") == Cell(missing="no score before stage 1")
     dopd = line(continual.transfer_table(scores), "DOPD")
@@ -258,12 +263,12 @@ def test_scores_along_the_stages_are_one_panel_per_method(drawn: Mapping[str, Fi
     assert [ax.get_title() for ax in axes] == ["Vanilla OPD", "DOPD"]
     lines = [each for each in axes[1].get_lines() if len(each.get_xdata()) > 2]
     assert [each.get_linestyle() for each in lines] == ["-", "--", "--"]
-    assert list(lines[0].get_xdata()) == [20 * k for k in range(16)]
+    assert list(lines[0].get_xdata()) == [0, *(200 * stage + step for stage in range(3) for step in HALF_OF_THEM)]
     general, coding = list(lines[0].get_ydata()), list(lines[2].get_ydata())
-    assert general[0] == 50 and general[5] == pytest.approx(70) and general[15] == pytest.approx(69)
-    assert coding[8] == pytest.approx(28)  # step 60 of stage 2: 0.25 + 0.6 * 0.05
+    assert general[0] == 50 and general[7] == pytest.approx(70) and general[21] == pytest.approx(69)
+    assert coding[12] == pytest.approx(28)  # step 120 of stage 2: 0.25 + 0.6 * 0.05
     borders = {float(each.get_xdata()[0]) for each in axes[0].get_lines() if len(set(each.get_xdata())) == 1}
-    assert {100.0, 200.0} <= borders
+    assert {200.0, 400.0} <= borders
     assert axes[0].get_ylim() == axes[1].get_ylim() and axes[0].get_ylim()[1] > 70
     assert "exact answer, %" in axes[0].get_ylabel(), "of the items, and not of another score"
 
@@ -279,7 +284,9 @@ def test_figure7a_frames_the_trained_domain_of_the_absolute_matrix(drawn: Mappin
     ]
     frames_at = [(p.get_x(), p.get_y()) for p in axes[0].patches if not p.get_fill()]
     assert frames_at == [pytest.approx((k + 0.05, k + 1.05)) for k in range(3)]
-    assert [text.get_text() for text in axes[0].texts][:3] == ["50.0", "40.0", "25.0"]
+    assert [text.get_text() for text in axes[0].texts][:3] == [
+        f"{before}\n±0.0" for before in ("50.0", "40.0", "25.0")
+    ], "of the three draws' own students"
 
 
 def test_the_finding_of_continual_learning_is_of_the_average_after_the_last_stage(
@@ -290,7 +297,7 @@ def test_the_finding_of_continual_learning_is_of_the_average_after_the_last_stag
     dopd, vanilla = (scores.average(method) for method in ("dopd", "vanilla_opd"))
     difference = scores.units.paired_difference(dopd, vanilla)
     assert difference is not None and found.short == "DOPD above Vanilla OPD"
-    assert f"{100 * difference.mean:.1f} ±" in found.sentence and "n = 3 seeds" in found.sentence
+    assert f"{100 * difference.mean:.1f} ±" in found.sentence and "n = 3 draws" in found.sentence
     monkeypatch.setitem(AFTER, "sft", AFTER["vanilla_opd"])
     alone = continual.finding(scores_of(options(tmp_path, methods=("dopd", "sft"))))
     assert "highest of 2" in alone.short
@@ -301,9 +308,9 @@ def test_a_method_without_rows_has_no_line_and_says_why(tmp_path: Path) -> None:
     lost = [s for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "dopd"]
     axes = continual.curve_figure(scores_of(chosen, skip=lost)).axes
     assert {"general, not run", "coding, not run"} <= {text.get_text() for text in axes[1].texts}
-    assert [len(each.get_xdata()) for each in axes[1].get_lines()].count(
-        16
-    ) == 0  # the untrained student alone is no curve
+    points_of = [len(each.get_xdata()) for each in axes[0].get_lines()]
+    assert points_of.count(1 + 3 * len(HALF_OF_THEM)) == 3
+    assert max(len(each.get_xdata()) for each in axes[1].get_lines()) == 2, "the untrained student alone is no curve"
     assert axes[0].get_xlim() == axes[1].get_xlim()
 
 

@@ -90,5 +90,6 @@ def test_numbers_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_profile_without_controls_is_told(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="suite controls needs the field controls of profile embedded"):
-        SUITE.runs(registry.profile("embedded"), Options(suite="controls", profile="embedded", results=tmp_path))
+    pictures = registry.profile("embedded_vlm")
+    with pytest.raises(HarnessError, match="suite controls needs the field controls of profile embedded_vlm"):
+        SUITE.runs(pictures, Options(suite="controls", profile="embedded_vlm", results=tmp_path))

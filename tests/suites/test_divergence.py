@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from support.small import SMALL, fixed_batch, loss_and_gradient, policies
-from support.synthetic import PROFILE, frames
+from support.synthetic import PROFILE, frames, is_student
 
 from harness import registry
 from harness.config import RunSpec
@@ -37,7 +37,7 @@ def cell_of(spec: RunSpec) -> str:
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     factor = (0.5 if metric == "exact_trace" else 1) * (0.5 if evaluation.benchmark.endswith("_hard") else 1)
     if spec.method is None:
-        return factor * (0.4 if spec.student == PROFILE.student else 0.6)
+        return factor * (0.4 if is_student(spec) else 0.6)
     return factor * at_step(cell_of(spec), spec.seed, evaluation.at(spec) / spec.steps)
 
 
@@ -56,9 +56,12 @@ def line(made: Table, block: str, label: str) -> dict[str, Cell]:
 
 def test_cells_are_the_setting_they_name(tmp_path: Path) -> None:
     made = arms(tmp_path)
-    assert list(made) == [*CELLS, *(f"plain/{cell}" for cell in CELLS)]
+    few = [f"{d}/top_k_few" for d in DIVERGENCES]
+    assert list(made) == [*CELLS, *(f"plain/{cell}" for cell in CELLS), *few, *(f"plain/{cell}" for cell in few)]
     for key, arm in made.items():
-        assert cell_of(arm.spec) == key.removeprefix("plain/")
+        assert cell_of(arm.spec) == key.removeprefix("plain/").removesuffix("_few")
+        if "top_k" in key:
+            assert arm.spec.method.settings["k"] == (8 if key.endswith("_few") else 32), key
         method = registry.build_method(arm.spec.method)
         contexts = [view.context for term in method.terms for view in term.sources if view.policy is Policy.TEACHER]
         assert contexts == [PLAIN if key.startswith("plain/") else PRIVILEGED], key
@@ -111,7 +114,7 @@ def test_numbers_of_a_line(tmp_path: Path) -> None:
     for table, same in (("table7", "Priv. T→S"), ("table7_plain", "vanilla OPD")):
         assert f"reverse KL on top-k is {same}: the same runs" in made[table].caption
         assert "Baseline: JS, full vocabulary; " in made[table].caption
-        assert "adjusted by Holm over the 8 tests" in made[table].caption
+        assert "adjusted by Holm over the 11 tests" in made[table].caption
 
 
 def test_missing_and_collapsed(tmp_path: Path) -> None:
@@ -119,13 +122,13 @@ def test_missing_and_collapsed(tmp_path: Path) -> None:
     lost = list(arms(tmp_path)["js/full"].specs.values())
     rows, costs = frames(chosen, score, suite=SUITE, skip=lost)
     fallen = arms(tmp_path)["forward_kl/full"].specs[2].id
-    rows.loc[(rows["run"] == fallen) & (rows["step"] > 40), "status"] = "collapsed"
+    rows.loc[(rows["run"] == fallen) & (rows["step"] > 80), "status"] = "collapsed"
     table7, _ = SUITE.tables(rows, costs, chosen)
     assert line(table7, "JS", "full vocabulary")["at_40"] == Cell(missing="not run")
     assert line(table7, "JS", "top-k")["difference"] == Cell(missing="no baseline of these seeds")
     fell = line(table7, "forward KL", "full vocabulary")
     assert fell["at_40"].notes == () and "collapsed 1/3" in fell["at_80"].notes
-    assert "(partial: 53 of 56 runs done)" in table7.heading
+    assert "(partial: 75 of 78 runs done)" in table7.heading
     drawn = SUITE.figures(rows, costs, chosen)["table7"]
     assert "not run" in {text.get_text() for text in drawn.axes[0].texts}
 
@@ -135,11 +138,11 @@ def test_figure_is_two_matrices(tmp_path: Path) -> None:
     drawn = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)["table7"]
     assert [ax.get_title() for ax in drawn.axes] == ["teacher with p", "teacher without p", ""]
     shown = [text.get_text().split("\n")[0] for text in drawn.axes[0].texts]
-    wanted = [100 * sum(at_step(f"{d}/{g}", s, 1.0) for s in range(3)) / 3 for d, g in by_place()]
+    wanted = [100 * sum(at_step(f"{d}/{g}", s, 1.0) for s in range(3)) / 3 for d, g in by_place()]  # top-k twice
     assert shown == [f"{value:.1f}" for value in wanted]
     labels = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
     assert labels == ["forward KL", "reverse KL", "JS"]
 
 
 def by_place() -> list[tuple[str, str]]:
-    return list(itertools.product(DIVERGENCES, GRANULARITIES))
+    return list(itertools.product(DIVERGENCES, (*GRANULARITIES, "top_k")))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.synthetic import PROFILE, frames, make_done
+from support.synthetic import PROFILE, frames, is_student, make_done
 
 from harness import registry
 from harness.analysis import results
@@ -28,7 +28,7 @@ MOVED = {0: 0.0, 1: 0.003, 2: 0.0}
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     factor = (0.5 if metric == "exact_trace" else 1) * (0.5 if evaluation.benchmark.endswith("_hard") else 1)
     if spec.method is None:
-        return factor * (0.4 if spec.student == PROFILE.student else 0.6)
+        return factor * (0.4 if is_student(spec) else 0.6)
     own = MOVED[spec.seed] if spec.method.name == "dopd" else 0.0
     return factor * (MEANS[spec.method.name] + SPREAD[spec.seed] + own)
 

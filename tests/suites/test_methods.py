@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pandas import DataFrame
-from support.synthetic import PROFILE, frames, make_done
+from support.synthetic import PROFILE, frames, is_student, make_done
 
 from harness import registry
 from harness.analysis import results
@@ -40,9 +40,9 @@ def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     """Half on harder problems and for traces, 0.9 if sampled; 0.02 more at 0.001 than at the shared rate."""
     factor = (0.5 if metric == "exact_trace" else 1) * (0.5 if evaluation.benchmark.endswith("_hard") else 1)
     factor *= 0.9 if evaluation.decoding == "sample4" else 1
-    move = DOMAIN[evaluation.benchmark.removeprefix("embedded_").removesuffix("_hard")]
+    move = DOMAIN[evaluation.benchmark.removeprefix("permutations_").removesuffix("_hard")]
     if spec.method is None or spec.optim is None:
-        return factor * ((STUDENT if spec.student == PROFILE.student else TEACHER) + move)
+        return factor * ((STUDENT if is_student(spec) else TEACHER) + move)
     tuned = 0.02 if spec.optim.lr == 1e-3 else 0.0
     return factor * (MEANS[spec.method.name] + SPREAD[spec.seed] + move + tuned)
 
@@ -103,7 +103,7 @@ def test_tuned_rates_alone_are_refused(tmp_path: Path) -> None:
 def test_the_trained_and_the_harder_range_are_asked(tmp_path: Path) -> None:
     wanted = SUITE.evaluations(SUITE.runs(PROFILE, options(tmp_path))[0])
     assert len(set(wanted)) == 12 and {e.decoding for e in wanted} == {"greedy", "sample4"}
-    assert {e.benchmark for e in wanted} == {f"embedded_{d}{hard}" for d in DOMAIN for hard in ("", "_hard")}
+    assert {e.benchmark for e in wanted} == {f"permutations_{d}{hard}" for d in DOMAIN for hard in ("", "_hard")}
 
 
 # --- what is shown

@@ -84,7 +84,7 @@ def test_every_run_is_asked_everything_at_its_last_step(tmp_path: Path) -> None:
         assert len(wanted) == len(set(wanted)) == 12
         assert {e.step for e in wanted} == {"last"} and {e.decoding for e in wanted} == {"greedy", "sample4"}
         assert {e.benchmark for e in wanted} == {
-            f"embedded_{domain}{hard}" for domain in ("general", "reasoning", "coding") for hard in ("", "_hard")
+            f"permutations_{domain}{hard}" for domain in ("general", "reasoning", "coding") for hard in ("", "_hard")
         }
 
 

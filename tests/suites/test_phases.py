@@ -146,7 +146,7 @@ def test_the_diagram_frames_what_is_told_apart(scores: Any) -> None:
 
 
 def test_a_profile_without_a_diagram_is_told(tmp_path: Path) -> None:
-    other = registry.profile("embedded")
-    with pytest.raises(HarnessError, match="suite phases needs the field phases of profile embedded"):
-        SUITE.runs(other, Options(suite="phases", profile="embedded", results=tmp_path))
+    paper = registry.profile("paper")
+    with pytest.raises(HarnessError, match="suite phases needs the field phases of profile paper"):
+        SUITE.runs(paper, Options(suite="phases", profile="paper", results=tmp_path))
     assert MAIN[0] == "vanilla_opd"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pandas import DataFrame
-from support.synthetic import PROFILE, frames
+from support.synthetic import PROFILE, frames, is_student
 
 from harness import registry
 from harness.config import RunSpec
@@ -23,10 +24,10 @@ NOISE = {"vanilla_opd": 0.0, "privileged_teacher": 0.3, "privileged_student": -0
 
 
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
-    """Vanilla OPD rises; Priv. T→S is ahead at step 20 and falls from step 50 on; the others stay behind."""
+    """Vanilla OPD rises; Priv. T→S is ahead at 20 % of the run and falls from 50 % on; the others stay behind."""
     if spec.method is None:
-        return 0.4 if spec.student == PROFILE.student else 0.6
-    arm, step = spec.method.name, evaluation.at(spec)
+        return 0.4 if is_student(spec) else 0.6
+    arm, step = spec.method.name, 100 * evaluation.at(spec) / spec.steps
     moved = MOVED[spec.seed] * (1 + NOISE.get(arm, 0.1)) * (step > 0)
     if metric == "entropy":
         return 0.1 - (0.0008 if arm == "privileged_teacher" else 0.0002) * step + moved
@@ -60,7 +61,7 @@ def line(made: Table, label: str) -> dict[str, Cell]:
 def test_arms_differ_in_who_sees_p_and_are_runs_of_the_suite_methods(tmp_path: Path) -> None:
     planned = SUITE.runs(PROFILE, options(tmp_path))
     trained = {s.method.name: s.method.settings for s in planned if s.method}
-    assert tuple(trained) == ARMS and len(planned) == 2 + 5 * 5
+    assert tuple(trained) == ARMS and len(planned) == 2 * 5 + 5 * 5, "five draws"
     views = {
         name: tuple(settings[key] for key in ("source_policy", "source_context", "trained_context"))
         for name, settings in trained.items()
@@ -84,7 +85,8 @@ def test_the_probe_with_p_is_read_from_the_start(tmp_path: Path, profile: str) -
     *_, spec = SUITE.runs(registry.profile(profile), options(tmp_path, profile=profile))
     asked = SUITE.evaluations(spec)
     assert len(set(asked)) == len(asked)
-    assert {e.at(spec) for e in asked if e.decoding == AUDIT} == set(spec.checkpoint_steps())
+    tenths = dataclasses.replace(spec, extra_checkpoints=()).checkpoint_steps()
+    assert {e.at(spec) for e in asked if e.decoding == AUDIT} == set(tenths) and len(tenths) == 11
     known = registry.suite("stability").evaluations(spec)
     assert [e for e in asked if e not in known] == [Evaluation(0, "training", AUDIT)]
 
@@ -94,7 +96,7 @@ def test_numbers_of_the_end(tmp_path: Path) -> None:
     table = made(options(tmp_path))["figure3"]
     fell = line(table, "Priv. T→S")
     assert [fell[f"at_{share}"].value for share in (20, 40, 60, 80, 100)] == pytest.approx([44, 48, 48.8, 46.4, 44])
-    assert fell["best_step"].value == 50 and fell["best"].value == pytest.approx(50)
+    assert fell["best_step"].value == 100 and fell["best"].value == pytest.approx(50)
     assert fell["fall"].value == pytest.approx(6)
     assert fell["entropy"].value == pytest.approx(20) and fell["entropy"].notes == ()
     assert fell["with_p"].value == pytest.approx(95) and fell["gap"].value == pytest.approx(51)
@@ -122,7 +124,7 @@ def test_signs_of_an_illusion(tmp_path: Path) -> None:
     assert vanilla["entropy_change"].n == 5 and line(table, "Vanilla OPD")["p_entropy_change"].missing == "no spread"
     both = line(table, "Priv. T→Priv. S")
     assert both["entropy"].missing == "of the view with p" and both["late"].value == pytest.approx(-5)
-    assert "at step 20" in next(c.header for c in table.columns if c.key == "early")
+    assert "at step 40" in next(c.header for c in table.columns if c.key == "early")
 
 
 @pytest.mark.slow
@@ -151,14 +153,14 @@ def test_what_is_missing_says_why(tmp_path: Path) -> None:
     for table in found.values():
         cells = line(table, "Priv. T→S")
         assert {cell.missing for key, cell in cells.items() if not key.startswith("p_")} == {"not run"}
-        assert table.partial == "22 of 27 runs done"
+        assert table.partial == "30 of 35 runs done"
     some = made(chosen, skip=lost[:3])
     assert line(some["illusion_signs"], "Priv. T→S")["early"].n == 2
 
 
 def test_one_seed_is_not_tested(tmp_path: Path) -> None:
     signs = line(made(options(tmp_path, seeds=(0,)))["illusion_signs"], "Priv. T→S")
-    assert signs["late"].n == 1 and signs["late"].half is None and signs["p_late"].missing == "single run"
+    assert signs["late"].n == 1 and signs["late"].half is None and signs["p_late"].missing == "single draw"
 
 
 @pytest.mark.slow
@@ -166,7 +168,7 @@ def test_collapsed_runs_are_named(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     rows, costs = data(chosen)
     fallen = [s.id for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "privileged_student"]
-    rows.loc[rows["run"].isin(fallen) & (rows["step"] == 100), "status"] = "collapsed"
+    rows.loc[rows["run"].isin(fallen) & (rows["step"] == 200), "status"] = "collapsed"
     self_taught = line(SUITE.tables(rows, costs, chosen)[0], "Priv. S→S")
     assert "collapsed 5/5" in self_taught["at_100"].notes and self_taught["at_80"].notes == ()
     said = [text.get_text() for text in SUITE.figures(rows, costs, chosen)["figure3"].axes[0].texts]
@@ -182,9 +184,12 @@ def test_figure_has_four_panels(tmp_path: Path) -> None:
         "exact answer with p, %",
         "gap, points",
     ]
-    accuracy, entropy, with_p, gap = [list(ax.get_lines()[1].get_ydata()) for ax in drawn.axes]
-    assert (len(accuracy), len(entropy), len(with_p), len(gap)) == (11, 10, 11, 11)
-    assert gap == pytest.approx([w - a for w, a in zip(with_p, accuracy, strict=True)])
-    assert entropy[-1] == pytest.approx(20) and gap[0] == pytest.approx(50)
+    accuracy, entropy, with_p, gap = (
+        dict(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in (ax.get_lines()[1] for ax in drawn.axes)
+    )
+    assert list(accuracy) == [0, 5, 10, 15, 20, 30, 40, *range(60, 201, 20)]
+    assert list(entropy) == [*range(20, 201, 20)] and list(with_p) == [0, *entropy]
+    assert gap == pytest.approx({step: with_p[step] - accuracy[step] for step in with_p})
+    assert entropy[200] == pytest.approx(20) and gap[0] == pytest.approx(50)
     said = [text.get_text() for text in drawn.axes[1].texts]
     assert "T→Priv. S, reads p" in said and "Priv. T→S" in said

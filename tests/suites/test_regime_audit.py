@@ -24,7 +24,7 @@ RIGHT = {"teacher": {"LH": 0.9, "LL": 0.5, "HT": 0.7, "HS": 0.8}, "self": {"LH":
 
 
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
-    """HT is supervised by the better policy, HS by the worse; LH's sources are equal in every seed."""
+    """HT is supervised by the better policy, HS by the worse; LH's sources are equal in every draw."""
     assert spec.method is not None
     regime, _, kind = metric.partition("/")
     moved = 0.0 if evaluation.step == 0 else (0.01 if spec.method.name == "dopd" else 0.005)
@@ -58,12 +58,14 @@ def test_its_runs_are_those_of_table_1(profile: str) -> None:
     chosen = Options(suite=SUITE.name, profile=profile)
     planned = SUITE.runs(registry.profile(profile), chosen)
     theirs = registry.suite("in_distribution").runs(registry.profile(profile), chosen)
-    assert {s.id for s in planned} == {s.id for s in theirs if s.method and s.method.name in ("dopd", "vanilla_opd")}
+    first = [s for s in theirs if s.seed < 5]  # that suite runs some methods twice in a draw
+    assert {s.id for s in planned} == {s.id for s in first if s.method and s.method.name in ("dopd", "vanilla_opd")}
     assert len(planned) == 10
     steps = planned[0].steps
+    early = registry.profile(profile).early_step or steps // 5
     version = AUDITS["regimes"].version
     assert SUITE.evaluations(planned[0]) == tuple(
-        Evaluation(step, "regimes", AUDIT, version) for step in (0, steps // 5, steps // 2, steps)
+        Evaluation(step, "regimes", AUDIT, version) for step in (0, early, steps // 2, steps)
     )
 
 
@@ -76,8 +78,8 @@ def test_a_block_per_step_and_the_untrained_student_once() -> None:
     found = made()
     assert list(dict.fromkeys(each.block for each in found.lines)) == [
         "before training",
-        *(f"DOPD, step {step}" for step in (20, 50, 100)),
-        *(f"Vanilla OPD, step {step}" for step in (20, 50, 100)),
+        *(f"DOPD, step {step}" for step in (20, 100, 200)),
+        *(f"Vanilla OPD, step {step}" for step in (20, 100, 200)),
     ]
     assert [each.label for each in found.lines] == list(SOURCE_OF) * 7
     assert [column.key for column in found.columns] == [
@@ -89,19 +91,19 @@ def test_a_block_per_step_and_the_untrained_student_once() -> None:
 
 def test_numbers_of_a_line() -> None:
     found = made()
-    ht = line(found, "DOPD, step 50", "HT")
+    ht = line(found, "DOPD, step 100", "HT")
     assert ht["share"].value == pytest.approx(11) and ht["share"].n == 3
-    assert line(found, "Vanilla OPD, step 50", "HT")["share"].value == pytest.approx(10.5)
+    assert line(found, "Vanilla OPD, step 100", "HT")["share"].value == pytest.approx(10.5)
     assert line(found, "before training", "HT")["share"].value == pytest.approx(10)
     assert ht["teacher_right"].value == pytest.approx(70)
     assert ht["teacher_right"].half == pytest.approx(4.303 * 2 / 3**0.5, abs=0.01)
     # The teacher supervises HT and is better; the student supervises HS and LL, worse in the one, better in the other.
     assert ht["lead"].value == pytest.approx(20) and ht["lead"].n == 3
-    assert line(found, "DOPD, step 50", "HS")["lead"].value == pytest.approx(-20)
-    assert line(found, "DOPD, step 50", "LL")["lead"].value == pytest.approx(10)
+    assert line(found, "DOPD, step 100", "HS")["lead"].value == pytest.approx(-20)
+    assert line(found, "DOPD, step 100", "LL")["lead"].value == pytest.approx(10)
     p = ht["p_holm"].value
     assert p is not None and 0.003 < p < 0.1  # t = 17, unadjusted p = 0.0033
-    lh = line(found, "DOPD, step 50", "LH")
+    lh = line(found, "DOPD, step 100", "LH")
     assert lh["lead"].value == pytest.approx(0) and lh["p_holm"].missing == "no spread"
     # 300,000 tokens; 30, 31, 32 seconds: of the whole run, at every step of it.
     assert (lh["tokens"].value, lh["forwards"].value, lh["seconds"].value) == (300, 3, 31)
@@ -112,12 +114,12 @@ def test_a_regime_without_tokens_is_not_a_missing_run() -> None:
     chosen = options()
     rows, costs = frames(chosen, score, suite=SUITE)
     dopd = [s.id for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "dopd"]
-    judged = rows["metric"].isin([f"LL/{metric}" for metric in (*RIGHTS, "source_right")]) & (rows["step"] == 100)
+    judged = rows["metric"].isin([f"LL/{metric}" for metric in (*RIGHTS, "source_right")]) & (rows["step"] == 200)
     (found,) = SUITE.tables(rows[~(judged & (rows["run"] == dopd[0]))], costs, chosen)
-    right = line(found, "DOPD, step 100", "LL")["right"]
+    right = line(found, "DOPD, step 200", "LL")["right"]
     assert right.n == 2 and right.notes == ("none there in 1 of 3",)
     (found,) = SUITE.tables(rows[~(judged & rows["run"].isin(dopd))], costs, chosen)
-    empty = line(found, "DOPD, step 100", "LL")
+    empty = line(found, "DOPD, step 200", "LL")
     assert empty["right"] == Cell(missing="none there") == empty["lead"]
     assert empty["share"].value == pytest.approx(5) and found.partial == ""
 
@@ -126,10 +128,10 @@ def test_what_is_missing_says_why() -> None:
     chosen = options()
     lost = [s for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "vanilla_opd"]
     found = made(chosen, skip=lost, state="failed")
-    assert line(found, "Vanilla OPD, step 50", "HT")["share"] == Cell(missing="failed")
-    assert line(found, "Vanilla OPD, step 50", "HT")["lead"] == Cell(missing="failed")
+    assert line(found, "Vanilla OPD, step 100", "HT")["share"] == Cell(missing="failed")
+    assert line(found, "Vanilla OPD, step 100", "HT")["lead"] == Cell(missing="failed")
     assert found.partial == "3 of 6 runs done"
-    some = line(made(chosen, skip=lost[:1]), "Vanilla OPD, step 50", "HT")["share"]
+    some = line(made(chosen, skip=lost[:1]), "Vanilla OPD, step 100", "HT")["share"]
     assert some.n == 2 and some.notes == ("1 of 3 not run",)
 
 
@@ -152,7 +154,7 @@ def test_figures(tmp_path: Path) -> None:
     assert [style for _, style in lines] == ["-"] * 4 + ["--"] * 4
     bars = [to_hex(patch.get_facecolor()).upper() for patch in sources.axes[1].patches]
     assert bars == [OF_REGIMES[regime].colour for regime in SOURCE_OF for _ in RIGHTS]
-    assert [ax.get_title() for ax in sources.axes] == ["before training", "step 100"]
+    assert [ax.get_title() for ax in sources.axes] == ["before training", "step 200"]
     labels = [tick.get_text() for tick in sources.axes[0].get_yticklabels()]
     assert labels[:1] == ["LH"] and labels.count("teacher, x and p (source)") == 2
     assert labels[4:6] == ["teacher, x and p (source)", "student, x and p"]

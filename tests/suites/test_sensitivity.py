@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.synthetic import PROFILE, frames
+from support.synthetic import PROFILE, frames, is_student
 
 from harness import registry
 from harness.config import RunSpec
@@ -22,7 +22,7 @@ VALUES = {(0.3, 0.6): (0.54, 0.54, 0.54), (0.6, 0.3): (0.53, 0.53, 0.59)}
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     factor = (0.5 if metric == "exact_trace" else 1) * (0.5 if evaluation.benchmark.endswith("_hard") else 1)
     if spec.method is None:
-        return factor * (0.4 if spec.student == PROFILE.student else 0.6)
+        return factor * (0.4 if is_student(spec) else 0.6)
     s = spec.method.settings
     return factor * VALUES.get((s["beta_w"], s["beta_l"]), (0.5, 0.5, 0.5))[spec.seed]
 

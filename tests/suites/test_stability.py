@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.synthetic import PROFILE, frames, make_done
+from support.synthetic import PROFILE, frames, is_student, make_done
 
 from harness import registry
 from harness.analysis import results
@@ -35,7 +35,7 @@ OWN = {0: 0.0, 1: 0.003, 2: 0.0, 3: 0.0, 4: 0.0}
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     """Straight from 40 % to the last score, SDPO up to 52 % at step 50 and down again."""
     if spec.method is None:
-        return 0.4 if spec.student == PROFILE.student else 0.6
+        return 0.4 if is_student(spec) else 0.6
     method, seed, step = spec.method.name, spec.seed, evaluation.at(spec)
     if evaluation.decoding == AUDIT:
         return 0.1 - 0.0005 * step + MOVED[seed]

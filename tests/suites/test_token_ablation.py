@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.synthetic import PROFILE, frames
+from support.synthetic import PROFILE, frames, is_student
 
 from harness import registry
 from harness.config import RunSpec
@@ -25,7 +25,7 @@ def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     """The gain grows linearly along the run."""
     factor = (0.5 if metric == "exact_trace" else 1) * (0.5 if evaluation.benchmark.endswith("_hard") else 1)
     if spec.method is None:
-        return factor * (0.4 if spec.student == PROFILE.student else 0.6)
+        return factor * (0.4 if is_student(spec) else 0.6)
     gains = GAINS.get(spec.method.settings.get("drop", spec.method.name), (0.08, 0.09, 0.12))
     if spec.method.name == "dopd":
         gains = (0.15, 0.15, 0.18)
@@ -180,7 +180,7 @@ def test_what_is_missing_says_why(tmp_path: Path) -> None:
     planned = SUITE.runs(PROFILE, chosen)
     high = [spec for spec in planned if spec.method and spec.method.settings.get("drop") == "high"]
     vanilla = [spec for spec in planned if spec.method and spec.method.name == "vanilla_opd"]
-    student = [spec for spec in planned if spec.is_reference and spec.student == PROFILE.student]
+    student = [spec for spec in planned if spec.is_reference and is_student(spec)]
 
     def kept(skip: list[RunSpec]) -> Cell:
         return kept_cell(SUITE.scores(*frames(chosen, score, skip, suite=SUITE), chosen), "drop_high", 100)  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.synthetic import PROFILE, frames
+from support.synthetic import PROFILE, frames, is_student
 
 from harness import registry
 from harness.config import RunSpec
@@ -23,7 +23,7 @@ METHODS = tuple(CAPABILITY)
 
 
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
-    student = spec.student == PROFILE.student
+    student = is_student(spec)
     if spec.method is None:
         return {"capability_top1": 0.9 if student else 0.97, "information_asserted": 0.02 if student else 0.01}.get(
             metric, 0.5

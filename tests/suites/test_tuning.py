@@ -41,7 +41,7 @@ DOMAIN = {"general": -0.1, "reasoning": 0.0, "coding": 0.1}
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     assert spec.method and spec.optim
     mean = MEANS[spec.method.name][GRID.index(spec.optim.lr)]
-    domain = evaluation.benchmark.removeprefix("embedded_").removesuffix("_validation")
+    domain = evaluation.benchmark.removeprefix("permutations_").removesuffix("_validation")
     share = mean if mean < 0.1 else mean + DOMAIN[domain]
     return share if metric == "exact_answer" else share / 2
 

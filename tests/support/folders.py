@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from support import language
 
 from harness.config import ModelSpec
 from harness.models import zoo
@@ -19,7 +20,7 @@ Weights = dict[str, torch.Tensor]
 
 def model_folder(
     path: Path,
-    name: str = "base",
+    name: str = language.STUDENT,
     *,
     weights: Callable[[Weights], Weights] | None = None,
     **records: Callable[[Any], Any] | Mapping[str, Any],

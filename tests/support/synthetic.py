@@ -25,8 +25,8 @@ Right = Callable[[RunSpec, Evaluation], Sequence[int]]
 """(run, evaluation) to 1 or 0 for each item."""
 SUITE: Suite = registry.suite("ood")
 PROFILE: Profile = registry.profile("embedded")
-SPREAD = {0: -0.02, 1: 0.0, 2: 0.02}
-"""Added to a method's mean by seed: standard deviation 0.02."""
+SPREAD = {0: -0.02, 1: 0.0, 2: 0.02, 3: -0.02, 4: 0.02, 5: 0.0}
+"""Added to a method's mean by draw: standard deviation 0.02, of draws 0 to 2 as of 0 to 4."""
 MEANS = {"vanilla_opd": 0.52, "privileged_teacher": 0.48, "privileged_student": 0.001, "dopd": 0.56}
 """Where it was not trained; 0.1 more where it was."""
 STUDENT, TEACHER = 0.4, 0.6
@@ -34,19 +34,26 @@ COLLAPSED = "privileged_student"
 
 
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
-    """The mean of the method, moved by seed; traces are half as often right, harder problems are too."""
+    """The mean of the method, moved by draw; traces are half as often right, harder problems are too."""
     factor = (0.5 if metric == "exact_trace" else 1) * (0.5 if evaluation.benchmark.endswith("_hard") else 1)
     if spec.method is None or spec.data is None:
-        return factor * (STUDENT if spec.student == PROFILE.student else TEACHER)
+        return factor * (STUDENT if is_student(spec) else TEACHER)
     if spec.method.name == COLLAPSED:
         return 0.001
-    inside = evaluation.benchmark.removesuffix("_hard") == f"embedded_{spec.data.domains[0]}"
-    return factor * (MEANS[spec.method.name] + SPREAD[spec.seed] + (0.1 if inside else 0))
+    unit = spec.seed if spec.data.draw is None else spec.data.draw
+    inside = evaluation.benchmark.removesuffix("_hard") == PROFILE.targets.get(spec.data.domains[0])
+    return factor * (MEANS[spec.method.name] + SPREAD[unit] + (0.1 if inside else 0))
+
+
+def is_student(spec: RunSpec) -> bool:
+    """Whether a run's student is the profile's, in the run's draw."""
+    return PROFILE.of_all_draws(spec).student == PROFILE.student
 
 
 def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row]:
     """Every row the suite wants of one run, made by the code that is here."""
-    here, draw = code_of(spec), spec.data.draw if spec.data else None
+    here = code_of(spec)
+    world = (spec.data or registry.profile(spec.profile).data).source
     name = spec.method.name if spec.method else f"reference/{spec.student.name}"
     return [
         Row(
@@ -69,8 +76,8 @@ def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row
             tokens=300_000 if spec.method else 0,
             training_code=here.training,
             evaluation_code=here.evaluation,
-            world=spec.data.source if draw is not None and spec.data else "",
-            draw=draw,
+            world=world,
+            draw=spec.data.draw if spec.data else None,
         )
         for evaluation in suite.evaluations(spec)
         for metric in metrics(evaluation)

@@ -22,14 +22,14 @@ from harness.suite import Evaluation, Options
 from harness.types import HarnessError, NoRowsError, Row
 
 TEN = Answers(
-    run="dopd-mid-base-coding-seed0-0123456789",
+    run="dopd-teacher-student-coding-seed0-0123456789",
     benchmark="permutations_coding",
     version=1,
     items="8be4f78d083f",
     right=tuple(c == "1" for c in "1011000001"),
 )
 LINE = (
-    '{"run": "dopd-mid-base-coding-seed0-0123456789", "benchmark": "permutations_coding", "version": 1, "n": 10, '
+    '{"run": "dopd-teacher-student-coding-seed0-0123456789", "benchmark": "permutations_coding", "version": 1, "n": 10, '
     '"items": "8be4f78d083f", "right": "b040"}\n'
 )
 SMALL = {"methods": ("vanilla_opd", "dopd"), "seeds": (0, 1), "train_domains": ("coding",)}
@@ -229,7 +229,7 @@ def test_published_answers_are_those_of_the_runs(tmp_path: Path) -> None:
     chosen = answered(tmp_path)
     publish.publish(SUITE, PROFILE, chosen)
     here, there = load(chosen), load(dataclasses.replace(chosen, source="published"))
-    assert here == there and len(here) == 6 * 3  # runs × benchmarks asked for
+    assert here == there and len(here) == 8 * 3  # runs × benchmarks asked for
     spec = specs(chosen)[-1]
     greedy = Evaluation("last", "permutations_reasoning", "greedy")
     assert here[spec.id, "permutations_reasoning"] == tuple(map(bool, right(spec, greedy)))
@@ -240,7 +240,7 @@ def test_publishing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     chosen = answered(tmp_path)
     publish.publish(SUITE, PROFILE, chosen)
     first = published(chosen).read_bytes()
-    assert len(first.splitlines()) == 6 * 6  # every benchmark
+    assert len(first.splitlines()) == 8 * 6  # every benchmark
     publish.publish(SUITE, PROFILE, chosen)
     assert published(chosen).read_bytes() == first
 
@@ -253,7 +253,7 @@ def test_the_readme_says_of_how_many_runs(tmp_path: Path) -> None:
         path.unlink()
     publish.publish(SUITE, PROFILE, chosen)
     text = (published(chosen).parent / "README.md").read_text(encoding="utf-8")
-    assert "`answers.jsonl` which items each run answered right (5 of 6 runs)" in text
+    assert "`answers.jsonl` which items each run answered right (7 of 8 runs)" in text
     assert lost.spec.id not in {run for run, _ in load(dataclasses.replace(chosen, source="published"))}
 
 

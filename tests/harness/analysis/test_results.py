@@ -21,7 +21,7 @@ from harness.suite import Options
 from harness.types import HarnessError, NoRowsError, Row
 
 ROW = Row(
-    run="dopd-mid-base-coding-seed0-0123456789",
+    run="dopd-teacher-student-coding-seed0-0123456789",
     method="dopd",
     profile="embedded",
     seed=0,
@@ -36,6 +36,8 @@ ROW = Row(
     n=400,
     errors=0,
     truncations=0,
+    world="permutations 1",
+    draw=0,
 )
 SMALL = {"methods": ("vanilla_opd", "dopd"), "seeds": (0, 1), "train_domains": ("coding",)}
 
@@ -79,7 +81,8 @@ def test_rows_of_done_runs_only(tmp_path: Path) -> None:
     assert list(costs["state"]) == ["done"] * (len(planned) - 2) + ["partial", "absent"]
     assert set(rows["run"]) == {spec.id for spec in planned[:-2]}
     assert costs["train_seconds"].isna().tolist() == [False] * (len(planned) - 2) + [True, True]
-    assert len(rows) == 4 * 6 * 2 * 2  # runs × benchmarks × decodings × metrics
+    # The student and the teacher of two draws, two runs: × benchmarks × decodings × metrics, and a run's at step 20.
+    assert len(planned) == 4 + 4 and len(rows) == (4 + 2) * 6 * 2 * 2 + 2 * 3 * 2
 
 
 def test_runs_the_suite_does_not_plan_are_left_out(tmp_path: Path) -> None:
@@ -91,14 +94,14 @@ def test_runs_the_suite_does_not_plan_are_left_out(tmp_path: Path) -> None:
 def test_a_run_that_ended_in_an_error_is_failed(tmp_path: Path) -> None:
     chosen = options(tmp_path, **SMALL)
     for spec, last in zip(
-        specs(chosen)[2:5],
+        specs(chosen)[4:7],
         ("harness.types.HarnessError: disk full", "ValueError: bad", "step 3 of 10, no error"),
         strict=True,
     ):
         folder = RunFolder(tmp_path, spec)
         folder.prepare()
         folder.log.write_text(f"Traceback (most recent call last):\n  File\n{last}\n", encoding="utf-8")
-    assert load(chosen)[1]["state"].tolist() == ["absent"] * 2 + ["failed", "failed", "partial", "absent"]
+    assert load(chosen)[1]["state"].tolist() == ["absent"] * 4 + ["failed", "failed", "partial", "absent"]
 
 
 def test_nothing_done_is_an_empty_frame(tmp_path: Path) -> None:
@@ -108,7 +111,7 @@ def test_nothing_done_is_an_empty_frame(tmp_path: Path) -> None:
 
 def test_a_changed_row_file_is_refused(tmp_path: Path) -> None:
     chosen = all_done(tmp_path)
-    path = RunFolder(tmp_path, specs(chosen)[2]).path / "rows.jsonl"
+    path = RunFolder(tmp_path, specs(chosen)[-1]).path / "rows.jsonl"
     path.write_text(path.read_text(encoding="utf-8").replace("0.5", "0.9", 1), encoding="utf-8")
     with pytest.raises(HarnessError, match="is not what was written"):
         load(chosen)
@@ -141,7 +144,7 @@ def test_a_number_twice_is_refused() -> None:
 
 
 def test_scores_over_different_items_are_refused() -> None:
-    other = dataclasses.replace(ROW, run="dopd-mid-base-coding-seed1-0123456789", seed=1)
+    other = dataclasses.replace(ROW, run="dopd-teacher-student-coding-seed1-0123456789", seed=1, draw=1)
     results.check([ROW, other], PROFILE)
     with pytest.raises(HarnessError, match=r"scored on 400 items of version 1 in .* on 100 of version 1 in"):
         results.check([ROW, dataclasses.replace(other, n=100)], PROFILE)
@@ -169,17 +172,19 @@ def test_published_rows_come_back(published: tuple[Options, Path]) -> None:
 def test_published_rows_are_narrowed_to_the_selection(published: tuple[Options, Path]) -> None:
     chosen, _ = published
     rows, costs = load(dataclasses.replace(chosen, methods=("dopd", "sft"), seeds=(1, 2)), "published")
-    references = {f"reference/{model.name}" for model in (PROFILE.student, PROFILE.teacher)}
+    here = PROFILE.in_draw(1)
+    references = {f"reference/{model.name}" for model in (here.student, here.teacher)}
     assert set(rows["seed"]) == {0, 1} and set(rows["method"]) == {"dopd", *references}
-    assert costs["state"].tolist() == ["done", "done", "done", "absent", "absent", "absent"]
+    assert set(rows["draw"]) == {1}
+    assert costs["state"].tolist() == [*["done"] * 2, *["absent"] * 2, "done", "absent", "absent", "absent"]
 
 
 def test_published_under_other_settings_is_called_stale_and_not_shown(published: tuple[Options, Path]) -> None:
     chosen, path = published
     rows, costs = load(dataclasses.replace(chosen, steps=4), "published")
-    assert costs["state"].tolist() == ["done", "done", *["stale"] * 4]
+    assert costs["state"].tolist() == [*["done"] * 4, *["stale"] * 4]
     assert set(rows["run"]) == {run for run, state in zip(costs["run"], costs["state"], strict=True) if state == "done"}
-    assert costs["steps"].tolist() == [0, 0, 4, 4, 4, 4] and costs["tokens"].isna().tolist() == [False] * 2 + [True] * 4
+    assert costs["steps"].tolist() == [0] * 4 + [4] * 4 and costs["tokens"].isna().tolist() == [False] * 4 + [True] * 4
     everything = results.published_rows(PROFILE, chosen)
     assert len(everything) == len(path.read_text(encoding="utf-8").splitlines()) > len(rows)
 
@@ -249,7 +254,7 @@ def test_paper_tables_are_as_printed() -> None:
 
 
 def test_by_seed_refuses_mixed_runs() -> None:
-    frame = results.row_frame([ROW, dataclasses.replace(ROW, run="dopd-mid-base-coding-seed0-ffffffffff")])
+    frame = results.row_frame([ROW, dataclasses.replace(ROW, run="dopd-teacher-student-coding-seed0-ffffffffff")])
     with pytest.raises(HarnessError, match="two values for one seed"):
         results.by_seed(results.records(frame), "value")
     assert results.by_seed([dataclasses.asdict(ROW)], "value") == {0: 0.5}
@@ -273,6 +278,7 @@ def test_synthetic_rows_are_what_runs_write(tmp_path: Path) -> None:
     spec = specs(options(tmp_path))[0]
     make_done(tmp_path, spec)
     record = files.read_jsonl(RunFolder(tmp_path, spec).path / "rows.jsonl")[0]
-    assert set(record) == set(results.ROW_COLUMNS) - {"world", "draw"}  # left out where the world is the first one
+    assert set(record) == set(results.ROW_COLUMNS)
+    assert (record["world"], record["draw"]) == ("permutations 1", 0)
     assert json.loads(json.dumps(record)) == record
     assert synthetic.rows(spec)

@@ -42,6 +42,7 @@ from harness.models import load
 from harness.models.prompts import Prompts, render
 from harness.models.reader import TextReader
 from harness.models.sampler import RolloutBatch, from_texts
+from harness.profile import DEVELOPMENT_SEEDS
 from harness.runs.run import evaluate_missing
 from harness.storage import files
 from harness.storage.run_folder import RunFolder
@@ -53,7 +54,9 @@ from methods import METHODS
 from methods.dopd import REGIMES, DualOnPolicyDistillation, Side
 from suites.regime_audit import READ
 
-PROFILE = registry.profile("embedded")
+PROFILE = registry.profile("embedded").in_draw(language.DRAW)
+SEED = DEVELOPMENT_SEEDS
+"""It runs this draw."""
 WORLD = language.WORLD
 STEP = 30
 ROLLOUTS = routing.ROLLOUTS
@@ -71,7 +74,7 @@ def student() -> PreTrainedModel:
 
 def run(**changes: Any) -> RunSpec:
     options = Options(suite="none")
-    spec = training_run(PROFILE, options, method="dopd", domains=PROFILE.data.domains, seed=0)
+    spec = training_run(PROFILE, options, method="dopd", domains=PROFILE.data.domains, seed=SEED)
     return dataclasses.replace(spec, **changes)
 
 
@@ -93,10 +96,10 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 KINDS = {"c": Fact.CAPABILITY, "i": Fact.INFORMATION, "f": Fact.FORMAT}
 EXAMPLE = dataclasses.replace(
     language.example("coding", "test", 0, (2, 2)),
-    trace="A +8 k4 6 B +6 . 2 ! 2",
+    trace="A C k4 6 B D . 2 ! 2",
     answer="2",
     difficulty=2,
-    facts=word_spans("A +8 k4 6 B +6 . 2 ! 2", [KINDS[letter] for letter in "ccicccfcfc"]),
+    facts=word_spans("A C k4 6 B D . 2 ! 2", [KINDS[letter] for letter in "ccicccfcfc"]),
 )
 """Two steps; the first note is a code, the second is blank, and the grader reads neither."""
 GRADED = [True, True, False, True, True, True, False, True, True, True, True]
@@ -118,15 +121,15 @@ def test_targets_are_the_words_the_grader_reads(tokenizer: PreTrainedTokenizerBa
     assert [i for i, only_p in enumerate(found.information) if only_p] == [2]
 
 
-RIGHT = "A +8 _ 6 B +6 . 2 ! 2"
+RIGHT = "A C _ 6 B D . 2 ! 2"
 CASES = {
     "right": (RIGHT, None),
-    "any note will do": ("A +8 k1 6 B +6 7 2 ! 2", None),
-    "one wrong choice, later words happen to be right": ("A +8 _ 6 A +6 . 2 ! 2", 4),
-    "two errors": ("A +9 _ 6 A +6 . 2 ! 2", 1),
-    "ends early": ("A +8 _ 6", 4),
-    "ends where any word would do": ("A +8", 2),
-    "goes on": ("A +8 _ 6 B +6 . 2 ! 2 2", 10),
+    "any note will do": ("A C k1 6 B D 7 2 ! 2", None),
+    "one wrong choice, later words happen to be right": ("A C _ 6 A D . 2 ! 2", 4),
+    "two errors": ("A E _ 6 A D . 2 ! 2", 1),
+    "ends early": ("A C _ 6", 4),
+    "ends where any word would do": ("A C", 2),
+    "goes on": ("A C _ 6 B D . 2 ! 2 2", 10),
 }
 
 
@@ -152,7 +155,7 @@ def test_rollouts_of_different_lengths_and_problems(tokenizer: PreTrainedTokeniz
 
 
 def test_a_rollout_that_was_cut_has_no_error_at_its_end(tokenizer: PreTrainedTokenizerBase) -> None:
-    whole = written(tokenizer, "A +8 _")
+    whole = written(tokenizer, "A C _")
     mask_BT = torch.tensor([[True, True, True, False]])
     cut = dataclasses.replace(whole, mask_BT=mask_BT, finish=(Finish.LENGTH,))
     assert not judge(TextReader(tokenizer), WORLD, cut).first_error_BT.any()
@@ -171,8 +174,8 @@ def test_no_first_error_is_what_the_grader_accepts(tokenizer: PreTrainedTokenize
     assert 5 < sum(grades) < 31
 
 
-@pytest.mark.parametrize("kind", [*Privilege])
-def test_tokens_of_the_slot_world_have_the_facts_of_its_words(tokenizer: PreTrainedTokenizerBase, kind: str) -> None:
+@pytest.mark.parametrize("kind", [str(Privilege.NONE), *WORLD.privileges])
+def test_tokens_of_permutations_have_the_facts_of_its_words(tokenizer: PreTrainedTokenizerBase, kind: str) -> None:
     """As before facts were spans: one token a word, and what the word is by its place or its spelling."""
     reader = TextReader(tokenizer)
     for i, domain in enumerate(language.DOMAINS * 4):
@@ -187,7 +190,7 @@ def test_tokens_of_the_slot_world_have_the_facts_of_its_words(tokenizer: PreTrai
         if kind != Privilege.NONE:
             said = example.privileged[kind]
             by_spelling = [
-                "i" if w in language.CODES else "c" if re.fullmatch(r"[AB]|[+*]\d|\d", w) else "f" for w in said.split()
+                "i" if w in language.CODES else "c" if re.fullmatch(r"[A-V]|\d", w) else "f" for w in said.split()
             ]
             texts.append((said, language.privileged_facts(example, kind), by_spelling))
         for text, spans, letters in texts:
@@ -364,12 +367,14 @@ def test_records_of_a_trajectory(tokenizer: PreTrainedTokenizerBase) -> None:
     spec = run()
     found = audit("trajectory", subject(spec, tokenizer))
     assert found.n == len(found.records) == 12
-    assert [r["id"] for r in found.records] == [f"{d}/test/{i}" for i in range(4) for d in PROFILE.data.domains]
+    assert [r["id"] for r in found.records] == [
+        f"draw{language.DRAW}/{d}/test/{i}" for i in range(4) for d in PROFILE.data.domains
+    ]
     assert {(r["run"], r["step"]) for r in found.records} == {(spec.id, STEP)}
     assert files.jsonl(found.records)  # plain values only
     for each in found.records:
         assert set(each["thresholds"]) == {"gap", "q_teacher", "q_student"}
-        assert each["privileged"].startswith("hints ") and each["prompt"].startswith(each["id"].split("/")[0])
+        assert each["privileged"].startswith("hints ") and each["prompt"].startswith(each["id"].split("/")[1])
         for token in each["tokens"]:
             assert list(token) == ["text", "regime", "gap", "q_teacher", "q_student", "right"]
             assert 0 <= token["q_teacher"] <= 1 and 0 <= token["q_student"] <= 1 and token["gap"] >= 0
@@ -698,7 +703,7 @@ def test_declared_shares_and_the_same_twice(name: str, tokenizer: PreTrainedToke
 @pytest.mark.parametrize("name", ("regimes", "trajectory", "routes", "support"))
 def test_another_seed_or_step_is_another_sample(name: str, tokenizer: PreTrainedTokenizerBase) -> None:
     first = audit(name, subject(run(), tokenizer))
-    for other in (subject(run(seed=1), tokenizer), subject(run(), tokenizer, step=STEP + 10)):
+    for other in (subject(run(seed=SEED + 1), tokenizer), subject(run(), tokenizer, step=STEP + 10)):
         assert audit(name, other).values != first.values
 
 

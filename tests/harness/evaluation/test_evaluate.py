@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,42 +30,48 @@ from harness.config import ModelSpec
 from harness.evaluation import benchmarks, own
 from harness.evaluation import evaluate as evaluation
 from harness.evaluation.benchmarks import BENCHMARKS, DECODINGS, OwnBenchmark
-from harness.evaluation.evaluate import check_plain, evaluate, export, graded_words, prepare, question
+from harness.evaluation.evaluate import check_plain, export, graded_words, question
 from harness.evaluation.evaluator import Job, Score
 from harness.models import load
 from harness.models.prompts import Prompts
 from harness.models.reader import Reader, TextReader
 from harness.models.sampler import RolloutBatch, from_texts
+from harness.models.zoo.permutations.vocabulary import IDS
 from harness.suite import Evaluation
 from harness.torchvision import Operators, ensure_torchvision
 from harness.training import probe
 from harness.types import Example, Finish, HarnessError, Privilege
+from harness.worlds import WORLDS
 from harness.worlds.world import HeldOut
 
 Answer = Callable[[Example], tuple[str, Finish]]
+DRAW = f"draw{language.DRAW}"
+"""As it stands in ids and names of tables."""
+evaluate = partial(evaluation.evaluate, draw=language.DRAW)
+prepare = partial(evaluation.prepare, draw=language.DRAW)
 
 
 def own_benchmark(held_out: HeldOut) -> OwnBenchmark:
-    """As any run finds it."""
+    """As any run of the development draw finds it."""
     found = benchmarks.benchmark(held_out.name)
     assert isinstance(found, OwnBenchmark)
-    return found
+    return found.in_draw(language.DRAW)
 
 
 OWN = {each.name: own_benchmark(each) for each in language.WORLD.benchmarks()}
-"""Of the slot world: other worlds have other answers, digests and tests of their own."""
+"""Of the permutations world: other worlds have other answers, digests and tests of their own."""
 SMALL = 12
 """Items per benchmark where a test needs no more."""
 VERSION_1 = {
-    "permutations_general": ("test", language.TRAIN_DIFFICULTY, "2e99b6c961b5e911"),
-    "permutations_reasoning": ("test", language.TRAIN_DIFFICULTY, "6c5c8c3aaf55bd22"),
-    "permutations_coding": ("test", language.TRAIN_DIFFICULTY, "f7818fbf7012559d"),
-    "permutations_general_hard": ("test", language.HARD_DIFFICULTY, "61e36deef25eda0b"),
-    "permutations_reasoning_hard": ("test", language.HARD_DIFFICULTY, "4cd6ecd5b334659d"),
-    "permutations_coding_hard": ("test", language.HARD_DIFFICULTY, "94c4519d8faa4f74"),
-    "permutations_general_validation": ("validation", language.TRAIN_DIFFICULTY, "b9afe5335da123f1"),
-    "permutations_reasoning_validation": ("validation", language.TRAIN_DIFFICULTY, "9e20830cc939e8e0"),
-    "permutations_coding_validation": ("validation", language.TRAIN_DIFFICULTY, "4f5f9e3713f1bc3b"),
+    "permutations_general": ("test", language.TRAIN_DIFFICULTY, "3754a7fb6b5a2214"),
+    "permutations_reasoning": ("test", language.TRAIN_DIFFICULTY, "6469523c430c2598"),
+    "permutations_coding": ("test", language.TRAIN_DIFFICULTY, "11fde880d85955f2"),
+    "permutations_general_hard": ("test", language.HARD_DIFFICULTY, "4ab8484c33fcbdb9"),
+    "permutations_reasoning_hard": ("test", language.HARD_DIFFICULTY, "e535df9db4ec0ecf"),
+    "permutations_coding_hard": ("test", language.HARD_DIFFICULTY, "4f8ac07e93504cd0"),
+    "permutations_general_validation": ("validation", language.TRAIN_DIFFICULTY, "cd49fefae765db8a"),
+    "permutations_reasoning_validation": ("validation", language.TRAIN_DIFFICULTY, "4bca99eee8b85a14"),
+    "permutations_coding_validation": ("validation", language.TRAIN_DIFFICULTY, "caaf44c710303875"),
 }
 """Split, difficulty and digest of items, grading and limit of each benchmark at version 1. A new one adds its line;
 where the digest of an old one changes, bump ``Benchmark.version`` first."""
@@ -133,7 +140,7 @@ def wrong_answer(example: Example) -> str:
 def test_every_benchmark_holds_what_it_says() -> None:
     odd = sorted(set(OWN) ^ set(VERSION_1))
     assert not odd, f"give {', '.join(odd)} a line in VERSION_1 above: split, difficulty, digest ({new_digests(odd)})"
-    for benchmark in OWN.values():
+    for benchmark in (each.in_draw(draw) for each in OWN.values() for draw in each.draws):
         assert benchmark.primary == ("greedy", "exact_answer") and benchmark.words == "exact answer, greedy"
         items = benchmarks.examples(benchmark)
         assert len({e.id for e in items}) == len(items) == benchmark.n == 400
@@ -156,17 +163,18 @@ def test_version_1_is_what_it_was() -> None:
 
 
 def digest(b: OwnBenchmark) -> str:
-    """Of everything a score depends on beside the model."""
+    """Of everything a score depends on beside the model, in every draw."""
     texts = [
-        json.dumps([b.name, b.max_new_tokens, question(e), e.answer, graded_words(language.WORLD, e)])
-        for e in benchmarks.examples(b)
+        json.dumps([b.name, draw, b.max_new_tokens, question(e), e.answer, graded_words(language.WORLD, e)])
+        for draw in b.draws
+        for e in benchmarks.examples(b.in_draw(draw))
     ]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def test_unknown_names_and_versions_are_refused_in_one_line() -> None:
-    with pytest.raises(HarnessError, match=r"embedded_codin.*did you mean.*permutations_coding"):
-        benchmarks.benchmark("embedded_codin")
+    with pytest.raises(HarnessError, match=r"permutations_codin'.*did you mean.*permutations_coding"):
+        benchmarks.benchmark("permutations_codin")
     with pytest.raises(HarnessError, match=r"'sample8'.*did you mean sample4"):
         benchmarks.decoding(OWN["permutations_coding"], "sample8")
     with pytest.raises(HarnessError, match=r"permutations_coding version 2 is not in this package, version 1 is"):
@@ -196,7 +204,7 @@ def test_canary(
         items[0].id: (items[0].trace or "", Finish.EOS),
         items[1].id: (f"A ! {items[1].answer}", Finish.EOS),  # right answer, wrong trace
         items[2].id: (wrong_answer(items[2]), Finish.EOS),
-        items[3].id: ("A +1 . 2", Finish.EOS),  # no answer
+        items[3].id: ("A C . 2", Finish.EOS),  # no answer
         items[4].id: ("A A A A", Finish.LENGTH),  # no answer, cut
         items[5].id: (f"! ! {items[5].answer}", Finish.LENGTH),  # right answer, cut all the same
     }
@@ -359,12 +367,12 @@ def test_greedy_equals_stock_hflm(
     ours = evaluate(model, TextReader(tokenizer), wanted(name), seed=0, step=0)
     export(tmp_path, [name])
     manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
-    theirs = stock(model, tokenizer, manager.load([name]))
-    responses = [s["resps"][0][0] for s in theirs["samples"][name]]
+    theirs = stock(model, tokenizer, manager.load([table(name)]))
+    responses = [s["resps"][0][0] for s in theirs["samples"][table(name)]]
     assert [i["response"] for i in ours[0].items] == responses
     assert len({len(r.split()) for r in responses}) > 3, "the comparison needs responses of several lengths"
     for score in ours:
-        assert score.value == theirs["results"][name][f"{score.metric},none"]
+        assert score.value == theirs["results"][table(name)][f"{score.metric},none"]
 
 
 @pytest.mark.usefixtures("small")
@@ -447,9 +455,9 @@ def test_lm_eval_is_silent(
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("kind", [k for k in Privilege if k is not Privilege.NONE])
+@pytest.mark.parametrize("kind", language.WORLD.privileges)
 def test_a_leaking_item_stops_the_evaluation(
-    kind: Privilege,
+    kind: str,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     monkeypatch: pytest.MonkeyPatch,
@@ -459,11 +467,11 @@ def test_a_leaking_item_stops_the_evaluation(
     content = f"{items[4].privileged[kind]}\n{items[4].messages[0]['content']}"
     items[4] = dataclasses.replace(items[4], messages=({"role": "user", "content": content},))
     monkeypatch.setattr(benchmarks, "examples", lambda _: tuple(items))
-    with pytest.raises(HarnessError, match=f"prompt of general/test/4 holds its privileged input '{kind.value}'"):
+    with pytest.raises(HarnessError, match=f"prompt of {DRAW}/general/test/4 holds its privileged input '{kind}'"):
         evaluate(model, TextReader(tokenizer), wanted("permutations_general"), seed=0, step=0)
-    with pytest.raises(HarnessError, match="general/test/4"):
+    with pytest.raises(HarnessError, match=f"{DRAW}/general/test/4"):
         export(tmp_path, ["permutations_general"])
-    with pytest.raises(HarnessError, match=r"general/test/4 .*if p says what x says too, write p with a word"):
+    with pytest.raises(HarnessError, match=rf"{DRAW}/general/test/4 .*if p says what x says too, write p with a word"):
         prepare(wanted("permutations_general"))
 
 
@@ -473,7 +481,7 @@ def test_a_leaking_chat_template_stops_the_evaluation(
 ) -> None:
     leak = benchmarks.examples(OWN["permutations_general"])[0].privileged[Privilege.HINTS]
     monkeypatch.setattr(tokenizer, "chat_template", leak + (tokenizer.chat_template or ""))
-    with pytest.raises(HarnessError, match="prompt of general/test/0 holds its privileged input 'hints'"):
+    with pytest.raises(HarnessError, match=f"prompt of {DRAW}/general/test/0 holds its privileged input 'hints'"):
         evaluate(model, TextReader(tokenizer), wanted("permutations_general"), seed=0, step=0)
 
 
@@ -481,10 +489,10 @@ def test_items_must_be_one_user_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     item = benchmarks.examples(OWN["permutations_general"])[0]
     turns = ({"role": "system", "content": "be brief"}, *item.messages)
     monkeypatch.setattr(benchmarks, "examples", lambda _: (dataclasses.replace(item, messages=turns),))
-    with pytest.raises(HarnessError, match=r"general/test/0 has the turns system, user.*one user turn"):
+    with pytest.raises(HarnessError, match=rf"{DRAW}/general/test/0 has the turns system, user.*one user turn"):
         export(tmp_path, ["permutations_general"])
     seen: Any = ({"role": "user", "content": [{"type": "image"}]},)
-    with pytest.raises(HarnessError, match=r"general/test/0 holds images, an lm-eval task text alone"):
+    with pytest.raises(HarnessError, match=rf"{DRAW}/general/test/0 holds images, an lm-eval task text alone"):
         question(dataclasses.replace(item, messages=seen))
 
 
@@ -492,7 +500,7 @@ def test_privileged_text_is_found_whatever_its_spaces() -> None:
     item = benchmarks.examples(OWN["permutations_general"])[0]
     told = dataclasses.replace(item, privileged={"note": "go\n left  now"})
     check_plain(told, "go right now")
-    with pytest.raises(HarnessError, match="general/test/0 holds its privileged input 'note'"):
+    with pytest.raises(HarnessError, match=f"{DRAW}/general/test/0 holds its privileged input 'note'"):
         check_plain(told, "x go  left\nnow y")
 
 
@@ -509,10 +517,17 @@ def test_a_prompt_that_does_not_fit_stops_the_evaluation(
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every benchmark, moved after it was written."""
+    """Every benchmark in the development draw, moved after it was written."""
     folder = tmp_path_factory.mktemp("export")
-    export(folder / "first", tuple(OWN))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OwnBenchmark, "draws", (language.DRAW,))
+        export(folder / "first", tuple(OWN))
     return (folder / "first").rename(folder / "moved")
+
+
+def table(name: str) -> str:
+    """What a benchmark is called in the exported folder."""
+    return f"{name}_{DRAW}"
 
 
 def scorer(folder: Path) -> ModuleType:
@@ -525,12 +540,13 @@ def scorer(folder: Path) -> ModuleType:
 
 @pytest.mark.slow
 def test_exported_folder_is_whole_and_holds_no_p(exported: Path) -> None:
-    tasks = {benchmarks.task_name(b, d) for b in OWN.values() for d in DECODINGS.values()}
-    names = {f"{t}.yaml" for t in tasks} | {f"{b}.jsonl" for b in OWN} | {"utils.py", "README.md"}
+    tables = {table(name): benchmark for name, benchmark in OWN.items()}
+    tasks = {benchmarks.task_name(dataclasses.replace(b, name=t), d) for t, b in tables.items() for d in DECODINGS.values()}
+    names = {f"{t}.yaml" for t in tasks} | {f"{t}.jsonl" for t in tables} | {"utils.py", "README.md"}
     assert {file.name for file in exported.iterdir()} == names
     assert "harness" not in (exported / "utils.py").read_text()
-    for benchmark in OWN.values():
-        text = (exported / f"{benchmark.name}.jsonl").read_text()
+    for name, benchmark in tables.items():
+        text = (exported / f"{name}.jsonl").read_text()
         docs = [json.loads(line) for line in text.splitlines()]
         assert [d["id"] for d in docs] == [e.id for e in benchmarks.examples(benchmark)]
         assert not set(language.CODES) & set(text.replace('"', " ").split()), "codes stand only in p"
@@ -551,7 +567,7 @@ def mutations(example: Example, rng: random.Random) -> list[str]:
     for _ in range(12):
         changed = list(words)
         i = rng.randrange(len(words))
-        changed[i] = rng.choice(["A", "B", "!", "_", "k3", "+3", "7", "12", "."])
+        changed[i] = rng.choice(["A", "B", "!", "_", "k3", "C", "7", "12", "."])
         out += [" ".join(changed), " ".join(words[:i]), " ".join([*words[:i], *words[i + 1 :]])]
         out.append(" ".join([*words, rng.choice(["!", "7", example.answer, f"! {example.answer}"])]))
     return out
@@ -562,7 +578,7 @@ def test_exported_scorer_grades_as_the_world_does(name: str, exported: Path) -> 
     grade = scorer(exported).grade
     rng, seen = random.Random(0), set()
     items = benchmarks.examples(OWN[name])
-    lines = (exported / f"{name}.jsonl").read_text().splitlines()
+    lines = (exported / f"{table(name)}.jsonl").read_text().splitlines()
     for example, line in zip(items[:60], lines, strict=False):
         for response in mutations(example, rng):
             mine = language.grade(example, response)
@@ -587,7 +603,7 @@ def test_exported_sample4_runs_in_stock_lm_eval(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both draw from the same distribution: two means of 4 x 100 agree within 4 standard errors."""
-    name = "permutations_coding_sample4"
+    name = f"{table('permutations_coding')}_sample4"
     monkeypatch.setitem(DECODINGS, "sample4", dataclasses.replace(DECODINGS["sample4"], items=100))
     tasks = TaskManager(include_path=str(exported), include_defaults=False).load([name])
     assert len(tasks["tasks"][name].eval_docs) == 200
@@ -602,16 +618,16 @@ def test_exported_sample4_runs_in_stock_lm_eval(
     assert abs(theirs["results"][name]["exact_answer,none"] - ours.value) < 4 * error
 
 
-# 14 and 15 are A and B.
+A, B = IDS["A"], IDS["B"]
 MOVING: list[dict[str, Any]] = [
     {"repetition_penalty": 1.3},
     {"no_repeat_ngram_size": 3},
     {"min_length": 60},
     {"min_new_tokens": 24},
-    {"suppress_tokens": [14]},
-    {"begin_suppress_tokens": [14]},
-    {"bad_words_ids": [[14]]},
-    {"sequence_bias": {(14,): -9.0, (15,): 9.0}},
+    {"suppress_tokens": [A]},
+    {"begin_suppress_tokens": [A]},
+    {"bad_words_ids": [[A]]},
+    {"sequence_bias": {(A,): -9.0, (B,): 9.0}},
     {"num_beams": 3},
     {"exponential_decay_length_penalty": (4, 3.0)},
     {"guidance_scale": 1.5},
@@ -630,14 +646,14 @@ def test_no_setting_of_a_models_generation_config_moves_an_exported_greedy_score
     name = "permutations_coding"
     config = GenerationConfig(**{**model.generation_config.to_dict(), **settings})
     monkeypatch.setattr(model, "generation_config", config)
-    tasks = TaskManager(include_path=str(exported), include_defaults=False).load([name])
+    tasks = TaskManager(include_path=str(exported), include_defaults=False).load([table(name)])
     lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=40)
     theirs: Any = lm_evaluate(lm, tasks, limit=40, apply_chat_template=True, bootstrap_iters=0)
     monkeypatch.setitem(benchmarks.BENCHMARKS, name, dataclasses.replace(benchmarks.benchmark(name), n=40))
     ours = evaluate(model, TextReader(tokenizer), wanted(name), seed=0, step=0)[0]
-    said = [sample["resps"][0][0] for sample in theirs["samples"][name]]
+    said = [sample["resps"][0][0] for sample in theirs["samples"][table(name)]]
     assert said == [item["response"] for item in ours.items]
-    assert theirs["results"][name]["exact_answer,none"] == ours.value
+    assert theirs["results"][table(name)]["exact_answer,none"] == ours.value
 
 
 @pytest.mark.slow
@@ -651,7 +667,7 @@ def test_exported_folder_scores_the_same_from_the_command_line(
     tokenizer.save_pretrained(tmp_path / "model")
     command = [sys.executable, "-m", "lm_eval", "--model", "hf", "--batch_size", "200", "--device", "cpu"]
     command += ["--model_args", f"pretrained={tmp_path / 'model'}", "--include_path", str(exported)]
-    command += ["--tasks", ",".join(names), "--apply_chat_template", "--output_path", str(tmp_path / "out")]
+    command += ["--tasks", ",".join(map(table, names)), "--apply_chat_template", "--output_path", str(tmp_path / "out")]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -659,9 +675,10 @@ def test_exported_folder_scores_the_same_from_the_command_line(
     (file,) = (tmp_path / "out").rglob("results_*.json")
     theirs = json.loads(file.read_text())
     for score in evaluate(model, TextReader(tokenizer), wanted(*names), seed=0, step=0):
-        assert score.value == theirs["results"][score.benchmark][f"{score.metric},none"]
-        assert theirs["versions"][score.benchmark] == score.version
-        assert theirs["n-samples"][score.benchmark]["effective"] == score.n
+        task = table(score.benchmark)
+        assert score.value == theirs["results"][task][f"{score.metric},none"]
+        assert theirs["versions"][task] == score.version
+        assert theirs["n-samples"][task]["effective"] == score.n
 
 
 def test_a_second_evaluation_makes_no_request_anew_and_knows_no_answer_of_the_first(
@@ -742,14 +759,18 @@ def test_probe_greedy_accuracy_equals_the_benchmark_without_p(
 
 
 @pytest.mark.slow
-def test_an_export_of_all_is_of_all_that_lm_eval_can_ask(tmp_path: Path) -> None:
-    """Of worlds of text: tables of pictures are large, and written where they are named."""
+def test_an_export_of_all_is_of_all_that_lm_eval_can_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of worlds of text, one table a draw: tables of pictures are large, and written where they are named."""
+    monkeypatch.setitem(WORLDS, "tiny", "support.tiny_world:TinyWorld")
     written = {path.name for path in export(tmp_path)}
-    tables = [name.removesuffix(".jsonl") for name in written if name.endswith(".jsonl")]
-    assert OWN.keys() <= set(tables), "a world without draws has one table of each"
+    tables = {name.removesuffix(".jsonl") for name in written if name.endswith(".jsonl")}
+    drawn = {f"{name}_draw{draw}" for name in OWN for draw in range(6)}
+    assert tables == drawn | {"tiny_add", "tiny_double"}, "a world without draws has one table of each"
     text = {name for name, each in benchmarks.every().items() if type(each) is OwnBenchmark}
     assert OWN.keys() < text == {re.sub(r"_draw\d+$", "", table) for table in tables}
-    assert sorted(t for t in tables if t.startswith("permutations_general_draw")) == [
-        f"permutations_general_draw{draw}" for draw in range(6)
-    ]
+    first = {name: json.loads((tmp_path / f"{name}.jsonl").read_text().splitlines()[0])["id"] for name in drawn}
+    assert all(name.endswith(item.split("/")[0]) for name, item in first.items())
+    for name in drawn:
+        words = (tmp_path / f"{name}.jsonl").read_text().replace('"', " ").split()
+        assert not set(language.CODES) & set(words), "codes stand only in p"
     assert not (tmp_path / "vlmevalkit").exists()

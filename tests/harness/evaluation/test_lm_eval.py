@@ -350,7 +350,7 @@ def test_a_whole_run_holds_its_rows_and_samples(
     script(monkeypatch, RESPONSES)
     model.save_pretrained(tmp_path / "tiny")
     tokenizer.save_pretrained(tmp_path / "tiny")
-    spec = reference_run(registry.profile("embedded"), ModelSpec(name=str(tmp_path / "tiny")))
+    spec = reference_run(registry.profile("embedded").in_draw(5), ModelSpec(name=str(tmp_path / "tiny")))
     folder = RunFolder(tmp_path / "results", spec)
     said: list[tuple[str, int, int]] = []
     assert run(folder, wanted(six), lambda *_: None, lambda *asked: said.append(asked)) == ""
@@ -373,7 +373,7 @@ def test_data_that_is_not_there_is_missed_before_training(
     six: LmEvalBenchmark, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     Path(six.data).unlink()
-    spec = reference_run(registry.profile("embedded"), ModelSpec(name=str(tmp_path / "no model")))
+    spec = reference_run(registry.profile("embedded").in_draw(5), ModelSpec(name=str(tmp_path / "no model")))
     with pytest.raises(HarnessError, match=r"its local data .* is no file"):
         run(RunFolder(tmp_path / "results", spec), wanted(six), lambda step, steps, metrics: None)
 

@@ -188,7 +188,7 @@ def test_export_writes_open_and_choice_with_their_code(tmp_path: Path) -> None:
         "README.md",
     }
     assert "harness" not in (tmp_path / "vlmevalkit" / "picture_sets.py").read_text()
-    assert (tmp_path / "permutations_coding.yaml").is_file() and not (tmp_path / "squares_cells.yaml").exists()
+    assert (tmp_path / "permutations_coding_draw0.yaml").is_file() and not (tmp_path / "squares_cells.yaml").exists()
 
 
 def test_a_world_with_draws_has_a_table_a_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,14 +71,15 @@ def test_weights_are_here_only_where_their_hash_is_that_of_the_spec(tmp_path: Pa
 
 def test_a_flipped_bit_of_a_shipped_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Teacher 79.0 -> 0.0, exit 0: before, only the spec was compared with the manifest, and nobody read the file."""
-    model_folder(tmp_path / "mid", "mid")
+    place_in_package = zoo.MANIFEST[language.TEACHER]["folder"]
+    model_folder(tmp_path / place_in_package, language.TEACHER)
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     for spec in (
         ModelSpec(name=language.TEACHER),
         ModelSpec(name=language.TEACHER, sha256=zoo.MANIFEST[language.TEACHER]["sha256"]),
     ):
         assert found(spec)[0] is Source.ZOO
-    weights = tmp_path / "mid" / "model.safetensors"
+    weights = tmp_path / place_in_package / "model.safetensors"
     damaged = bytearray(weights.read_bytes())
     damaged[285407] ^= 0x40
     weights.write_bytes(damaged)
@@ -86,7 +87,7 @@ def test_a_flipped_bit_of_a_shipped_file_is_refused(tmp_path: Path, monkeypatch:
         ModelSpec(name=language.TEACHER),
         ModelSpec(name=language.TEACHER, sha256=zoo.MANIFEST[language.TEACHER]["sha256"]),
     ):
-        with pytest.raises(HarnessError, match=r"mid/model.safetensors is not the file the package ships .*: restore"):
+        with pytest.raises(HarnessError, match=r"teacher/model.safetensors is not the file the package ships .*: restore"):
             place(spec)
     weights.unlink()
     with pytest.raises(HarnessError, match="is not the file the package ships"):

@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import language
 from support.drive_run import short_run
 from support.folders import Weights, model_folder
 
 from harness.models import load, vocabulary
 from harness.models.forward import vocabulary_size
+from harness.models.zoo.permutations.vocabulary import IDS
 from harness.runs.run import student_at
 from harness.storage.run_folder import RunFolder
 from harness.training.loop import train
 from harness.training.trainer import prepare
 
-WORDS = 77
+WORDS = len(IDS)
 
 
 def padded(weights: Weights, rows: int) -> Weights:
@@ -38,7 +40,7 @@ def trained(root: Path, **rows: int) -> tuple[RunFolder, list[float]]:
             weights=partial(padded, rows=rows[whose]) if whose in rows else None,
             config={"vocab_size": rows.get(whose, WORDS)},
         )
-        for whose, name in (("student", "base"), ("teacher", "mid"))
+        for whose, name in (("student", language.STUDENT), ("teacher", language.TEACHER))
     }
     folder = RunFolder(root / "results", dataclasses.replace(short_run("dopd", 2), **pair))
     losses: list[float] = []

@@ -98,8 +98,8 @@ def test_a_run_that_is_published_need_not_be_here(tmp_path: Path) -> None:
     before = contents(folder(chosen))
     publish.publish(SUITE, PROFILE, chosen)
     assert contents(folder(chosen)) == before
-    wider = dataclasses.replace(chosen, seeds=(0, 1, 2, 3))
-    with pytest.raises(HarnessError, match=r"^2 of 10 runs are not done, first vanilla-opd-.*-seed3-"):
+    wider = dataclasses.replace(chosen, seeds=(0, 1, 2, 5))  # draw 0 again, whose untrained models are published
+    with pytest.raises(HarnessError, match=r"^2 of 14 runs are not done, first vanilla-opd-.*-seed5-"):
         publish.publish(SUITE, PROFILE, wider)
     assert contents(folder(chosen)) == before
 
@@ -130,7 +130,8 @@ def test_other_settings_are_refused_by_name_and_replaced_on_request(tmp_path: Pa
     told = rf"4 of other settings \({', '.join(dropped[:3])} and 1 more\)"
     refused(chosen, f"holds 4 runs that may not stand beside these: {told}")
     assert f"dropped 4 published runs: {told}".replace("\\", "") == replaced(chosen)
-    assert published_runs(chosen) == {spec.id for spec in specs(chosen)}
+    untrained = {spec.id for spec in specs(first) if spec.is_reference}
+    assert published_runs(chosen) == {spec.id for spec in specs(chosen)} | untrained
     for name in ("specs.jsonl", "costs.csv", "answers.jsonl", "environments.json"):
         text = (folder(chosen) / name).read_text(encoding="utf-8")
         assert not any(run in text for run in dropped) and specs(chosen)[0].id in text, name
@@ -202,12 +203,13 @@ def test_what_was_shown_equal_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("quick")
 def test_runs_of_other_code_join_those_of_the_same_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made before the code changed, published after."""
-    publish.publish(SUITE, PROFILE, answered(tmp_path, seeds=(0,)))
+    first = answered(tmp_path, seeds=(0,))
+    publish.publish(SUITE, PROFILE, first)
     chosen = answered(tmp_path, seeds=(1,))
-    then = {spec.id: code_of(spec) for spec in specs(chosen)}
+    then = {spec.id: code_of(spec) for spec in (*specs(first), *specs(chosen))}
     monkeypatch.setattr(joining, "code_of", lambda spec: Code("new", then[spec.id].evaluation))
     publish.publish(SUITE, PROFILE, chosen)
-    assert len(published_runs(chosen)) == 6
+    assert len(published_runs(chosen)) == 8
 
 
 def test_rows_without_settings_are_named(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_unfinished_runs_are_refused_before_anything_is_written(tmp_path: Path) 
     chosen = options(tmp_path, **SMALL)
     for spec in specs(chosen)[:-1]:
         make_done(tmp_path, spec)
-    with pytest.raises(HarnessError, match=f"1 of 6 runs are not done, first {specs(chosen)[-1].id}"):
+    with pytest.raises(HarnessError, match=f"1 of 8 runs are not done, first {specs(chosen)[-1].id}"):
         publish.publish(SUITE, PROFILE, chosen)
     assert not folder(chosen).exists()
 
@@ -133,7 +133,7 @@ def frame(chosen: Options, move: float = 0.0) -> Any:
 def test_compare_counts_what_is_equal(tmp_path: Path) -> None:
     chosen = options(tmp_path, **SMALL)
     text = printed(output.compare(frame(chosen), frame(chosen)))
-    assert "144 of 144 numbers of every decoding and metric are equal" in text  # 6 runs × 6 × 2 × 2
+    assert "192 of 192 numbers of every decoding and metric are equal" in text  # 8 runs × 6 × 2 × 2
     assert "the furthest differ by 0.0 points" in text and "other settings" not in text
 
 
@@ -150,15 +150,15 @@ def test_compare_shows_the_difference_over_common_seeds(tmp_path: Path) -> None:
 def test_runs_of_other_settings_are_counted_not_compared(tmp_path: Path) -> None:
     chosen = options(tmp_path, **SMALL)
     table, lines = output.compare(frame(dataclasses.replace(chosen, steps=4)), frame(chosen))
-    assert lines == ["not compared: 4 runs of 4 steps here, published of 100"]
+    assert lines == ["not compared: 4 runs of 4 steps here, published of 200"]
     text = printed((table, []))
-    assert "48 of 48 numbers" in text and "dopd" not in text, "the untrained models are the same runs"
+    assert "96 of 96 numbers" in text and "dopd" not in text, "the untrained models are the same runs"
     slower = [
         dataclasses.replace(s, optim=dataclasses.replace(s.optim, lr=1.0)) if s.optim else s for s in specs(chosen)
     ]
     here = results.row_frame(row for spec in slower for row in rows(spec))
     assert output.compare(here, frame(chosen))[1] == [
-        "not compared: 4 runs of 100 steps here, published of 100 under other settings (rates, versions)"
+        "not compared: 4 runs of 200 steps here, published of 200 under other settings (rates, versions)"
     ]
 
 
@@ -168,9 +168,9 @@ def test_digits_are_compared_between_equal_code_only(tmp_path: Path) -> None:
     there.loc[there["method"] == "dopd", "training_code"] = "other"
     there.loc[there["method"] == "vanilla_opd", "evaluation_code"] = ""
     text = printed(output.compare(here, there))
-    assert "of 144 numbers 48 are of equal code, 48 of these equal; the furthest differ by 0.0 points" in text
+    assert "of 192 numbers 96 are of equal code, 96 of these equal; the furthest differ by 0.0 points" in text
     there["training_code"] = ""
-    assert "of 144 numbers 0 are of equal code; the furthest differ" in printed(output.compare(here, there))
+    assert "of 192 numbers 0 are of equal code; the furthest differ" in printed(output.compare(here, there))
 
 
 def test_a_caption_says_what_other_code_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,10 +182,10 @@ def test_a_caption_says_what_other_code_made(tmp_path: Path, monkeypatch: pytest
     rows.loc[rows["run"] == rows["run"].iloc[-1], "training_code"] = "other"
     rows.loc[rows.index[0], "evaluation_code"] = "other"
     told = output.tables_of(SUITE, rows, costs, chosen)
-    assert [table.caption for table in told] == [f"{t.caption} Of 6 runs: 2 made by other code." for t in plain]
+    assert [table.caption for table in told] == [f"{t.caption} Of 8 runs: 2 made by other code." for t in plain]
     rows.loc[rows.index[0], "evaluation_code"] = ""
     told = output.tables_of(SUITE, rows, costs, chosen)[0].caption
-    assert told.endswith(" Of 6 runs: 1 made by other code, 1 made by earlier code.")
+    assert told.endswith(" Of 8 runs: 1 made by other code, 1 made by earlier code.")
     paper = dataclasses.replace(chosen, source="paper")
     assert "other code" not in output.tables_of(SUITE, *results.load("paper", SUITE, PROFILE, paper), paper)[0].caption
 

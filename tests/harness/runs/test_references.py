@@ -26,6 +26,8 @@ from harness.types import HarnessError
 from suites.ood import OutOfDomain
 
 SMALL = {"methods": ("vanilla_opd", "dopd"), "seeds": (0,), "train_domains": ("coding",)}
+STUDENT, TEACHER = PROFILE.at(0).student, PROFILE.at(0).teacher
+TOKENS = PROFILE.max_response_tokens
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +94,11 @@ def test_rows_are_copied_with_where_they_are_from(chosen: Options) -> None:
 
 
 def test_other_weights_are_evaluated_anew(chosen: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    shutil.copytree(zoo.WEIGHTS, tmp_path / "weights")
+    for model in (STUDENT, TEACHER):
+        shutil.copytree(zoo.path(model.name), tmp_path / "weights" / zoo.MANIFEST[model.name]["folder"])
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
     assert states(chosen) == TAKEN
-    weights = tmp_path / "weights" / PROFILE.student.name / "model.safetensors"
+    weights = zoo.path(STUDENT.name) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
     assert states(chosen) == [RunState.ABSENT, RunState.PUBLISHED, RunState.ABSENT, RunState.ABSENT]
     weights.unlink()
@@ -111,16 +114,17 @@ def test_another_version_of_a_benchmark_is_evaluated_anew(chosen: Options, monke
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("specs.jsonl", '"max_response_tokens": 34', '"max_response_tokens": 35'),  # another setting under one id
-        ("specs.jsonl", PROFILE.student.sha256, "0" * 64),
+        ("specs.jsonl", f'"max_response_tokens": {TOKENS}', f'"max_response_tokens": {TOKENS + 1}'),
+        ("specs.jsonl", STUDENT.sha256, "0" * 64),
         ("rows.jsonl", '"step": 0, "steps": 0', '"step": 1, "steps": 0'),
         ("rows.jsonl", '"schema": 1', '"schema": 2'),
     ],
 )
 def test_what_was_published_of_another_run_is_not_taken(chosen: Options, file: str, old: str, new: str) -> None:
+    """First of all another setting under the same id."""
     path = shelf(chosen) / file
     text = path.read_text(encoding="utf-8")
-    assert old in text
+    assert old and old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
     assert states(chosen)[0] is RunState.ABSENT
 

@@ -106,7 +106,7 @@ def test_rollouts_at_the_temperature_of_the_views_have_ratio_one() -> None:
 
 def test_a_teacher_with_fewer_positions_is_refused_before_the_first_step(tmp_path: Path) -> None:
     """Was an index out of bounds, or positions the teacher had never seen."""
-    teacher = model_folder(tmp_path / "teacher", "mid", config={"max_position_embeddings": 40})
+    teacher = model_folder(tmp_path / "teacher", language.TEACHER, config={"max_position_embeddings": 40})
     with pytest.raises(
         HarnessError, match=r"prompt of \d+ tokens and response of \d+ exceed the model's 40 positions \("
     ):

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from support import tiny_world
+from support import language, tiny_world
 from support.tiny_world import PROFILE, TINTS, TinyWorld
 from transformers import PreTrainedTokenizerFast
 
 from harness import registry
 from harness.cli import own
-from harness.config import from_json, to_json
+from harness.config import ModelSpec, from_json, to_json
 from harness.evaluation import benchmarks, evaluate
 from harness.evaluation.audits import AUDIT, AUDITS, routing, transfer
 from harness.evaluation.audits.reference import Verdict, judge, span_of_tokens, trace_of
@@ -119,11 +119,11 @@ def test_what_it_cannot_do_is_refused_before_a_model_is_sought(method: str, powe
 
 def test_a_model_that_does_not_know_its_words_is_refused(tmp_path: Path) -> None:
     """The embedded models know neither; told before a step, and of a model that is only evaluated before a response."""
-    embedded = registry.profile("embedded")
+    embedded = registry.profile("embedded").in_draw(language.DRAW)
     profile = dataclasses.replace(PROFILE, student=embedded.student, teacher=embedded.teacher, top_k=embedded.top_k)
     spec = training_run(profile, Options(suite="none"), method="vanilla_opd", domains=("add",), seed=0)
     folder = RunFolder(tmp_path, spec)
-    told = r"is <unk> to the tokenizer of model .*base; use words it knows, or a student and a teacher whose"
+    told = r"is <unk> to the tokenizer of model .*student; use words it knows, or a student and a teacher whose"
     with pytest.raises(HarnessError, match=f"^world 'tiny': 'the' {told}"):
         run(folder, (), lambda *_: None)
     assert not files.read_jsonl(folder.metrics)
@@ -133,7 +133,7 @@ def test_a_model_that_does_not_know_its_words_is_refused(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("what", ["p", "trace", "reference"])
 def test_every_word_that_is_read_or_written_is_looked_at(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = load.load_reader(registry.profile("embedded").student)
+    reader = load.load_reader(ModelSpec(name=language.STUDENT))
     words = {name: "zebra" if name == what else "A" for name in ("p", "trace", "reference")}
     problem = dataclasses.replace(
         tiny_world.example("add", "test", 0),

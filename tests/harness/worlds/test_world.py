@@ -63,7 +63,7 @@ class Theirs:
     examples = grade = None
 
     def benchmarks(self):
-        return [HeldOut(name="theirs_sums", data=language.data("sums"), split="test", max_new_tokens=8)]
+        return [HeldOut(name="theirs_sums", data=DataSpec(world="theirs", domains=("sums",)), split="test", max_new_tokens=8)]
 
 class Part:
     domains = ("sums",)
@@ -254,7 +254,10 @@ def test_a_world_whose_module_fails_is_one_line(monkeypatch: pytest.MonkeyPatch,
     [
         ("gone = nowhere.at:All", r"world 'gone' \(nowhere.at:All\) does not import \(No module named 'nowhere'\)"),
         ("half = theirs:Nothing", r"world 'half' \(theirs:Nothing\) does not import \(.*no attribute 'Nothing'\)"),
-        ("embedded = theirs:Theirs", r"world 'embedded' \(theirs:Theirs\) has the name of harness.*: rename the entry"),
+        (
+            "scenes = theirs:Theirs",
+            r"world 'scenes' \(theirs:Theirs\) has the name of harness.*: rename the entry",
+        ),
         (
             "one = theirs:Theirs\ntwo = theirs:Theirs",
             r"world 'two': another world .* benchmark 'theirs_sums': rename it",
@@ -283,7 +286,7 @@ def test_a_wrong_registration_is_one_line_of_any_command(lines: str, message: st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["nowhere.at:All", "harness.worlds.slots_world:Nothing"])
+@pytest.mark.parametrize("target", ["nowhere.at:All", "harness.worlds.permutations.world:Nothing"])
 def test_a_wrong_line_of_worlds_does_not_stop_the_import(target: str) -> None:
     code = (
         f"from harness.worlds import WORLDS; WORLDS['gone'] = {target!r}\n"
@@ -297,9 +300,9 @@ def test_a_wrong_line_of_worlds_does_not_stop_the_import(target: str) -> None:
 def test_examples_take_the_domains_in_turn_and_wrap_in_training() -> None:
     spec, found = language.data("coding", "general", size=3), language.WORLD
     ids = [example.id for example in found.examples(spec, "train", 7)]
-    assert ids == [f"{d}/train/{i}" for i in (0, 1, 2) for d in spec.domains] + ["coding/train/0"]
+    assert ids == [f"draw5/{d}/train/{i}" for i in (0, 1, 2) for d in spec.domains] + ["draw5/coding/train/0"]
     assert found.examples(spec, "train", 2, start=5) == found.examples(spec, "train", 7)[5:]
-    assert found.examples(spec, "test", 8)[-1].id == "general/test/3"
+    assert found.examples(spec, "test", 8)[-1].id == "draw5/general/test/3"
 
 
 def test_held_out_sets_are_of_one_domain_and_their_names_unique() -> None:
@@ -307,7 +310,8 @@ def test_held_out_sets_are_of_one_domain_and_their_names_unique() -> None:
     assert len({each.name for each in sets}) == len(sets) > 0
     for each in sets:
         assert each.data.domains == (each.domain,) and each.domain in each.name and each.split != "train"
-        (first,) = language.WORLD.examples(each.data, each.split, 1)
+        drawn = dataclasses.replace(each.data, draw=language.DRAW)
+        (first,) = language.WORLD.examples(drawn, each.split, 1)
         low, high = each.data.difficulty
         assert first.difficulty is not None and low <= first.difficulty <= high
 
@@ -380,7 +384,7 @@ def test_an_audit_that_needs_more_than_the_world_has(bare: DataSpec, audit: str)
     with pytest.raises(HarnessError, match=f"audit {audit} needs a world of the kind KnowsFacts") as error:
         check_evaluations([planned])
     one_line(error)
-    here = dataclasses.replace(spec, data=profile.data)
+    here = dataclasses.replace(spec, data=profile.in_draw(0).data)
     check_evaluations([dataclasses.replace(planned, spec=here)])
     check_evaluations([dataclasses.replace(planned, wanted=asked[1:])])
 
@@ -395,10 +399,10 @@ def test_steps_are_corrupted_only_where_the_world_has_steps(bare: DataSpec) -> N
         assert after.privileged["lamp"] != before.privileged["lamp"]
 
 
-def test_a_power_is_returned_as_what_it_is() -> None:
+def test_a_power_is_returned_as_what_it_is(bare: DataSpec) -> None:
     assert require(language.WORLD, HasReferences, "this test").reference(language.example("coding", "test", 0))
     with pytest.raises(HarnessError, match="a context that shows a response needs a world of the kind Demonstrates"):
-        privilege.shown(Bare().examples(language.data("sums"), "test", 1)[0], Demonstration("2"), Bare(), "lamp")
+        privilege.shown(Bare().examples(bare, "test", 1)[0], Demonstration("2"), Bare(), "lamp")
 
 
 def test_what_a_method_shows_stands_before_x() -> None:
@@ -406,9 +410,9 @@ def test_what_a_method_shows_stands_before_x() -> None:
     assert privilege.shown(example, Privilege.HINTS, found, Privilege.NONE) == privilege.messages(
         example, Privilege.HINTS
     )
-    turns = privilege.shown(example, Demonstration("A +3 k2 7 ! 7"), found, Privilege.NONE)
+    turns = privilege.shown(example, Demonstration("A C k2 7 ! 7"), found, Privilege.NONE)
     assert [turn["role"] for turn in turns] == ["system", "user"] and turns[1:] == example.messages
-    assert text_of(turns[0]) == language.demonstration("A +3 k2 7 ! 7")
+    assert text_of(turns[0]) == language.demonstration("A C k2 7 ! 7")
 
 
 def test_the_run_s_p_is_shown_by_half_or_alone() -> None:
@@ -427,7 +431,7 @@ def test_the_run_s_p_is_shown_by_half_or_alone() -> None:
 
 
 @pytest.mark.parametrize(("steps", "kept"), [(3, 2), (4, 2), (5, 3)])
-def test_half_of_the_steps_of_the_slot_world_is_rounded_up_in_place(steps: int, kept: int) -> None:
+def test_half_of_the_steps_is_rounded_up_in_place(steps: int, kept: int) -> None:
     example = language.example("coding", "test", 0, (steps, steps))
     header, *whole = str(example.privileged[Privilege.HINTS]).split()
     first, *half = language.WORLD.first_half(example, Privilege.HINTS).split()
@@ -436,18 +440,18 @@ def test_half_of_the_steps_of_the_slot_world_is_rounded_up_in_place(steps: int, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [("final_answer", "has no halves: give a kind with steps"), ("none", "in part")]
+    ("kind", "message"), [("final_answer", "tells no steps, so it has no first half: give another kind"), ("none", "in part")]
 )
 def test_p_that_cannot_be_halved_is_refused_when_a_run_is_planned(kind: str, message: str) -> None:
     profile = registry.profile("embedded")
-    data = dataclasses.replace(profile.data, privilege=Privilege(kind))
+    data = dataclasses.replace(profile.in_draw(0).data, privilege=Privilege(kind))
     spec = training_run(profile, Options(suite="ood"), method="ar_opd", domains=("coding",), seed=0, data=data)
     with pytest.raises(HarnessError, match=message) as error:
         needs.check(spec)
     one_line(error)
 
 
-def test_only_steps_are_changed_by_the_slot_world() -> None:
+def test_only_steps_are_changed() -> None:
     example = language.example("coding", "test", 0)
     with pytest.raises(HarnessError, match="'other_example' changes no step"):
         language.WORLD.corrupted(example, Privilege.HINTS, Corruption.OTHER_EXAMPLE, Random(0))
@@ -475,13 +479,13 @@ def test_spans_that_do_not_fit_their_text(spans: list[tuple[int, int]], message:
     problem = language.example("coding", "test", 0)
     facts = tuple(Span(start, end, Fact.CAPABILITY) for start, end in spans)
     with pytest.raises(HarnessError) as error:
-        dataclasses.replace(problem, id="e", trace="A +3 k2 ", facts=facts)
+        dataclasses.replace(problem, id="e", trace="A CD k2 ", facts=facts)
     assert message in one_line(error)
 
 
 def test_spans_side_by_side_and_gaps_are_right() -> None:
     facts = tuple(Span(start, end, Fact.FORMAT) for start, end in ((0, 2), (2, 3), (5, 8)))
-    assert dataclasses.replace(language.example("coding", "test", 0), trace="A +3 k2 ", facts=facts).facts == facts
+    assert dataclasses.replace(language.example("coding", "test", 0), trace="A CD k2 ", facts=facts).facts == facts
     assert word_spans(" a  bc", [Fact.FORMAT, Fact.CAPABILITY]) == (
         Span(1, 2, Fact.FORMAT),
         Span(4, 6, Fact.CAPABILITY),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
-from support.synthetic import PROFILE, frames
+from support.synthetic import PROFILE, frames, is_student
 
 from harness.config import RunSpec
 from harness.show.bars import Bar, Group
@@ -29,7 +29,7 @@ def scores(root: Path, **changes: object) -> ArmScores:
 
     def score(spec: RunSpec, _: Evaluation, __: str) -> float:
         if spec.method is None:
-            return 0.4 if spec.student == PROFILE.student else 0.6
+            return 0.4 if is_student(spec) else 0.6
         return SCORES[spec.method.name][spec.seed]
 
     return suite.scores(*frames(options, score, suite=suite), options)

@@ -31,7 +31,7 @@ PLACE = {"general": 0, "reasoning": 1, "coding": 2}
 
 
 def right(spec: RunSpec, evaluation: Evaluation) -> Sequence[int]:
-    domain = evaluation.benchmark.removeprefix("embedded_").removesuffix("_hard")
+    domain = evaluation.benchmark.removeprefix("permutations_").removesuffix("_hard")
     gains = spec.method is not None and spec.method.name == "dopd" and PLACE[domain] in GAINED[spec.seed]
     return [*BASE[domain][:3], int(gains)]
 
@@ -181,7 +181,7 @@ def test_damaged_answers_are_refused(tmp_path: Path) -> None:
 def by_method(spec: RunSpec, evaluation: Evaluation) -> list[int]:
     """Of four items DOPD has one more right than others at odd seeds, in reasoning another at seed 0, and the last at
     its tuned rate; vanilla OPD has the first right at its tuned rate, as all methods have in general."""
-    domain = evaluation.benchmark.removeprefix("embedded_").removesuffix("_hard")
+    domain = evaluation.benchmark.removeprefix("permutations_").removesuffix("_hard")
     name, rate = (spec.method.name, spec.optim.lr) if spec.method and spec.optim else ("", 0.0)
     own, tuned = name == "dopd", (name, rate) in (("dopd", 1e-3), ("vanilla_opd", 5e-4))
     return [

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.synthetic import PROFILE, frames, make_done, options
+from support.synthetic import PROFILE, frames, is_student, make_done, options
 
 from harness import registry
 from harness.analysis.claims import Claim, Decision, Direction, Equivalence, Order, Rule, Verdict, decide
@@ -177,7 +177,7 @@ def decided(root: Path, mean: object) -> list[Decision]:
 
 def share(spec: RunSpec, evaluation: Evaluation, metric: str, mean: object) -> float:
     assert callable(mean)
-    base = mean(spec.method.name) if spec.method else 0.4 if spec.student == PROFILE.student else 0.8
+    base = mean(spec.method.name) if spec.method else 0.4 if is_student(spec) else 0.8
     return min(1.0, base + 0.001 * ((3 * spec.seed + len(evaluation.benchmark)) % 7 - 3))
 
 
