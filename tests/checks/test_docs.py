@@ -178,12 +178,13 @@ def test_readme_says_what_the_world_is() -> None:
     """Words, models and the worked problem as the code has them, so that nobody takes a toy rule for code."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     first = text.split("\n## Two commands")[0]
-    models = json.loads((ROOT / "harness" / "models" / "zoo" / "weights" / "manifest.json").read_text())["models"]
+    folder = ROOT / "harness" / "models" / "zoo" / "weights" / language.NAME
+    models = json.loads((folder / "manifest.json").read_text())["models"]
     assert all(f"{model['parameters']:,}" in first for model in models.values())
-    words = next((ROOT / "harness" / "models" / "zoo" / "weights").glob("*/tokenizer.json"))
+    words = next(folder.glob("*/*/tokenizer.json"))
     assert f"{len(json.loads(words.read_text(encoding='utf-8'))['model']['vocab'])} words" in first
     assert f"{len(registry.methods())} methods" in first, "run `nox -s pages`"
-    example = language.example("coding", "test", 7)
+    example = language.example("coding", "test", 8)
     used = 2 + 4 * example.difficulty
     shown = {
         "x": example.messages[0]["content"].split()[:used],

@@ -32,6 +32,7 @@ from torch import Tensor
 from harness import registry
 from harness.losses.objectives import Divergence, Granularity
 from harness.method import Method
+from harness.profile import DEVELOPMENT_SEEDS
 from harness.suite import Options, training_run
 from harness.training.masters import Masters
 from harness.training.reduce import coefficients
@@ -42,7 +43,6 @@ from harness.types import (
     PRIVILEGED,
     Completion,
     Demonstration,
-    Example,
     HarnessError,
     Policy,
     Privilege,
@@ -791,11 +791,11 @@ def test_every_copy_begins_as_the_student_and_is_frozen(name: str) -> None:
 
 def data_check(name: str, rollouts: int = 4) -> None:
     """What ``trainer.prepare`` asks of world and data before any compute."""
-    spec = training_run(registry.profile("embedded"), Options(suite="ood"), method=name, domains=("coding",), seed=0)
-    problem: Example = dataclasses.replace(example(0), privileged={Privilege.HINTS: "the hint"})
+    profile = registry.profile("embedded").in_draw(language.DRAW)
+    spec = training_run(profile, Options(suite="ood"), method=name, domains=("coding",), seed=DEVELOPMENT_SEEDS)
     spec, method, world = dataclasses.replace(spec, rollouts_per_prompt=rollouts), small_method(name), language.WORLD
     check_world(spec, method, world)
-    check_data(spec, method, world, [problem])
+    check_data(spec, method, world, [language.example("coding", "train", 0)])
 
 
 READING = [name for name in NAMES if not registry.method_class(name).pictures]
@@ -816,7 +816,7 @@ def test_a_group_of_one_is_refused_where_siblings_are_compared(name: str) -> Non
 def test_data_without_a_grader_is_refused_where_rewards_are_needed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PermutationsWorld, "grade", lambda *_: None)
     if registry.method_class(name).needs_reward or Source.VERIFIED_TEACHER in small_method(name).sampling:
-        with pytest.raises(HarnessError, match="needs a verified reward and 'embedded' cannot verify"):
+        with pytest.raises(HarnessError, match="needs a verified reward and 'permutations' cannot verify"):
             data_check(name)
     else:
         data_check(name)

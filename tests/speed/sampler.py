@@ -3,9 +3,9 @@
     python tests/speed/sampler.py [--prompts 16 64] [--repeats 9]
 
 Both sample four rollouts a prompt at temperature 1 from the same prompts. They take turns, the first turn is
-not counted, and the ratio is that of the medians of tokens per CPU second. Shipped models are asked for the
-problems they were trained on, whose prompts have one length; ``random`` is an untrained model of the base
-model's size with prompts of 38 to 49 tokens, three of whose 90 tokens end a response.
+not counted, and the ratio is that of the medians of tokens per CPU second. The shipped student is asked for the
+problems it is distilled on, whose prompts have one length; ``random`` is an untrained model of its size with
+prompts of 38 to 49 tokens, three of whose 90 tokens end a response.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from support import language
 from transformers import (
     GenerationConfig,
     PreTrainedModel,
@@ -24,12 +23,14 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from harness.config import ModelSpec
-from harness.models import load, zoo
+from harness import registry
+from harness.models import load
 from harness.models.prompts import Prompts, render
 from harness.models.reader import Reader
 from harness.models.sampler import sample
+from harness.profile import DEVELOPMENT_SEEDS
 from harness.types import Example
+from harness.worlds import world_of
 
 ROLLOUTS = 4
 MAX_NEW_TOKENS = 48
@@ -122,13 +123,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    reader = load.load_reader(ModelSpec(name=language.STUDENT))
-    cases = {"random": random_model()}
-    cases |= {name: load.load(ModelSpec(name=name)) for name in ("base", "strong") if name in zoo.MANIFEST}
+    profile = registry.profile("embedded").at(DEVELOPMENT_SEEDS)
+    reader = load.load_reader(profile.student)
+    cases = {"random": random_model(), "student": load.load(profile.student)}
     print("model    prompts  tokens/rollout  generate tok/s  sample tok/s  ratio")
     for name, model in cases.items():
         for count in args.prompts:
-            examples = language.WORLD.examples(language.data(*language.DOMAINS), "train", count)
+            examples = world_of(profile.data).examples(profile.data, "train", count)
             prompts = render(reader, examples)
             if name == "random":
                 prompts = Prompts.of_ids(random_prompts(count), 0)

@@ -76,7 +76,7 @@ def test_arms_differ_in_who_sees_p_and_are_runs_of_the_suite_methods(tmp_path: P
     keys = ("source_policy", "source_context", "trained_context")
     rest = [{k: v for k, v in settings.items() if k not in keys} for settings in trained.values()]
     assert all(settings == rest[0] for settings in rest)
-    theirs = Options(suite="methods", published=tmp_path / "published")
+    theirs = Options(suite="methods", seeds=tuple(range(5)), published=tmp_path / "published")
     assert {s.id for s in planned} < {s.id for s in registry.suite("methods").runs(PROFILE, theirs)}
 
 

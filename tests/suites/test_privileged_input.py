@@ -114,8 +114,9 @@ def test_missing_and_collapsed(tmp_path: Path) -> None:
 def test_figure_has_each_form_minus_the_default_one_under_its_method(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     scores = SUITE.scores(*frames(chosen, score, suite=SUITE), chosen)
-    (ax,) = SUITE.figures_of(scores)["table4"].axes
-    rows = [label.get_text() for label in ax.get_yticklabels()]
+    early, ax = SUITE.figures_of(scores)["table4"].axes
+    assert (early.get_title(), ax.get_title()) == ("mean of domains, early: step 20", "mean of domains")
+    rows = [label.get_text() for label in early.get_yticklabels()]
     assert len(rows) == 10 and rows[0] == "DOPD, minus hints" and rows[5] == "Priv. T→S, minus hints"
     assert rows[1] == rows[6] == "final answer" and "hints" not in rows
     marks = [float(each.get_xdata()[0]) for each in ax.lines if len(each.get_xdata()) == 1 and each.get_marker() != "|"]

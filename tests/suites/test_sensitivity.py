@@ -91,10 +91,10 @@ def test_without_a_point_there_is_no_best(tmp_path: Path) -> None:
     assert cells["exact answer, %", "β_w = 0.15"][2] == Cell(missing="not run")
     assert cells["best in, % of resamples", "β_w = 0.3"][1] == Cell(missing="a point of the grid: not run")
     assert "collapsed 1/3" in cells["exact answer, %", "β_w = 0.6"][1].notes
-    assert made.partial == "26 of 29 runs done"
+    assert made.partial == "30 of 33 runs done"
     single = options(tmp_path, seeds=(1,))
     alone, _ = SUITE.tables(*frames(single, score, suite=SUITE), single)
-    assert grids(alone)["best in, % of resamples", "β_w = 0.3"][1] == Cell(missing="needs two seeds")
+    assert grids(alone)["best in, % of resamples", "β_w = 0.3"][1] == Cell(missing="needs two draws")
 
 
 def test_figure_is_a_heat_map_with_the_best_framed(tmp_path: Path) -> None:

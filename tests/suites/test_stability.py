@@ -26,22 +26,24 @@ from suites.kit.curves import Curve, When, best_when, first_at, joined, reach, s
 SUITE: Suite = registry.suite("stability")
 METHODS = ("vanilla_opd", "exopd", "sdpo", "eopd", "dopd")
 LAST = {"vanilla_opd": 0.50, "exopd": 0.46, "sdpo": 0.45, "eopd": 0.60, "dopd": 0.56}
-STEPS = tuple(range(0, 101, 10))
+PROBED = tuple(range(0, 201, 20))
+STEPS = (0, 5, 10, 15, 20, 30, 40, *PROBED[3:])
+"""Checkpoints, and those at which all is read."""
 MOVED = {0: -0.01, 1: 0.0, 2: 0.01, 3: 0.004, 4: -0.004}
 OWN = {0: 0.0, 1: 0.003, 2: 0.0, 3: 0.0, 4: 0.0}
 """Added to DOPD, so that its differences have a spread."""
 
 
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
-    """Straight from 40 % to the last score, SDPO up to 52 % at step 50 and down again."""
+    """Straight from 40 % to the last score, SDPO up to 52 % half-way and down again."""
     if spec.method is None:
         return 0.4 if is_student(spec) else 0.6
     method, seed, step = spec.method.name, spec.seed, evaluation.at(spec)
+    share = step / spec.steps
     if evaluation.decoding == AUDIT:
-        return 0.1 - 0.0005 * step + MOVED[seed]
+        return 0.1 - 0.05 * share + MOVED[seed]
     if metric != "exact_answer" or evaluation.benchmark.endswith("_hard"):
         return 0.0
-    share = step / spec.steps
     if method == "sdpo":
         mean = 0.4 + 0.24 * share if share <= 0.5 else 0.52 - 0.14 * (share - 0.5)
     else:
@@ -65,27 +67,30 @@ def line(made: Table, label: str) -> dict[str, Cell]:
 def test_its_runs_are_those_of_other_suites(tmp_path: Path) -> None:
     """Trained once."""
     mine = [s.id for s in SUITE.runs(PROFILE, options(tmp_path))]
-    assert len(set(mine)) == 2 + 5 * 5
+    assert len(set(mine)) == 5 * (2 + 5), "five draws"
     for other in ("in_distribution", "methods"):
-        theirs = registry.suite(other).runs(PROFILE, Options(suite=other, published=tmp_path / "published"))
-        assert set(mine) < {s.id for s in theirs}
+        chosen = Options(suite=other, seeds=tuple(range(5)), published=tmp_path / "published")
+        assert set(mine) < {s.id for s in registry.suite(other).runs(PROFILE, chosen)}
 
 
 @pytest.mark.parametrize("profile", ["embedded", "paper"])
 def test_what_is_asked_of_a_run(tmp_path: Path, profile: str) -> None:
     chosen = options(tmp_path, profile=profile)
-    student, _, spec, *_ = SUITE.runs(registry.profile(profile), chosen)
+    planned = SUITE.runs(registry.profile(profile), chosen)
+    student, spec = planned[0], next(each for each in planned if each.method)
     asked = SUITE.evaluations(spec)
     assert len(set(asked)) == len(asked)
-    steps, benchmarks = spec.checkpoint_steps(), registry.profile(profile).benchmarks
+    steps, benchmarks = spec.probed_steps(), registry.profile(profile).benchmarks
     assert len(steps) == 11
     for benchmark in benchmarks:
         decoding, _ = told(benchmark).primary
-        assert [e.at(spec) for e in asked if (e.benchmark, e.decoding) == (benchmark, decoding)] == [*steps]
+        assert [e.at(spec) for e in asked if (e.benchmark, e.decoding) == (benchmark, decoding)] == [
+            *(STEPS if profile == "embedded" else steps)
+        ]
     assert [e.at(spec) for e in asked if e.benchmark == "training"] == [*steps[1:]]
     assert {e.decoding for e in asked if e.benchmark == "training"} == {AUDIT}
     assert {e.at(spec) for e in asked if e.benchmark.endswith("_hard")} == (
-        {spec.steps} if benchmarks[0][0] == "e" else set()
+        {spec.steps} if profile == "embedded" else set()
     )
     assert {e.step for e in SUITE.evaluations(student)} == {"last"}
     assert not any(e.decoding == AUDIT for e in SUITE.evaluations(student))
@@ -111,13 +116,13 @@ def test_numbers_of_a_curve(tmp_path: Path) -> None:
         [44.8, 49.6, 50.6, 47.8, 45.0]
     )
     assert sdpo["at_100"].half == pytest.approx(2.776 * 100 * np.std(list(MOVED.values()), ddof=1) / 5**0.5, abs=0.01)
-    assert sdpo["best_step"] == Cell(value=50, n=5, notes=("50.0 to 50.0",))
-    # Seeds only shift it, so every seed falls by the same 7 points.
+    assert sdpo["best_step"] == Cell(value=100, n=5, unit="draw", notes=("100.0 to 100.0",))
+    # Draws only shift it, so every draw falls by the same 7 points.
     assert sdpo["best"].value == pytest.approx(52) and sdpo["fall"].value == pytest.approx(7)
     assert sdpo["p_holm"].missing == "no spread"
     assert sdpo["entropy"].value == pytest.approx(50) and sdpo["entropy"].n == 5
     dopd = line(table, "DOPD")
-    assert dopd["best_step"].value == 100 and dopd["fall"].value == pytest.approx(0)
+    assert dopd["best_step"].value == 200 and dopd["fall"].value == pytest.approx(0)
     assert dopd["at_100"].shade and dopd["at_100"].rank == 2 and line(table, "EOPD")["at_100"].rank == 1
     assert line(table, "Student")["at_100"].value == pytest.approx(40) and line(table, "Student")["at_20"] == Cell()
     assert table.partial == ""
@@ -127,12 +132,12 @@ def test_when_dopd_is_where_the_others_end(tmp_path: Path) -> None:
     rows, costs = frames(chosen := options(tmp_path), score, suite=SUITE)
     costs.loc[costs["method"] == "dopd", "train_seconds"] = 50.0
     table = SUITE.tables(rows, costs, chosen)[1]
-    # DOPD is at 0.4 + 0.0016 step + 0.0006 from step 10 on, in the mean over seeds.
+    # DOPD is at 0.4 + 0.0008 step + 0.0006 from step 5 on, in the mean over draws.
     assert fmean(MOVED.values()) == pytest.approx(0) and fmean(OWN.values()) == pytest.approx(0.0006)
     vanilla = line(table, "Vanilla OPD")
     assert vanilla["target"].value == pytest.approx(50)
-    assert vanilla["dopd_step"].value == pytest.approx((0.1 - 0.0006) / 0.0016)
-    assert vanilla["own_step"].value == pytest.approx(100)
+    assert vanilla["dopd_step"].value == pytest.approx((0.1 - 0.0006) / 0.0008)
+    assert vanilla["own_step"].value == pytest.approx(200)
     assert vanilla["run_seconds"].value == pytest.approx(32)  # 30 + seed
     assert vanilla["dopd_seconds"].value == pytest.approx(50 * 0.0994 / 0.16)
     assert vanilla["own_seconds"].value == pytest.approx(32)
@@ -140,15 +145,15 @@ def test_when_dopd_is_where_the_others_end(tmp_path: Path) -> None:
     assert vanilla["lead"].value == pytest.approx(100 * (0.064 + 0.0006 - 0.1))
     assert vanilla["lead"].n == 5 and vanilla["p_holm"].value is not None
     exopd = line(table, "ExOPD")
-    assert exopd["dopd_step"].value == pytest.approx((0.06 - 0.0006) / 0.0016)
+    assert exopd["dopd_step"].value == pytest.approx((0.06 - 0.0006) / 0.0008)
     assert exopd["lead"].value == pytest.approx(0.46)
     sdpo = line(table, "SDPO")  # it was at its last score long before
-    assert sdpo["own_step"].value == pytest.approx(20 + 10 * (45.0 - 44.8) / 2.4)
+    assert sdpo["own_step"].value == pytest.approx(40 + 20 * (45.0 - 44.8) / 4.8)
     assert line(table, "EOPD")["dopd_step"] == Cell(missing="never (n=5, never to never)")
     assert line(table, "EOPD")["dopd_seconds"].missing == "never (n=5, never to never)"
     dopd = line(table, "DOPD")
     assert dopd["dopd_step"].missing == dopd["lead"].missing == "itself" and dopd["own_step"].value == pytest.approx(
-        100
+        200
     )
     assert all(cell.n or cell.missing for each in table.lines for cell in each.cells[:6])
 
@@ -169,18 +174,18 @@ def test_what_is_missing_says_why(tmp_path: Path) -> None:
     eopd = line(found["figure8"], "EOPD")
     assert eopd["at_100"].n == 2 and "1 of 3 partial" in eopd["at_100"].notes and eopd["best"].n == 2
     assert line(found["step_to_reach"], "EOPD")["lead"].n == 2
-    assert found["figure8"].partial == "13 of 17 runs done" == found["step_to_reach"].partial
+    assert found["figure8"].partial == "17 of 21 runs done" == found["step_to_reach"].partial
     lost = made(chosen, skip=specs["dopd"])["step_to_reach"]
     assert line(lost, "Vanilla OPD")["dopd_step"].missing == "not run" == line(lost, "Vanilla OPD")["lead"].missing
-    assert line(lost, "Vanilla OPD")["own_step"].value == pytest.approx(100)
+    assert line(lost, "Vanilla OPD")["own_step"].value == pytest.approx(200)
 
 
 def test_a_single_seed_has_no_interval_and_no_fall(tmp_path: Path) -> None:
     found = made(options(tmp_path, seeds=(1,)))
     sdpo = line(found["figure8"], "SDPO")
-    assert sdpo["best"].missing == sdpo["fall"].missing == "needs two seeds"
-    assert sdpo["best_step"] == Cell(value=50, n=1)
-    assert line(found["step_to_reach"], "EOPD")["dopd_step"].missing == "never (single run)"
+    assert sdpo["best"].missing == sdpo["fall"].missing == "needs two draws"
+    assert sdpo["best_step"] == Cell(value=100, n=1, unit="draw")
+    assert line(found["step_to_reach"], "EOPD")["dopd_step"].missing == "never (single draw)"
 
 
 @pytest.mark.slow
@@ -188,11 +193,11 @@ def test_a_collapse_is_named_from_the_step_it_was_seen_at(tmp_path: Path) -> Non
     chosen = options(tmp_path)
     rows, costs = frames(chosen, score, suite=SUITE)
     fallen = next(s.id for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "sdpo")
-    rows.loc[(rows["run"] == fallen) & (rows["step"] >= 80), "status"] = "collapsed"
+    rows.loc[(rows["run"] == fallen) & (rows["step"] >= 160), "status"] = "collapsed"
     sdpo = line(SUITE.tables(rows, costs, chosen)[0], "SDPO")
     named = {key for key, cell in sdpo.items() if "collapsed 1/5" in cell.notes}
     assert named == {"at_80", "at_100", "best", "entropy"}
-    rows.loc[(rows["run"] == fallen) & (rows["step"] > 80), "status"] = "ok"
+    rows.loc[(rows["run"] == fallen) & (rows["step"] > 160), "status"] = "ok"
     assert "collapsed 1/5" not in line(SUITE.tables(rows, costs, chosen)[0], "SDPO")["at_100"].notes
 
 
@@ -212,8 +217,8 @@ def test_figure_has_the_two_panels_against_steps(tmp_path: Path) -> None:
     assert (accuracy.get_ylabel(), entropy.get_ylabel()) == ("exact answer, greedy, %", "entropy, millinats")
     assert accuracy.get_xlabel() == entropy.get_xlabel() == "step"
     sdpo = xy(accuracy, 2)
-    assert sdpo[0] == list(STEPS) and sdpo[1][5] == pytest.approx(52)
-    assert xy(entropy, 2)[0] == list(STEPS[1:]) and xy(entropy, 2)[1][-1] == pytest.approx(50)
+    assert sdpo[0] == list(STEPS) and sdpo[1][STEPS.index(100)] == pytest.approx(52)
+    assert xy(entropy, 2)[0] == list(PROBED[1:]) and xy(entropy, 2)[1][-1] == pytest.approx(50)
     assert len(accuracy.collections) == 5  # a band each
     words = [text.get_text() for text in accuracy.texts]
     assert {"Vanilla OPD", "SDPO", "DOPD", "Student 40.0", "Teacher 60.0"} <= set(words)
@@ -228,8 +233,8 @@ def test_accuracy_against_seconds_says_how_they_were_found(tmp_path: Path) -> No
     figure = SUITE.figures(rows, costs, chosen)["accuracy_seconds"]
     (ax,) = figure.axes
     assert ax.get_xlabel() == "training, s"
-    assert xy(ax, 0)[0] == pytest.approx([32 * step / 100 for step in STEPS])
-    assert xy(ax, 4)[0] == pytest.approx([50 * step / 100 for step in STEPS])
+    assert xy(ax, 0)[0] == pytest.approx([32 * step / 200 for step in STEPS])
+    assert xy(ax, 4)[0] == pytest.approx([50 * step / 200 for step in STEPS])
     said = " ".join(" ".join(text.get_text() for text in figure.texts).split())
     assert "times the share of its steps" in said and "DOPD takes 1.6 times the seconds of" in said
 
@@ -257,7 +262,7 @@ def test_a_partial_figure_draws_what_is_there(tmp_path: Path) -> None:
     lost = [s for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "dopd"]
     for figure in SUITE.figures(*frames(chosen, score, suite=SUITE, skip=lost), chosen).values():
         said = [text.get_text() for ax in figure.axes for text in ax.texts]
-        assert "DOPD, not run" in said and "SDPO, single run" in said
+        assert "DOPD, not run" in said and "SDPO, single draw" in said
         assert "partial: 6 of 7 runs done" in " ".join(" ".join(text.get_text() for text in figure.texts).split())
 
 
@@ -302,7 +307,7 @@ def test_noise_alone_makes_no_fall() -> None:
     falls = []
     for _ in range(400):
         values = generator.normal(size=(5, 11))
-        found = Curve(steps=STEPS, by_unit={seed: tuple(row) for seed, row in enumerate(values.tolist())}).fall()
+        found = Curve(steps=PROBED, by_unit={seed: tuple(row) for seed, row in enumerate(values.tolist())}).fall()
         assert found is not None
         falls.append(found.mean)
     assert abs(fmean(falls)) < 4 * np.std(falls) / 20
@@ -336,5 +341,5 @@ def test_only_seeds_with_a_whole_curve_count() -> None:
 
 def test_steps_are_asked_as_numbers_so_that_plans_agree() -> None:
     """The last step by number and by word is one evaluation to a run's folder."""
-    spec = SUITE.runs(PROFILE, Options(suite="stability"))[2]
+    spec = next(each for each in SUITE.runs(PROFILE, Options(suite="stability")) if each.method)
     assert Evaluation("last", "x", "greedy").at(spec) == max(e.at(spec) for e in SUITE.evaluations(spec))

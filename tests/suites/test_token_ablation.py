@@ -17,6 +17,7 @@ from suites.kit.curves import curve
 from suites.token_ablation import FIGURE4_KEYS, TABLE6_KEYS, gain_kept, kept_cell
 
 SUITE: Suite = registry.suite("token_ablation")
+TENTHS = tuple(range(0, 201, 20))
 GAINS = {"vanilla_opd": (0.10, 0.12, 0.14), "high": (0.05, 0.06, 0.10), "low": (0.09, 0.12, 0.13), "random": (0.1,) * 3}
 """Over the student at the end, by seed."""
 
@@ -58,7 +59,7 @@ def moved(spec: RunSpec) -> dict[str, Any]:
     return {key: value for key, value in spec.method.settings.items() if value != usual[key]}
 
 
-@pytest.mark.parametrize("name", ["embedded", "embedded_vlm"])
+@pytest.mark.parametrize("name", ["embedded", "embedded_vlm", "paper"])
 def test_curves_are_of_the_steps_that_are_asked(name: str) -> None:
     """A profile may keep checkpoints that this suite does not read; a line is drawn all the same."""
     profile = registry.profile(name)
@@ -67,7 +68,7 @@ def test_curves_are_of_the_steps_that_are_asked(name: str) -> None:
     arm = next(iter(found.arms.values()))
     drawn = curve(found, arm.key, found.inside)
     assert drawn.steps == arm.spec.probed_steps() and len(drawn.by_unit) == 3
-    assert (name == "embedded") == (drawn.steps == arm.spec.checkpoint_steps())
+    assert (name == "paper") == (drawn.steps == arm.spec.checkpoint_steps())
 
 
 def test_arms_differ_in_what_they_name(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_arms_differ_in_what_they_name(tmp_path: Path) -> None:
         "uniform_plain/all": ("dopd_ablation", {**off, "uniform_context": "plain"}),
     }
     assert [*FIGURE4_KEYS, *TABLE6_KEYS] == list(made)
-    assert {arm.spec.method.settings["k"] for arm in arms(tmp_path).values()} == {8}
+    assert {arm.spec.method.settings["k"] for arm in arms(tmp_path).values()} == {32}
     high = arms(tmp_path)["drop_high"].spec.method.settings
     assert (high["drop"], high["share"], high["off"]) == ("high", 0.2, "zero")
 
@@ -121,7 +122,7 @@ def test_shared_arms_are_runs_of_other_suites(tmp_path: Path) -> None:
 def test_figure_4_is_asked_everywhere_and_table_6_where_it_shows(tmp_path: Path) -> None:
     for key, arm in arms(tmp_path).items():
         asked = {e.at(arm.spec) for e in SUITE.evaluations(arm.spec)}
-        assert asked == (set(range(0, 101, 10)) if key in FIGURE4_KEYS else {20, 40, 80, 100}), key
+        assert asked == ({*TENTHS, PROFILE.early_step} if key in FIGURE4_KEYS else {20, 40, 80, 160, 200}), key
 
 
 def test_gain_kept_is_a_ratio_of_means_with_its_residuals() -> None:
@@ -149,8 +150,8 @@ def test_numbers_of_figure_4(tmp_path: Path) -> None:
     vanilla = line(made["figure4"], "Vanilla OPD")
     assert vanilla["difference"].missing == vanilla["kept_100"].missing == "baseline"
     kept = line(made["figure4_kept"], "20 % dropped, lowest A")
-    assert list(kept) == [f"step_{step}" for step in range(10, 101, 10)]
-    assert kept["step_30"].value == pytest.approx(100 * 34 / 36)
+    assert list(kept) == [f"step_{step}" for step in TENTHS[1:]]
+    assert kept["step_60"].value == pytest.approx(100 * 34 / 36)
     assert line(made["figure4"], "Teacher")["at_100"].value == pytest.approx(60)
 
 
@@ -168,7 +169,7 @@ def test_numbers_of_table_6(tmp_path: Path) -> None:
         *["adaptive routing"] * 4,
         "uniform loss, teacher without p",
     ]
-    # All others move with the seeds as the uniform row does.
+    # All others move with the draws as the uniform row does.
     assert "adjusted by Holm over the 1 test of" in made.caption
     kinds = {column.key: column.kind for column in made.columns}
     assert kinds["difference"] is Kind.DIFFERENCE and kinds["p_holm"] is Kind.P
@@ -189,21 +190,21 @@ def test_what_is_missing_says_why(tmp_path: Path) -> None:
     assert kept(vanilla) == Cell(missing="no baseline of these seeds")
     assert kept(student) == Cell(missing="no reference row")
     some = kept(high[:1])
-    # Seeds 1 and 2 are left: (.06 + .10) / (.12 + .14).
+    # Draws 1 and 2 are left: (.06 + .10) / (.12 + .14).
     assert some.value == pytest.approx(100 * 16 / 26) and "1 of 3 not run" in some.notes
     made = tables(chosen, skip=high)
     assert line(made["figure4"], "20 % dropped, highest A")["at_100"] == Cell(missing="not run")
-    assert made["table6"].partial == "41 of 44 runs done"
+    assert made["table6"].partial == "45 of 48 runs done"
 
 
 def test_a_collapse_is_named_from_the_step_on_that_saw_it(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     rows, costs = frames(chosen, score, suite=SUITE)
     fallen = arms(tmp_path)["drop_high"].specs[0].id
-    rows.loc[(rows["run"] == fallen) & (rows["step"] >= 60), "status"] = "collapsed"
+    rows.loc[(rows["run"] == fallen) & (rows["step"] >= 120), "status"] = "collapsed"
     made = {each.name: each for each in SUITE.tables(rows, costs, chosen)}
     kept = line(made["figure4_kept"], "20 % dropped, highest A")
-    assert "collapsed 1/3" in kept["step_60"].notes and kept["step_50"].notes == ()
+    assert "collapsed 1/3" in kept["step_120"].notes and kept["step_100"].notes == ()
     assert "collapsed 1/3" in line(made["figure4"], "20 % dropped, highest A")["at_100"].notes
 
 
@@ -212,7 +213,7 @@ def test_figure_4_has_four_lines_between_student_and_teacher(tmp_path: Path) -> 
     drawn = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)
     (axes,) = drawn["figure4"].axes
     curves = [each for each in axes.lines if len(each.get_xdata()) == 11]
-    assert len(curves) == 4 and list(curves[0].get_xdata()) == list(range(0, 101, 10))
+    assert len(curves) == 4 and list(curves[0].get_xdata()) == list(TENTHS)
     assert curves[3].get_ydata()[-1] == pytest.approx(47.0)
     words = {text.get_text() for text in axes.texts}
     assert {"Vanilla OPD", "20 % dropped, highest A", "Student 40.0", "Teacher 60.0"} <= words

@@ -73,7 +73,7 @@ class FakeSuite(Suite):
 
     def runs(self, profile: Profile, options: Options) -> list[RunSpec]:
         methods = ("vanilla_opd", "dopd") if options.methods in (None, "all") else options.methods
-        return [reference_run(profile, profile.student)] + [
+        return [reference_run(each, each.student) for each in profile.of_seeds(options.seeds or (0,))] + [
             training_run(profile, options, method=method, domains=("coding",), seed=seed)
             for seed in options.seeds or (0,)
             for method in methods

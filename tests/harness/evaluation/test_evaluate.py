@@ -541,7 +541,8 @@ def scorer(folder: Path) -> ModuleType:
 @pytest.mark.slow
 def test_exported_folder_is_whole_and_holds_no_p(exported: Path) -> None:
     tables = {table(name): benchmark for name, benchmark in OWN.items()}
-    tasks = {benchmarks.task_name(dataclasses.replace(b, name=t), d) for t, b in tables.items() for d in DECODINGS.values()}
+    named = [dataclasses.replace(benchmark, name=name) for name, benchmark in tables.items()]
+    tasks = {benchmarks.task_name(b, d) for b in named for d in DECODINGS.values()}
     names = {f"{t}.yaml" for t in tasks} | {f"{t}.jsonl" for t in tables} | {"utils.py", "README.md"}
     assert {file.name for file in exported.iterdir()} == names
     assert "harness" not in (exported / "utils.py").read_text()

@@ -108,7 +108,7 @@ def test_a_prompt_may_not_be_cut() -> None:
 def test_a_model_that_is_not_there_names_the_embedded_ones(load, tmp_path: Path) -> None:
     with pytest.raises(
         HarnessError,
-        match=r"could not be loaded .* embedded name \(permutations_small_drawN, .*, scenes_student_drawN, .*\), a folder",
+        match=r"could not be loaded .* embedded name \(permutations_small_drawN, .*, scenes_truth_drawN\), a folder",
     ):
         load(ModelSpec(name=str(tmp_path / "nowhere")))
 

@@ -31,10 +31,10 @@ def found(spec: ModelSpec, root: Path | None = None) -> tuple[Source, str]:
 def test_an_embedded_name_is_the_shipped_one_even_beside_a_folder_of_that_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "base").mkdir()
+    (tmp_path / language.STUDENT).mkdir()
     monkeypatch.chdir(tmp_path)
     assert found(ModelSpec(name=language.STUDENT)) == (Source.ZOO, str(zoo.path(language.STUDENT)))
-    assert found(ModelSpec(name="./base")) == (Source.FOLDER, "./base")
+    assert found(ModelSpec(name=f"./{language.STUDENT}")) == (Source.FOLDER, f"./{language.STUDENT}")
 
 
 def test_a_folder_comes_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,23 +71,23 @@ def test_weights_are_here_only_where_their_hash_is_that_of_the_spec(tmp_path: Pa
 
 def test_a_flipped_bit_of_a_shipped_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Teacher 79.0 -> 0.0, exit 0: before, only the spec was compared with the manifest, and nobody read the file."""
-    place_in_package = zoo.MANIFEST[language.TEACHER]["folder"]
-    model_folder(tmp_path / place_in_package, language.TEACHER)
+    folder = tmp_path / zoo.MANIFEST[language.TEACHER]["folder"]
+    model_folder(folder, language.TEACHER)
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     for spec in (
         ModelSpec(name=language.TEACHER),
         ModelSpec(name=language.TEACHER, sha256=zoo.MANIFEST[language.TEACHER]["sha256"]),
     ):
         assert found(spec)[0] is Source.ZOO
-    weights = tmp_path / place_in_package / "model.safetensors"
+    weights = folder / "model.safetensors"
     damaged = bytearray(weights.read_bytes())
-    damaged[285407] ^= 0x40
+    damaged[185407] ^= 0x40
     weights.write_bytes(damaged)
     for spec in (
         ModelSpec(name=language.TEACHER),
         ModelSpec(name=language.TEACHER, sha256=zoo.MANIFEST[language.TEACHER]["sha256"]),
     ):
-        with pytest.raises(HarnessError, match=r"teacher/model.safetensors is not the file the package ships .*: restore"):
+        with pytest.raises(HarnessError, match=r"teacher/model.safetensors is not the file the package ships .*: re"):
             place(spec)
     weights.unlink()
     with pytest.raises(HarnessError, match="is not the file the package ships"):

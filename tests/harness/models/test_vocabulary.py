@@ -15,6 +15,7 @@ from support.folders import Weights, model_folder
 from harness.models import load, vocabulary
 from harness.models.forward import vocabulary_size
 from harness.models.zoo.permutations.vocabulary import IDS
+from harness.profile import DEVELOPMENT_SEEDS
 from harness.runs.run import student_at
 from harness.storage.run_folder import RunFolder
 from harness.training.loop import train
@@ -42,7 +43,7 @@ def trained(root: Path, **rows: int) -> tuple[RunFolder, list[float]]:
         )
         for whose, name in (("student", language.STUDENT), ("teacher", language.TEACHER))
     }
-    folder = RunFolder(root / "results", dataclasses.replace(short_run("dopd", 2), **pair))
+    folder = RunFolder(root / "results", dataclasses.replace(short_run("dopd", 2, seed=DEVELOPMENT_SEEDS), **pair))
     losses: list[float] = []
     with folder.lock():
         folder.prepare()

@@ -44,6 +44,8 @@ from suites import SUITES
 OURS = {"ood": "suites.ood:OutOfDomain", "tuning": "suites.tuning:Tuning", "trajectory": "support.rollouts:Shows"}
 LARGEST = 5_000_000
 """Bytes; what the repository takes (tests/checks/test_architecture.py)."""
+RUNS, UNTRAINED = 50, 10
+"""Of ``ood``: four methods of two domains and the untrained pair, in five draws; the pairs come first."""
 DECISIONS = [
     Decision(
         id=f"claim_{verdict.name.lower()}", statement=f"{verdict} <claim>", source="Table 1", predicted="+7.5 points",
@@ -76,10 +78,11 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> Options:
     *most, _ = specs(dataclasses.replace(given, suite="ood"))
     for spec in most:
         make_done(root, spec)
-    suite = rollouts.Shows()
+    suite, shared = rollouts.Shows(), most[UNTRAINED]
+    assert shared.method
     for spec in suite.runs(PROFILE, given):
         folder = make_done(root, spec, suite=suite)
-        folder.write_samples(rollouts.EVALUATION, rollouts.records(60 if spec == most[2] else 0))
+        folder.write_samples(rollouts.EVALUATION, rollouts.records(60 if spec == shared else 0))
     return given
 
 
@@ -186,7 +189,7 @@ def test_pictures_are_named(parsed: Parsed) -> None:
     assert len(pictures) > 3
     assert [p for p in pictures if p.get("role") != "img" or not p.get("aria-label")] == []
     figure7b = next(p["aria-label"] for p in pictures if p["aria-label"].startswith("Out of domain: "))
-    assert "Marks are means, bars intervals, dots seeds" in figure7b, "the caption is the alternative text"
+    assert "Marks are means, bars intervals, dots draws" in figure7b, "the caption is the alternative text"
 
 
 def test_a_table_without_names_for_its_lines_has_no_empty_header() -> None:
@@ -221,11 +224,13 @@ def test_no_folder_of_this_machine_stands_on_the_page(chosen: Options, html: str
 
 def test_sections_say_what_they_show_or_why_not(gathered: Content, parsed: Parsed) -> None:
     ood, tuning, _ = gathered.sections
-    assert ood.state == "25 of 26 runs" and ood.reason == ""
+    assert ood.state == "49 of 50 runs" and ood.reason == ""
     assert tuning.reason == "none of its runs is done" and not tuning.ours.tables
     assert "Not available: none of its runs is done." in parsed.text
-    assert "(partial: 25 of 26 runs" in parsed.text
-    assert "Not available: no suite of this source has rows of checkpoints before the last." in parsed.text
+    assert "(partial: 49 of 50 runs" in parsed.text
+    no_curves = "Not available: no suite of this source has rows of checkpoints before the last."
+    assert ood.learning and no_curves not in parsed.text, "it asks at the early step too"
+    assert no_curves in Parsed(rendered()).text
 
 
 def test_suites_that_the_profile_cannot_run_are_not_listed(
@@ -235,7 +240,8 @@ def test_suites_that_the_profile_cannot_run_are_not_listed(
     monkeypatch.setattr(
         registry, "suites", lambda: {name: known[name] for name in ("ablation", "phases", "robustness")}
     )
-    profile = dataclasses.replace(PROFILE, parts={"ablation": Part(), "phases": Part()})
+    profile = dataclasses.replace(PROFILE, parts={"ablation": Part(), "phases": Part()}, phases=())
+    monkeypatch.setattr("suites.profiles.embedded.PROFILE", profile)
     assert [section.name for section in content.gather(profile, chosen).sections] == ["ablation"]
 
 
@@ -422,7 +428,7 @@ def test_all_that_was_published_is_shown(small: None, tmp_path: Path) -> None:
         {"dopd", "sft", "vanilla_opd"}, (0, 3), ("coding", "general"),
     )  # fmt: skip
     section = content.gather(PROFILE, asked).sections[0]
-    assert section.state == "14 of 14 runs"
+    assert section.state == "16 of 16 runs"
     nothing = dataclasses.replace(asked, published=tmp_path / "elsewhere")
     assert selection.as_published(SUITE, PROFILE, nothing) == nothing
 
@@ -436,31 +442,33 @@ def test_learning_curves_tell_settings_apart() -> None:
         dataclasses.replace(row, step=step, value=0.2 + step / 1000)
         for spec in planned.values()
         for row in rows(spec)
-        for step in ((100,) if row.benchmark.endswith("_hard") else (50, 100))
+        if row.step == row.steps
+        for step in ((200,) if row.benchmark.endswith("_hard") else (100, 200))
     ]
     figure = learning.learning_curves(row_frame(table), planned, "Curves")
     assert figure is not None
     words = {t.get_text() for ax in figure.axes for t in ax.texts}
     assert {"DOPD, privilege=hints", "DOPD, privilege=summary"} <= words
     panels = [ax.get_title() for ax in figure.axes]
-    assert panels == [f"embedded_{domain}" for domain in ("general", "reasoning", "coding")], "only what is asked along"
+    assert panels == [f"permutations_{domain}" for domain in ("general", "reasoning", "coding")], "only what is asked along"
     mine = [row for row in table if row.run in {spec.id for spec in runs}]
     alone = learning.learning_curves(row_frame(mine), planned, "Curves")
     assert alone is not None and {ax.lines[0].get_color() for ax in alone.axes} == {SUBJECT.colour}, "as everywhere"
-    last = [row for row in table if row.step == 100]
+    last = [row for row in table if row.step == 200]
     assert learning.learning_curves(row_frame(last), planned, "Curves") is None
     assert learning.learning_curves(row_frame([]), {}, "Curves") is None
 
 
 def test_provenance_names_each_run_once(gathered: Content, parsed: Parsed) -> None:
     runs = gathered.provenance.runs
-    assert len(runs) == len({run.id for run in runs}) == 26
-    assert len(gathered.provenance.done) == 25 and runs[-1].state == "absent" and runs[-1].environments == ()
+    assert len(runs) == len({run.id for run in runs}) == RUNS
+    assert len(gathered.provenance.done) == RUNS - 1 and runs[-1].state == "absent" and runs[-1].environments == ()
     assert runs[0].method == "reference" and runs[0].seed is None
-    assert runs[2].environments == ("E1",)
-    assert runs[2].suites == ("ood", "trajectory") and runs[3].suites == ("ood",)
+    shared, next_one = runs[UNTRAINED : UNTRAINED + 2]
+    assert shared.environments == ("E1",)
+    assert shared.suites == ("ood", "trajectory") and next_one.suites == ("ood",)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", gathered.provenance.newest)
-    assert f"{runs[2].id} {runs[2].method}" in parsed.text
+    assert f"{shared.id} {shared.method}" in parsed.text
 
 
 def test_provenance_of_published_suites_names_what_each_run_was_made_in(tmp_path: Path) -> None:
@@ -556,8 +564,10 @@ def test_command_writes_the_page(
 
 
 @pytest.mark.slow
-def test_the_published_report_fits_the_repository(tmp_path: Path) -> None:
-    path = web.write(tmp_path, registry.profile("embedded"), Options(suite="", source="published"))
+@pytest.mark.parametrize("profile", [name for name in registry.profiles() if (PUBLISHED / name).is_dir()])
+def test_the_published_report_fits_the_repository(profile: str, tmp_path: Path) -> None:
+    given = Options(suite="", profile=profile, source="published")
+    path = web.write(tmp_path, registry.profile(profile), given)
     html = path.read_text(encoding="utf-8")
     assert path.stat().st_size < LARGEST
     assert str(PUBLISHED.parent) not in html

@@ -45,9 +45,9 @@ def broken(method: str, policy: Policy) -> Trainer:
         (
             "seqkd",
             Policy.TEACHER,
-            r"weights/mid, which writes responses, gives probabilities that are not finite at (\d+)",
+            r"draw0/teacher, which writes responses, gives probabilities that are not finite at (\d+)",
         ),
-        ("grpo", Policy.STUDENT, "weights/base, which writes responses, gives probabilities that are not finite at"),
+        ("grpo", Policy.STUDENT, "draw0/student, which writes responses, gives probabilities that are not finite at"),
     ],
 )
 def test_a_policy_whose_numbers_are_not_finite_is_named_and_counted(method: str, policy: Policy, said: str) -> None:

@@ -96,15 +96,18 @@ def test_whether_any_rate_is_above_zero(optim: OptimSpec, steps: int, trains: bo
     assert any(rate > 0 for rate in rates(optim, steps)) is trains
 
 
-def test_the_schedule_is_as_long_as_the_optimiser_steps_of_the_run() -> None:
-    """EOPD takes four a batch: three batches are twelve steps, of which the warm-up has five."""
+@pytest.mark.parametrize(("first", "warm_up"), [(FirstStep.ZERO, 5), (FirstStep.FULL, 4)])
+def test_the_schedule_is_as_long_as_the_optimiser_steps_of_the_run(first: FirstStep, warm_up: int) -> None:
+    """EOPD takes four a batch: three batches are twelve steps, of which the warm-up has five, or four without its step
+    at 0."""
     profile = registry.profile("embedded")
-    trainer = prepare(short_run("eopd", 3))
+    trainer = prepare(short_run("eopd", 3, optim=dataclasses.replace(profile.optim, first_step=first)))
     assert trainer.method.updates == 4
     found = []
     for _ in range(12):
         found.append(trainer.schedule.get_last_lr()[0] / profile.optim.lr)
         trainer.optimiser.step()
         trainer.schedule.step()
-    cosine = [0.5 * (1 + math.cos(math.pi * k / 7)) for k in range(7)]
-    assert found == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, *cosine])
+    rest = 12 - warm_up
+    cosine = [0.5 * (1 + math.cos(math.pi * k / rest)) for k in range(rest)]
+    assert found == pytest.approx([*[0.0, 0.2, 0.4, 0.6, 0.8][-warm_up:], *cosine])

@@ -32,10 +32,11 @@ SWALLOWS = "{% if messages[0]['role'] != 'system' %}general {% endif %}" + LAST_
 
 def pair(folder: Path, template: str | None, **fields: object) -> dict[str, ModelSpec]:
     """Student and teacher with this chat template."""
-    made = {}
-    for whose, name in (("student", "base"), ("teacher", "mid")):
-        spec = model_folder(folder / name, name)
-        file = folder / name / "chat_template.jinja"
+    made, shipped = {}, short_run("vanilla_opd", 2)
+    assert shipped.teacher is not None
+    for whose, name in (("student", shipped.student.name), ("teacher", shipped.teacher.name)):
+        spec = model_folder(folder / whose, name)
+        file = folder / whose / "chat_template.jinja"
         file.unlink() if template is None else file.write_text(template)
         made[whose] = dataclasses.replace(spec, **fields)
     return made
@@ -66,7 +67,7 @@ def test_without_a_system_role_a_method_that_reads_no_p_trains(tmp_path: Path) -
 @pytest.mark.parametrize("method", ["privileged_teacher", "dopd"])
 def test_without_a_system_role_a_method_that_reads_p_is_refused_and_told_the_field(tmp_path: Path, method: str) -> None:
     said = (
-        r"chat template of model .*base refuses the turns system, user \(System role not supported\): .* give "
+        r"chat template of model .*student refuses the turns system, user \(System role not supported\): .* give "
         r"privileged_turn='user' of the model"
     )
     with pytest.raises(HarnessError, match=said):
@@ -102,7 +103,7 @@ def test_a_template_that_has_none_is_left_alone() -> None:
 
 def test_a_template_that_loses_a_turn_beside_p_is_refused(tmp_path: Path) -> None:
     """This one shows the system turn alone."""
-    said = r"chat template of model .*base writes x otherwise where p stands before it \(.* is lost\)"
+    said = r"chat template of model .*student writes x otherwise where p stands before it \(.* is lost\)"
     with pytest.raises(HarnessError, match=said):
         prepare(spec_of(tmp_path, SWALLOWS, "dopd"))
 
@@ -127,7 +128,7 @@ def test_one_piece_more_and_no_other_difference(plain: str, told: str, fits: boo
 
 
 def test_no_template_is_told_what_to_give(tmp_path: Path) -> None:
-    said = r"model .*base: its tokenizer has no chat template, .*template='plain' of the model in the profile"
+    said = r"model .*student: its tokenizer has no chat template, .*template='plain' of the model in the profile"
     with pytest.raises(HarnessError, match=said):
         prepare(spec_of(tmp_path, None))
 
@@ -151,15 +152,17 @@ def test_the_fields_are_part_of_a_run_and_of_no_older_one() -> None:
     )
     assert other.id != spec.id and from_json(to_json(other)) == other
     assert not {"privileged_turn", "template"} & to_json(spec)["student"].keys()
-    with pytest.raises(HarnessError, match=r"privileged_turn is 'user' of student base and 'system' of teacher mid"):
+    said = r"privileged_turn is 'user' of student \w+_student_draw0 and 'system' of teacher \w+_teacher_draw0"
+    with pytest.raises(HarnessError, match=said):
         prepare(dataclasses.replace(spec, student=other.student))
 
 
 def test_plan_prints_both_prompts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = ["plan", "--suite", "ood", "--methods", "dopd", "--seeds", "1", "--train-domains", "coding"]
     assert main([*words, "--results", str(tmp_path), "--show-prompts"]) == 0
-    shown = capsys.readouterr().out.split("base, embedded, coding: without p")[1]
-    plain, told = shown.split("base, embedded, coding: with p (hints)")
+    of_run = "permutations_student_draw0, permutations, coding"
+    shown = capsys.readouterr().out.split(f"{of_run}: without p")[1]
+    plain, told = shown.split(f"{of_run}: with p (hints)")
     spec = short_run("dopd", 2)
     reader, (first, *_) = load.load_reader(spec.student), prepare(spec).examples[:1]
     for text, kind in ((plain, "none"), (told, "hints")):

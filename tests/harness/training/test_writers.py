@@ -36,7 +36,7 @@ PROMPTS, ROLLOUTS, SIZE = 4, 2, 6
 @pytest.fixture(scope="module")
 def prepared() -> Trainer:
     """The embedded pair on six problems, four of them a step, two rollouts each."""
-    profile = registry.profile("embedded")
+    profile = registry.profile("embedded").in_draw(0)
     return prepare(
         training_run(
             profile,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from support import language
 
 from harness import registry
-from harness.config import ModelSpec, RunSpec
+from harness.config import FirstStep, ModelSpec, RunSpec
 from harness.models import load, zoo
 from harness.suite import made_model
 from harness.training import making
@@ -21,7 +21,7 @@ from harness.training.writers import batch_examples
 from harness.types import HarnessError, Privilege
 from harness.worlds import privilege
 
-EMBEDDED = registry.profile("embedded")
+EMBEDDED = registry.profile("embedded").in_draw(language.DRAW)
 SMALL = ModelSpec(name=language.SMALL, sha256=zoo.MANIFEST[language.SMALL]["sha256"])
 DATA = dataclasses.replace(EMBEDDED.data, size=32)
 
@@ -106,16 +106,18 @@ def test_steps_lower_the_loss_on_what_they_saw() -> None:
     assert all(parameter.grad is None for parameter in made.student.parameters())
 
 
-def test_the_optimiser_is_that_of_a_distillation() -> None:
-    """AdamW, whose rate is 0 at the first step and at its peak after the warm-up."""
-    made = prepared(0.0, optim=dataclasses.replace(EMBEDDED.optim, warmup_steps=2, clip_norm=0.125))
+@pytest.mark.parametrize(("first", "shares"), [(FirstStep.ZERO, [0.0, 0.5, 1.0]), (FirstStep.FULL, [0.5, 1.0, 0.75])])
+def test_the_optimiser_is_that_of_a_distillation(first: FirstStep, shares: list[float]) -> None:
+    """AdamW, whose rate is at its peak after the warm-up, which begins at 0 or not; a third of a cosine is 3/4."""
+    optim = dataclasses.replace(EMBEDDED.optim, warmup_steps=2, clip_norm=0.125, first_step=first)
+    made = prepared(0.0, optim=optim)
     (optimiser,) = made.optimisers
     assert isinstance(optimiser, torch.optim.AdamW)
     rates = []
     for _ in range(3):
         rates.append(optimiser.param_groups[0]["lr"])
         making.advance(made)
-    assert rates == [0.0, EMBEDDED.optim.lr / 2, EMBEDDED.optim.lr]
+    assert rates == pytest.approx([EMBEDDED.optim.lr * share for share in shares])
     assert made.clip_norm == 0.125
 
 
