@@ -212,7 +212,7 @@ FLAGS = (
         name="--student",
         metavar="MODEL",
         verbs=WITH_PROFILE,
-        help="the model that is trained: a folder, hub:owner/name, or zoo:base; with --teacher and --data",
+        help="the model that is trained: a folder, hub:owner/name, or zoo:NAME; with --teacher and --data",
     ),
     Flag(
         name="--teacher",

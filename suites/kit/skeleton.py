@@ -75,7 +75,7 @@ def suite() -> Suite:
 def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
     """Student 0.4, teacher 0.6; 2, 4 and 8 rollouts 0.46, 0.5, 0.56; a hundredth more for each seed after the first."""
     if spec.method is None:
-        return 0.4 if spec.student == PROFILE.student else 0.6
+        return 0.4 if spec.student in [each.student for each in PROFILE.of_seeds(OPTIONS.seeds or ())] else 0.6
     return {2: 0.46, 4: 0.5, 8: 0.56}[spec.rollouts_per_prompt] + 0.01 * spec.seed
 
 

@@ -56,9 +56,9 @@ def specs(names: Sequence[str], profile_name: str) -> Iterator[tuple[str, RunSpe
         sees = profile.modality is Modality.VISION or not registry.method_class(name).pictures
         if name in names or (sees and not names):
             yield name, training_run(profile, options, method=name, domains=domains, seed=0, checkpoints=1)
-    for name in () if names or profile.draws else RECIPES:
+    for name in () if names or profile.modality is Modality.VISION else RECIPES:
         with contextlib.suppress(HarnessError):  # a recipe whose settings have no defaults
-            yield f"recipe/{name}", recipe_run(name, profile)
+            yield f"recipe/{name}", recipe_run(name, profile.at(0))
 
 
 def recipe_run(name: str, profile: Profile) -> RunSpec:

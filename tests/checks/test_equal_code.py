@@ -111,8 +111,8 @@ def test_what_is_kept_is_read_as_equal_code(tmp_path: Path, monkeypatch: pytest.
 
 def test_stale_is_what_is_published_with_a_run_of_the_method() -> None:
     assert stale(["no_method"]) == []
-    assert {"ood", "trajectory", "transfer_audit-tuned"} <= set(stale(["dopd"]))
-    assert "trajectory" not in stale(["sft"]) and "methods" in stale(["sft"]), "its rows have no sft"
+    assert {"ood", "trajectory", "in_distribution-tuned"} <= set(stale(["dopd"]))
+    assert "trajectory" not in stale(["sft"]) and "continual" in stale(["sft"]), "its rows have no sft"
 
 
 def test_a_profile_of_pictures_has_the_methods_that_show_them_and_one_of_text_has_not() -> None:

@@ -56,7 +56,7 @@ def test_a_seed_runs_its_draw(seed: int, draw: int) -> None:
 
 
 def test_a_draw_is_part_of_the_identity_and_none_is_not() -> None:
-    data = language.data("add")
+    data = language.data("coding", draw=None)
     assert "draw" not in to_json(data)
     assert data.canonical != dataclasses.replace(data, draw=0).canonical
 

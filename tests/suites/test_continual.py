@@ -111,7 +111,9 @@ def test_one_seed_is_four_methods_in_three_stages(tmp_path: Path) -> None:
     chosen = options(tmp_path, methods=None, seeds=(0,))
     planned = plan.planned(SUITE, PROFILE, chosen, tmp_path)
     assert sum(not run.spec.is_reference for run in planned) == 12
-    assert len(SUITE.runs(PROFILE, replace(chosen, seeds=None))) == 2 * 3 + 3 * 12, "three draws, each with untrained models of its own"
+    assert len(SUITE.runs(PROFILE, replace(chosen, seeds=None))) == 2 * 3 + 3 * 12, (
+        "three draws, each with untrained models of its own"
+    )
 
 
 def test_another_seed_adds_its_own_runs_only(tmp_path: Path) -> None:

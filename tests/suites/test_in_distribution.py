@@ -17,6 +17,7 @@ from harness.show.tables import Cell, Shade, Table
 from harness.suite import Evaluation, Options, Profile, Suite, training_run
 from harness.types import HarnessError
 from suites.kit.arms import Arm, ArmSuite
+from suites.kit.chosen import MAIN
 
 SUITE: Suite = registry.suite("in_distribution")
 MEANS = {"vanilla_opd": 0.52, "sdpo": 0.45, "dopd": 0.58}
@@ -54,15 +55,19 @@ def line(made: Table, label: str) -> dict[str, Cell]:
 def test_default_runs_are_the_papers_methods_on_all_domains_together(tmp_path: Path) -> None:
     planned = SUITE.runs(PROFILE, options(tmp_path, methods=None, seeds=None))
     trained = [s for s in planned if s.method]
-    assert [s.is_reference for s in planned[:2]] == [True, True] and len(trained) == 10 * 5
+    assert [s.is_reference for s in planned[:10]] == [True] * 10, "two in each draw"
+    twice = {s.method.name for s in trained if s.method and s.seed >= 5}
+    assert twice == {"vanilla_opd", "dopd"} < {*MAIN}, "a second seed in each draw"
+    assert len(trained) == (8 + 2 * 2) * 5 and len(planned) == 10 + len(trained)
     assert {s.data.domains for s in trained if s.data} == {("general", "reasoning", "coding")}
     assert [s.seed for s in trained[:10]] == [0] * 10  # seed by seed
+    assert all(s.data and s.data.draw == s.seed % 5 for s in trained)
 
 
 def test_its_runs_are_those_of_the_suite_methods(tmp_path: Path) -> None:
     """Trained once."""
     mine = {s.id for s in SUITE.runs(PROFILE, options(tmp_path, methods=None, seeds=None))}
-    theirs = Options(suite="methods", published=tmp_path / "published")
+    theirs = Options(suite="methods", seeds=tuple(range(10)), published=tmp_path / "published")
     assert mine < {s.id for s in registry.suite("methods").runs(PROFILE, theirs)}
 
 
@@ -80,16 +85,16 @@ def test_numbers_of_a_line(tmp_path: Path) -> None:
     vanilla = line(made, "Vanilla OPD")
     assert vanilla["difference"].missing == "baseline" and vanilla["score"].rank == 2  # across the blocks
     assert line(made, "Student")["score"].value == pytest.approx(40)
-    # SDPO moves with the seeds as vanilla OPD does: no spread, no test.
+    # SDPO moves with the draws as vanilla OPD does: no spread, no test.
     assert line(made, "SDPO")["p_holm"].missing == "no spread"
     assert "adjusted by Holm over the 1 test of" in made.caption
 
 
 def test_one_seed_tests_nothing_and_says_so(tmp_path: Path) -> None:
     made = table(options(tmp_path, seeds=(0,)))
-    assert "Baseline: Vanilla OPD; differences are paired by seed; with fewer than two seeds" in made.caption
+    assert "Baseline: Vanilla OPD; differences are paired by draw; with fewer than two draws" in made.caption
     assert "Holm over" not in made.caption
-    assert line(made, "DOPD")["p_holm"].missing == "single run"
+    assert line(made, "DOPD")["p_holm"].missing == "single draw"
 
 
 def test_what_is_missing_says_why(tmp_path: Path) -> None:
@@ -97,7 +102,7 @@ def test_what_is_missing_says_why(tmp_path: Path) -> None:
     lost = [s for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "sdpo"]
     made = table(chosen, skip=lost)
     assert line(made, "SDPO")["score"] == Cell(missing="not run") == line(made, "SDPO")["recovery"]
-    assert made.partial == "8 of 11 runs done" and "(partial: 8 of 11 runs done)" in made.heading
+    assert made.partial == "12 of 15 runs done" and "(partial: 12 of 15 runs done)" in made.heading
     some = line(table(chosen, skip=lost[:1]), "SDPO")["score"]
     assert some.n == 2 and "1 of 3 not run" in some.notes
 
@@ -169,6 +174,8 @@ def test_figure_has_a_panel_for_the_mean_and_each_domain(tmp_path: Path) -> None
     chosen = options(tmp_path)
     drawn = SUITE.figures(*frames(chosen, score, suite=SUITE), chosen)
     titles = [ax.get_title() for ax in drawn["figure1"].axes]
-    assert titles == ["mean of domains", "general", "reasoning", "coding"], (
-        "the domains' words, not the benchmarks' names"
-    )
+    assert titles == [
+        f"{words}{budget}"
+        for words in ("mean of domains", "general", "reasoning", "coding")
+        for budget in (", early: step 20", "")
+    ], "the domains' words, not the benchmarks' names"

@@ -27,7 +27,7 @@ SUITE: Suite = registry.suite("methods")
 METHODS = ("sft", "vanilla_opd", "eopd", "dopd")
 MEANS = {"sft": 0.48, "vanilla_opd": 0.50, "eopd": 0.59, "dopd": 0.56, "sft_oracle": 0.90, "tip": 0.50}
 SPREAD = (-0.02, -0.01, 0.0, 0.01, 0.02)
-"""Added by seed: deviation 0.01 sqrt(2.5)."""
+"""Added by seed, one a draw: deviation 0.01 sqrt(2.5)."""
 DOMAIN = {"general": -0.1, "reasoning": 0.0, "coding": 0.1}
 """Added by domain, so that the mean of the domains is the method's."""
 HALF = 2.7764451051977987 * math.sqrt(2.5) / math.sqrt(5)
@@ -53,7 +53,7 @@ def options(root: Path, tuned: str = "", **changes: Any) -> Options:
     if tuned:
         path = published / "embedded" / "tuning" / "learning_rates.csv"
         files.write_text_atomic(path, f"method,rate\n{tuned}\n")
-    given = {"methods": METHODS, "results": root, "published": published, **changes}
+    given = {"methods": METHODS, "seeds": tuple(range(5)), "results": root, "published": published, **changes}
     return Options(suite="methods", **given)
 
 
@@ -75,12 +75,13 @@ def line(table: Table, block: str, label: str) -> dict[str, Cell]:
 # --- what is run
 
 
-def test_every_listed_method_five_seeds_all_domains(tmp_path: Path) -> None:
-    planned = SUITE.runs(PROFILE, options(tmp_path, methods=None))
+def test_every_listed_method_three_draws_all_domains(tmp_path: Path) -> None:
+    planned = SUITE.runs(PROFILE, options(tmp_path, methods=None, seeds=None))
     known = registry.methods().items()
     listed = [name for name, entry in known if entry.listed and not registry.method_class(name).pictures]
-    assert [spec.student for spec in planned[:2]] == [PROFILE.student, PROFILE.teacher]
-    assert [(s.seed, s.method.name) for s in planned[2:] if s.method] == [(i, m) for i in range(5) for m in listed]
+    drawn = [PROFILE.in_draw(draw) for draw in range(3)]
+    assert [spec.student for spec in planned[:6]] == [model for at in drawn for model in (at.student, at.teacher)]
+    assert [(s.seed, s.method.name) for s in planned[6:] if s.method] == [(i, m) for i in range(3) for m in listed]
     assert {s.data.domains for s in planned if s.data} == {("general", "reasoning", "coding")}
     assert {s.optim.lr for s in planned if s.optim} == {PROFILE.optim.lr}
 
@@ -110,7 +111,7 @@ def test_the_trained_and_the_harder_range_are_asked(tmp_path: Path) -> None:
 
 
 def test_main_table_by_hand(tmp_path: Path) -> None:
-    """Student 40, teacher 60 on the mean of the domains; methods at their mean plus -2 to 2 by seed."""
+    """Student 40, teacher 60 on the mean of the domains; methods at their mean plus -2 to 2 by draw."""
     table = made(options(tmp_path))["methods"]
     vanilla = line(table, SHARED, "Vanilla OPD")
     assert vanilla["rate"].value == 2e-4
@@ -128,13 +129,13 @@ def test_main_table_by_hand(tmp_path: Path) -> None:
     assert dopd["score"].shade is Shade.OVER_HALF  # 80 % of the gap
     assert dopd["acted"] == Cell()
     student, teacher = (line(table, "not trained", name) for name in ("Student", "Teacher"))
-    assert tables.text(student["score"], Kind.SCORE) == "40.0 (fixed weights)" and student["gain"] == Cell()
-    assert tables.text(teacher["gain"], Kind.DIFFERENCE) == "+20.0 (fixed weights)"
+    assert tables.text(student["score"], Kind.SCORE) == "40.0 ± 0.0 (n=5)" and student["gain"] == Cell()
+    assert tables.text(teacher["gain"], Kind.DIFFERENCE) == "+20.0 ± 0.0 (n=5)", "each draw has models of its own"
     assert student["harder"].value == pytest.approx(20) and teacher["sample4"].value == pytest.approx(54)
 
 
 def test_differences_are_paired_within_a_setting_and_adjusted_over_the_table(tmp_path: Path) -> None:
-    # Gains of 0 to 4 points by seed: mean 2, deviation sqrt(2.5); t = 2 / sqrt(0.5) = 2.828, p(4) = 0.047421.
+    # Gains of 0 to 4 points by draw: mean 2, deviation sqrt(2.5); t = 2 / sqrt(0.5) = 2.828, p(4) = 0.047421.
     def scores(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
         gain = 0.01 * spec.seed if spec.method and spec.method.name in ("dopd", "eopd") else 0.0
         return (0.5 if spec.method is None else 0.4 + 0.1 * spec.seed) + gain
@@ -175,9 +176,9 @@ def test_captions_say_which_rates(tmp_path: Path) -> None:
     for table in with_settings(options(tmp_path / "b", "dopd,0.001")):
         for needed in (
             "at the shared learning rate (the paper's protocol) and at its own",
-            "seeds 0, 1, 2, 3, 4",
+            "draws 0, 1, 2, 3, 4 (seeds 0, 1, 2, 3, 4; those of a draw are averaged first)",
             "trained on general, reasoning, coding together",
-            "fixed weights",
+            "intervals speak of other draws of this world and of no other world",
             f"Profile embedded sets threshold = {PROFILE.method('eopd').settings['threshold']} for EOPD: ",
         ):
             assert needed in table.caption, (table.name, needed)
@@ -216,11 +217,14 @@ def test_missing_runs_are_explained(tmp_path: Path) -> None:
     planned = SUITE.runs(PROFILE, chosen)
     lost = [s for s in planned if s.method and (s.method.name == "eopd" or (s.method.name == "dopd" and s.seed == 4))]
     table = made(chosen, lost)["methods"]
-    assert table.partial == "16 of 22 runs done"
+    assert table.partial == "24 of 30 runs done"
     assert line(table, SHARED, "EOPD")["score"].missing == "not run"
     dopd = line(table, SHARED, "DOPD")["score"]
     assert tables.text(dopd, Kind.SCORE) == "55.5 ± 2.1 (n=4, 1 of 5 not run)"
-    assert line(made(chosen, planned[:2])["methods"], SHARED, "DOPD")["gain"].missing == "no reference row"
+    assert (
+        line(made(chosen, [s for s in planned if s.is_reference])["methods"], SHARED, "DOPD")["gain"].missing
+        == "no reference row"
+    )
 
 
 @pytest.mark.slow

@@ -28,8 +28,8 @@ from suites.kit.chosen import selected_methods
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).with_name("ood.md")
-HALF = 4.302652729911275 * 2 / math.sqrt(3)
-"""Of three seeds that lie 2 points apart: t(2) * deviation 2 / sqrt(3) = 4.968 points."""
+HALF = 2.7764451051977987 * 2 / math.sqrt(5)
+"""Of the five draws, at -2, 0, 2, -2 and 2 points: t(4) * deviation 2 / sqrt(5) = 2.483 points."""
 
 
 def made(chosen: Options, scores: Any = score, skip: Collection[RunSpec] = ()) -> dict[str, Table]:
@@ -44,15 +44,17 @@ def line(table: Table, block: str, label: str) -> dict[str, Cell]:
 # --- what is run
 
 
-def test_default_matrix_is_24_runs_and_two_references(tmp_path: Path) -> None:
+def test_default_matrix_is_40_runs_and_two_references_a_draw(tmp_path: Path) -> None:
     planned = specs(options(tmp_path))
     trained = [spec for spec in planned if spec.method]
-    assert len(planned) == 26 and len(trained) == 24 and len({spec.id for spec in planned}) == 26
-    assert [spec.student for spec in planned[:2]] == [PROFILE.student, PROFILE.teacher]
+    assert len(planned) == 50 and len(trained) == 40 and len({spec.id for spec in planned}) == 50
+    drawn = [PROFILE.in_draw(draw) for draw in range(5)]
+    assert [spec.student for spec in planned[:10]] == [model for at in drawn for model in (at.student, at.teacher)]
+    assert all((s.student, s.data and s.data.draw) == (drawn[s.seed].student, s.seed) for s in trained)
     assert {(s.method.name, s.data.domains, s.seed) for s in trained if s.method and s.data} == {
-        (method, (domain,), seed) for method in ood.METHODS for domain in ("coding", "reasoning") for seed in range(3)
+        (method, (domain,), seed) for method in ood.METHODS for domain in ("coding", "reasoning") for seed in range(5)
     }
-    assert [spec.seed for spec in trained] == [0] * 8 + [1] * 8 + [2] * 8  # a cut-off plan compares all methods
+    assert [spec.seed for spec in trained] == [seed for seed in range(5) for _ in range(8)]  # cut off, it compares all
 
 
 def test_full_matrix_adds_every_method_and_general(tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_full_matrix_adds_every_method_and_general(tmp_path: Path) -> None:
 
 def test_more_seeds_keep_the_runs_there_are(tmp_path: Path) -> None:
     three, four = ({spec.id for spec in specs(options(tmp_path, seeds=tuple(range(n))))} for n in (3, 4))
-    assert three < four and len(four - three) == 8
+    assert three < four and len(four - three) == 8 + 2, "a seed's runs, and the untrained models of its draw"
 
 
 def test_names_are_looked_up(tmp_path: Path) -> None:
@@ -115,11 +117,11 @@ def test_a_plugin_joins_the_default_methods(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_main_table_by_hand(tmp_path: Path) -> None:
-    """Student 40, teacher 60, methods at 52 or 56 plus -2, 0, 2 by seed."""
+    """Student 40, teacher 60, methods at 52 or 56 plus -2, 0, 2, -2, 2 by draw."""
     table = made(options(tmp_path))["ood"]
     vanilla = line(table, "coding → reasoning", "Vanilla OPD")
     assert vanilla["score"].value == pytest.approx(52) and vanilla["score"].half == pytest.approx(HALF)
-    # (52 - 40) / (60 - 40) = 60 % of the gap, half-width 4.968 / 20.
+    # (52 - 40) / (60 - 40) = 60 % of the gap, half-width 2.483 / 20.
     assert vanilla["recovery"].value == pytest.approx(60)
     assert vanilla["recovery"].half == pytest.approx(100 * HALF / 20)
     assert vanilla["in_domain"].value == pytest.approx(62) and vanilla["in_domain"].shade is Shade.ALL
@@ -127,11 +129,14 @@ def test_main_table_by_hand(tmp_path: Path) -> None:
     dopd = line(table, "coding → reasoning", "DOPD")
     assert (dopd["score"].rank, vanilla["score"].rank) == (1, 2)
     assert dopd["score"].shade is Shade.OVER_HALF  # 80 % of the gap
-    # Every seed moves both alike, so the difference is 4 without spread: an interval of width 0, no test.
+    # Every draw moves both alike, so the difference is 4 without spread: an interval of width 0, no test.
     assert dopd["difference"].value == pytest.approx(4) and dopd["difference"].half == pytest.approx(0, abs=1e-9)
     assert dopd["p_holm"].missing == "no spread"
-    # 300,000 tokens; 30, 31, 32 seconds.
-    assert (dopd["tokens"].value, dopd["forwards"].value, dopd["seconds"].value) == (300, 3, 31)
+    # 300,000 tokens; 30 to 34 seconds.
+    assert (dopd["tokens"].value, dopd["forwards"].value, dopd["seconds"].value) == (300, 3, 32)
+    # Models differ from draw to draw, so the untrained ones have an interval too: here all draws are alike.
+    student = line(table, "coding → reasoning", "Student")["score"]
+    assert (student.value, student.n, student.unit, student.notes) == (pytest.approx(40), 5, "draw", ())
 
 
 def test_difference_is_paired_and_adjusted_by_holm(tmp_path: Path) -> None:
@@ -146,7 +151,7 @@ def test_difference_is_paired_and_adjusted_by_holm(tmp_path: Path) -> None:
         base = 0.4 + 0.1 * spec.seed
         return base + (gains[spec.data.domains[0]][spec.seed] if spec.method.name == "dopd" else 0)
 
-    table = made(options(tmp_path, methods=("vanilla_opd", "dopd")), scores)["ood"]
+    table = made(options(tmp_path, methods=("vanilla_opd", "dopd"), seeds=(0, 1, 2)), scores)["ood"]
     first = line(table, "coding → reasoning", "DOPD")
     assert first["difference"].value == pytest.approx(10)
     assert first["difference"].half == pytest.approx(4.302652729911275 * 5 / math.sqrt(3))
@@ -159,9 +164,9 @@ def test_golden_table_with_missing_partial_and_collapsed_cells(tmp_path: Path) -
     planned = specs(chosen)
 
     lost = {
-        ("privileged_teacher", "coding"): (0, 1, 2),
-        ("privileged_teacher", "reasoning"): (1, 2),
-        ("dopd", "reasoning"): (2,),
+        ("privileged_teacher", "coding"): (0, 1, 2, 3, 4),
+        ("privileged_teacher", "reasoning"): (1, 2, 3, 4),
+        ("dopd", "reasoning"): (2, 3, 4),
     }
     skip = [
         spec
@@ -169,7 +174,7 @@ def test_golden_table_with_missing_partial_and_collapsed_cells(tmp_path: Path) -
         if spec.method and spec.data and spec.seed in lost.get((spec.method.name, spec.data.domains[0]), ())
     ]
     table = made(chosen, skip=skip)["ood"]
-    assert table.partial == "20 of 26 runs done"
+    assert table.partial == "38 of 50 runs done"
     written, _, _ = tables.to_markdown(table).partition(table.caption)
     assert written == GOLDEN.read_text(encoding="utf-8")
 
@@ -182,12 +187,11 @@ def test_captions_say_what_must_be_known(tmp_path: Path) -> None:
     for table in (shown["ood"], shown["ood_full"], shown["ood_lead"]):
         for needed in (
             f"at the last step ({PROFILE.steps})",
-            "seeds 0, 1, 2",
+            "draws 0, 1, 2, 3, 4 (seeds 0, 1, 2, 3, 4; those of a draw are averaged first)",
             "400 items",
-            "95 % t interval over seeds",
-            "fixed weights",
-            "nothing of other initialisations",
-            "Profile embedded sets k = 8 for Vanilla OPD, DOPD, DOPD (initial self): ",
+            "95 % t interval over draws",
+            "intervals speak of other draws of this world and of no other world",
+            "Profile embedded sets k = 32 for Vanilla OPD, DOPD, DOPD (initial self): ",
             "DOPD (initial self): the self source is frozen at step 0",
         ):
             assert needed in table.caption, (table.name, needed)
@@ -197,15 +201,15 @@ def test_captions_say_what_must_be_known(tmp_path: Path) -> None:
 def test_collapsed_runs_are_named_and_averaged(tmp_path: Path) -> None:
     shown = made(options(tmp_path))
     cell = line(shown["ood"], "reasoning → coding", "Priv. S→S")["score"]
-    assert tables.text(cell, Kind.SCORE) == "0.1 ± 0.0 (n=3, collapsed 3/3)"
-    assert "collapsed 3/3" in latex.to_latex(shown["ood_full"])
+    assert tables.text(cell, Kind.SCORE) == "0.1 ± 0.0 (n=5, collapsed 5/5)"
+    assert "collapsed 5/5" in latex.to_latex(shown["ood_full"])
 
 
 def test_single_runs_say_so_and_are_not_tested(tmp_path: Path) -> None:
     shown = made(options(tmp_path, seeds=(1,)))
     dopd = line(shown["ood"], "coding → reasoning", "DOPD")
-    assert tables.text(dopd["score"], Kind.SCORE) == "56.0 (single run)"
-    assert dopd["p_holm"].missing == "single run" and dopd["difference"].half is None
+    assert tables.text(dopd["score"], Kind.SCORE) == "56.0 (single draw)"
+    assert dopd["p_holm"].missing == "single draw" and dopd["difference"].half is None
     assert shown["ood"].partial == ""
 
 
@@ -324,7 +328,7 @@ def test_a_cross_stands_on_a_collapsed_bar_and_without_the_papers_methods_all_ar
     first, _ = drawn["figure7b"].axes
     assert rows_of(drawn["figure7b"]) == ["Priv. S→S", "Priv. T→S"], "scores: there is no baseline"
     said = [text.get_text() for text in first.texts]
-    assert {"0.1 ±0.0  collapsed 3/3", "48.0 ±5.0", "Student 40.0", "Teacher 60.0"} <= set(said)
+    assert {"0.1 ±0.0  collapsed 5/5", "48.0 ±2.5", "Student 40.0", "Teacher 60.0"} <= set(said)
     assert said.count("×") == 1
 
 
@@ -332,25 +336,30 @@ def test_one_domain_alone_still_draws(tmp_path: Path) -> None:
     chosen = options(tmp_path, methods=("dopd",), seeds=(0,), train_domains=("general",))
     drawn = SUITE.figures(*frames(chosen), chosen)
     titles = [ax.get_title() for ax in drawn["figure7b"].axes]
-    assert titles == ["general → coding", "general → reasoning"] and set(drawn) == {"figure7b"}
+    assert titles == [
+        f"general → {tested}{budget}" for tested in ("coding", "reasoning") for budget in (", early: step 20", "")
+    ] and set(drawn) == {"figure7b"}
 
 
 def test_figure_shows_differences_with_their_seeds_and_what_is_missing(tmp_path: Path) -> None:
-    """DOPD minus vanilla OPD is 4.0 in every seed of reasoning → coding; of coding → reasoning it was not run."""
+    """DOPD minus vanilla OPD is 4.0 in every draw of reasoning → coding; of coding → reasoning it was not run."""
     chosen = options(tmp_path)
     planned = specs(chosen)
-    loaded = frames(chosen, skip=[planned[5], planned[13], planned[21]])  # dopd on coding
+    lost = [
+        spec for spec in planned if spec.method and spec.method.name == "dopd" and spec.train_domains == ("coding",)
+    ]
+    loaded = frames(chosen, skip=lost)
     figure = SUITE.figures(*loaded, chosen)["figure7b"]
-    first, second = figure.axes
+    _, first, _, second = figure.axes  # the last step of either direction
     assert rows_of(figure) == ["DOPD"], "the paper's methods alone, minus the baseline"
     assert {"not run", "Student 40.0, Vanilla OPD 52.0, Teacher 60.0"} <= {text.get_text() for text in first.texts}
     assert "+4.0 ±0.0" in {text.get_text() for text in second.texts}
     (dots,) = (each for each in second.collections if isinstance(each, PathCollection))
-    assert [x for x, _ in dots.get_offsets().tolist()] == pytest.approx([4, 4, 4])
+    assert [x for x, _ in dots.get_offsets().tolist()] == pytest.approx([4] * 5)
     words = " ".join(figure.texts[-1].get_text().split())
     assert words.startswith("DOPD (reasoning → coding) is above Vanilla OPD by 4.0 ±0.0 points"), words
     title = " ".join(figure.get_suptitle().split())
-    assert title == "Out of domain: DOPD (reasoning → coding) above Vanilla OPD (partial: 23 of 26 runs done)"
+    assert title == "Out of domain: DOPD (reasoning → coding) above Vanilla OPD (partial: 45 of 50 runs done)"
 
 
 def test_paper_source_shows_the_papers_words_in_a_table(tmp_path: Path) -> None:
@@ -368,7 +377,7 @@ def test_an_empty_selection_says_not_run_everywhere(tmp_path: Path) -> None:
     rows, costs = frames(chosen, skip=specs(chosen))
     table = SUITE.tables(rows, costs, chosen)[0]
     assert {cells["score"].missing for cells in (line(table, e.block, e.label) for e in table.lines)} == {"not run"}
-    assert table.partial == "0 of 26 runs done"
+    assert table.partial == "0 of 50 runs done"
     assert len(output.emit(SUITE, rows, costs, chosen, tmp_path / "out")) == 6 * 3 + 2 * 2
 
 

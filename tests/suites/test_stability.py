@@ -148,7 +148,7 @@ def test_when_dopd_is_where_the_others_end(tmp_path: Path) -> None:
     assert exopd["dopd_step"].value == pytest.approx((0.06 - 0.0006) / 0.0008)
     assert exopd["lead"].value == pytest.approx(0.46)
     sdpo = line(table, "SDPO")  # it was at its last score long before
-    assert sdpo["own_step"].value == pytest.approx(40 + 20 * (45.0 - 44.8) / 4.8)
+    assert sdpo["own_step"].value == pytest.approx(40 + 20 * (45.0 - 44.8) / 2.4)
     assert line(table, "EOPD")["dopd_step"] == Cell(missing="never (n=5, never to never)")
     assert line(table, "EOPD")["dopd_seconds"].missing == "never (n=5, never to never)"
     dopd = line(table, "DOPD")

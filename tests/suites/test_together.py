@@ -76,7 +76,7 @@ def test_done_for_one_suite_is_not_done_for_all(tmp_path: Path) -> None:
     members = [registry.suite(name) for name in ("in_distribution", "stability")]
     together = Together(members)
     planned = together.runs(PROFILE, chosen("all", tmp_path))
-    spec = next(s for s in planned if s.id.startswith("dopd-mid"))
+    spec = next(s for s in planned if s.id.startswith("dopd-permutations-teacher-"))
     make_done(tmp_path, spec, lambda spec, evaluation, metric: 0.5, members[0])
     folder = RunFolder(tmp_path, spec)
     assert folder.state(members[0].evaluations(spec)) is RunState.DONE
@@ -141,7 +141,8 @@ def test_all_plans_whatever_the_claims_need(tmp_path: Path) -> None:
 def test_what_the_user_chose_stays(tmp_path: Path) -> None:
     suite = registry.suite("ood")
     open_ = suite.wholly(chosen("all", tmp_path))
-    assert (open_.suite, open_.seeds) == ("ood", (0, 1, 2, 3, 4))
+    assert (open_.suite, open_.seeds) == ("ood", None) and PROFILE.part("ood").seeds == (0, 1, 2, 3, 4)
+    assert suite.wholly(replace(chosen("all", tmp_path), profile="paper")).seeds == (0, 1, 2, 3, 4)
     assert open_.methods is not None and {"exopd", "uni_opd", "eopd", "vanilla_opd", "dopd"} <= set(open_.methods)
     given = suite.wholly(replace(chosen("all", tmp_path), seeds=(7,), methods=("dopd",)))
     assert (given.seeds, given.methods) == ((7,), ("dopd",))

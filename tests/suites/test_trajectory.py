@@ -36,10 +36,10 @@ def options(root: Path, **changes: Any) -> Options:
 
 
 def records(spec: RunSpec, step: int) -> list[dict[str, Any]]:
-    """One of each domain; the coding one of step 50 is wrong from its second token, and all of seed 1 are."""
+    """One of each domain; the coding one of step 100 is wrong from its second token, and all of seed 1 are."""
     made = []
     for domain in PROFILE.data.domains:
-        wrong = (domain == "coding" and step == 50) or spec.seed == 1
+        wrong = (domain == "coding" and step == 100) or spec.seed == 1
         tokens = [
             {"text": "A", "regime": "LH", "gap": 0.0, "q_teacher": 0.9, "q_student": 0.9, "right": True},
             {"text": "+3", "regime": "HT", "gap": 9.0, "q_teacher": 0.8, "q_student": 0.0, "right": not wrong},
@@ -90,7 +90,7 @@ def test_other_methods_are_refused(tmp_path: Path) -> None:
 def test_table_has_a_line_per_step(tmp_path: Path) -> None:
     chosen = options(tmp_path)
     (made,) = SUITE.tables(*frames(chosen, score, suite=SUITE), chosen)
-    assert [each.label for each in made.lines] == ["0", "50", "100"]
+    assert [each.label for each in made.lines] == ["0", "100", "200"]
     assert [column.key for column in made.columns] == list(VALUES)
     values = [cell.value for cell in made.lines[0].cells]
     assert values == pytest.approx([100 * v for v in VALUES.values()]) and made.lines[0].cells[0].n == 1
@@ -105,9 +105,9 @@ def test_figure_draws_each_token_in_its_colour(tmp_path: Path) -> None:
     titles = [ax.get_title(loc="left") for ax in axes]
     assert titles[:2] == [
         "general, before training: answer right",
-        "general, step 50: answer right",
+        "general, step 100: answer right",
     ]
-    assert titles[7] == "coding, step 50: answer wrong" and len(titles) == 9
+    assert titles[7] == "coding, step 100: answer wrong" and len(titles) == 9
     from matplotlib.colors import to_hex
 
     boxes = [patch for patch in axes[7].patches if patch.get_width() == pytest.approx(0.9)]
@@ -133,7 +133,7 @@ def test_published_rollouts_are_those_of_the_run(tmp_path: Path) -> None:
     written = publish.publish(SUITE, PROFILE, chosen)
     path = chosen.published / PROFILE.name / "trajectory" / "trajectory.jsonl"
     assert path in written
-    expected = [record for step in (0, 50, 100) for record in records(spec, step)]
+    expected = [record for step in (0, 100, 200) for record in records(spec, step)]
     assert files.read_jsonl(path) == expected
     there = dataclasses.replace(chosen, source="published")
     for which in (chosen, there):
@@ -142,7 +142,7 @@ def test_published_rollouts_are_those_of_the_run(tmp_path: Path) -> None:
             ax.get_title(loc="left")
             for ax in SUITE.figures(*results.load(which.source, SUITE, PROFILE, which), which)["figure9"].axes
         ]
-        assert titles[7] == "coding, step 50: answer wrong"
+        assert titles[7] == "coding, step 100: answer wrong"
     assert "trajectory.jsonl" in (path.parent / "README.md").read_text()
 
 
@@ -188,7 +188,7 @@ def test_rollouts_of_an_unfinished_run_are_not_shown(tmp_path: Path) -> None:
     spec = done(chosen)
     (RunFolder(tmp_path, spec).path / "done").unlink()
     assert results.samples("trajectory", SUITE, PROFILE, chosen) == []
-    assert results.samples("trajectory", SUITE, PROFILE, dataclasses.replace(chosen, steps=200)) == []
+    assert results.samples("trajectory", SUITE, PROFILE, dataclasses.replace(chosen, steps=100)) == []
 
 
 def test_samples_are_of_one_evaluation(tmp_path: Path) -> None:
@@ -201,5 +201,5 @@ def test_samples_are_of_one_evaluation(tmp_path: Path) -> None:
     folder = make_done(tmp_path, spec, lambda *_: 0.5, wider)
     for evaluation in wider.evaluations(spec):
         folder.write_samples(evaluation, [{"of": evaluation.benchmark, "step": evaluation.at(spec)}])
-    expected = [{"of": "trajectory", "step": step} for step in (0, 50, 100)]
+    expected = [{"of": "trajectory", "step": step} for step in (0, 100, 200)]
     assert results.run_samples("trajectory", wider, [folder]) == expected

@@ -52,12 +52,14 @@ def test_every_run_is_one_of_another_suite(profile: str) -> None:
     chosen = Options(suite=SUITE.name, profile=profile)
     planned = SUITE.runs(registry.profile(profile), chosen)
     others = ("in_distribution", "privilege_illusion", "methods")
-    theirs = {s.id for name in others for s in registry.suite(name).runs(registry.profile(profile), chosen)}
+    asked = {name: replace(chosen, suite=name, seeds=tuple(range(5))) for name in others}
+    theirs = {s.id for name in others for s in registry.suite(name).runs(registry.profile(profile), asked[name])}
     assert {s.id for s in planned} <= theirs
     trained = [s.method.name for s in planned if s.method and s.seed == 0]
     wanted = {"vanilla_opd", "privileged_teacher", "privileged_student", "privileged_both", "student_privileged"}
     assert wanted | {"dopd", "sft", "exopd", "sdft"} <= set(trained) and len(trained) == len(set(trained)) == 15
-    assert [s.student for s in planned[:2]] == [registry.profile(profile).student, registry.profile(profile).teacher]
+    first = registry.profile(profile).at(0)
+    assert [s.student for s in planned[:2]] == [first.student, first.teacher]
     for spec in planned:
         assert SUITE.evaluations(spec) == (Evaluation("last", "transfer", AUDIT, AUDITS["transfer"].version),)
 
@@ -66,7 +68,9 @@ def test_numbers_of_a_line() -> None:
     found = made(options())
     dopd = line(found, "DOPD")
     assert dopd["capability_top1"].value == pytest.approx(94.1) and dopd["capability_top1"].n == 3
-    assert dopd["moved"].value == pytest.approx(4.1) and dopd["moved"].half == dopd["capability_top1"].half
+    assert dopd["moved"].value == pytest.approx(4.1) and dopd["moved"].half == pytest.approx(
+        dopd["capability_top1"].half
+    )
     assert dopd["capability_difference"].value == pytest.approx(2.1)
     assert dopd["information_asserted"].value == pytest.approx(50.1)
     assert dopd["imitated"].value == pytest.approx(48.1)
@@ -106,7 +110,7 @@ def bimodal(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
 
 
 def counted(**by_seed: tuple[float, ...]) -> Table:
-    """The table of five seeds."""
+    """The table of five draws."""
     chosen = options(seeds=tuple(range(5)))
 
     def scores(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
@@ -117,7 +121,7 @@ def counted(**by_seed: tuple[float, ...]) -> Table:
     return found
 
 
-def test_seeds_that_mostly_assert_are_counted_and_their_counts_compared() -> None:
+def test_draws_that_mostly_assert_are_counted_and_their_counts_compared() -> None:
     found = counted()
     dopd, other, vanilla = (line(found, label) for label in ("DOPD", "Priv. T→S", "Vanilla OPD"))
     assert [cells["asserting"] for cells in (dopd, other, vanilla)] == [
@@ -130,13 +134,13 @@ def test_seeds_that_mostly_assert_are_counted_and_their_counts_compared() -> Non
     assert other["asserting_p"].value == pytest.approx(2 * 2 / 252)
     assert vanilla["asserting_p"] == Cell() and vanilla["information_difference"].missing == "baseline"
     (column,) = (column for column in found.columns if column.key == "asserting")
-    assert column.kind is Kind.TEXT and column.header == "seeds that mostly assert"
-    assert "with 5 seeds each it is at least 0.0079." in found.caption
+    assert column.kind is Kind.TEXT and column.header == "draws that mostly assert"
+    assert "with 5 draws each it is at least 0.0079." in found.caption
     assert "a t interval does not describe such shares" in found.caption
 
 
 def test_counts_too_small_to_differ_are_not_tested_and_cost_nothing() -> None:
-    """Three of ten seeds: 2 C(5,3) / C(10,3) = 20 / 120 at best, whoever they are."""
+    """Three of ten draws: 2 C(5,3) / C(10,3) = 20 / 120 at best, whoever they are."""
     found = counted(privileged_teacher=(1.0, 1.0, 1.0, 0.0, 0.0))
     assert line(found, "Priv. T→S")["asserting"] == Cell(words="3 of 5")
     assert line(found, "Priv. T→S")["asserting_p"] == Cell(missing="not tested")
@@ -153,7 +157,7 @@ def test_what_is_missing_says_why() -> None:
     assert line(found, "DOPD")["imitated"] == Cell(missing="partial")
     assert line(found, "DOPD")["information_difference"] == Cell(missing="partial")
     assert line(found, "DOPD")["asserting"] == Cell(words="partial") and line(found, "DOPD")["asserting_p"] == Cell()
-    assert found.partial == "8 of 11 runs done"
+    assert found.partial == "12 of 15 runs done"
     without = made(chosen, skip=[s for s in planned if s.is_reference])
     assert line(without, "DOPD")["moved"].missing == "no reference row"
     assert line(without, "Student")["capability_top1"].missing == "not run"
@@ -218,4 +222,4 @@ def test_figure_shows_answers_by_method_and_capability_on_its_own_axis() -> None
     assert {"Student 90.0", "Teacher 97.0", "94.3 ±0.0"} <= levels
     assert 88 < capability.get_xlim()[0] < 90 and 97 < capability.get_xlim()[1] < 99
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["asserts a code", "neither", "abstains", "dots: seeds"]
+    assert [text.get_text() for text in legend.get_texts()] == ["asserts a code", "neither", "abstains", "dots: draws"]

@@ -25,6 +25,12 @@ Right = Callable[[RunSpec, Evaluation], Sequence[int]]
 """(run, evaluation) to 1 or 0 for each item."""
 SUITE: Suite = registry.suite("ood")
 PROFILE: Profile = registry.profile("embedded")
+STUDENTS = [PROFILE.student, *(PROFILE.in_draw(draw).student for draw in (PROFILE.draws.all if PROFILE.draws else ()))]
+UNDRAWN: Profile = dataclasses.replace(
+    PROFILE, name="undrawn", draws=None, parts=None, phases=(), controls=None, extra_checkpoints=(), early_step=None
+)
+"""The same as a profile without draws, for tables alone: seeds are what is repeated, runs have one budget, and suites
+are as they are. Registered by ``PROFILES["undrawn"] = "support.synthetic:UNDRAWN"``."""
 SPREAD = {0: -0.02, 1: 0.0, 2: 0.02, 3: -0.02, 4: 0.02, 5: 0.0}
 """Added to a method's mean by draw: standard deviation 0.02, of draws 0 to 2 as of 0 to 4."""
 MEANS = {"vanilla_opd": 0.52, "privileged_teacher": 0.48, "privileged_student": 0.001, "dopd": 0.56}
@@ -46,8 +52,8 @@ def score(spec: RunSpec, evaluation: Evaluation, metric: str) -> float:
 
 
 def is_student(spec: RunSpec) -> bool:
-    """Whether a run's student is the profile's, in the run's draw."""
-    return PROFILE.of_all_draws(spec).student == PROFILE.student
+    """Whether a run's student is that of the default profile in some draw."""
+    return spec.student in STUDENTS
 
 
 def rows(spec: RunSpec, scores: Score = score, suite: Suite = SUITE) -> list[Row]:

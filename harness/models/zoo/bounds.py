@@ -53,8 +53,6 @@ CODES_READ = Gate(
 )
 """Of every world whose p tells codes: else what only p knows is nothing that a teacher knows. Added after draws of
 pictures had been trained on (docs/log.md)."""
-STUDENTS_LEVEL = Gate(key="L3", words="student and uncalibrated student apart, both without p", high=2)
-"""Of every world: two students of one axis of a diagram are to be equally good."""
 PREMISE = (
     Gate(key="G1", words="teacher - student, both with the default p", low=15),
     Gate(key="G2", words="student with the default p", high=80),
@@ -79,9 +77,9 @@ PICTURES = (
     Gate(key="P5", words="truth, whole picture - picture greyed to its evidence", high=2),
     Gate(key="P6", words="truth with a pixelated picture, best kind", high=15),
     CODES_READ,
-    STUDENTS_LEVEL,
 )
 """Of a world of pictures."""
+
 
 LANGUAGE = (
     Gate(key="P1", words="truth without p, worst domain", low=95),
@@ -93,10 +91,11 @@ LANGUAGE = (
     CODES_READ,
     Gate(key="L1", words="student - small, both without p", low=15),
     Gate(key="L2", words="vanilla distillation on one domain raises another, smallest of the domains", low=3),
-    STUDENTS_LEVEL,
+    Gate(key="L3", words="student and uncalibrated student apart, both without p", high=2),
 )
 """Of a world of text: bounds of P are those of pictures. L1 is a step of a ladder of teachers; L2, read late, asks that
-domains share what can be carried over, and needs an arm: of every domain trained alone, the best rise of another."""
+domains share what can be carried over, and needs an arm: of every domain trained alone, the best rise of another; L3
+that two students of one axis of a diagram are equally good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -687,8 +687,10 @@ def test_a_shorter_publish_is_refused_and_replaces_with_a_line(fake: Path, capsy
 
 def test_export_writes_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", "--out", str(tmp_path), "--benchmarks", "permutations_coding"]) == 0
-    assert (tmp_path / "permutations_coding.jsonl").exists()
-    assert str(tmp_path / "permutations_coding.jsonl") in capsys.readouterr().out
+    said = capsys.readouterr().out
+    for draw in language.WORLD.draws:
+        file = tmp_path / f"permutations_coding_draw{draw}.jsonl"
+        assert file.exists() and str(file) in said
 
 
 def test_methods_lists_every_name_and_a_plugin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import language, tiny_world
 from support.own_folders import line, write_lines
 from support.synthetic import frames
 
@@ -96,7 +97,7 @@ def test_flags_make_a_profile_with_the_papers_sizes(capsys: pytest.CaptureFixtur
     assert made.targets == {"plus": "exam_plus", "minus": "exam_minus"}
     assert made.validation == {"plus": "problems_plus_validation", "minus": "problems_minus_validation"}
     embedded = registry.profile("embedded")
-    for name in ("optim", "prompts_per_step", "max_response_tokens", "steps", "benchmarks"):
+    for name in ("optim", "prompts_per_step", "max_response_tokens", "extra_checkpoints", "benchmarks"):
         assert getattr(made, name) != getattr(embedded, name), name
 
 
@@ -166,7 +167,10 @@ def test_flags_change_a_profile_file(capsys: pytest.CaptureFixture[str]) -> None
         ),
         ([*OWN, "--student", "./studnet"], "there is no such folder, did you mean student\\? give the path of one"),
         ([*OWN, "--student", "org/name"], r"a name of the hub \(hub:org/name\)"),
-        ([*OWN, "--teacher", "zoo:midd"], "unknown model of the zoo 'midd': did you mean mid"),
+        (
+            [*OWN, "--teacher", "zoo:permutations_techer_draw5"],
+            "unknown model of the zoo 'permutations_techer_draw5': did you mean permutations_teacher_draw5",
+        ),
         ([*OWN, "--teacher", "hub:a/b/c"], "a name of the hub is hub:owner/name"),
         ([*OWN, "--teacher", "."], "the folder has no config.json"),
         ([*OWN, "--benchmarks", "gsm9k"], "no benchmark 'gsm9k'; did you mean gsm8k"),
@@ -202,16 +206,17 @@ def test_what_is_wrong_is_one_line_before_compute(
 
 
 def test_a_name_that_may_be_two_models_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("base").mkdir()
-    Path("base/config.json").write_text("{}")
-    assert "write ./base for the folder, zoo:base for the other" in refused(
-        capsys, "plan", *ONE, *OWN, "--student", "base"
+    name, shipped = language.STUDENT, registry.profile("embedded").in_draw(language.DRAW).student
+    Path(name).mkdir()
+    Path(name, "config.json").write_text("{}")
+    assert f"write ./{name} for the folder, zoo:{name} for the other" in refused(
+        capsys, "plan", *ONE, *OWN, "--student", name
     )
-    said(capsys, "plan", *ONE, *OWN, "--student", "./base")
+    said(capsys, "plan", *ONE, *OWN, "--student", f"./{name}")
     folder = own().student
-    said(capsys, "plan", *ONE, *OWN, "--student", "zoo:base")
-    assert folder.name == "./base" and not folder.sha256 and own().student == registry.profile("embedded").student
-    Path("base").rename("Qwen")
+    said(capsys, "plan", *ONE, *OWN, "--student", f"zoo:{name}")
+    assert folder.name == f"./{name}" and not folder.sha256 and own().student == shipped
+    Path(name).rename("Qwen")
     said(capsys, "plan", *ONE, *OWN, "--student", "hub:Qwen/Qwen3-1.7B")
     assert own().student.name == "Qwen/Qwen3-1.7B"
     Path("Qwen/Qwen3-1.7B").mkdir()
@@ -473,8 +478,8 @@ def test_a_misspelt_folder_in_a_profile_is_no_model_of_a_hub(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models" / "student").mkdir(parents=True)
     (tmp_path / "models" / "student" / "config.json").write_text("{}")
-    profile = registry.profile("embedded")
-    for right in ("models/student", "Qwen/Qwen3-1.7B", "base"):
+    profile = tiny_world.PROFILE
+    for right in ("models/student", "Qwen/Qwen3-1.7B", language.STUDENT):
         own_flags.check_models(dataclasses.replace(profile, student=ModelSpec(name=right)))
     with pytest.raises(HarnessError, match="there is no such folder, did you mean models/student"):
         own_flags.check_models(dataclasses.replace(profile, student=ModelSpec(name="models/studnt")))

@@ -14,16 +14,20 @@ from rich.console import Console
 from harness import registry
 from harness.cli import plan_table, select, verbs
 from harness.config import RunSpec
+from harness.profile import Profile
 from harness.runs.plan import PlannedRun, planned
 from harness.storage.run_folder import RunState
 from harness.suite import Options
 
-PROFILE = registry.profile("embedded")
+PAPER = registry.profile("paper")
+"""Without draws: all seeds of a setting have the same models."""
+PAIR = "Qwen.Qwen3-8B-Qwen.Qwen3-1.7B"
 
 
-def plan_of(root: Path, suite: str, **changes: object) -> list[PlannedRun]:
-    options = Options(suite=suite, results=root, published=root / "published", **changes)  # type: ignore[arg-type]
-    return planned(registry.suite(suite), PROFILE, options, root)
+def plan_of(root: Path, suite: str, profile: Profile = PAPER, **changes: object) -> list[PlannedRun]:
+    given = {"suite": suite, "profile": profile.name, "results": root, "published": root / "published"}
+    options = Options(**given, **changes)  # type: ignore[arg-type]
+    return planned(registry.suite(suite), profile, options, root)
 
 
 def cells(plan: list[PlannedRun]) -> list[list[str]]:
@@ -48,12 +52,12 @@ def test_up_to_the_limit_every_run_has_a_line_and_beyond_every_setting(
     assert [line[0] for line in cells(plan)] == [run.spec.id for run in plan]
     monkeypatch.setattr(plan_table, "LISTED", len(plan) - 1)
     plan[-1] = dataclasses.replace(plan[-1], state=RunState.DONE, estimate_seconds=0.0)
-    base, mid, dopd, sft = cells(plan)
-    assert (base[0], mid[0]) == (plan[0].spec.id, plan[1].spec.id), "what has no seed keeps its whole id"
-    assert base[1:5] == ["", "", "", "1 absent"]
-    steps, rate = str(PROFILE.steps), f"{PROFILE.optim.lr:g}"
-    assert dopd[:5] == ["dopd-mid-base-general+reasoning+coding", "0-2", steps, rate, "3 absent"]
-    assert sft[:5] == ["sft-mid-base-general+reasoning+coding", "0-2", steps, rate, "2 absent, 1 done"]
+    student, teacher, dopd, sft = cells(plan)
+    assert (student[0], teacher[0]) == (plan[0].spec.id, plan[1].spec.id), "what has no seed keeps its whole id"
+    assert student[1:5] == ["", "", "", "1 absent"]
+    steps, rate = str(PAPER.steps), f"{PAPER.optim.lr:g}"
+    assert dopd[:5] == [f"dopd-{PAIR}-general+reasoning+coding", "0-2", steps, rate, "3 absent"]
+    assert sft[:5] == [f"sft-{PAIR}-general+reasoning+coding", "0-2", steps, rate, "2 absent, 1 done"]
 
 
 def test_settings_and_continued_runs_have_lines_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,9 +65,9 @@ def test_settings_and_continued_runs_have_lines_of_their_own(tmp_path: Path, mon
     monkeypatch.setattr(plan_table, "LISTED", 0)
     staged = cells(plan_of(tmp_path, "continual", methods=("sft",), seeds=(0, 1, 2)))
     names = [line[0] for line in staged if not line[0].startswith("reference")]
-    assert names == [f"sft-mid-base-{domain}" for domain in PROFILE.data.domains]
+    assert names == [f"sft-{PAIR}-{domain}" for domain in PAPER.data.domains]
     told = [line[1] for line in staged if not line[0].startswith("reference")]
-    assert told[0] == "start = none" and told[1] == f"start = sft-mid-base-{PROFILE.data.domains[0]}"
+    assert told[0] == "start = none" and told[1] == f"start = sft-{PAIR}-{PAPER.data.domains[0]}"
     varied = [line for line in cells(plan_of(tmp_path, "sensitivity", seeds=(0, 1))) if line[0].startswith("dopd-")]
     assert len({line[1] for line in varied}) == len(varied) > 2
     assert {line[2] for line in varied} == {"0-1"}
@@ -84,7 +88,7 @@ def test_a_list_has_every_id_and_nothing_else(
     flags = ["plan", "--suite", "sensitivity", "--seeds", "2", "--list", "--results", str(tmp_path)]
     assert verbs.main(flags) == 0
     head, *lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    plan = plan_of(tmp_path, "sensitivity", seeds=(0, 1))
+    plan = plan_of(tmp_path, "sensitivity", registry.profile("embedded"), seeds=(0, 1))
     assert head == ["run", "state", "steps", "learning_rate", "seconds", "settings"]
     assert [line[:2] for line in lines] == [[run.spec.id, "absent"] for run in plan]
     assert [line[5] for line in lines] == plan_table.differences([run.spec for run in plan])

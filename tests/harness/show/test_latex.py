@@ -191,4 +191,4 @@ def test_what_pdflatex_complains_of_is_found_with_its_table() -> None:
 
 def test_the_check_compiles_every_published_and_redrawn_table() -> None:
     assert set(latex_check.redrawn()) >= {f"table{i}" for i in range(1, 9)}
-    assert "embedded/ood/ood.tex" in latex_check.published()
+    assert "embedded_vlm/ood/ood.tex" in latex_check.published()

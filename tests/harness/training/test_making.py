@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import language
 from support.small import VOCABULARY, tiny
 from transformers import PreTrainedModel
 
-from harness import registry, seeds
-from harness.config import NOTHING, RunSpec
+from harness import seeds
+from harness.config import NOTHING, ModelSpec, RunSpec
 from harness.models import load
 from harness.runs.run import run
 from harness.storage.run_folder import RunFolder, RunState
@@ -45,7 +46,7 @@ class Born(Recipe):
             spec=spec,
             student=student,
             weights=Masters(student),
-            reader=load.load_reader(registry.profile("embedded").student),
+            reader=load.load_reader(ModelSpec(name=language.STUDENT)),
             optimisers=optimisers,
             schedules=schedules,
             clip_norm=1.0,

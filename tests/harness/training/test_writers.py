@@ -329,8 +329,9 @@ def test_references_follow_the_rollouts_one_beside_each(prepared: Trainer) -> No
     own = {name: shown(trainer, batch.contexts[name]) for name in (ROLLOUT, SOLUTION)}
     assert own[SOLUTION][:B] == own[SOLUTION][B:] and own[ROLLOUT][:B] == own[ROLLOUT][B:]
     for b, example in enumerate(prompted):
-        reference = language.plain_trace(example).partition(" ! ")[0]
-        assert reference in own[SOLUTION][b] and text_of(example.messages[0]) in own[SOLUTION][b]
+        worked, last = language.plain_trace(example).partition(" ! ")[0].rsplit(" ", 1)
+        assert f" {worked} . " in own[SOLUTION][b] and text_of(example.messages[0]) in own[SOLUTION][b]
+        assert last in language.DIGITS, "the last result is the answer, which is not shown"
 
 
 def shown(trainer: Trainer, prompts: Prompts) -> list[str]:

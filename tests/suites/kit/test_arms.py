@@ -82,8 +82,8 @@ def test_headers_name_a_benchmark_by_its_world_whatever_the_profile_is_called() 
 
 def test_arms_of_one_label_are_told_apart_in_a_figure_and_look_alike(tmp_path: Path) -> None:
     scores = SUITE.scores(*frames(options(tmp_path), suite=SUITE), options(tmp_path))
-    (ax,) = arm_dots(scores, {"mean": scores.inside}, topic="Rates").axes
-    (row,) = (label.get_text() for label in ax.get_yticklabels())
+    early, ax = arm_dots(scores, {"mean": scores.inside}, topic="Rates").axes
+    (row,) = (label.get_text() for label in early.get_yticklabels())
     assert (row, ax.get_xlabel()) == ("rate 0.001, Vanilla OPD", "minus “rate 0.0002, Vanilla OPD”, points")
     look = label_look("Vanilla OPD")
     assert look and [

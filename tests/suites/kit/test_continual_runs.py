@@ -201,7 +201,7 @@ def test_a_start_of_another_model_or_profile_is_refused(
 
 def test_a_reference_row_cannot_be_continued(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     profile = registry.profile("embedded")
-    row = RunFolder(tmp_path, reference_run(profile, profile.student))
+    row = RunFolder(tmp_path, reference_run(profile.at(1000), profile.at(1000).student))
     row.prepare()
     assert "a reference row without training" in refused(monkeypatch, stage("sft", start=row.spec.id), tmp_path)
 

@@ -8,23 +8,37 @@ from pathlib import Path
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
-from support.synthetic import PROFILE, frames, is_student
+from support.synthetic import PROFILE, UNDRAWN, frames, is_student
 
 from harness.config import RunSpec
 from harness.show.bars import Bar, Group
 from harness.show.hbars import Panel, lying_bars
-from harness.suite import Evaluation, Options
+from harness.suite import Evaluation, Options, Profile
 from suites.in_distribution import InDistribution
 from suites.kit.arms import ArmScores
 from suites.kit.dots import arm_dots, difference_bar, highest, levels
+from suites.profiles import PROFILES
 
 SCORES = {"vanilla_opd": (0.50, 0.52, 0.54), "dopd": (0.55, 0.53, 0.60), "sft": (0.40, 0.42, 0.44)}
 """By seed; DOPD minus vanilla is 5, 1 and 6 points, SFT minus vanilla 10 below in all."""
 
 
-def scores(root: Path, **changes: object) -> ArmScores:
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROFILES, UNDRAWN.name, "support.synthetic:UNDRAWN")
+
+
+def scores(root: Path, profile: Profile = UNDRAWN, **changes: object) -> ArmScores:
+    """In a profile whose unit is the seed, unless told."""
     suite = InDistribution()
-    options = Options(suite=suite.name, methods=tuple(SCORES), seeds=(0, 1, 2), results=root, published=root / "p")
+    options = Options(
+        suite=suite.name,
+        profile=profile.name,
+        methods=tuple(SCORES),
+        seeds=(0, 1, 2),
+        results=root,
+        published=root / "p",
+    )
     options = dataclasses.replace(options, **changes)  # type: ignore[arg-type]
 
     def score(spec: RunSpec, _: Evaluation, __: str) -> float:
@@ -32,7 +46,7 @@ def scores(root: Path, **changes: object) -> ArmScores:
             return 0.4 if is_student(spec) else 0.6
         return SCORES[spec.method.name][spec.seed]
 
-    return suite.scores(*frames(options, score, suite=suite), options)
+    return suite.scores(*frames(options, score, suite=suite, profile=profile), options)
 
 
 def dots(ax: Axes) -> list[float]:
@@ -62,6 +76,20 @@ def test_the_figure_by_hand(tmp_path: Path) -> None:
     assert title == "All: SFT below Vanilla OPD, none above"
     assert caption.startswith("SFT trails Vanilla OPD by 10.0 ±0.0 points; of 2 methods 0 above, 1 below, 1 not told")
     assert "± is half the 95 % t interval over 3 seeds" in caption
+
+
+def test_where_there_are_draws_and_an_early_step_words_and_panels_say_so(tmp_path: Path) -> None:
+    """The same numbers, a draw each."""
+    found = scores(tmp_path, PROFILE)
+    early, last = arm_dots(found, {"mean": found.inside}, topic="All", things="methods").axes
+    assert (early.get_title(), last.get_title()) == ("mean, early: step 20", "mean")
+    assert dots(early) == dots(last) == pytest.approx([-10, -10, -10, 1, 5, 6])
+    assert [label.get_text() for label in early.get_yticklabels()] == ["DOPD", "SFT"]
+    caption = " ".join(early.figure.texts[-1].get_text().split())
+    assert "± is half the 95 % t interval over 3 draws" in caption
+    one = scores(tmp_path, PROFILE, seeds=(1,))
+    caption = " ".join(arm_dots(one, {"mean": one.inside}, topic="All").texts[-1].get_text().split())
+    assert "one draw, so no interval" in caption and "±" not in caption
 
 
 def test_a_single_run_claims_no_interval(tmp_path: Path) -> None:

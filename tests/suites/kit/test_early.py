@@ -162,8 +162,8 @@ def test_what_it_needs_is_asked_for() -> None:
         found_step(TWO_BUDGETS, results.row_frame([r for r in vanilla_rows() if r.train_domains]))
     with pytest.raises(HarnessError, match="early step needs the field extra_checkpoints of profile drawn"):
         found_step(PROFILE, frame)
-    with pytest.raises(HarnessError, match="profile embedded has no draws, so none for development"):
-        found_step(registry.profile("embedded"), frame)
+    with pytest.raises(HarnessError, match="profile paper has no draws, so none for development"):
+        found_step(registry.profile("paper"), frame)
 
 
 def test_runs_that_differ_are_not_averaged() -> None:

@@ -1,4 +1,7 @@
-"""Differences on these items and on any: a tiny table by hand, the reasons, and the suites that show one."""
+"""Differences on these items and on any: a tiny table by hand, the reasons, and the suites that show one.
+
+Seeds are what is repeated here; of draws, see ``tests/suites/test_drawn.py``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.synthetic import PROFILE, frames, make_answered, make_done
+from support.synthetic import UNDRAWN, frames, make_answered, make_done
 
 from harness import registry
 from harness.analysis import results, statistics
@@ -21,6 +24,7 @@ from harness.storage import files
 from harness.storage.run_folder import RunFolder
 from harness.suite import Evaluation, Options, Suite
 from harness.types import HarnessError
+from suites.profiles import PROFILES
 
 SUITE: Suite = registry.suite("in_distribution")
 BASE = {"general": [1, 0, 0, 0], "reasoning": [1, 1, 0, 0], "coding": [1, 1, 1, 0]}
@@ -38,18 +42,23 @@ def right(spec: RunSpec, evaluation: Evaluation) -> Sequence[int]:
 
 def options(root: Path, suite: Suite = SUITE, **changes: Any) -> Options:
     given = {"methods": ("vanilla_opd", "dopd", "tip"), "results": root, "published": root / "published", **changes}
-    return Options(suite=suite.name, **given)
+    return Options(suite=suite.name, profile=UNDRAWN.name, **given)
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROFILES, UNDRAWN.name, "support.synthetic:UNDRAWN")
 
 
 def answered(root: Path, answers: Any = right, suite: Suite = SUITE, **changes: Any) -> Options:
     chosen = options(root, suite, **changes)
-    for spec in suite.runs(PROFILE, chosen):
+    for spec in suite.runs(UNDRAWN, chosen):
         make_answered(root, spec, answers, suite)
     return chosen
 
 
 def tables(chosen: Options, suite: Suite = SUITE) -> dict[str, Table]:
-    return {made.name: made for made in suite.tables(*results.load(chosen.source, suite, PROFILE, chosen), chosen)}
+    return {made.name: made for made in suite.tables(*results.load(chosen.source, suite, UNDRAWN, chosen), chosen)}
 
 
 def line(made: Table, label: str, block: str = "") -> dict[str, Cell]:
@@ -99,7 +108,7 @@ def test_the_baseline_has_no_line_and_alone_no_table(tmp_path: Path) -> None:
 
 def test_the_caption_says_what_each_interval_repeats(tmp_path: Path) -> None:
     made = tables(answered(tmp_path))["table1_items"]
-    assert made.title == "Differences to the baseline: these items, and any items of their kind, profile embedded"
+    assert made.title == "Differences to the baseline: these items, and any items of their kind, profile undrawn"
     for words in (
         "Baseline: Vanilla OPD. These items: 95 % t interval over seeds, the ± of table1",
         "Any items: 95 % bootstrap-t interval over seeds and items together (1,999 draws, from 5 seeds on)",
@@ -130,7 +139,7 @@ def test_missing_runs_and_missing_answers_say_why(tmp_path: Path) -> None:
     chosen = answered(tmp_path, methods=("vanilla_opd", "dopd"))
     more = dataclasses.replace(chosen, methods=("vanilla_opd", "dopd", "tip"))
     assert line(tables(more)["table1_items"], "TIP")["difference"] == Cell(missing="not run")
-    dopd = [RunFolder(tmp_path, spec) for spec in SUITE.runs(PROFILE, chosen) if spec.method][1::2]
+    dopd = [RunFolder(tmp_path, spec) for spec in SUITE.runs(UNDRAWN, chosen) if spec.method][1::2]
     dopd[3].samples(Evaluation("last", "permutations_coding", "greedy")).unlink()
     found = line(tables(chosen)["table1_items"], "DOPD")
     assert found["difference"].n == 5, "the rows are there"
@@ -139,8 +148,11 @@ def test_missing_runs_and_missing_answers_say_why(tmp_path: Path) -> None:
 
 def test_no_baseline_of_these_seeds(tmp_path: Path) -> None:
     chosen = options(tmp_path)
-    lost = [s for s in SUITE.runs(PROFILE, chosen) if s.method and s.method.name == "vanilla_opd"]
-    shown = {made.name: made for made in SUITE.tables(*frames(chosen, lambda *_: 0.5, lost, suite=SUITE), chosen)}
+    lost = [s for s in SUITE.runs(UNDRAWN, chosen) if s.method and s.method.name == "vanilla_opd"]
+    shown = {
+        made.name: made
+        for made in SUITE.tables(*frames(chosen, lambda *_: 0.5, lost, suite=SUITE, profile=UNDRAWN), chosen)
+    }
     assert line(shown["table1_items"], "DOPD")["difference"] == Cell(missing="no baseline of these seeds")
 
 
@@ -155,10 +167,10 @@ def test_benchmarks_of_unequal_size_are_not_put_together(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_published_tables_are_those_of_the_runs(tmp_path: Path) -> None:
     chosen = answered(tmp_path)
-    publish.publish(SUITE, PROFILE, chosen)
+    publish.publish(SUITE, UNDRAWN, chosen)
     there = dataclasses.replace(chosen, source="published")
     assert tables(there) == tables(chosen)
-    folder = there.published / "embedded" / SUITE.name
+    folder = there.published / UNDRAWN.name / SUITE.name
     assert (folder / "table1_items.md").read_text(encoding="utf-8") == to_markdown(tables(chosen)["table1_items"])
     (folder / "answers.jsonl").unlink()  # as an older version published
     found = line(tables(there)["table1_items"], "DOPD")
@@ -168,8 +180,8 @@ def test_published_tables_are_those_of_the_runs(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_damaged_answers_are_refused(tmp_path: Path) -> None:
     chosen = answered(tmp_path, source="published")
-    publish.publish(SUITE, PROFILE, dataclasses.replace(chosen, source="runs"))
-    path = chosen.published / "embedded" / SUITE.name / "answers.jsonl"
+    publish.publish(SUITE, UNDRAWN, dataclasses.replace(chosen, source="runs"))
+    path = chosen.published / UNDRAWN.name / SUITE.name / "answers.jsonl"
     path.write_text(path.read_text(encoding="utf-8")[:-1], encoding="utf-8")
     with pytest.raises(HarnessError, match=r"answers\.jsonl is cut off"):
         tables(chosen)
@@ -220,7 +232,7 @@ def test_each_direction_has_the_items_of_its_tested_domain(tmp_path: Path) -> No
 def test_each_rate_has_its_own_baseline(tmp_path: Path) -> None:
     suite = registry.suite("methods")
     rates = "method,rate\nvanilla_opd,0.0005\ndopd,0.001\n"
-    files.write_text_atomic(tmp_path / "published" / "embedded" / "tuning" / "learning_rates.csv", rates)
+    files.write_text_atomic(tmp_path / "published" / UNDRAWN.name / "tuning" / "learning_rates.csv", rates)
     shown = tables(answered(tmp_path, by_method, suite, methods=("vanilla_opd", "dopd", "tip")), suite)
     made = shown["methods_items"]
     assert list(shown)[:2] == ["methods", "methods_items"]
@@ -241,7 +253,10 @@ def test_the_ablation_compares_with_dopd_and_robustness_within_pairs(tmp_path: P
     for name, table, lines in (("ablation", "table8", 9), ("robustness", "table3", 5)):
         suite = registry.suite(name)
         chosen = options(tmp_path, suite, methods=None)
-        shown = {made.name: made for made in suite.tables(*frames(chosen, lambda *_: 0.5, suite=suite), chosen)}
+        shown = {
+            made.name: made
+            for made in suite.tables(*frames(chosen, lambda *_: 0.5, suite=suite, profile=UNDRAWN), chosen)
+        }
         assert list(shown)[:2] == [table, f"{table}_items"]
         made = shown[f"{table}_items"]
         assert len(made.lines) == lines
@@ -257,14 +272,14 @@ def test_the_paper_has_no_items(name: str) -> None:
     suite = registry.suite(name)
     chosen = Options(suite=name, source="paper")
     assert not [
-        made for made in suite.tables(*results.load("paper", suite, PROFILE, chosen), chosen) if "items" in made.name
+        made for made in suite.tables(*results.load("paper", suite, UNDRAWN, chosen), chosen) if "items" in made.name
     ]
 
 
 def test_rows_without_samples_still_make_the_main_table(tmp_path: Path) -> None:
     """As tests and older runs have them."""
     chosen = options(tmp_path, methods=("vanilla_opd", "dopd"), seeds=(0, 1))
-    for spec in SUITE.runs(PROFILE, chosen):
+    for spec in SUITE.runs(UNDRAWN, chosen):
         make_done(tmp_path, spec, lambda *_: 0.5, SUITE)
     found = line(tables(chosen)["table1_items"], "DOPD")
     assert found["difference"].value == 0 and found["any_low"] == Cell(missing="answers of 0 of 2 seeds")

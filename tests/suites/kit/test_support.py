@@ -103,7 +103,7 @@ def test_it_is_asked_only_where_another_k_is_compared(name: str) -> None:
             each for spec in specs if spec.method for each in suite.evaluations(spec) if each.benchmark == "support"
         ]
 
-    assert not asked("slots")
+    assert not asked("paper")
     found = asked("embedded")
     assert {each.step for each in found} == {0, "last"}
     assert {(each.decoding, each.version) for each in found} == {(AUDIT, AUDITS["support"].version)}

@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.synthetic import PROFILE
+from support.synthetic import PROFILE, UNDRAWN
 
 from harness import registry
+from harness.evaluation.audits import AUDIT
 from harness.show.tables import Cell
-from harness.suite import Options
+from harness.suite import Options, Profile
 from harness.types import HarnessError
 from suites.kit.variants import SHARES, AnalysisSuite, along_the_run, best_marked
+from suites.profiles import PROFILES
 
 NAMES = ("token_ablation", "privileged_input", "divergence", "ablation", "sensitivity")
 ALONG = ("token_ablation", "divergence")
 SEEDS = {"divergence": 3, "sensitivity": 3}
+"""Of the suite's own; the others have five."""
 
 
 def suite(name: str) -> AnalysisSuite:
@@ -34,9 +37,10 @@ def options(name: str, root: Path, **changes: Any) -> Options:
 def test_plans_with_both_profiles_seed_by_seed(name: str, profile: str, tmp_path: Path) -> None:
     chosen, profiled = options(name, tmp_path, profile=profile), registry.profile(profile)
     planned = suite(name).runs(profiled, chosen)
-    arms, seeds = suite(name).arms(profiled, chosen), SEEDS.get(name, 5)
-    assert [spec.is_reference for spec in planned[:3]] == [True, True, False]
-    assert [spec.seed for spec in planned[2:]] == [seed for seed in range(seeds) for _ in arms]
+    arms, seeds = suite(name).arms(profiled, chosen), len(profiled.part(name).seeds) or SEEDS.get(name, 5)
+    models = 2 * (seeds if profiled.draws else 1)  # each of these seeds has a draw of its own
+    assert [spec.is_reference for spec in planned] == [True] * models + [False] * (seeds * len(arms))
+    assert [spec.seed for spec in planned[models:]] == [seed for seed in range(seeds) for _ in arms]
     assert len({arm.key for arm in arms}) == len(arms)
     for arm in arms:
         assert {spec.data.domains for spec in arm.specs.values() if spec.data} == {profiled.data.domains}
@@ -59,7 +63,7 @@ def test_a_choice_of_methods_is_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_other_steps_seeds_and_domains(name: str, tmp_path: Path) -> None:
     chosen = options(name, tmp_path, steps=7, seeds=(4, 9), train_domains=("coding",))
-    trained = [spec for spec in suite(name).runs(PROFILE, chosen) if spec.data]
+    trained = [spec for spec in suite(name).runs(PROFILE, chosen) if spec.method]
     assert {(s.steps, s.data.domains) for s in trained if s.data} == {(7, ("coding",))}
     assert {s.seed for s in trained} == {4, 9}
     for spec in trained:
@@ -73,17 +77,22 @@ def test_the_harder_range_is_asked_at_the_end_only(name: str, tmp_path: Path) ->
         asked = suite(name).evaluations(spec)
         assert {e.at(spec) for e in asked if e.benchmark.endswith("_hard")} == {spec.steps}
         if name not in ALONG:
-            assert {e.at(spec) for e in asked} == {spec.steps}
+            early = [] if spec.is_reference else [PROFILE.early_step]
+            assert {e.at(spec) for e in asked if e.decoding != AUDIT} == {*early, spec.steps}
 
 
-def test_shares_of_a_run_are_its_nearest_checkpoints(tmp_path: Path) -> None:
-    def steps(n: int) -> list[int]:
-        spec = suite("divergence").runs(PROFILE, options("divergence", tmp_path, steps=n))[-1]
+def test_shares_of_a_run_are_its_nearest_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROFILES, UNDRAWN.name, "support.synthetic:UNDRAWN")
+
+    def steps(n: int, profile: Profile = UNDRAWN) -> list[int]:
+        chosen = options("divergence", tmp_path, steps=n, profile=profile.name)
+        spec = suite("divergence").runs(profile, chosen)[-1]
         return sorted({e.at(spec) for e in along_the_run(spec)})
 
     assert SHARES == (0.2, 0.4, 0.8, 1.0)
     assert steps(100) == [20, 40, 80, 100] and steps(200) == [40, 80, 160, 200]  # the paper's
     assert steps(7) == [1, 3, 6, 7] and steps(1) == [0, 1]  # 1.4, 2.8, 5.6
+    assert steps(200, PROFILE) == [20, 40, 80, 160, 200], "and at the early step"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.synthetic import PROFILE, frames, is_student, make_done, options
+from support.synthetic import PROFILE, UNDRAWN, frames, is_student, make_done, options
 
 from harness import registry
 from harness.analysis.claims import Claim, Decision, Direction, Equivalence, Order, Rule, Verdict, decide
@@ -25,6 +25,7 @@ from harness.types import Corruption, HarnessError
 from suites.paper.claims import ELSEWHERE, place_of, places_of
 from suites.paper.claims_of_language import CLAIMS
 from suites.paper.orders import first_best
+from suites.profiles import PROFILES
 
 SPREAD = (-0.6, -0.2, 0.0, 0.3, 0.5)
 
@@ -241,9 +242,10 @@ def test_a_claim_says_where_in_the_diagram_it_is_decided(tmp_path: Path) -> None
     assert place_of(profile, shuffled) == ELSEWHERE
 
 
-def test_without_a_diagram_no_claim_has_a_place(tmp_path: Path) -> None:
-    decided = registry.claims(PROFILE, options(tmp_path))
-    assert {each.place for each in decided} == {""}
+def test_without_a_diagram_no_claim_has_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROFILES, UNDRAWN.name, "support.synthetic:UNDRAWN")
+    decided = registry.claims(UNDRAWN, options(tmp_path, profile=UNDRAWN.name))
+    assert len(decided) == len(CLAIMS) and {each.place for each in decided} == {""}
     assert "place" not in [column.key for column in claims_table(decided, "embedded").columns]
     placed = claims_table([replace(decided[0], place="here"), *decided[1:]], "embedded")
     assert [

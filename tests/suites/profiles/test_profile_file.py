@@ -36,7 +36,7 @@ FIELDS = {
     "name": "'mine'",
     "student": "ModelSpec(name='ant')",
     "teacher": "ModelSpec(name='bee')",
-    "data": "language.data('law', 'chess')",
+    "data": "DataSpec(world='permutations', domains=('law', 'chess'), draw=5)",
     "optim": "OptimSpec(lr=1)",
     "steps": "5",
     "prompts_per_step": "2",
@@ -186,13 +186,26 @@ class Failing(PermutationsWorld):
     [
         (
             "world='slots', domains=('law',)",
-            "unknown world 'slots': known: embedded, scenes, permutations, files, failing; a new one needs its line in",
+            "unknown world 'slots': known: permutations, scenes, files, failing; a new one needs its line in",
         ),
-        ("domains=('law',)", "unknown domain of world 'embedded': 'law': known: general, reasoning, coding"),
-        ("domains=('coding',), privilege='hint'", "unknown privileged input of world 'embedded': 'hint': did you mean"),
-        ("version=7, domains=('coding',)", "world 'embedded' is version 1 here, the data ask for version 7"),
         (
-            "world='failing', domains=('coding',)",
+            "world='permutations', domains=('law',), draw=5",
+            "unknown domain of world 'permutations': 'law': known: general, reasoning, coding",
+        ),
+        (
+            "world='permutations', domains=('coding',), draw=5, privilege='hint'",
+            "unknown privileged input of world 'permutations': 'hint': did you mean",
+        ),
+        (
+            "world='permutations', version=7, domains=('coding',), draw=5",
+            "world 'permutations' is version 1 here, the data ask for version 7",
+        ),
+        (
+            "world='permutations', domains=('coding',)",
+            "world 'permutations' has the draws 0, 1, 2, 3, 4, 5, the data name none: give one of these",
+        ),
+        (
+            "world='failing', domains=('coding',), draw=5",
             "world 'failing' fails at its first problems (KeyError: 'tint', test_profile_file.py:",
         ),
     ],
@@ -226,12 +239,16 @@ def test_a_suite_says_which_field_it_needs(tmp_path: Path, suite: str, field: st
         registry.suite(suite).runs(profile, Options(suite=suite, profile="mine"))
 
 
-def test_it_is_planned_and_shown_under_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    own = text(benchmarks="('permutations_general',)", data="language.data('general', 'coding')")
+def test_it_is_planned_and_shown_under_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WORLDS, "tiny", "support.tiny_world:TinyWorld")
+    data = "DataSpec(world='tiny', domains=('add', 'double'), privilege='tint')"
+    own = text(benchmarks="('tiny_add',)", data=data)
     path, results = written(tmp_path, own), str(tmp_path / "results")
     flags = ["--suite", "in_distribution", "--profile", str(path), "--seeds", "1", "--results", results]
     assert verbs.main(["plan", *flags]) == 0
-    assert "dopd-bee-ant-general+coding-seed0-" in capsys.readouterr().out
+    assert "dopd-bee-ant-add+double-seed0-" in capsys.readouterr().out
     suite, profile = registry.suite("in_distribution"), registry.profile("mine")
     spec = next(s for s in suite.runs(profile, Options(suite=suite.name, profile="mine", seeds=(0,))) if s.method)
     make_done(tmp_path / "results", spec, lambda *_: 0.5, suite)
@@ -284,10 +301,10 @@ def test_a_further_benchmark_is_looked_at_though_nobody_asks_it(
     lines = (
         "from dataclasses import replace",
         "from suites.profiles.embedded import PROFILE as _ours",
-        "MINE = replace(_ours, name='mine', further=('embedded_codnig',))",
+        "MINE = replace(_ours, name='mine', further=('permutations_codnig',))",
     )
     path = written(tmp_path, "\n".join(lines))
     flags = ["--suite", "ood", "--profile", str(path), "--seeds", "1", "--results", str(tmp_path / "results")]
     assert verbs.main([verb, *flags]) == 2
-    assert "no benchmark 'embedded_codnig'; did you mean permutations_coding" in capsys.readouterr().err
+    assert "no benchmark 'permutations_codnig'; did you mean permutations_coding" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()

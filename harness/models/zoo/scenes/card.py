@@ -17,7 +17,7 @@ anything else. Written by `python -m harness.models.zoo.scenes`; do not edit.
 - `trunk`: undecayed; what every other model of the draw begins from.
 - `truth`: right everywhere as far as it was learnt; a reference, never ranked.
 - `teacher`, `student`: minds; who is right on which cell is set, not found (`harness/worlds/minds.py`).
-- `student_uncalibrated`: the student's errors but the last few, as sure of them as of what is right; as good.
+- `student_uncalibrated`: the student's errors, as sure where it is wrong as where it is right.
 
 The best accuracy possible without p is 100 %: places, readings and answers follow from picture and
 words, and notes, which only p can tell, are never scored.

@@ -103,10 +103,7 @@ def measured(draw: int) -> dict[str, Any]:
     accuracy = {name: measure.by_privilege(each, of) for name, each in models.items()}
     means = {name: {kind: measure.mean(by) for kind, by in found.items()} for name, found in accuracy.items()}
     everything, without_anchors = measure.judged(models["student"], models["teacher"], of, BOX_LABEL)
-    none = Privilege.NONE
-    values = truth_gates(models["truth"], draw, of) | {
-        "L3": abs(means["student"][none] - means["student_uncalibrated"][none]),
-    }
+    values = truth_gates(models["truth"], draw, of)
     values |= bounds.accuracies(means["student"], means["teacher"], LADDER) | everything.shares()
     read = code_read(models, of)
     values |= {"P7": min(read["teacher"], read["student"])}

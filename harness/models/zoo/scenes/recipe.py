@@ -18,9 +18,8 @@ def _mind(reading: tuple[float, float], choice: tuple[float, float], **rest: obj
 STUDENT = _mind((0.0, 0.18), (0.0, 0.10), right=(0.80, 0.96), wrong=(0.63, 0.75), guesses=0.03, misreads=0.02)
 """Calibrated: more sure of what is right."""
 TEACHER = _mind((0.18, 0.24), (0.08, 0.16), right=(0.9, 0.9), wrong=(0.9, 0.9), misreads=0.02)
-UNCALIBRATED = _mind((0.0, 0.165), (0.0, 0.092), right=STUDENT.right, wrong=STUDENT.right, guesses=0.03, misreads=0.02)
-"""The student's errors but the last few, as sure of them as of what is right: by argmax the student's doubt is worth
-those (docs/log.md), and the two are to be equally good."""
+UNCALIBRATED = replace(STUDENT, right=(0.55, 0.95), wrong=(0.55, 0.95))
+"""As sure of what is wrong as of what is right."""
 MINDS = {"truth": KNOWING, "teacher": TEACHER, "student": STUDENT, "student_uncalibrated": UNCALIBRATED}
 """The models of a draw beside its undecayed trunk; truth is a reference and is never ranked."""
 TRUNK = "trunk"

@@ -29,7 +29,7 @@ def test_bounds_hold_their_ends() -> None:
 def test_the_list_is_that_of_the_premise() -> None:
     keys = [gate.key for gate in (*bounds.PICTURES, *bounds.PREMISE)]
     assert len(set(keys)) == len(keys) and keys[-10:] == [f"G{i}" for i in range(1, 11)]
-    assert [key.split()[0] for key in keys[:-10]] == ["P1", "P2", "P3", *["P4"] * 4, "P5", "P6", "P7", "L3"]
+    assert [key.split()[0] for key in keys[:-10]] == ["P1", "P2", "P3", *["P4"] * 4, "P5", "P6", "P7"]
 
 
 def test_bounds_of_pictures_and_language_are_equal_where_they_ask_the_same() -> None:
@@ -40,9 +40,9 @@ def test_bounds_of_pictures_and_language_are_equal_where_they_ask_the_same() -> 
         return out
 
     pictures, language = bound_of(bounds.PICTURES), bound_of(bounds.LANGUAGE)
-    assert pictures.keys() & language.keys() == {"P1", "P2", "P4", "P7", "L3"}
-    assert all(pictures[key] == language[key] for key in ("P1", "P2", "P4", "P7", "L3"))
-    assert language.keys() - pictures.keys() == {"L1", "L2"}
+    assert pictures.keys() & language.keys() == {"P1", "P2", "P4", "P7"}
+    assert all(pictures[key] == language[key] for key in ("P1", "P2", "P4", "P7"))
+    assert language.keys() - pictures.keys() == {"L1", "L2", "L3"}
 
 
 def test_cells_are_tallied_by_class() -> None:
