@@ -12,6 +12,7 @@ from functools import partial
 
 from harness.config import DataSpec, FirstStep, ModelSpec, OptimSpec
 from harness.models.zoo.permutations.recipe import RECIPE, STUDENT, TEACHER, UNCALIBRATED
+from harness.models.zoo.permutations.vocabulary import WORDS
 from harness.profile import Controls, Ladder, Part, Phase, Profile
 from harness.suite import made_model
 from harness.training.recipes.permutations_mind import PermutationsMind
@@ -113,7 +114,7 @@ PROFILE = Profile(
     prompts_per_step=16,
     rollouts_per_prompt=4,
     max_response_tokens=MAX_NEW_TOKENS,
-    top_k=drawn.top_k(len(words.WORDS), codes=len(words.CODES)),
+    top_k=drawn.top_k(len(WORDS), codes=len(words.CODES)),
     overrides=drawn.eopd_opened(EOPD_THRESHOLD, reached="18", published="0.02"),
     **drawn.benchmarks(words.NAME, words.DOMAINS),
     directions=("coding", "reasoning"),

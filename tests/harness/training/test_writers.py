@@ -23,6 +23,7 @@ from harness.training.step import Batch
 from harness.training.trainer import Trainer, prepare
 from harness.training.writers import VERIFIED_TRIES, batch_examples, draw_source, replace_rows, verified, write_rollouts
 from harness.types import PLAIN, PRIVILEGED, Example, Finish, Policy, Privilege, Source, Want, text_of
+from harness.worlds.permutations.words import DIGITS
 from methods.dapd import ROLLOUT, SOLUTION, DualAnchorDistillation
 from methods.gkd import GeneralisedDistillation
 from methods.opd import OnPolicyDistillation
@@ -331,7 +332,7 @@ def test_references_follow_the_rollouts_one_beside_each(prepared: Trainer) -> No
     for b, example in enumerate(prompted):
         worked, last = language.plain_trace(example).partition(" ! ")[0].rsplit(" ", 1)
         assert f" {worked} . " in own[SOLUTION][b] and text_of(example.messages[0]) in own[SOLUTION][b]
-        assert last in language.DIGITS, "the last result is the answer, which is not shown"
+        assert last in DIGITS, "the last result is the answer, which is not shown"
 
 
 def shown(trainer: Trainer, prompts: Prompts) -> list[str]:

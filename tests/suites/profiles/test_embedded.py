@@ -1,4 +1,4 @@
-"""The profile of the second language world: draws, models, budgets, and what is refused while a draw is not there."""
+"""The default profile, language: draws, models, budgets, and what is refused while a draw is not there."""
 
 from __future__ import annotations
 

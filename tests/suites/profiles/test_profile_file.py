@@ -247,6 +247,7 @@ def test_it_is_planned_and_shown_under_its_name(
     own = text(benchmarks="('tiny_add',)", data=data)
     path, results = written(tmp_path, own), str(tmp_path / "results")
     flags = ["--suite", "in_distribution", "--profile", str(path), "--seeds", "1", "--results", results]
+    flags += ["--methods", "vanilla_opd,dopd"]
     assert verbs.main(["plan", *flags]) == 0
     assert "dopd-bee-ant-add+double-seed0-" in capsys.readouterr().out
     suite, profile = registry.suite("in_distribution"), registry.profile("mine")

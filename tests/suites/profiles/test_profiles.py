@@ -35,7 +35,14 @@ PUBLISHED_K = {
     "dopd_reverse_kl": 128,
     "opd_dropped": 128,
 }
-"""Every method of the registry whose k acts and exceeds the embedded vocabulary."""
+"""Every method of the registry whose k acts and is above 32."""
+
+
+def too_large(k: int) -> str:
+    return (
+        f"{k} is too large a part of 85 words to leave anything out; 32 is above the number of codes that p alone "
+        "holds (8), so that those a student guesses are within it"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,16 +55,15 @@ class Wide(Method):
 # --- the rule of k
 
 
-def test_every_k_above_the_vocabulary_is_replaced_and_no_other() -> None:
+def test_every_k_above_32_is_replaced_and_no_other() -> None:
     assert EMBEDDED.top_k
-    assert EMBEDDED.top_k.vocabulary == len(WORDS)
+    assert (EMBEDDED.top_k.vocabulary, EMBEDDED.top_k.above) == (len(WORDS), 32)
     found = {name: EMBEDDED.override(name) for name in registry.methods()}
-    assert {name for name, override in found.items() if override} == {*PUBLISHED_K, "eopd", "eopd_one_update", "dapd"}
+    assert {name for name, override in found.items() if override} == {*PUBLISHED_K, "eopd", "eopd_one_update"}
     for name, published in PUBLISHED_K.items():
         assert registry.method_spec(name).settings["k"] == published
-        reason = f"{published} exceeds the embedded vocabulary, so top-k is all of it"
-        assert found[name] == Override(settings={"k": 8}, reason=reason)
-    assert EMBEDDED.method("eopd").settings["k"] == 16, "16 of 77 fit"
+        assert found[name] == Override(settings={"k": 32}, reason=too_large(published))
+    assert EMBEDDED.method("eopd").settings["k"] == 16, "a smaller one stays"
     assert EMBEDDED.method("vanilla_opd_sampled").settings["k"] == 128, "it does not act there"
 
 
@@ -69,24 +75,27 @@ def test_every_method_fits_the_vocabulary_of_the_profile() -> None:
 def test_the_rule_holds_for_a_third_partys_method(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = registry._ours()
     entry = Entry(target=f"{__name__}:Wide", label="Wide", paradigm="x", citation="x")
-    narrow = dataclasses.replace(entry, settings={"k": 77})
-    monkeypatch.setattr(registry, "_ours", lambda: {**ours, "wide": entry, "narrow": narrow})
-    assert EMBEDDED.method("wide").settings["k"] == 8
-    assert EMBEDDED.method("narrow").settings["k"] == 77
-    assert EMBEDDED.override("wide") == Override(
-        settings={"k": 8}, reason="500 exceeds the embedded vocabulary, so top-k is all of it"
-    )
-    with pytest.raises(HarnessError, match="k=500 with a vocabulary of 77"):
-        Wide().check_vocabulary(77)
+    narrow, next_one = (dataclasses.replace(entry, settings={"k": k}) for k in (32, 33))
+    monkeypatch.setattr(registry, "_ours", lambda: {**ours, "wide": entry, "narrow": narrow, "next": next_one})
+    assert EMBEDDED.method("wide").settings["k"] == EMBEDDED.method("next").settings["k"] == 32
+    assert EMBEDDED.override("narrow") is None and EMBEDDED.override("next") is not None
+    assert EMBEDDED.override("wide") == Override(settings={"k": 32}, reason=too_large(500))
+    with pytest.raises(HarnessError, match="k=500 with a vocabulary of 85"):
+        Wide().check_vocabulary(85)
+
+
+def test_without_a_largest_k_the_vocabulary_is_it() -> None:
+    plain = TopK(vocabulary=128, k=8, reason="{k} exceeds it")
+    assert plain.override(registry.method_spec("dopd")) is None
+    smaller = dataclasses.replace(plain, vocabulary=127)
+    assert smaller.override(registry.method_spec("dopd")) == Override(settings={"k": 8}, reason="128 exceeds it")
 
 
 def test_rule_and_override_of_one_method_are_both_said() -> None:
     both = dataclasses.replace(EMBEDDED, overrides={"sdpo": Override(settings={"rate": 0.5}, reason="short")})
     made = both.override("sdpo")
-    assert made == Override(
-        settings={"k": 8, "rate": 0.5}, reason="100 exceeds the embedded vocabulary, so top-k is all of it; short"
-    )
-    assert made.text == "k = 8, rate = 0.5"
+    assert made == Override(settings={"k": 32, "rate": 0.5}, reason=f"{too_large(100)}; short")
+    assert made.text == "k = 32, rate = 0.5"
     own = dataclasses.replace(EMBEDDED, overrides={"sdpo": Override(settings={"k": 50}, reason="mine")})
     assert own.override("sdpo") == Override(settings={"k": 50}, reason="mine")
 
@@ -94,13 +103,12 @@ def test_rule_and_override_of_one_method_are_both_said() -> None:
 def test_settings_of_a_variant_come_last() -> None:
     assert EMBEDDED.method("dopd", {"k": 5}).settings["k"] == 5
     # What a variant sets does not undo the rule of its method.
-    assert EMBEDDED.method("vanilla_opd", {"granularity": "full"}).settings["k"] == 8
+    assert EMBEDDED.method("vanilla_opd", {"granularity": "full"}).settings["k"] == 32
 
 
 def test_a_profile_without_the_rule_leaves_k_alone() -> None:
     assert PAPER.top_k is None
     assert PAPER.method("dopd").settings["k"] == 128
-    assert TopK(vocabulary=128, k=8, reason="").override(registry.method_spec("dopd")) is None
 
 
 # --- what a profile names
@@ -134,9 +142,12 @@ def test_pairs_are_of_the_ladder(profile: Profile) -> None:
 
 
 def test_embedded_models_are_pinned_by_content() -> None:
-    assert EMBEDDED.ladder
-    for model in (EMBEDDED.student, EMBEDDED.teacher, *EMBEDDED.ladder.models.values()):
-        assert len(model.sha256) == 64
+    assert EMBEDDED.draws and EMBEDDED.draws.held
+    for draw in EMBEDDED.draws.held:
+        at = EMBEDDED.in_draw(draw)
+        assert at.ladder
+        for model in (at.student, at.teacher, *at.ladder.models.values()):
+            assert len(model.sha256) == 64
 
 
 def test_the_first_profile_is_the_default(tmp_path: Path) -> None:
@@ -186,8 +197,9 @@ def test_a_method_is_made_once_for_all_runs(tmp_path: Path, monkeypatch: pytest.
     methods = {spec.method.name: spec.method for spec in specs if spec.method}
     assert all(spec.method is methods[spec.method.name] for spec in specs if spec.method)
     assert len(made) <= len(methods), "TopK builds a method to ask whether it fits"
-    trained = [spec for spec in specs if spec.data]
-    assert len({id(spec.data) for spec in trained}) == len({spec.data.domains for spec in trained if spec.data})
+    trained = [spec for spec in specs if spec.method]
+    data = [spec.data for spec in trained if spec.data]
+    assert len(data) == len(trained) and len({id(each) for each in data}) == len({(d.draw, d.domains) for d in data})
     assert {id(spec.optim) for spec in trained} == {id(profile.optim)}
 
 
