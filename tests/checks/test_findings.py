@@ -350,3 +350,52 @@ def test_counts_of_claims_are_the_published_ones() -> None:
     of_parts = [v for s, v in zip(suites, verdicts, strict=True) if s == "ablation"]
     assert of_parts.count("contradicted") == 1
     assert verdicts.count("contradicted") == 8 + 2 + 1
+
+
+# Language.
+
+LANGUAGE = ROOT / "results" / "embedded" / "ood"
+
+
+def out_of_domain() -> list[dict[str, str]]:
+    """Rows of the published table of language, marks of rank and gap left out."""
+    lines = [line for line in (LANGUAGE / "ood.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    header, _, *rows = [[re.sub(r"[*●◐]|</?u>", "", cell).strip() for cell in line[1:-1].split("|")] for line in lines]
+    found, block = [], ""
+    for row in rows:
+        block = row[0] or block
+        found.append(dict(zip(header, [block, *(re.sub(r"^-", "−", cell) for cell in row[1:])], strict=True)))
+    return found
+
+
+def test_the_table_of_language_is_the_published_one() -> None:
+    names = NAMES | {"student": "student, untrained", "teacher": "teacher, without p"}
+    labels = {METHODS[key].label if key in METHODS else key.capitalize(): name for key, name in names.items()}
+    for row in (rows := out_of_domain()):
+        late, early = (
+            "" if row[key] == "baseline" else row[key]
+            for key in ("minus baseline, points", "early, step 20, minus baseline, points")
+        )
+        told = f"| {row['trained → tested']} | {labels[row['method']]} | {row['tested domain, %']} | {late} | {early} |"
+        assert f"{told} {row['trained domain, %']} |".replace("  ", " ") in FINDINGS
+    assert len(rows) == 12
+
+
+def test_what_is_said_of_language_is_in_the_table() -> None:
+    by = {(row["trained → tested"].split()[0], row["method"]): row for row in out_of_domain()}
+
+    def mean(domain: str, method: str, column: str) -> float:
+        return float(by[domain, method][column].split()[0])
+
+    for domain, text in (("coding", "12.5"), ("reasoning", "15.7")):
+        gained = mean(domain, "Vanilla OPD", "tested domain, %") - mean(domain, "Student", "tested domain, %")
+        assert f"{gained:.1f}" == text
+    assert "ends 12.5 and 15.7 points above the untrained student" in FINDINGS and "12.5 and 15.7 points" in README
+    dopd = [by[domain, "DOPD"]["minus baseline, points"].strip("+") for domain in ("coding", "reasoning")]
+    early = [by[domain, "DOPD"]["early, step 20, minus baseline, points"] for domain in ("coding", "reasoning")]
+    assert f"it is {dopd[0]} and {dopd[1]} ahead" in FINDINGS and f"(+{dopd[0]} and +{dopd[1]})" in README
+    assert f"({early[0]} and {early[1]})" in README
+    own = "trained domain, %"
+    rises = [mean(d, "Priv. T→S", own) - mean(d, "Vanilla OPD", own) for d in ("coding", "reasoning")]
+    assert f"+{rises[0]:.1f} points in coding and +{rises[1]:.1f} in reasoning" in README
+    assert f"{by['coding', 'Priv. S→S']['minus baseline, points'].strip('−')} below vanilla OPD" in FINDINGS

@@ -29,8 +29,8 @@ TEN = Answers(
     right=tuple(c == "1" for c in "1011000001"),
 )
 LINE = (
-    '{"run": "dopd-teacher-student-coding-seed0-0123456789", "benchmark": "permutations_coding", "version": 1, "n": 10, '
-    '"items": "8be4f78d083f", "right": "b040"}\n'
+    '{"run": "dopd-teacher-student-coding-seed0-0123456789", "benchmark": "permutations_coding", "version": 1, '
+    '"n": 10, "items": "8be4f78d083f", "right": "b040"}\n'
 )
 SMALL = {"methods": ("vanilla_opd", "dopd"), "seeds": (0, 1), "train_domains": ("coding",)}
 

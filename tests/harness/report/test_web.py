@@ -450,7 +450,9 @@ def test_learning_curves_tell_settings_apart() -> None:
     words = {t.get_text() for ax in figure.axes for t in ax.texts}
     assert {"DOPD, privilege=hints", "DOPD, privilege=summary"} <= words
     panels = [ax.get_title() for ax in figure.axes]
-    assert panels == [f"permutations_{domain}" for domain in ("general", "reasoning", "coding")], "only what is asked along"
+    assert panels == [f"permutations_{domain}" for domain in ("general", "reasoning", "coding")], (
+        "only what is asked along"
+    )
     mine = [row for row in table if row.run in {spec.id for spec in runs}]
     alone = learning.learning_curves(row_frame(mine), planned, "Curves")
     assert alone is not None and {ax.lines[0].get_color() for ax in alone.axes} == {SUBJECT.colour}, "as everywhere"

@@ -70,7 +70,7 @@ MOVES: dict[str, tuple[set[str], Callable[[str], str]]] = {
     "harness/seeds.py": (EVERY, added),
     "harness/losses/divergences.py": (EVERY, added),
     "harness/models/sampler.py": (EVERY, added),
-    "harness/worlds/slots.py": (EVERY, added),
+    "harness/worlds/permutations/world.py": (EVERY, added),
     "harness/training/step.py": (EVERY, added),
     "harness/training/trainer.py": ({*RUNS}, added),
     "harness/training/recipes/fine_tune.py": ({"tuned"}, added),

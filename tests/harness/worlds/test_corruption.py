@@ -16,9 +16,9 @@ from harness.evaluation import benchmarks
 from harness.profile import DEVELOPMENT_SEEDS
 from harness.suite import Options, training_run
 from harness.types import Corruption, Example, HarnessError, Privilege
+from harness.worlds.corruption import corrupt, is_corrupted
 from harness.worlds.permutations import tables
 from harness.worlds.permutations import words as world
-from harness.worlds.corruption import corrupt, is_corrupted
 
 ROOT = Path(__file__).resolve().parents[3]
 WRONG, SHUFFLED, OTHER = Corruption.WRONG_STEPS, Corruption.SHUFFLED_STEPS, Corruption.OTHER_EXAMPLE

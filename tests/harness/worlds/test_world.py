@@ -63,7 +63,8 @@ class Theirs:
     examples = grade = None
 
     def benchmarks(self):
-        return [HeldOut(name="theirs_sums", data=DataSpec(world="theirs", domains=("sums",)), split="test", max_new_tokens=8)]
+        data = DataSpec(world="theirs", domains=("sums",))
+        return [HeldOut(name="theirs_sums", data=data, split="test", max_new_tokens=8)]
 
 class Part:
     domains = ("sums",)
@@ -440,7 +441,8 @@ def test_half_of_the_steps_is_rounded_up_in_place(steps: int, kept: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [("final_answer", "tells no steps, so it has no first half: give another kind"), ("none", "in part")]
+    ("kind", "message"),
+    [("final_answer", "tells no steps, so it has no first half: give another kind"), ("none", "in part")],
 )
 def test_p_that_cannot_be_halved_is_refused_when_a_run_is_planned(kind: str, message: str) -> None:
     profile = registry.profile("embedded")
