@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from support.synthetic import COLLAPSED, PROFILE, SUITE, frames, make_done, options, score, specs
+from support.synthetic import COLLAPSED, PROFILE, SUITE, UNDRAWN, frames, make_done, options, score, specs
 
 from harness import registry
 from harness.analysis import results
@@ -21,10 +21,11 @@ from harness.config import RunSpec
 from harness.report import output, publish
 from harness.show import latex, tables
 from harness.show.tables import Cell, Kind, Shade, Table
-from harness.suite import Evaluation, Options
+from harness.suite import Evaluation, Options, Profile
 from harness.types import HarnessError
 from suites import ood
 from suites.kit.chosen import selected_methods
+from suites.profiles import PROFILES
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).with_name("ood.md")
@@ -282,25 +283,33 @@ def test_general_adds_directions_and_a_figure(tmp_path: Path) -> None:
     }
     assert line(shown["ood_lead"], "general → coding", "DOPD")["paper"].missing == "not in the paper"
     drawn = SUITE.figures(*loaded, chosen)
-    assert {stem: len(figure.axes) for stem, figure in drawn.items()} == {"figure7b": 2, "ood_all": 6}
+    assert {stem: len(figure.axes) for stem, figure in drawn.items()} == {"figure7b": 4, "ood_all": 12}, (
+        "each early and late"
+    )
 
 
 @pytest.mark.slow
-def test_figure_7b_has_the_papers_methods_and_every_other_stands_in_the_grid(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("profile", "panels"), [(UNDRAWN, 6), (PROFILE, 12)])
+def test_figure_7b_has_the_papers_methods_and_every_other_stands_in_the_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile, panels: int
+) -> None:
+    """Of one budget the grid is a page; of two each direction is there early and late."""
+    monkeypatch.setitem(PROFILES, UNDRAWN.name, "support.synthetic:UNDRAWN")
     names = (*ood.METHODS, "dopd_initial_self", "dopd_ema_self", "vanilla_opd_sampled", "privileged_both")
     names = (*names, "student_privileged", "sft", "sft_oracle", *ood.RIVALS)
     names = tuple(name for name in names if name != COLLAPSED)  # as published, where none has collapsed
-    chosen = options(tmp_path, methods=names, train_domains="all", seeds=(0, 1, 2))
-    drawn = SUITE.figures(*frames(chosen, lambda *_: 0.5), chosen)
+    chosen = options(tmp_path, profile=profile.name, methods=names, train_domains="all", seeds=(0, 1, 2))
+    drawn = SUITE.figures(*frames(chosen, lambda *_: 0.5, profile=profile), chosen)
     main, everything = drawn["figure7b"], drawn["ood_all"]
     assert rows_of(main) == ["ExOPD", "Uni-OPD", "EOPD", "DOPD"], "each minus vanilla OPD"
     assert "oracle" not in main.texts[-1].get_text()
     rows = rows_of(everything)
     assert len(rows) == len(names) - 1 == 12 and rows.count("SFT (oracle traces), not ranked") == 1
     named = [bool(ax.get_yticklabels()[0].get_text()) for ax in everything.axes]
-    assert named == [True, False, False] * 2
+    assert named == [True, False, False] * (panels // 3)
     width, height = everything.get_size_inches()
-    assert width < 12 and height < 9.5, "a page"
+    assert width < 12 and height < 4.75 * panels / 3, "a row of panels is half a page"
+    assert height < 9.5 or profile.early_step, "a page"
 
 
 def rows_of(figure: Figure) -> list[str]:
@@ -325,7 +334,8 @@ def test_a_cross_stands_on_a_collapsed_bar_and_without_the_papers_methods_all_ar
     chosen = options(tmp_path, methods=("privileged_student", "privileged_teacher"))
     drawn = SUITE.figures(*frames(chosen), chosen)
     assert list(drawn) == ["figure7b"]
-    first, _ = drawn["figure7b"].axes
+    first, *others = drawn["figure7b"].axes
+    assert len(others) == 3, "two directions, early and late"
     assert rows_of(drawn["figure7b"]) == ["Priv. S→S", "Priv. T→S"], "scores: there is no baseline"
     said = [text.get_text() for text in first.texts]
     assert {"0.1 ±0.0  collapsed 5/5", "48.0 ±2.5", "Student 40.0", "Teacher 60.0"} <= set(said)

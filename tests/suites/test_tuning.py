@@ -283,7 +283,9 @@ def test_published_rates_are_read(swept: Path) -> None:
     text = (folder / "learning_rates.csv").read_text(encoding="utf-8")
     assert text.splitlines()[0] == "paradigm,method,rate,rate_half,rate_n,rate_note"
     assert "classical,sft,0.001,,0,upper edge" in text.splitlines()
-    assert len(published_folder.read_rows(folder / "rows.jsonl")) == 3 * 7 * 3 * 2  # the whole sweep, both metrics
+    assert len(published_folder.read_rows(folder / "rows.jsonl")) == (3 * 5 * 8 + 2) * 3 * 2, (
+        "three methods, five rates, seven early steps and the last; two untrained models; three domains, both metrics"
+    )
     rows, costs = results.load("published", SUITE, PROFILE, options(swept))
     assert SUITE.tables(rows, costs, options(swept)) == SUITE.tables(
         *results.load("runs", SUITE, PROFILE, options(swept)), options(swept)

@@ -377,7 +377,7 @@ def test_more_seeds_train_only_the_new_one(fake: Path, capsys: pytest.CaptureFix
     assert dopd("run", fake, "--methods", "vanilla-opd", "--seeds", "2") == 0
     text = capsys.readouterr().out
     assert "3 runs: 1 absent, 2 done" in text
-    assert "[1/1] vanilla-opd-big-small-coding-seed1-" in text
+    assert "[1/1] vanilla-opd-big-permutations-small-draw5-coding-seed1-" in text
 
 
 @pytest.mark.slow
@@ -484,7 +484,10 @@ def test_other_settings_are_published_only_in_place_of_what_is_there(
     assert dopd("publish", fake, "--steps", "4") == 2
     assert "holds 2 runs that may not stand beside these: 2 of other settings (" in capsys.readouterr().err
     assert dopd("publish", fake, "--steps", "4", "--replace") == 0
-    assert "dropped 2 published runs: 2 of other settings (dopd-big-small-coding-seed0-" in capsys.readouterr().out
+    assert (
+        "dropped 2 published runs: 2 of other settings (dopd-big-permutations-small-draw5-coding-seed0-"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def tiny_making() -> RunSpec:
         recipe="fine_tune",
         settings={"privileged_share": 0.5},
         base=ModelSpec(name=language.SMALL),
-        data=dataclasses.replace(profile.data, size=32),
+        data=language.data(*profile.data.domains, size=32),
         optim=profile.optim,
         steps=6,
         prompts_per_step=6,
@@ -85,7 +85,7 @@ def gold(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         patch.setattr(trainer, "PROBE_SIZE", 4)
         spec = SPECS[request.param]()
         wanted = EVALUATIONS if spec.method else ()
-        prepare(wanted)
+        prepare(wanted, spec.data.draw if spec.data else None)
         folder = RunFolder(tmp_path_factory.mktemp("gold"), spec)
         start = time.monotonic()
         assert attempt(folder, wanted) == ""

@@ -421,8 +421,9 @@ def test_environment_says_versions_machine_and_commit() -> None:
 
 
 def killed_and_resumed(results: Path, moments: list[float]) -> None:
-    command = [sys.executable, str(Path(__file__).resolve().parents[2] / "support" / "fakes.py"), str(results)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    tests = Path(__file__).resolve().parents[2]
+    command = [sys.executable, str(tests / "support" / "fakes.py"), str(results)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (tests.parent, tests)))}
     metrics = RunFolder(results, spec(steps=100)).metrics
     for seconds in moments:
         before = metrics.read_bytes() if metrics.exists() else b""
